@@ -1,0 +1,73 @@
+//! Collects what an amortized posterior is made from.
+
+use bayesburn_networks::{DeepSetConfig, InvertibleNetworkConfig, SummaryConfig};
+use serde::{Deserialize, Serialize};
+
+/// Which inputs are shifted and scaled to mean 0 and standard deviation 1, by constants from pilot simulations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Standardization {
+    /// Parameters, data and direct conditions: the model's units do not matter.
+    #[default]
+    All,
+    /// Parameters alone.
+    Parameters,
+    /// Nothing, as in BayesFlow v1.
+    None,
+}
+
+/// A term that asks the summaries of the simulated data for a known distribution, so that data unlike any simulation can be
+/// recognised (Schmitt et al. 2021).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum SummaryLoss {
+    /// The squared maximum mean discrepancy to a standard normal, times `weight`.
+    Mmd {
+        /// Weight beside the negative log-likelihood.
+        weight: f64,
+    },
+}
+
+/// Configuration of an [`AmortizedPosterior`](crate::AmortizedPosterior). It is saved in checkpoints.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(bound = "", deny_unknown_fields)]
+pub struct PosteriorConfig<C: SummaryConfig = DeepSetConfig> {
+    /// The summary network.
+    pub summary: C,
+    /// The inference network.
+    pub inference: InvertibleNetworkConfig,
+    /// Which inputs are standardised.
+    pub standardization: Standardization,
+    /// A term on the summaries, or none.
+    pub summary_loss: Option<SummaryLoss>,
+}
+
+impl<C: SummaryConfig> PosteriorConfig<C> {
+    /// The two networks, with everything standardised and no summary loss.
+    #[must_use]
+    pub fn new(summary: C, inference: InvertibleNetworkConfig) -> Self {
+        Self { summary, inference, standardization: Standardization::All, summary_loss: None }
+    }
+
+    /// Chooses which inputs are standardised.
+    #[must_use]
+    pub fn with_standardization(mut self, standardization: Standardization) -> Self {
+        self.standardization = standardization;
+        self
+    }
+
+    /// Adds a term on the summaries.
+    #[must_use]
+    pub fn with_summary_loss(mut self, summary_loss: SummaryLoss) -> Self {
+        self.summary_loss = Some(summary_loss);
+        self
+    }
+}
+
+impl PosteriorConfig<DeepSetConfig> {
+    /// The networks of the BayesFlow v1 quickstart, layer for layer: with 10 summaries, 4 parameters and 4 coupling layers,
+    /// 362,698 trainable parameters.
+    #[must_use]
+    pub fn bayesflow_v1(summary_dim: usize, num_coupling_layers: usize) -> Self {
+        let inference = InvertibleNetworkConfig::bayesflow_v1().with_num_coupling_layers(num_coupling_layers);
+        Self::new(DeepSetConfig::bayesflow_v1(summary_dim), inference).with_standardization(Standardization::None)
+    }
+}

@@ -1,0 +1,101 @@
+//! Says what does not fit between data, configuration and networks.
+
+use bayesburn_core::DrawsError;
+use bayesburn_networks::ConfigError;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// What can go wrong at the boundary between arrays and networks.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum AmortizerError {
+    /// A network's configuration.
+    #[error("the network configuration is wrong: {0}")]
+    Config(#[from] ConfigError),
+    /// Draws and names.
+    #[error(transparent)]
+    Draws(#[from] DrawsError),
+    /// An array of another width than the network was made for.
+    #[error(
+        "{what} have {got} values each, but the network was made for {expected}: configure them as the pilot simulations were \
+         configured, or make a new network"
+    )]
+    Width {
+        /// Which array.
+        what: &'static str,
+        /// The width of the network.
+        expected: usize,
+        /// The width of the array.
+        got: usize,
+    },
+    /// Arrays that belong together differ in the number of data sets.
+    #[error("{what} has {got} rows for {expected} data sets: give one row for each data set")]
+    Rows {
+        /// Which array.
+        what: &'static str,
+        /// The number of data sets.
+        expected: usize,
+        /// The number of rows.
+        got: usize,
+    },
+    /// Something that must not be empty.
+    #[error("{what} is empty: {remedy}")]
+    Empty {
+        /// What is empty.
+        what: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// NaN or infinity in what goes into a network.
+    #[error("{what} of data set {data_set} holds {value}: remove or replace values that are not finite")]
+    NonFinite {
+        /// Which array.
+        what: &'static str,
+        /// The number of the data set.
+        data_set: usize,
+        /// The value.
+        value: f32,
+    },
+    /// Simulated data that the default configurator has no place for.
+    #[error(
+        "{what} has shape {got:?}, and the default configurator takes {expected}: pass a configurator of your own, which \
+         returns `Configured`"
+    )]
+    Shape {
+        /// Which array.
+        what: &'static str,
+        /// The shape.
+        got: Vec<usize>,
+        /// The shapes it takes.
+        expected: &'static str,
+    },
+    /// What a user's own configurator reports.
+    #[error("the configurator failed: {0}")]
+    Configurator(String),
+    /// A file that cannot be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// Read or write.
+        action: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A saved configuration that this version does not understand.
+    #[error("{} is not a saved posterior of this type and version: {reason}", path.display())]
+    SavedConfig {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Saved weights that do not belong to this network.
+    #[error("the weights in {} do not fit: {reason}; they are damaged, or of another architecture", path.display())]
+    Weights {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}

@@ -1,0 +1,111 @@
+//! Saves a posterior to a folder and loads it: a readable configuration, and weights as safetensors.
+
+use crate::{AmortizedPosterior, AmortizerError, PosteriorConfig, posterior::Widths};
+use bayesburn_networks::{SummaryConfig, number_parameters};
+use burn::tensor::Device;
+use burn_store::{ModuleSnapshot, SafetensorsStore};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::{fs, path::Path};
+
+/// Version of the folder's layout; a change that old code cannot read raises it.
+const FORMAT_VERSION: u32 = 1;
+const CONFIG_FILE: &str = "posterior.json";
+const WEIGHTS_FILE: &str = "weights.safetensors";
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(bound = "", deny_unknown_fields)]
+struct Saved<C: SummaryConfig> {
+    format_version: u32,
+    config: PosteriorConfig<C>,
+    widths: Widths,
+}
+
+impl<C: SummaryConfig> AmortizedPosterior<C> {
+    /// Saves configuration and weights into a folder, which is made if need be. Files of an earlier save are replaced.
+    ///
+    /// # Errors
+    /// A folder or file that cannot be written.
+    pub fn save(&self, folder: impl AsRef<Path>) -> Result<(), AmortizerError> {
+        let folder = folder.as_ref();
+        let io = |source| AmortizerError::Io { action: "write", path: folder.to_owned(), source };
+        fs::create_dir_all(folder).map_err(io)?;
+        fs::write(folder.join(CONFIG_FILE), format!("{:#}\n", self.description())).map_err(io)?;
+        let path = folder.join(WEIGHTS_FILE);
+        let mut store = SafetensorsStore::from_file(&path).overwrite(true);
+        self.networks.save_into(&mut store).map_err(|error| AmortizerError::Io {
+            action: "write",
+            path,
+            source: std::io::Error::other(error),
+        })
+    }
+
+    /// Loads a posterior that [`AmortizedPosterior::save`] or a trainer's checkpoint wrote. Files know no device: it is chosen here.
+    ///
+    /// # Errors
+    /// Files that are missing, damaged, of another version, or of another type of summary network.
+    pub fn load(folder: impl AsRef<Path>, device: &Device) -> Result<Self, AmortizerError> {
+        let description = Self::saved_description(&folder)?;
+        let path = folder.as_ref().join(CONFIG_FILE);
+        let wrong = |reason: String| AmortizerError::SavedConfig { path: path.clone(), reason };
+        let saved: Saved<C> = serde_json::from_value(description.clone()).map_err(|error| wrong(error.to_string()))?;
+        if saved.format_version != FORMAT_VERSION {
+            return Err(wrong(format!("format version {}, expected {FORMAT_VERSION}", saved.format_version)));
+        }
+        let posterior = Self::untrained(saved.config, saved.widths, 0, device)?;
+        // A network's configuration ignores keys it does not know; written again, they would be missing.
+        if description != posterior.description() {
+            return Err(wrong("it has keys that this version does not know, or lacks some".into()));
+        }
+        posterior.load_weights(folder)
+    }
+
+    /// Replaces the weights by those of a folder.
+    ///
+    /// # Errors
+    /// Weights that are missing, damaged or of another architecture; the error names the first tensor that does not fit.
+    pub fn load_weights(mut self, folder: impl AsRef<Path>) -> Result<Self, AmortizerError> {
+        let path = folder.as_ref().join(WEIGHTS_FILE);
+        if !path.is_file() {
+            let source = std::io::ErrorKind::NotFound.into();
+            return Err(AmortizerError::Io { action: "read", path, source });
+        }
+        let wrong = |reason: String| AmortizerError::Weights { path: path.clone(), reason };
+        let result = self
+            .networks
+            .load_from(&mut SafetensorsStore::from_file(&path))
+            .map_err(|error| wrong(error.to_string()))?;
+        if let Some(error) = result.errors.first() {
+            return Err(wrong(error.to_string()));
+        }
+        if let Some((name, _)) = result.missing.first() {
+            return Err(wrong(format!("tensor `{name}` is missing")));
+        }
+        if let Some(name) = result.unused.first() {
+            return Err(wrong(format!("tensor `{name}` is not part of this network")));
+        }
+        self.networks = number_parameters(self.networks);
+        Ok(self)
+    }
+
+    /// Everything that the posterior was made from: what tells one architecture from another.
+    #[must_use]
+    pub fn description(&self) -> Value {
+        let saved = Saved { format_version: FORMAT_VERSION, config: self.config.clone(), widths: self.widths.clone() };
+        serde_json::to_value(&saved).expect("a configuration is plain data")
+    }
+
+    /// The description of the posterior that a folder holds.
+    ///
+    /// # Errors
+    /// A file that is missing or is not JSON.
+    pub fn saved_description(folder: impl AsRef<Path>) -> Result<Value, AmortizerError> {
+        let path = folder.as_ref().join(CONFIG_FILE);
+        let text = fs::read_to_string(&path).map_err(|source| AmortizerError::Io {
+            action: "read",
+            path: path.clone(),
+            source,
+        })?;
+        serde_json::from_str(&text).map_err(|error| AmortizerError::SavedConfig { path, reason: error.to_string() })
+    }
+}

@@ -1,0 +1,42 @@
+//! Joins a summary network and an inference network into a posterior: the boundary between named arrays and tensors.
+//!
+//! | type | what it is |
+//! |---|---|
+//! | [`Configurator`] | turns simulations into what the networks see |
+//! | [`Configured`] | parameters and their [`Conditions`] |
+//! | [`Conditions`] | data sets, simulated or observed: summary conditions and direct conditions |
+//! | [`AmortizedPosterior`] | loss, `sample`, `log_prob`, latent variables; saved to and loaded from a folder |
+//! | [`PosteriorConfig`] | the two networks, standardisation, summary loss |
+//!
+//! ```
+//! use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, PosteriorConfig};
+//! use bayesburn_networks::{DeepSetConfig, InvertibleNetworkConfig};
+//! use burn::tensor::Device;
+//! use ndarray::{Array2, Array3};
+//!
+//! let config = PosteriorConfig::new(DeepSetConfig::new(10), InvertibleNetworkConfig::new());
+//! let pilot = Configured::new(Array2::from_elem((8, 1), 0.5), Conditions::new(Array3::zeros((8, 50, 1))))?;
+//! let posterior = AmortizedPosterior::new(config, ["mu"], &[pilot], 2023, &Device::default())?;
+//!
+//! let observed = Conditions::one(Array2::zeros((30, 1)));
+//! assert_eq!(posterior.sample(&observed, 100, 1)?.values().dim(), (1, 100, 1));
+//! # Ok::<(), bayesburn_amortizers::AmortizerError>(())
+//! ```
+
+mod conditions;
+mod config;
+mod configurator;
+mod error;
+mod files;
+mod mmd;
+mod networks;
+mod posterior;
+mod sampling;
+mod standardize;
+
+pub use conditions::{Conditions, Configured};
+pub use config::{PosteriorConfig, Standardization, SummaryLoss};
+pub use configurator::{Configurator, DefaultConfigurator};
+pub use error::AmortizerError;
+pub use networks::PosteriorNetworks;
+pub use posterior::AmortizedPosterior;

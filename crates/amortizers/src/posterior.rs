@@ -1,0 +1,200 @@
+//! The amortized posterior: what is trained once and then asked about any number of data sets.
+
+use crate::{
+    AmortizerError, Conditions, Configured, PosteriorConfig, PosteriorNetworks, Standardization,
+    standardize::Standardizer,
+};
+use bayesburn_core::ParameterNames;
+use bayesburn_networks::{
+    DeepSetConfig, ParameterInit, Pass, SummaryConfig, SummaryNetwork, num_trainable_parameters, number_parameters,
+};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
+use ndarray::{Array2, ArrayView2};
+use serde::{Deserialize, Serialize};
+
+/// The widths that a posterior was made for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Widths {
+    pub(crate) names: Vec<String>,
+    /// F, the features of an observation.
+    pub(crate) features: usize,
+    /// C, the number of direct conditions.
+    pub(crate) direct: usize,
+}
+
+/// A posterior q(θ | x) for any data set x: a summary network and a conditional invertible network, trained on simulations
+/// (Radev et al. 2020).
+///
+/// Draws, densities and latents are computed without gradients, in chunks of bounded memory, on all cores.
+#[derive(Debug, Clone)]
+pub struct AmortizedPosterior<C: SummaryConfig = DeepSetConfig> {
+    pub(crate) config: PosteriorConfig<C>,
+    pub(crate) widths: Widths,
+    pub(crate) names: ParameterNames,
+    pub(crate) networks: PosteriorNetworks<C::Network>,
+    pub(crate) device: Device,
+}
+
+impl<C: SummaryConfig> AmortizedPosterior<C> {
+    /// An untrained posterior with random weights of this seed. Pilot simulations give the widths, the standardisation
+    /// constants and, if it is asked for, the initial activation normalisation; batches that differ in non-batchable context
+    /// must each be there, so that its range is seen.
+    ///
+    /// # Errors
+    /// A configuration outside its ranges; no pilot simulations, or some that differ in width.
+    pub fn new(
+        config: PosteriorConfig<C>,
+        names: impl IntoIterator<Item = impl Into<String>>,
+        pilot: &[Configured],
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, AmortizerError> {
+        let first = pilot.first().ok_or(AmortizerError::Empty {
+            what: "the pilot",
+            remedy: "pass at least one batch of configured simulations",
+        })?;
+        let widths = Widths {
+            names: names.into_iter().map(Into::into).collect(),
+            features: first.conditions.summary_conditions.dim().2,
+            direct: first.conditions.direct_conditions.as_ref().map_or(0, |direct| direct.ncols()),
+        };
+        let mut posterior = Self::untrained(config, widths, seed, device)?;
+        for batch in pilot {
+            batch.check()?;
+            posterior.check_configured(batch)?;
+        }
+        posterior.fit_standardization(pilot);
+        if posterior.config.inference.act_norm_from_data {
+            posterior = posterior.fit_act_norm(first);
+        }
+        posterior.networks = number_parameters(posterior.networks);
+        Ok(posterior)
+    }
+
+    /// Random weights, identity standardisation.
+    pub(crate) fn untrained(
+        config: PosteriorConfig<C>,
+        widths: Widths,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, AmortizerError> {
+        let device = device.clone().autodiff();
+        let mut init = ParameterInit::new(seed, &device);
+        let summary = config.summary.init(widths.features, &mut init)?;
+        let condition_dim = summary.summary_dim() + widths.direct;
+        let inference = config.inference.init(widths.names.len(), condition_dim, &mut init)?;
+        let standardizer = |applies: bool, width| applies.then(|| Standardizer::identity(width, &device));
+        let all = config.standardization == Standardization::All;
+        let networks = PosteriorNetworks {
+            summary,
+            inference,
+            parameters: standardizer(config.standardization != Standardization::None, widths.names.len()),
+            data: standardizer(all, widths.features),
+            direct: standardizer(all && widths.direct > 0, widths.direct),
+        };
+        let names = widths.names.iter().cloned().collect();
+        Ok(Self { config, names, widths, networks: number_parameters(networks), device })
+    }
+
+    fn fit_standardization(&mut self, pilot: &[Configured]) {
+        let device = &self.device;
+        let data = |batch: &Configured| {
+            let data = &batch.conditions.summary_conditions;
+            let (m, n, features) = data.dim();
+            data.to_shape((m * n, features))
+                .map(|flat| flat.to_owned())
+                .unwrap_or_else(|_| Array2::zeros((0, features)))
+        };
+        if self.networks.parameters.is_some() {
+            let rows = pilot.iter().map(|batch| batch.parameters.view());
+            self.networks.parameters = Some(Standardizer::fitted(rows, device));
+        }
+        if self.networks.data.is_some() {
+            let flat: Vec<Array2<f32>> = pilot.iter().map(data).collect();
+            self.networks.data = Some(Standardizer::fitted(flat.iter().map(|rows| rows.view()), device));
+        }
+        if self.networks.direct.is_some() {
+            let rows = pilot.iter().filter_map(|batch| batch.conditions.direct_conditions.as_ref().map(|d| d.view()));
+            self.networks.direct = Some(Standardizer::fitted(rows, device));
+        }
+    }
+
+    fn fit_act_norm(mut self, batch: &Configured) -> Self {
+        let mut pass = Pass::inference(0);
+        let (condition, _) = self.networks.condition(&batch.conditions, &self.device, &mut pass);
+        let parameters = crate::networks::tensor::<2, _>(&batch.parameters, &self.device);
+        let targets = match &self.networks.parameters {
+            Some(standardizer) => standardizer.forward(parameters),
+            None => parameters,
+        };
+        let inference = self.networks.inference.clone();
+        self.networks.inference = inference.initialise_act_norm(targets, Some(condition), &mut pass);
+        self
+    }
+
+    /// The training loss of a batch, `[1]`, with gradients: the mean negative log posterior density, plus the summary loss.
+    ///
+    /// # Errors
+    /// If the batch's widths are not those of the networks.
+    pub fn loss(&self, batch: &Configured, pass: &mut Pass) -> Result<Tensor<1>, AmortizerError> {
+        self.check_configured(batch)?;
+        Ok(self.networks.loss(batch, self.config.summary_loss, &self.device, pass))
+    }
+
+    /// What the posterior was made from.
+    #[must_use]
+    pub fn config(&self) -> &PosteriorConfig<C> {
+        &self.config
+    }
+
+    /// The parameters' names.
+    #[must_use]
+    pub fn parameter_names(&self) -> &ParameterNames {
+        &self.names
+    }
+
+    /// The networks: what an optimizer changes.
+    #[must_use]
+    pub fn networks(&self) -> &PosteriorNetworks<C::Network> {
+        &self.networks
+    }
+
+    /// Replaces the networks, for example by what they are one optimizer step further.
+    pub fn set_networks(&mut self, networks: PosteriorNetworks<C::Network>) {
+        self.networks = networks;
+    }
+
+    /// The number of trainable parameters of both networks.
+    #[must_use]
+    pub fn num_trainable_parameters(&self) -> usize {
+        num_trainable_parameters(&self.networks)
+    }
+
+    /// The networks without gradients, and the device to use them on.
+    pub(crate) fn for_inference(&self) -> (PosteriorNetworks<C::Network>, Device) {
+        (self.networks.valid(), self.device.clone().inner())
+    }
+
+    pub(crate) fn check_configured(&self, batch: &Configured) -> Result<(), AmortizerError> {
+        self.check_parameters(batch.parameters.view())?;
+        self.check_conditions(&batch.conditions)
+    }
+
+    pub(crate) fn check_parameters(&self, parameters: ArrayView2<'_, f32>) -> Result<(), AmortizerError> {
+        width("the parameters", self.widths.names.len(), parameters.ncols())
+    }
+
+    pub(crate) fn check_conditions(&self, conditions: &Conditions) -> Result<(), AmortizerError> {
+        width("the summary conditions", self.widths.features, conditions.summary_conditions.dim().2)?;
+        let direct = conditions.direct_conditions.as_ref().map_or(0, |direct| direct.ncols());
+        width("the direct conditions", self.widths.direct, direct)
+    }
+}
+
+fn width(what: &'static str, expected: usize, got: usize) -> Result<(), AmortizerError> {
+    if expected == got { Ok(()) } else { Err(AmortizerError::Width { what, expected, got }) }
+}

@@ -1,0 +1,226 @@
+//! Draws from the posterior and evaluates it, in chunks of bounded memory on all cores.
+
+use crate::{AmortizedPosterior, AmortizerError, Conditions, Configured, PosteriorNetworks, networks::tensor};
+use bayesburn_core::{Draws, Purpose, derive_seed, stream};
+use bayesburn_networks::{Pass, SummaryConfig, SummaryNetwork};
+use burn::tensor::{Device, Tensor, TensorData};
+use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, Slice};
+use rand::RngExt;
+use rand_distr::StandardNormal;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Rows of one chunk through the inference network. 2,048 rows of 128 units are 1 MB for each layer: they stay in a core's
+/// cache, and the per-operation cost of a chunk is below a tenth of its arithmetic.
+const CHUNK_ROWS: usize = 2048;
+
+/// Observations of one chunk through the summary network, as [`CHUNK_ROWS`].
+const CHUNK_OBSERVATIONS: usize = 4096;
+
+/// Draws that share one stream of noise: draw l of data set m comes from stream (m, l / 1024), so it is the same for any number of
+/// draws, chunks or threads.
+const NOISE_BLOCK: usize = 1024;
+
+const LATENTS: Purpose = Purpose::new("posterior latents");
+const PASS: Purpose = Purpose::new("posterior pass");
+
+/// Some draws for one data set, at most [`NOISE_BLOCK`].
+#[derive(Debug, Clone)]
+struct Block {
+    data_set: usize,
+    draws: Range<usize>,
+}
+
+impl<C: SummaryConfig> AmortizedPosterior<C> {
+    /// Draws from the posterior of each data set: `[M, num_draws, D]`, always with three axes.
+    ///
+    /// Draw l for data set m is the same for any `num_draws` above l and any number of threads.
+    ///
+    /// # Errors
+    /// Zero draws; no data set; conditions of another width than the network's; values that are not finite.
+    pub fn sample(&self, conditions: &Conditions, num_draws: usize, seed: u64) -> Result<Draws, AmortizerError> {
+        self.sample_numbered(conditions, 0, num_draws, seed)
+    }
+
+    /// Draws for data sets of different sizes, one or more in each element: `[sum of M, num_draws, D]`.
+    ///
+    /// # Errors
+    /// As [`AmortizedPosterior::sample`]; no element.
+    pub fn sample_each(&self, groups: &[Conditions], num_draws: usize, seed: u64) -> Result<Draws, AmortizerError> {
+        let mut first = 0;
+        let mut all = Vec::with_capacity(groups.len());
+        for conditions in groups {
+            all.push(self.sample_numbered(conditions, first, num_draws, seed)?);
+            first += conditions.len();
+        }
+        let mut all = all.into_iter();
+        let draws = all
+            .next()
+            .ok_or(AmortizerError::Empty { what: "the list of data sets", remedy: "pass at least one element" })?;
+        Ok(draws.join(all)?)
+    }
+
+    /// Like `sample`, where the first data set has the number `first`.
+    fn sample_numbered(
+        &self,
+        conditions: &Conditions,
+        first: usize,
+        num_draws: usize,
+        seed: u64,
+    ) -> Result<Draws, AmortizerError> {
+        if num_draws == 0 {
+            return Err(AmortizerError::Empty { what: "the request", remedy: "ask for at least 1 draw" });
+        }
+        conditions.check()?;
+        self.check_conditions(conditions)?;
+        let (networks, device) = self.for_inference();
+        let condition = condition_rows(&networks, conditions, &device, seed);
+        let blocks: Vec<Block> = (0..conditions.len())
+            .flat_map(|data_set| {
+                (0..num_draws)
+                    .step_by(NOISE_BLOCK)
+                    .map(move |start| Block { data_set, draws: start..(start + NOISE_BLOCK).min(num_draws) })
+            })
+            .collect();
+        let blocks_in_chunk = (CHUNK_ROWS / num_draws.min(NOISE_BLOCK)).max(1);
+        let chunks: Vec<Vec<f32>> = blocks
+            .par_chunks(blocks_in_chunk)
+            .map(|chunk| draw_chunk(&networks, condition.view(), chunk, self.names.len(), first, seed, &device))
+            .collect();
+        let shape = (conditions.len(), num_draws, self.names.len());
+        let values = Array3::from_shape_vec(shape, chunks.concat()).expect("each block gave all of its rows");
+        Ok(Draws::new(self.names.clone(), values)?)
+    }
+
+    /// log q(θ | x) for each row of parameters, `[M]`, in the parameters' own units and normalised.
+    ///
+    /// M parameter vectors belong to M data sets; or to one, at which all of them are evaluated.
+    ///
+    /// # Errors
+    /// Parameters or conditions of another width or number; values that are not finite.
+    pub fn log_prob(&self, parameters: &Array2<f32>, conditions: &Conditions) -> Result<Array1<f32>, AmortizerError> {
+        Ok(self.evaluate(parameters, conditions)?.1)
+    }
+
+    /// The mean of −log q(θ | x) over simulations: the validation loss, in the parameters' own units and without any summary loss.
+    ///
+    /// # Errors
+    /// As [`AmortizedPosterior::log_prob`].
+    pub fn negative_log_likelihood(&self, simulations: &Configured) -> Result<f32, AmortizerError> {
+        let log_prob = self.log_prob(&simulations.parameters, &simulations.conditions)?;
+        Ok((-log_prob.iter().map(|&l| f64::from(l)).sum::<f64>() / log_prob.len() as f64) as f32)
+    }
+
+    /// Latent variables of simulations: z `[M, D]` and log q(θ | x) `[M]`. For a posterior that has converged, z is standard
+    /// normal.
+    ///
+    /// # Errors
+    /// As [`AmortizedPosterior::log_prob`].
+    pub fn latent(&self, simulations: &Configured) -> Result<(Array2<f32>, Array1<f32>), AmortizerError> {
+        self.evaluate(&simulations.parameters, &simulations.conditions)
+    }
+
+    /// Summaries of the data sets, `[M, S]`: the learned summary statistics.
+    ///
+    /// # Errors
+    /// As [`AmortizedPosterior::log_prob`].
+    pub fn summaries(&self, conditions: &Conditions) -> Result<Array2<f32>, AmortizerError> {
+        conditions.check()?;
+        self.check_conditions(conditions)?;
+        let (networks, device) = self.for_inference();
+        let rows = condition_rows(&networks, conditions, &device, 0);
+        Ok(rows.slice_axis(Axis(1), Slice::from(..networks.summary.summary_dim())).to_owned())
+    }
+
+    fn evaluate(
+        &self,
+        parameters: &Array2<f32>,
+        conditions: &Conditions,
+    ) -> Result<(Array2<f32>, Array1<f32>), AmortizerError> {
+        conditions.check()?;
+        self.check_conditions(conditions)?;
+        self.check_parameters(parameters.view())?;
+        let (expected, got) = (conditions.len(), parameters.nrows());
+        if expected != 1 && expected != got {
+            return Err(AmortizerError::Rows { what: "the array of parameters", expected, got });
+        }
+        let (networks, device) = self.for_inference();
+        let condition = condition_rows(&networks, conditions, &device, 0);
+        let starts: Vec<usize> = (0..got).step_by(CHUNK_ROWS).collect();
+        let chunks: Vec<(Vec<f32>, Vec<f32>)> = starts
+            .into_par_iter()
+            .map(|start| {
+                let range = start..(start + CHUNK_ROWS).min(got);
+                let theta = parameters.slice_axis(Axis(0), Slice::from(range.clone())).to_owned();
+                let rows = rows_of(condition.view(), range.map(|row| if expected == 1 { 0 } else { row }));
+                let mut pass = Pass::inference(derive_seed(start as u64, PASS));
+                let (z, log_prob) = networks.latent_and_log_prob(
+                    tensor::<2, _>(&theta, &device),
+                    tensor::<2, _>(&rows, &device),
+                    &mut pass,
+                );
+                (values(z), values(log_prob))
+            })
+            .collect();
+        let (z, log_prob): (Vec<_>, Vec<_>) = chunks.into_iter().unzip();
+        let z = Array2::from_shape_vec(parameters.dim(), z.concat()).expect("one latent for each parameter vector");
+        Ok((z, Array1::from(log_prob.concat())))
+    }
+}
+
+/// The inference network's conditions for each data set, `[M, S + C]`.
+fn condition_rows<S: SummaryNetwork>(
+    networks: &PosteriorNetworks<S>,
+    conditions: &Conditions,
+    device: &Device,
+    seed: u64,
+) -> Array2<f32> {
+    let (data_sets, observations, _) = conditions.summary_conditions.dim();
+    let sets_in_chunk = (CHUNK_OBSERVATIONS / observations).max(1);
+    let starts: Vec<usize> = (0..data_sets).step_by(sets_in_chunk).collect();
+    let chunks: Vec<Vec<f32>> = starts
+        .into_par_iter()
+        .map(|start| {
+            let part = conditions.range(start..(start + sets_in_chunk).min(data_sets));
+            let mut pass = Pass::inference(derive_seed(seed ^ start as u64, PASS));
+            values(networks.condition(&part, device, &mut pass).0)
+        })
+        .collect();
+    let flat = chunks.concat();
+    let width = flat.len() / data_sets;
+    Array2::from_shape_vec((data_sets, width), flat).expect("each data set gave one row")
+}
+
+/// Draws for some blocks, row after row.
+fn draw_chunk<S: SummaryNetwork>(
+    networks: &PosteriorNetworks<S>,
+    condition: ArrayView2<'_, f32>,
+    blocks: &[Block],
+    dim: usize,
+    first: usize,
+    seed: u64,
+    device: &Device,
+) -> Vec<f32> {
+    let mut noise: Vec<f32> = Vec::new();
+    for block in blocks {
+        let number = ((first + block.data_set) as u64) << 32 | (block.draws.start / NOISE_BLOCK) as u64;
+        let mut rng = stream(seed, LATENTS, number);
+        noise.extend((0..block.draws.len() * dim).map(|_| rng.sample::<f32, _>(StandardNormal)));
+    }
+    let rows = rows_of(condition, blocks.iter().flat_map(|block| block.draws.clone().map(|_| block.data_set)));
+    let number = ((first + blocks[0].data_set) as u64) << 32 | blocks[0].draws.start as u64;
+    let mut pass = Pass::inference(stream(seed, PASS, number).random());
+    let z = Tensor::from_data(TensorData::new(noise, [rows.nrows(), dim]), device);
+    values(networks.parameters(z, tensor::<2, _>(&rows, device), &mut pass))
+}
+
+/// The condition of each of these data sets, one after the other.
+fn rows_of(condition: ArrayView2<'_, f32>, data_sets: impl Iterator<Item = usize>) -> Array2<f32> {
+    let width = condition.ncols();
+    let flat: Vec<f32> = data_sets.flat_map(|data_set| condition.row(data_set).to_vec()).collect();
+    Array2::from_shape_vec((flat.len() / width, width), flat).expect("whole rows")
+}
+
+fn values<const R: usize>(tensor: Tensor<R>) -> Vec<f32> {
+    tensor.into_data_as::<f32>().try_into_vec().expect("converted to f32")
+}

@@ -1,0 +1,25 @@
+//! Names the things that every bayesburn crate passes around, and holds no algorithm.
+//!
+//! | type | what it is | made by | read by |
+//! |---|---|---|---|
+//! | [`Simulations`] | a batch of parameters, simulated data and contexts | a generative model | configurators |
+//! | [`Draws`] | posterior draws, `[data sets, draws, parameters]` | any sampler | diagnostics |
+//! | [`ParameterNames`] | one name for each parameter | the prior | plots, reports |
+//! | [`StreamRng`] | the random generator, one independent stream for each `(seed, purpose, index)` | [`stream`] | everything random |
+//!
+//! ```
+//! use bayesburn_core::{Purpose, stream};
+//! use rand::RngExt;
+//!
+//! const COIN: Purpose = Purpose::new("coin");
+//! let toss = |index| stream(2023, COIN, index).random_bool(0.5);
+//! assert_eq!(toss(7), toss(7)); // the same seed, purpose and index give the same draw, always
+//! ```
+
+mod draws;
+mod simulations;
+mod streams;
+
+pub use draws::{Draws, DrawsError};
+pub use simulations::{ParameterNames, Simulations};
+pub use streams::{Purpose, StreamRng, derive_seed, stream};

@@ -1,0 +1,79 @@
+//! Checks amortized posteriors: the statistic first, as plain data, and the plot second.
+//!
+//! Every check takes posterior draws and the true parameters of simulated data sets, from any sampler, and returns a struct
+//! of numbers; with the feature `plots`, on by default, each has a `plot` that gives a `Figure` to save as PNG or SVG.
+//!
+//! | function | what it checks | reference |
+//! |---|---|---|
+//! | [`losses`] | whether training has converged, and without overfitting | |
+//! | [`latent_space`] | whether the latent variables are standard normal | Radev et al. 2020, *BayesFlow* |
+//! | [`prior_pairs`] | whether the prior says what was meant | Gabry et al. 2019, *Visualization in Bayesian workflow* |
+//! | [`recovery`] | whether posterior medians find the truths | Radev et al. 2020 |
+//! | [`z_score_contraction`] | whether posteriors are narrow where they may be, and honest about it | Schad et al. 2021 |
+//! | [`sbc_ranks`] | nothing yet: the ranks that the next two judge | Talts et al. 2018 |
+//! | [`sbc_histograms`] | calibration, at a glance, bin by bin | Talts et al. 2018 |
+//! | [`sbc_ecdf`] | calibration, as a test: does the whole ECDF stay in its band? | Säilynoja, Bürkner and Vehtari 2022 |
+//!
+//! | type | what it is |
+//! |---|---|
+//! | [`Ranks`] | ranks of the truths, counted here or elsewhere; the histograms and ECDFs can be made from it directly |
+//! | [`EcdfBands`] | the exact simultaneous band for the ECDF of uniform ranks, useful by itself |
+//! | [`DiagnosticsError`] | what is wrong with the input, and what to do |
+//!
+//! Letters in shapes: M data sets, L draws for each, D parameters.
+//!
+//! ```
+//! use bayesburn_core::{Draws, Purpose, stream};
+//! use bayesburn_diagnostics::{sbc_ecdf, z_score_contraction};
+//! use ndarray::{Array2, Array3};
+//! use rand::RngExt;
+//! use rand_distr::StandardNormal;
+//!
+//! // θ ~ N(0, 1) and x ~ N(θ, 1), whose posterior is N(x/2, 1/2): 200 data sets, 99 draws for each.
+//! let mut rng = stream(2023, Purpose::new("diagnostics example"), 0);
+//! let mut normal = || -> f32 { rng.sample(StandardNormal) };
+//! let truths = Array2::from_shape_simple_fn((200, 1), &mut normal);
+//! let x = truths.mapv(|theta| theta + normal());
+//! let draws = Array3::from_shape_fn((200, 99, 1), |(m, _, _)| x[[m, 0]] / 2.0 + normal() * 0.5_f32.sqrt());
+//! let draws = Draws::new(["theta".to_owned()].into(), draws)?;
+//!
+//! assert!(sbc_ecdf(&draws, &truths)?.all_inside());
+//! let contraction = z_score_contraction(&draws, &truths)?.mean_contractions[0];
+//! assert!((contraction - 0.5).abs() < 0.1);
+//!
+//! // Draws that are too narrow leave the band.
+//! let narrow = Array3::from_shape_fn((200, 99, 1), |(m, _, _)| x[[m, 0]] / 2.0 + normal() * 0.3);
+//! let narrow = Draws::new(["theta".to_owned()].into(), narrow)?;
+//! assert!(!sbc_ecdf(&narrow, &truths)?.all_inside());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Features
+//! - `plots` (default): figures, through kuva. Without it, the numbers stay, and nothing that draws is compiled.
+
+mod bands;
+mod checks;
+mod contraction;
+mod counting;
+mod ecdf;
+mod error;
+mod histograms;
+mod losses;
+mod moments;
+#[cfg(feature = "plots")]
+mod plots;
+mod ranks;
+mod recovery;
+mod samples;
+
+pub use bands::EcdfBands;
+pub use contraction::{PriorVariances, ZScoreContraction, z_score_contraction, z_score_contraction_with};
+pub use ecdf::{EcdfConfig, EcdfVerdict, Family, RankEcdfs, sbc_ecdf, sbc_ecdf_with};
+pub use error::{DiagnosticsError, Extent, Quantity, Result};
+pub use histograms::{Bins, RankHistograms, sbc_histograms};
+pub use losses::{LossCurves, losses};
+#[cfg(feature = "plots")]
+pub use plots::{EcdfPanels, EcdfPlot, EcdfScale, Figure};
+pub use ranks::{Ranks, sbc_ranks};
+pub use recovery::{Recovery, recovery};
+pub use samples::{LatentSpace, PriorPairs, SampleMoments, latent_space, prior_pairs};

@@ -1,0 +1,16 @@
+//! Draws the checks' numbers; nothing here computes a statistic.
+//!
+//! `figure` is what users hold, `sheet` lays panels out, `style` owns colours, sizes and axes; then one file for each plot.
+
+mod contraction;
+mod ecdf;
+mod figure;
+mod histograms;
+mod losses;
+mod pairs;
+mod recovery;
+mod sheet;
+mod style;
+
+pub use ecdf::{EcdfPanels, EcdfPlot, EcdfScale};
+pub use figure::Figure;

@@ -1,0 +1,154 @@
+//! Counts, for each data set and parameter, the draws below the truth.
+
+use crate::checks::{at_least, check_draws_and_truths};
+use crate::{DiagnosticsError, Extent, Result};
+use bayesburn_core::{Draws, ParameterNames};
+use ndarray::Array2;
+use rayon::prelude::*;
+
+/// Ranks of the truths among their draws: what simulation-based calibration (SBC) judges.
+///
+/// If the posterior is exact, each rank is uniform on {0, …, L}: Talts et al., *Validating Bayesian inference algorithms
+/// with simulation-based calibration*, 2018, theorem 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ranks {
+    names: ParameterNames,
+    num_draws: usize,
+    values: Array2<u32>,
+}
+
+impl Ranks {
+    /// Ranks `[M, D]` that were counted elsewhere, each in 0..=`num_draws`.
+    ///
+    /// # Errors
+    /// If an axis is empty, the number of names is not D, or a rank exceeds `num_draws`.
+    pub fn new(names: ParameterNames, num_draws: usize, values: Array2<u32>) -> Result<Self> {
+        let (m, d) = values.dim();
+        if names.len() != d {
+            return Err(DiagnosticsError::Names { expected: names.len(), got: d });
+        }
+        at_least(Extent::DataSets, 1, m)?;
+        at_least(Extent::Draws, 1, num_draws)?;
+        at_least(Extent::Parameters, 1, d)?;
+        match values.indexed_iter().find(|(_, rank)| **rank as usize > num_draws) {
+            None => Ok(Self { names, num_draws, values }),
+            Some(((data_set, parameter), &got)) => Err(DiagnosticsError::Rank { data_set, parameter, num_draws, got }),
+        }
+    }
+
+    /// The parameters' names.
+    #[must_use]
+    pub fn names(&self) -> &ParameterNames {
+        &self.names
+    }
+
+    /// L, the number of draws and the largest possible rank.
+    #[must_use]
+    pub fn num_draws(&self) -> usize {
+        self.num_draws
+    }
+
+    /// M, the number of data sets.
+    #[must_use]
+    pub fn num_data_sets(&self) -> usize {
+        self.values.nrows()
+    }
+
+    /// The ranks, `[M, D]`.
+    #[must_use]
+    pub fn values(&self) -> &Array2<u32> {
+        &self.values
+    }
+
+    /// How often each rank 0..=L occurs for one parameter.
+    ///
+    /// # Panics
+    /// If there is no such parameter.
+    #[must_use]
+    pub fn frequencies(&self, parameter: usize) -> Vec<usize> {
+        let mut frequencies = vec![0; self.num_draws + 1];
+        for &rank in self.values.column(parameter) {
+            frequencies[rank as usize] += 1;
+        }
+        frequencies
+    }
+}
+
+/// Ranks each truth among its draws: `rank = #{draws < truth}`, in 0..=L.
+///
+/// A draw equal to the truth does not count, which matters only for discrete parameters.
+///
+/// # Shapes
+/// Draws `[M, L, D]` and truths `[M, D]` give ranks `[M, D]`. One pass over the draws, parallel over data sets.
+///
+/// # Errors
+/// If the truths do not fit the draws, an axis is empty, or a value is not finite.
+///
+/// ```
+/// use bayesburn_core::Draws;
+/// use ndarray::{array, Array2};
+///
+/// let names = ["mu".to_owned()].into();
+/// let draws = Draws::new(names, array![[[0.1], [0.7], [0.4]]])?;
+/// let ranks = bayesburn_diagnostics::sbc_ranks(&draws, &array![[0.5]])?;
+/// assert_eq!(ranks.values(), &array![[2]]); // 0.1 and 0.4 lie below 0.5
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn sbc_ranks(draws: &Draws, truths: &Array2<f32>) -> Result<Ranks> {
+    check_draws_and_truths(draws, truths)?;
+    let (m, d) = truths.dim();
+    let mut values = vec![0; m * d];
+    values.par_chunks_mut(d).enumerate().for_each(|(data_set, ranks)| {
+        let (draws, truths) = (draws.data_set(data_set), truths.row(data_set).to_vec());
+        for draw in draws.outer_iter() {
+            let below = draw.into_iter().zip(&truths).map(|(x, truth)| u32::from(x < truth));
+            ranks.iter_mut().zip(below).for_each(|(rank, below)| *rank += below);
+        }
+    });
+    let values = Array2::from_shape_fn((m, d), |(data_set, parameter)| values[data_set * d + parameter]);
+    Ok(Ranks { names: draws.names().clone(), num_draws: draws.num_draws(), values })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array3, array};
+
+    fn names(d: usize) -> ParameterNames {
+        (0..d).map(|i| format!("p{i}")).collect()
+    }
+
+    #[test]
+    fn ranks_match_a_sort() {
+        // Values from a fixed linear congruence; no two are equal to a truth.
+        let (m, l, d) = (7, 31, 3);
+        let mut state = 1_u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / 16_777_216.0
+        };
+        let values = Array3::from_shape_simple_fn((m, l, d), &mut next);
+        let truths = Array2::from_shape_simple_fn((m, d), &mut next);
+        let ranks = sbc_ranks(&Draws::new(names(d), values.clone()).expect("names fit"), &truths).expect("valid");
+        for ((i, j), &rank) in ranks.values().indexed_iter() {
+            let mut sorted: Vec<f32> = (0..l).map(|draw| values[[i, draw, j]]).collect();
+            sorted.sort_by(f32::total_cmp);
+            assert_eq!(rank as usize, sorted.partition_point(|x| *x < truths[[i, j]]));
+        }
+    }
+
+    #[test]
+    fn extremes_reach_zero_and_l_and_ties_do_not_count() {
+        let draws = Draws::new(names(1), Array3::zeros((3, 4, 1))).expect("one name");
+        let ranks = sbc_ranks(&draws, &array![[-1.0], [0.0], [1.0]]).expect("valid");
+        assert_eq!(ranks.values(), &array![[0], [0], [4]]);
+        assert_eq!(ranks.frequencies(0), [2, 0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn impossible_ranks_are_refused() {
+        let error = Ranks::new(names(2), 9, array![[1, 2], [3, 10]]).expect_err("10 of 9").to_string();
+        assert!(error.contains("rank 10 for data set 1, parameter 1") && error.contains("0..=9"), "{error}");
+        assert!(matches!(Ranks::new(names(1), 9, array![[1, 2]]), Err(DiagnosticsError::Names { .. })));
+    }
+}

@@ -1,0 +1,26 @@
+//! Defines what every invertible layer does.
+
+use crate::Pass;
+use burn::{module::Module, tensor::Tensor};
+
+/// A map that is one-to-one in its targets for every condition.
+///
+/// # Shapes
+/// Targets and latents `[B, D]`; condition `[B, C]`, or none; log-determinants `[B]`.
+///
+/// # To implement this
+/// Give the two directions; `inverse(forward(x).0)` must return x, and `log_det` must be ln|det ∂z/∂x|, row by row, with no
+/// influence of one row on another. The law tests of this crate check all of that for everything in their table.
+pub trait Bijection: Module {
+    /// Targets to latents z, with ln|det ∂z/∂targets|.
+    fn forward(&self, targets: Tensor<2>, condition: Option<Tensor<2>>, pass: &mut Pass) -> (Tensor<2>, Tensor<1>);
+
+    /// Latents to targets.
+    fn inverse(&self, latents: Tensor<2>, condition: Option<Tensor<2>>, pass: &mut Pass) -> Tensor<2>;
+}
+
+/// Sums over the dimensions, `[B, D]` to `[B]`.
+pub(crate) fn sum_dimensions(x: Tensor<2>) -> Tensor<1> {
+    let [rows, _] = x.dims();
+    x.sum_dim(1).reshape([rows])
+}

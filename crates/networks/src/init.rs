@@ -1,0 +1,90 @@
+//! Draws initial weights on the host, so that one seed gives the same network on every backend.
+//!
+//! Burn initialises lazily and from one process-wide generator on its CPU backends: the weights would depend on which layer is
+//! used first and on what else the process draws.
+
+use bayesburn_core::{Purpose, StreamRng, stream};
+use burn::{
+    module::Param,
+    nn::Linear,
+    tensor::{Device, Int, Tensor, TensorData},
+};
+use rand::{RngExt, seq::SliceRandom};
+use rand_distr::StandardNormal;
+
+/// Makes parameters of networks from one stream of random numbers, in the order in which they are asked for.
+#[derive(Debug)]
+pub struct ParameterInit {
+    rng: StreamRng,
+    device: Device,
+}
+
+/// How the last layer of a network begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputInit {
+    /// Like the other layers.
+    Glorot,
+    /// All zeros: the network outputs 0, and a coupling layer begins as the identity.
+    Zeros,
+}
+
+impl ParameterInit {
+    /// Weights of this seed, on this device.
+    #[must_use]
+    pub fn new(seed: u64, device: &Device) -> Self {
+        Self { rng: stream(seed, const { Purpose::new("initial weights") }, 0), device: device.clone() }
+    }
+
+    /// A linear layer, `[.., d_input]` to `[.., d_output]`, with zero bias.
+    pub fn linear(&mut self, d_input: usize, d_output: usize, init: OutputInit) -> Linear {
+        let weight = match init {
+            OutputInit::Glorot => self.glorot_uniform([d_input, d_output], d_input, d_output),
+            OutputInit::Zeros => self.constant([d_input, d_output], 0.0),
+        };
+        Linear { weight, bias: Some(self.constant([d_output], 0.0)) }
+    }
+
+    /// Uniform on ±√(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 16).
+    pub fn glorot_uniform(&mut self, shape: [usize; 2], fan_in: usize, fan_out: usize) -> Param<Tensor<2>> {
+        let bound = (6.0 / (fan_in + fan_out) as f32).sqrt();
+        self.fill(shape, |rng| bound * (2.0 * rng.random::<f32>() - 1.0))
+    }
+
+    /// One value everywhere.
+    pub fn constant<const R: usize>(&mut self, shape: [usize; R], value: f32) -> Param<Tensor<R>> {
+        self.fill(shape, |_| value)
+    }
+
+    /// A random rotation or reflection of `n` dimensions: Gram-Schmidt, twice for accuracy, on normal draws.
+    pub fn orthogonal(&mut self, n: usize) -> Param<Tensor<2>> {
+        let mut rows: Vec<Vec<f64>> = Vec::with_capacity(n);
+        while rows.len() < n {
+            let mut row: Vec<f64> = (0..n).map(|_| self.rng.sample(StandardNormal)).collect();
+            for _ in 0..2 {
+                for other in &rows {
+                    let dot: f64 = row.iter().zip(other).map(|(a, b)| a * b).sum();
+                    row.iter_mut().zip(other).for_each(|(a, b)| *a -= dot * b);
+                }
+            }
+            let norm = row.iter().map(|a| a * a).sum::<f64>().sqrt();
+            // A draw this close to the span of the others (probability below 1e-6) would lose half of the digits.
+            if norm > 1e-6 {
+                rows.push(row.iter().map(|a| a / norm).collect());
+            }
+        }
+        let values: Vec<f32> = rows.concat().into_iter().map(|v| v as f32).collect();
+        Param::from_data(TensorData::new(values, [n, n]), &self.device)
+    }
+
+    /// A random order of `n` positions.
+    pub fn permutation(&mut self, n: usize) -> Param<Tensor<1, Int>> {
+        let mut order: Vec<i64> = (0..n as i64).collect();
+        order.shuffle(&mut self.rng);
+        Param::initialized(burn::module::ParamId::new(), Tensor::from_data(TensorData::new(order, [n]), &self.device))
+    }
+
+    fn fill<const R: usize>(&mut self, shape: [usize; R], draw: impl Fn(&mut StreamRng) -> f32) -> Param<Tensor<R>> {
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| draw(&mut self.rng)).collect();
+        Param::from_data(TensorData::new(values, shape), &self.device)
+    }
+}

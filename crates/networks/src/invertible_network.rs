@@ -1,0 +1,181 @@
+//! Chains coupling layers into a conditional invertible network.
+
+use crate::{
+    AffineConfig, AffineNets, Bijection, ConfigError, CouplingConfig, CouplingLayer, DenseNetConfig, ParameterInit,
+    Pass, PermutationConfig, SeparateNets, SplineConfig,
+    error::{at_least_one, in_range},
+    pass::constant,
+};
+use burn::{config::Config, module::Module, tensor::Tensor};
+
+/// Which transforms the layers use.
+#[derive(Config, Debug, PartialEq)]
+pub enum CouplingDesign {
+    /// Affine in every layer: fast, and enough for posteriors near a normal.
+    Affine(AffineConfig),
+    /// Splines in every layer: for skewed, bounded or multimodal posteriors of few dimensions.
+    Spline(SplineConfig),
+    /// Affine and spline layers in turn, beginning with affine.
+    Interleaved(InterleavedConfig),
+}
+
+/// The two transforms of an interleaved design.
+#[derive(Config, Debug, PartialEq)]
+pub struct InterleavedConfig {
+    /// Layers 1, 3, 5 …
+    #[config(default = "AffineConfig::new()")]
+    pub affine: AffineConfig,
+    /// Layers 2, 4, 6 …
+    #[config(default = "SplineConfig::new()")]
+    pub spline: SplineConfig,
+}
+
+/// SoftFlow (Kim et al. 2020): in training, each target is blurred by normal noise whose standard deviation, drawn uniformly
+/// for each row, is part of the condition. For posteriors on a surface of fewer dimensions.
+#[derive(Config, Debug, PartialEq)]
+pub struct SoftFlowConfig {
+    /// Smallest standard deviation, above 0; also what density and draws are conditioned on.
+    #[config(default = 1e-3)]
+    pub min: f64,
+    /// Largest standard deviation.
+    #[config(default = 5e-2)]
+    pub max: f64,
+}
+
+/// Configuration of an [`InvertibleNetwork`].
+#[derive(Config, Debug, PartialEq)]
+pub struct InvertibleNetworkConfig {
+    /// Number of coupling layers, at least 1.
+    #[config(default = 6)]
+    pub num_coupling_layers: usize,
+    /// The layers' transforms.
+    #[config(default = "CouplingDesign::Affine(AffineConfig::new())")]
+    pub coupling: CouplingDesign,
+    /// How dimensions are mixed before each coupling.
+    #[config(default = "PermutationConfig::Fixed")]
+    pub permutation: PermutationConfig,
+    /// Whether each layer begins with activation normalisation.
+    #[config(default = true)]
+    pub act_norm: bool,
+    /// Whether activation normalisation is initialised from a first batch of data, layer by layer.
+    #[config(default = false)]
+    pub act_norm_from_data: bool,
+    /// SoftFlow noise, or none.
+    #[config(default = "None")]
+    pub soft_flow: Option<SoftFlowConfig>,
+}
+
+impl InvertibleNetworkConfig {
+    /// The network of BayesFlow v1, layer for layer: affine couplings with separate scale and translation networks of two
+    /// hidden layers of 128 units, soft clamping at 1.9, fixed permutations, activation normalisation.
+    #[must_use]
+    pub fn bayesflow_v1() -> Self {
+        let nets = AffineNets::Separate(SeparateNets::new(DenseNetConfig::new(), DenseNetConfig::new()));
+        Self::new().with_coupling(CouplingDesign::Affine(AffineConfig::new().with_nets(nets)))
+    }
+
+    /// A network for `dim` targets given `condition_dim` numbers (0: unconditional).
+    ///
+    /// # Errors
+    /// A setting outside its range, or one dimension without a condition.
+    pub fn init(
+        &self,
+        dim: usize,
+        condition_dim: usize,
+        init: &mut ParameterInit,
+    ) -> Result<InvertibleNetwork, ConfigError> {
+        at_least_one("num_coupling_layers", self.num_coupling_layers)?;
+        at_least_one("dim", dim)?;
+        if let Some(soft_flow) = &self.soft_flow {
+            in_range(soft_flow.min > 0.0, "soft_flow.min", "above 0", soft_flow.min)?;
+            in_range(soft_flow.max >= soft_flow.min, "soft_flow.max", "at least soft_flow.min", soft_flow.max)?;
+        }
+        let condition_dim = condition_dim + usize::from(self.soft_flow.is_some());
+        let layers = (0..self.num_coupling_layers)
+            .map(|i| {
+                let coupling = match &self.coupling {
+                    CouplingDesign::Affine(affine) => CouplingConfig::Affine(affine.clone()),
+                    CouplingDesign::Spline(spline) => CouplingConfig::Spline(spline.clone()),
+                    CouplingDesign::Interleaved(both) if i % 2 == 0 => CouplingConfig::Affine(both.affine.clone()),
+                    CouplingDesign::Interleaved(both) => CouplingConfig::Spline(both.spline.clone()),
+                };
+                CouplingLayer::new(dim, condition_dim, &coupling, self.permutation, self.act_norm, init)
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(InvertibleNetwork { layers, soft_flow: self.soft_flow.clone() })
+    }
+}
+
+/// A conditional invertible neural network (Ardizzone et al. 2019): targets to latents and back, given a condition.
+#[derive(Module, Debug)]
+pub struct InvertibleNetwork {
+    layers: Vec<CouplingLayer>,
+    #[module(skip)]
+    soft_flow: Option<SoftFlowConfig>,
+}
+
+impl InvertibleNetwork {
+    /// Initialises each layer's activation normalisation from what reaches it when these targets and conditions pass through
+    /// (Kingma & Dhariwal 2018, section 3.1).
+    #[must_use]
+    pub fn initialise_act_norm(mut self, targets: Tensor<2>, condition: Option<Tensor<2>>, pass: &mut Pass) -> Self {
+        let condition = self.with_noise_scale(&targets, condition, None);
+        let mut x = targets;
+        for layer in &mut self.layers {
+            layer.act_norm = layer.act_norm.take().map(|act_norm| act_norm.normalising(x.clone()));
+            x = layer.forward(x, condition.clone(), pass).0;
+        }
+        self
+    }
+
+    /// Appends SoftFlow's noise scale, `[B, 1]`, to the condition: the given one, or the smallest.
+    fn with_noise_scale(
+        &self,
+        like: &Tensor<2>,
+        condition: Option<Tensor<2>>,
+        scale: Option<Tensor<2>>,
+    ) -> Option<Tensor<2>> {
+        let Some(soft_flow) = &self.soft_flow else { return condition };
+        let [rows, _] = like.dims();
+        let scale = scale.unwrap_or_else(|| constant(vec![soft_flow.min as f32; rows], [rows, 1], like));
+        Some(match condition {
+            Some(condition) => Tensor::cat(vec![condition, scale], 1),
+            None => scale,
+        })
+    }
+}
+
+impl Bijection for InvertibleNetwork {
+    /// Targets to latents. In a training pass with SoftFlow, the targets are blurred first; at inference they are not, so that
+    /// densities are deterministic (BayesFlow v1 blurs there too).
+    fn forward(&self, targets: Tensor<2>, condition: Option<Tensor<2>>, pass: &mut Pass) -> (Tensor<2>, Tensor<1>) {
+        let [rows, dim] = targets.dims();
+        let (mut z, condition) = match &self.soft_flow {
+            Some(soft_flow) if pass.is_training() => {
+                let scale = pass.uniform([rows, 1], (soft_flow.min as f32, soft_flow.max as f32), &targets);
+                let noise = pass.normal([rows, dim], &targets) * scale.clone();
+                let condition = self.with_noise_scale(&targets, condition, Some(scale));
+                (targets + noise, condition)
+            }
+            _ => {
+                let condition = self.with_noise_scale(&targets, condition, None);
+                (targets, condition)
+            }
+        };
+        let mut log_det: Option<Tensor<1>> = None;
+        for layer in &self.layers {
+            let (out, this) = layer.forward(z, condition.clone(), pass);
+            z = out;
+            log_det = Some(match log_det {
+                Some(sum) => sum + this,
+                None => this,
+            });
+        }
+        (z, log_det.expect("at least one coupling layer"))
+    }
+
+    fn inverse(&self, latents: Tensor<2>, condition: Option<Tensor<2>>, pass: &mut Pass) -> Tensor<2> {
+        let condition = self.with_noise_scale(&latents, condition, None);
+        self.layers.iter().rev().fold(latents, |x, layer| layer.inverse(x, condition.clone(), pass))
+    }
+}

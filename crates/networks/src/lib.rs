@@ -1,0 +1,63 @@
+//! Builds the networks of amortized inference: tensors in, tensors out, with no idea of parameters, data or losses.
+//!
+//! | type | what it is | reference |
+//! |---|---|---|
+//! | [`SummaryNetwork`], [`SummaryConfig`] | the traits: a data set `[B, N, F]` to a summary `[B, S]`, and what makes such a network | |
+//! | [`DeepSet`] | the summary network for exchangeable observations | Zaheer et al. 2017; Bloem-Reddy & Teh 2020 |
+//! | [`Bijection`] | the trait: targets to latents and back, given a condition | |
+//! | [`InvertibleNetwork`] | coupling layers one after the other | Ardizzone et al. 2019; Radev et al. 2020 |
+//! | [`CouplingLayer`] | activation normalisation, permutation, coupling | Dinh et al. 2017; Kingma & Dhariwal 2018 |
+//! | [`AffineCoupling`], [`SplineCoupling`] | the two transforms | Dinh et al. 2017; Durkan et al. 2019 |
+//! | [`Pass`] | training or inference, and the generator of dropout and noise | |
+//! | [`ParameterInit`] | draws initial weights from a seeded stream | Glorot & Bengio 2010 |
+//!
+//! Networks follow Burn's pattern: `XConfig` is plain data that is saved in checkpoints, `config.init(...)` makes the module
+//! `X`. What a user can get wrong in a configuration is a [`ConfigError`]; a tensor of the wrong shape panics with both shapes.
+//!
+//! ```
+//! use bayesburn_networks::{
+//!     Bijection, DeepSetConfig, InvertibleNetworkConfig, ParameterInit, Pass, SummaryConfig, SummaryNetwork,
+//! };
+//! use burn::tensor::{Device, Tensor};
+//!
+//! let mut init = ParameterInit::new(2023, &Device::default());
+//! let summary_network = DeepSetConfig::new(10).init(4, &mut init)?;
+//! let inference_network = InvertibleNetworkConfig::new().with_num_coupling_layers(4).init(4, 10, &mut init)?;
+//!
+//! let mut pass = Pass::inference(1);
+//! let summary = summary_network.forward(Tensor::ones([3, 50, 4], &Device::default()), &mut pass);
+//! let (z, log_det) = inference_network.forward(Tensor::ones([3, 4], &Device::default()), Some(summary), &mut pass);
+//! assert_eq!((z.dims(), log_det.dims()), ([3, 4], [3]));
+//! # Ok::<(), bayesburn_networks::ConfigError>(())
+//! ```
+
+mod act_norm;
+mod bijection;
+mod coupling;
+mod dense;
+mod error;
+mod init;
+mod invertible_network;
+mod parameters;
+mod pass;
+mod permutation;
+mod summary;
+
+pub use act_norm::ActNorm;
+pub use bijection::Bijection;
+pub use coupling::{
+    AffineConfig, AffineCoupling, AffineNets, Coupling, CouplingConfig, CouplingLayer, SeparateNets, SplineConfig,
+    SplineCoupling,
+};
+pub use dense::{Activation, DenseNet, DenseNetConfig};
+pub use error::ConfigError;
+pub use init::{OutputInit, ParameterInit};
+pub use invertible_network::{
+    CouplingDesign, InterleavedConfig, InvertibleNetwork, InvertibleNetworkConfig, SoftFlowConfig,
+};
+pub use parameters::{num_trainable_parameters, number_parameters};
+pub use pass::Pass;
+pub use permutation::{Permutation, PermutationConfig};
+pub use summary::{
+    DeepSet, DeepSetArchitecture, DeepSetConfig, PlainDeepSetConfig, Pooling, SummaryConfig, SummaryNetwork,
+};

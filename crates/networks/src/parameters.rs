@@ -1,0 +1,55 @@
+//! Counts and numbers the parameters of a network.
+
+use burn::{
+    module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId},
+    tensor::{Int, Tensor},
+};
+
+/// The number of trainable parameters. Fixed permutations and standardisation constants do not count.
+///
+/// # Examples
+/// ```
+/// use bayesburn_networks::{OutputInit, ParameterInit, num_trainable_parameters};
+/// use burn::tensor::Device;
+///
+/// let layer = ParameterInit::new(0, &Device::default().autodiff()).linear(3, 5, OutputInit::Glorot);
+/// assert_eq!(num_trainable_parameters(&layer), 3 * 5 + 5);
+/// ```
+pub fn num_trainable_parameters<M: Module>(module: &M) -> usize {
+    struct Counter(usize);
+    impl ModuleVisitor for Counter {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if param.is_require_grad() {
+                self.0 += param.shape().num_elements();
+            }
+        }
+    }
+    let mut counter = Counter(0);
+    module.visit(&mut counter);
+    counter.0
+}
+
+/// Gives the parameters the identities 1, 2, 3 … in the order of the module's fields.
+///
+/// Burn's identities are random for each process, and the optimizer's saved state names parameters by them: a state that is
+/// loaded in a new process would find none of its parameters.
+pub fn number_parameters<M: Module>(module: M) -> M {
+    struct Renumber(u64);
+    impl Renumber {
+        fn next(&mut self) -> ParamId {
+            self.0 += 1;
+            ParamId::from(self.0)
+        }
+    }
+    impl ModuleMapper for Renumber {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let (_, value, mapper) = param.consume();
+            Param::from_mapped_value(self.next(), value, mapper)
+        }
+        fn map_int<const D: usize>(&mut self, param: Param<Tensor<D, Int>>) -> Param<Tensor<D, Int>> {
+            let (_, value, mapper) = param.consume();
+            Param::from_mapped_value(self.next(), value, mapper)
+        }
+    }
+    module.map(&mut Renumber(0))
+}

@@ -1,0 +1,60 @@
+//! Tells a network whether it trains or infers, and carries the generator of its dropout and noise.
+
+use bayesburn_core::{Purpose, StreamRng, stream};
+use burn::tensor::{Tensor, TensorData};
+use rand::RngExt;
+use rand_distr::StandardNormal;
+
+/// One pass through a network. All randomness inside the pass comes from its own generator, drawn on the host, so that the
+/// result does not depend on the backend, the number of threads or what ran before.
+#[derive(Debug)]
+pub struct Pass {
+    training: bool,
+    rng: StreamRng,
+}
+
+impl Pass {
+    /// A training pass: dropout and noise are on. Give every step its own seed.
+    #[must_use]
+    pub fn training(seed: u64) -> Self {
+        Self { training: true, rng: stream(seed, const { Purpose::new("training pass") }, 0) }
+    }
+
+    /// An inference pass: only Monte Carlo dropout is on.
+    #[must_use]
+    pub fn inference(seed: u64) -> Self {
+        Self { training: false, rng: stream(seed, const { Purpose::new("inference pass") }, 0) }
+    }
+
+    /// Whether this is a training pass.
+    #[must_use]
+    pub fn is_training(&self) -> bool {
+        self.training
+    }
+
+    /// Standard normal noise of this shape, on the device and in the precision of `like`.
+    pub fn normal(&mut self, shape: [usize; 2], like: &Tensor<2>) -> Tensor<2> {
+        self.fill(shape, like, |rng| rng.sample(StandardNormal))
+    }
+
+    /// Uniform noise on `[low, high)`, on the device and in the precision of `like`.
+    pub fn uniform(&mut self, shape: [usize; 2], (low, high): (f32, f32), like: &Tensor<2>) -> Tensor<2> {
+        self.fill(shape, like, |rng| low + (high - low) * rng.random::<f32>())
+    }
+
+    /// A dropout mask for `like`: 0 with this probability, else 1 / (1 − probability), so that the mean stays.
+    pub(crate) fn dropout_mask(&mut self, probability: f64, like: &Tensor<2>) -> Tensor<2> {
+        let keep = (1.0 / (1.0 - probability)) as f32;
+        self.fill(like.dims(), like, |rng| if rng.random_bool(probability) { 0.0 } else { keep })
+    }
+
+    fn fill(&mut self, shape: [usize; 2], like: &Tensor<2>, draw: impl Fn(&mut StreamRng) -> f32) -> Tensor<2> {
+        let values: Vec<f32> = (0..shape[0] * shape[1]).map(|_| draw(&mut self.rng)).collect();
+        constant(values, shape, like)
+    }
+}
+
+/// A constant tensor on the device and in the precision of `like`.
+pub(crate) fn constant(values: Vec<f32>, shape: [usize; 2], like: &Tensor<2>) -> Tensor<2> {
+    Tensor::<2>::from_data(TensorData::new(values, shape), &like.device()).cast(like.dtype())
+}

@@ -1,0 +1,41 @@
+//! Defines what every summary network does.
+
+mod deep_set;
+
+pub use deep_set::{DeepSet, DeepSetArchitecture, DeepSetConfig, PlainDeepSetConfig, Pooling};
+
+use crate::{ConfigError, ParameterInit, Pass};
+use burn::{
+    config::Config,
+    module::{Module, ModuleDisplay},
+    tensor::Tensor,
+};
+
+/// A network that turns a data set of any size into a vector of fixed length.
+///
+/// # To implement this
+/// Map `[B, N, F]` to `[B, S]`, such that row b of the result depends on row b of the data alone; and give the network a
+/// configuration, [`SummaryConfig`]. Everything else, training, checkpoints and sampling, then works with a
+/// `PosteriorConfig` of that configuration.
+pub trait SummaryNetwork: Module + ModuleDisplay + Sync + 'static {
+    /// S, the length of a summary.
+    fn summary_dim(&self) -> usize;
+
+    /// Data `[B, N, F]` to summaries `[B, S]`.
+    fn forward(&self, data: Tensor<3>, pass: &mut Pass) -> Tensor<2>;
+}
+
+/// What a summary network is made from: plain data, which checkpoints save.
+///
+/// # To implement this
+/// Draw all weights from `init`, so that a seed reproduces them.
+pub trait SummaryConfig: Config + Clone + PartialEq + Send + Sync + 'static {
+    /// The network.
+    type Network: SummaryNetwork;
+
+    /// A network for data of `features` numbers for each observation.
+    ///
+    /// # Errors
+    /// A setting outside its range.
+    fn init(&self, features: usize, init: &mut ParameterInit) -> Result<Self::Network, ConfigError>;
+}

@@ -1,0 +1,40 @@
+//! Turns a prior and a simulator, written as plain closures, into a [`GenerativeModel`] that simulates in parallel.
+//!
+//! | type | what it is |
+//! |---|---|
+//! | [`Prior`] | draws parameters θ; from a function of one draw or of a whole batch |
+//! | [`Simulator`] | draws data x given θ; likewise |
+//! | [`ContextGenerator`] | draws what else the prior or the simulator depends on: design variables, the number of observations |
+//! | [`Context`] | what a closure sees of that |
+//! | [`GenerativeModel`] | the two together: pilot run, shapes, batches of [`Simulations`](bayesburn_core::Simulations) |
+//!
+//! Closures get their random generator from here. Simulation number i of a seed is the same for any batch size and any number
+//! of threads; only a function of a whole batch, and context shared by a batch, depend on where the batch begins and ends.
+//!
+//! ```
+//! use bayesburn_simulation::{GenerativeModel, Prior, Simulator};
+//! use ndarray::Array2;
+//! use rand::RngExt;
+//! use rand_distr::StandardNormal;
+//!
+//! let prior = Prior::from_fn(["mu_1", "mu_2"], |rng, _| [(); 2].map(|()| rng.sample(StandardNormal)));
+//! let simulator = Simulator::from_fn(|rng, mu, _| {
+//!     Array2::from_shape_fn((50, 2), |(_, d)| mu[d] + rng.sample::<f32, _>(StandardNormal))
+//! });
+//! let model = GenerativeModel::new(prior, simulator)?;
+//! assert_eq!(model.simulate(3, 2023)?.sim_data.shape(), [3, 50, 2]);
+//! # Ok::<(), bayesburn_simulation::SimulationError>(())
+//! ```
+
+mod context;
+mod error;
+mod model;
+mod prior;
+mod simulator;
+mod stack;
+
+pub use context::{Context, ContextGenerator};
+pub use error::{Quantity, SimulationError};
+pub use model::{GenerativeModel, Shapes};
+pub use prior::{Moments, Prior};
+pub use simulator::Simulator;

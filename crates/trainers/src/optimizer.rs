@@ -1,0 +1,46 @@
+//! Chooses among Burn's optimizers.
+
+use burn::{
+    config::Config,
+    optim::{
+        AdamConfig, AdamWConfig, RmsPropConfig, SgdConfig, module_optimizer::ModuleOptimizer, momentum::MomentumConfig,
+    },
+};
+
+/// Burn's optimizers, with the settings that Burn gives them. Gradients are clipped by their global norm before they get here;
+/// leave the optimizers' own clipping, which is tensor by tensor, off.
+#[derive(Config, Debug)]
+pub enum Optimizer {
+    /// Adam (Kingma & Ba 2015).
+    Adam(AdamConfig),
+    /// Adam with decoupled weight decay (Loshchilov & Hutter 2019): for training on a fixed set of simulations.
+    AdamW(AdamWConfig),
+    /// RMSProp (Tieleman & Hinton 2012).
+    RmsProp(RmsPropConfig),
+    /// Stochastic gradient descent.
+    Sgd(SgdConfig),
+}
+
+impl Default for Optimizer {
+    /// Adam with Keras' constants, as BayesFlow v1 uses it: β = (0.9, 0.999), ε = 1e-7.
+    fn default() -> Self {
+        Self::Adam(AdamConfig::new().with_epsilon(1e-7))
+    }
+}
+
+impl Optimizer {
+    /// Stochastic gradient descent with momentum.
+    #[must_use]
+    pub fn sgd_with_momentum(momentum: f64) -> Self {
+        Self::Sgd(SgdConfig::new().with_momentum(Some(MomentumConfig::new().with_momentum(momentum))))
+    }
+
+    pub(crate) fn init(&self) -> ModuleOptimizer {
+        match self {
+            Self::Adam(config) => config.init(),
+            Self::AdamW(config) => config.init(),
+            Self::RmsProp(config) => config.init(),
+            Self::Sgd(config) => config.init(),
+        }
+    }
+}

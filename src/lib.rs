@@ -1,0 +1,75 @@
+//! Amortized Bayesian inference: write a prior and a simulator in Rust, train a neural posterior once, check its calibration, and
+//! draw from the posterior of any observation in milliseconds.
+//!
+//! This crate re-exports the others and has no logic of its own.
+//!
+//! | module | what it is for | main types |
+//! |---|---|---|
+//! | [`simulation`] | the generative model | [`Prior`](simulation::Prior), [`Simulator`](simulation::Simulator), [`ContextGenerator`](simulation::ContextGenerator), [`GenerativeModel`](simulation::GenerativeModel) |
+//! | [`networks`] | summary and inference networks | [`DeepSet`](networks::DeepSet), [`InvertibleNetwork`](networks::InvertibleNetwork) |
+//! | [`amortizers`] | the posterior made of them | [`AmortizedPosterior`](amortizers::AmortizedPosterior), [`Conditions`](amortizers::Conditions) |
+//! | [`trainers`] | training, checkpoints, history | [`Trainer`](trainers::Trainer), [`OnlineConfig`](trainers::OnlineConfig) |
+//! | [`diagnostics`] | calibration and recovery | [`sbc_ecdf`](diagnostics::sbc_ecdf), [`recovery`](diagnostics::recovery) |
+//! | [`core`] | what all of them share | [`Simulations`](core::Simulations), [`Draws`](core::Draws), [`StreamRng`](core::StreamRng) |
+//!
+//! [`prelude`] has what most programs import.
+//!
+//! ```
+//! use bayesburn::prelude::*;
+//!
+//! fn main() -> bayesburn::Result<()> {
+//!     // μ ~ N(0, 1), and 50 observations x ~ N(μ, 1).
+//!     let prior = Prior::from_fn(["mu"], |rng, _| [rng.sample(StandardNormal)]);
+//!     let simulator = Simulator::from_fn(|rng, mu, _| {
+//!         Array2::from_shape_fn((50, 1), |_| mu[0] + rng.sample::<f32, _>(StandardNormal))
+//!     });
+//!     let model = GenerativeModel::new(prior, simulator)?;
+//!
+//!     let config = PosteriorConfig::new(DeepSetConfig::new(4), InvertibleNetworkConfig::new().with_num_coupling_layers(2));
+//!     let mut trainer = Trainer::builder(model, config).seed(2023).build()?;
+//!     trainer.train_online(&OnlineConfig::new().with_epochs(1).with_iterations_per_epoch(20))?; // 1,000 or more for real
+//!
+//!     let test = trainer.simulate(100, 1)?;
+//!     let draws = trainer.amortizer().sample(&test.conditions, 99, 2)?; // [100, 99, 1]
+//!     let calibration = diagnostics::sbc_ecdf(&draws, &test.parameters)?;
+//!     println!("calibrated: {}", calibration.all_inside());
+//!
+//!     let observed = Conditions::one(Array2::from_elem((50, 1), 0.3));
+//!     println!("posterior mean: {}", trainer.amortizer().sample(&observed, 1000, 3)?.mean());
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Features
+//! - `flex` (default): Burn Flex, the CPU backend; `ndarray`, `cuda`: others. Pick one at run time by
+//!   [`TrainerBuilder::device`](trainers::TrainerBuilder::device).
+//! - `plots` (default): figures as PNG and SVG.
+//! - `tensorboard` (default): event files for TensorBoard.
+
+pub use bayesburn_amortizers as amortizers;
+pub use bayesburn_core as core;
+pub use bayesburn_diagnostics as diagnostics;
+pub use bayesburn_networks as networks;
+pub use bayesburn_simulation as simulation;
+pub use bayesburn_trainers as trainers;
+
+/// Any error, as programs around this library return it.
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// What most programs import, with the names of `ndarray`, `rand` and `burn` that simulators and trainers need.
+pub mod prelude {
+    pub use crate::{
+        amortizers::{
+            AmortizedPosterior, Conditions, Configurator, Configured, PosteriorConfig, Standardization, SummaryLoss,
+        },
+        core::{Draws, Simulations, StreamRng},
+        diagnostics,
+        networks::{CouplingDesign, DeepSetConfig, InvertibleNetworkConfig, SplineConfig},
+        simulation::{Context, ContextGenerator, GenerativeModel, Prior, Simulator},
+        trainers::{LossHistory, OnlineConfig, Progress, Schedule, Trainer},
+    };
+    pub use burn::tensor::Device;
+    pub use ndarray::{Array1, Array2, Array3};
+    pub use rand::RngExt;
+    pub use rand_distr::StandardNormal;
+}
