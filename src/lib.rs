@@ -73,3 +73,8 @@ pub mod prelude {
     pub use rand::RngExt;
     pub use rand_distr::StandardNormal;
 }
+
+/// The code of the README is compiled and run with the other examples of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

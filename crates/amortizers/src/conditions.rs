@@ -118,7 +118,8 @@ impl Configured {
     }
 }
 
-fn check_finite<D: RemoveAxis>(what: &'static str, values: &Array<f32, D>) -> Result<(), AmortizerError> {
+/// Whether all values are finite; the error names the row.
+pub(crate) fn check_finite<D: RemoveAxis>(what: &'static str, values: &Array<f32, D>) -> Result<(), AmortizerError> {
     if values.iter().all(|v| v.is_finite()) {
         return Ok(());
     }

@@ -21,6 +21,21 @@ struct Saved<C: SummaryConfig> {
     widths: Widths,
 }
 
+/// Names the first setting that is saved otherwise than this code writes it.
+fn first_difference(path: &str, saved: &Value, written: &Value) -> Option<String> {
+    let (Value::Object(a), Value::Object(b)) = (saved, written) else {
+        return (saved != written).then(|| format!("`{path}` is {saved}, which this version reads as {written}"));
+    };
+    a.keys().chain(b.keys()).find_map(|key| {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        match (a.get(key), b.get(key)) {
+            (Some(saved), Some(written)) => first_difference(&path, saved, written),
+            (Some(_), None) => Some(format!("this version does not know the setting `{path}`")),
+            (None, _) => Some(format!("the setting `{path}` is missing")),
+        }
+    })
+}
+
 impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// Saves configuration and weights into a folder, which is made if need be. Files of an earlier save are replaced.
     ///
@@ -32,7 +47,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         fs::create_dir_all(folder).map_err(io)?;
         fs::write(folder.join(CONFIG_FILE), format!("{:#}\n", self.description())).map_err(io)?;
         let path = folder.join(WEIGHTS_FILE);
-        let mut store = SafetensorsStore::from_file(&path).overwrite(true);
+        // The store's own metadata comes in a random order, and the same weights shall be the same bytes.
+        let mut store = SafetensorsStore::from_file(&path).clear_metadata().overwrite(true);
         self.networks.save_into(&mut store).map_err(|error| AmortizerError::Io {
             action: "write",
             path,
@@ -48,14 +64,16 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let description = Self::saved_description(&folder)?;
         let path = folder.as_ref().join(CONFIG_FILE);
         let wrong = |reason: String| AmortizerError::SavedConfig { path: path.clone(), reason };
-        let saved: Saved<C> = serde_json::from_value(description.clone()).map_err(|error| wrong(error.to_string()))?;
-        if saved.format_version != FORMAT_VERSION {
-            return Err(wrong(format!("format version {}, expected {FORMAT_VERSION}", saved.format_version)));
+        // First of all: what another version may have changed cannot be read by this one.
+        let version = &description["format_version"];
+        if *version != FORMAT_VERSION {
+            return Err(wrong(format!("its `format_version` is {version}, and this code reads {FORMAT_VERSION}")));
         }
+        let saved: Saved<C> = serde_json::from_value(description.clone()).map_err(|error| wrong(error.to_string()))?;
         let posterior = Self::untrained(saved.config, saved.widths, 0, device)?;
-        // A network's configuration ignores keys it does not know; written again, they would be missing.
-        if description != posterior.description() {
-            return Err(wrong("it has keys that this version does not know, or lacks some".into()));
+        // A network's configuration ignores keys it does not know; written again, they are missing.
+        if let Some(difference) = first_difference("", &description, &posterior.description()) {
+            return Err(wrong(difference));
         }
         posterior.load_weights(folder)
     }
@@ -73,7 +91,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let wrong = |reason: String| AmortizerError::Weights { path: path.clone(), reason };
         let result = self
             .networks
-            .load_from(&mut SafetensorsStore::from_file(&path))
+            .load_from(&mut SafetensorsStore::from_file(&path).validate(false).allow_partial(true))
             .map_err(|error| wrong(error.to_string()))?;
         if let Some(error) = result.errors.first() {
             return Err(wrong(error.to_string()));

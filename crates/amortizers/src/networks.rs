@@ -60,7 +60,7 @@ impl<S: SummaryNetwork> PosteriorNetworks<S> {
         (z, log_prob)
     }
 
-    /// The mean over the batch of −log q(θ | x) (Radev et al. 2020, eq. 12), plus the summary loss; `[1]`.
+    /// The mean over the batch of −log q(θ | x) (Radev et al. 2020), plus the summary loss; `[1]`.
     ///
     /// Its minimum over all networks is reached at the true posterior. With the standardisation's constants included it is
     /// the negative log-likelihood in the parameters' own units.

@@ -64,7 +64,6 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         };
         let mut posterior = Self::untrained(config, widths, seed, device)?;
         for batch in pilot {
-            batch.check()?;
             posterior.check_configured(batch)?;
         }
         posterior.fit_standardization(pilot);
@@ -139,7 +138,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// The training loss of a batch, `[1]`, with gradients: the mean negative log posterior density, plus the summary loss.
     ///
     /// # Errors
-    /// If the batch's widths are not those of the networks.
+    /// If the batch's widths are not those of the networks, its arrays differ in the number of data sets, or a value is not finite.
     pub fn loss(&self, batch: &Configured, pass: &mut Pass) -> Result<Tensor<1>, AmortizerError> {
         self.check_configured(batch)?;
         Ok(self.networks.loss(batch, self.config.summary_loss, &self.device, pass))
@@ -180,6 +179,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     }
 
     pub(crate) fn check_configured(&self, batch: &Configured) -> Result<(), AmortizerError> {
+        batch.check()?;
         self.check_parameters(batch.parameters.view())?;
         self.check_conditions(&batch.conditions)
     }

@@ -1,6 +1,9 @@
 //! Draws from the posterior and evaluates it, in chunks of bounded memory on all cores.
 
-use crate::{AmortizedPosterior, AmortizerError, Conditions, Configured, PosteriorNetworks, networks::tensor};
+use crate::{
+    AmortizedPosterior, AmortizerError, Conditions, Configured, PosteriorNetworks, conditions::check_finite,
+    networks::tensor,
+};
 use bayesburn_core::{Draws, Purpose, derive_seed, stream};
 use bayesburn_networks::{Pass, SummaryConfig, SummaryNetwork};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -17,8 +20,8 @@ const CHUNK_ROWS: usize = 2048;
 /// Observations of one chunk through the summary network, as [`CHUNK_ROWS`].
 const CHUNK_OBSERVATIONS: usize = 4096;
 
-/// Draws that share one stream of noise: draw l of data set m comes from stream (m, l / 1024), so it is the same for any number of
-/// draws, chunks or threads.
+/// Draws that share one stream of noise: that of draw l of data set m comes from stream (m, l / 1024), so it is the same for any
+/// number of draws, chunks or threads.
 const NOISE_BLOCK: usize = 1024;
 
 const LATENTS: Purpose = Purpose::new("posterior latents");
@@ -34,7 +37,8 @@ struct Block {
 impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// Draws from the posterior of each data set: `[M, num_draws, D]`, always with three axes.
     ///
-    /// Draw l for data set m is the same for any `num_draws` above l and any number of threads.
+    /// Draw l for data set m is the same for any `num_draws` above l, any data sets after m and any number of threads. Monte Carlo
+    /// dropout alone draws its masks chunk by chunk, so that its draws depend on the number of draws and data sets too.
     ///
     /// # Errors
     /// Zero draws; no data set; conditions of another width than the network's; values that are not finite.
@@ -144,6 +148,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         if expected != 1 && expected != got {
             return Err(AmortizerError::Rows { what: "the array of parameters", expected, got });
         }
+        check_finite("the parameter vector", parameters)?;
         let (networks, device) = self.for_inference();
         let condition = condition_rows(&networks, conditions, &device, 0);
         let starts: Vec<usize> = (0..got).step_by(CHUNK_ROWS).collect();

@@ -24,13 +24,15 @@ impl ActNorm {
     #[must_use]
     pub fn normalising(mut self, targets: Tensor<2>) -> Self {
         let [_, dim] = targets.dims();
-        let (var, mean) = targets.detach().var_mean_bias(0);
-        // Below 1e-12 the dimension is constant up to rounding in f32.
-        let constant = var.clone().lower_elem(1e-12);
-        let scale = var.clamp_min(1e-12).sqrt().recip().mask_fill(constant, 1.0).reshape([dim]);
+        let (var, mean) = targets.without_autodiff().var_mean_bias(0);
+        // A spread below 1e-5 of the mean is rounding of the mean in f32.
+        let constant = var.clone().lower_equal(mean.clone().square().mul_scalar(1e-10).add_scalar(1e-12));
+        let scale = var.sqrt().recip().mask_fill(constant, 1.0).reshape([dim]);
         let bias = mean.reshape([dim]).neg() * scale.clone();
-        self.scale = self.scale.map(|old| scale.set_require_grad(old.is_require_grad()));
-        self.bias = self.bias.map(|old| bias.set_require_grad(old.is_require_grad()));
+        let trained_like =
+            |old: Tensor<1>, new: Tensor<1>| if old.is_require_grad() { new.autodiff().require_grad() } else { new };
+        self.scale = self.scale.map(|old| trained_like(old, scale));
+        self.bias = self.bias.map(|old| trained_like(old, bias));
         self
     }
 }

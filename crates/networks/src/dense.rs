@@ -7,7 +7,7 @@ use crate::{
 };
 use burn::{
     config::Config,
-    module::Module,
+    module::{Module, Param},
     nn::Linear,
     tensor::{Tensor, activation},
 };
@@ -37,7 +37,8 @@ impl Activation {
             Self::Relu => activation::relu(x),
             Self::Silu => activation::silu(x),
             Self::Gelu => activation::gelu(x),
-            Self::Elu => activation::elu(x, 1.0),
+            // Not `activation::elu`, whose gradient is NaN where exp(x) overflows, x > 88 in f32.
+            Self::Elu => activation::relu(x.clone()) + x.clamp_max(0.0).exp().sub_scalar(1.0),
             Self::Tanh => activation::tanh(x),
             Self::Softplus => activation::softplus(x, 1.0),
         }
@@ -66,7 +67,12 @@ pub struct DenseNetConfig {
     /// Whether each hidden layer after the first adds its input: h + activation(h W + b).
     #[config(default = false)]
     pub residual: bool,
-    /// Whether weights are divided by their largest singular value (Miyato et al. 2018), estimated by 20 power iterations.
+    /// Whether a linear map of the input, zero at first, is added to the output. Hidden layers then need not imitate linear maps,
+    /// which posteriors near a normal are made of.
+    #[config(default = false)]
+    pub shortcut: bool,
+    /// Whether weights are divided by their largest singular value (Miyato et al. 2018), estimated by 20 power iterations, where
+    /// it is above 1.
     #[config(default = false)]
     pub spectral_norm: bool,
 }
@@ -89,7 +95,12 @@ impl DenseNetConfig {
             .map(|i| init.linear(if i == 0 { d_input } else { self.units }, self.units, OutputInit::Glorot))
             .collect();
         let d_last = if self.num_dense == 0 { d_input } else { self.units };
-        Ok(DenseNet { hidden, output: init.linear(d_last, d_output, output), config: self.clone() })
+        Ok(DenseNet {
+            hidden,
+            output: init.linear(d_last, d_output, output),
+            shortcut: self.shortcut.then(|| init.constant([d_input, d_output], 0.0)),
+            config: self.clone(),
+        })
     }
 }
 
@@ -98,6 +109,7 @@ impl DenseNetConfig {
 pub struct DenseNet {
     hidden: Vec<Linear>,
     output: Linear,
+    shortcut: Option<Param<Tensor<2>>>,
     #[module(skip)]
     config: DenseNetConfig,
 }
@@ -108,7 +120,7 @@ impl DenseNet {
     /// # Panics
     /// If the last axis is not `d_input`.
     pub fn forward(&self, input: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
-        let mut h = input;
+        let mut h = input.clone();
         for (i, layer) in self.hidden.iter().enumerate() {
             let mut out = self.config.activation.apply(self.linear(layer, h.clone()));
             if self.config.dropout > 0.0 && (pass.is_training() || self.config.mc_dropout) {
@@ -116,29 +128,39 @@ impl DenseNet {
             }
             h = if self.config.residual && i > 0 { h + out } else { out };
         }
-        self.linear(&self.output, h)
+        let out = self.linear(&self.output, h);
+        match &self.shortcut {
+            Some(weight) => out + input.matmul(self.normalised(weight.val())),
+            None => out,
+        }
     }
 
     fn linear(&self, layer: &Linear, x: Tensor<2>) -> Tensor<2> {
-        if self.config.spectral_norm {
-            let sigma = largest_singular_value(layer.weight.val());
-            // An all-zero weight, as zero-initialised output layers have, stays as it is.
-            let weight = layer.weight.val() / sigma.clamp_min(1e-12).unsqueeze();
-            return burn::tensor::module::linear(x, weight, layer.bias.as_ref().map(|b| b.val()));
+        let weight = self.normalised(layer.weight.val());
+        burn::tensor::module::linear(x, weight, layer.bias.as_ref().map(|b| b.val()))
+    }
+
+    /// The weight as it is or, with spectral normalisation, with no singular value above 1.
+    fn normalised(&self, weight: Tensor<2>) -> Tensor<2> {
+        if !self.config.spectral_norm {
+            return weight;
         }
-        layer.forward(x)
+        let sigma = largest_singular_value(weight.clone());
+        // Miyato et al. divide by values below 1 too; a zero-initialised output layer would have no gradient to begin with.
+        weight / sigma.clamp_min(1.0).unsqueeze()
     }
 }
 
 /// `[1]`: the largest singular value of W, as uᵀWv with u and v from 20 power iterations that gradients do not enter. The
-/// estimate is never too large; on Glorot-initialised 128 × 128 weights it is within 2%.
+/// estimate is never too large; on Glorot-initialised 128 × 128 weights it was within 2.5% for nine in ten of 150 seeds, and
+/// within 7% for all.
 fn largest_singular_value(weight: Tensor<2>) -> Tensor<1> {
     let [rows, columns] = weight.dims();
     let normalise = |x: Tensor<2>| {
         let norm = x.clone().square().sum().sqrt().clamp_min(1e-12);
         x / norm.unsqueeze()
     };
-    let w = weight.clone().detach();
+    let w = weight.clone().without_autodiff();
     // A fixed start that is orthogonal to a singular vector only by chance: cosines of i² have no simple structure.
     let start: Vec<f32> = (0..columns).map(|i| ((i * i) as f32 + 1.0).cos()).collect();
     let mut v = normalise(constant(start, [columns, 1], &w));

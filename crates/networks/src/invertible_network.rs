@@ -88,7 +88,8 @@ impl InvertibleNetworkConfig {
         at_least_one("dim", dim)?;
         if let Some(soft_flow) = &self.soft_flow {
             in_range(soft_flow.min > 0.0, "soft_flow.min", "above 0", soft_flow.min)?;
-            in_range(soft_flow.max >= soft_flow.min, "soft_flow.max", "at least soft_flow.min", soft_flow.max)?;
+            let above_min = soft_flow.max >= soft_flow.min && soft_flow.max.is_finite();
+            in_range(above_min, "soft_flow.max", "at least soft_flow.min", soft_flow.max)?;
         }
         let condition_dim = condition_dim + usize::from(self.soft_flow.is_some());
         let layers = (0..self.num_coupling_layers)

@@ -64,7 +64,7 @@ impl Bijection for Permutation {
                 let weight = map.weight.val();
                 let (log_det, inverse_transposed) = log_det_and_inverse_transposed(&weight);
                 // The value of ln|det W|, with its gradient W⁻ᵀ: SVD has no backward pass of its own.
-                let change = (weight.clone() - weight.clone().detach()) * inverse_transposed;
+                let change = (weight.clone() - weight.clone().without_autodiff()) * inverse_transposed;
                 (targets.matmul(weight), (log_det + change.sum()).expand([rows]))
             }
         }
@@ -84,7 +84,7 @@ impl Bijection for Permutation {
 /// ln|det W|, `[1]`, and W⁻ᵀ, neither of which gradients enter: W = U S Vᵀ has ln|det W| = Σ ln s and W⁻ᵀ = U S⁻¹ Vᵀ.
 fn log_det_and_inverse_transposed(weight: &Tensor<2>) -> (Tensor<1>, Tensor<2>) {
     // LAPACK allows 30 sweeps for each singular value.
-    let (u, s, vt) = linalg::svd::<2, 1>(weight.clone().detach(), 30);
+    let (u, s, vt) = linalg::svd::<2, 1>(weight.clone().without_autodiff(), 30);
     let inverse_transposed = (u / s.clone().unsqueeze()).matmul(vt);
     (s.log().sum(), inverse_transposed)
 }

@@ -138,6 +138,11 @@ impl ContextGenerator {
         self
     }
 
+    /// Whether simulations of one batch share context.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.non_batchable.is_some()
+    }
+
     pub(crate) fn draw(&self, batch: &Batch, owner: Owner) -> Result<DrawnContext, SimulationError> {
         let ((batchable_quantity, batchable_purpose), (shared_quantity, shared_purpose)) = owner.streams();
         let non_batchable = self

@@ -33,7 +33,10 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// A simulation that failed. `simulate_from(seed, index, 1)` replays the one that is named.
+/// A simulation that failed.
+///
+/// `simulate_from(seed, index, 1)` replays the one that is named. A simulation that depends on its batch, by non-batchable context
+/// or a function of a whole batch, is replayed with that batch.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SimulationError {
@@ -63,7 +66,8 @@ pub enum SimulationError {
     },
     /// A function of a whole batch returned another shape than `[batch, ...]`.
     #[error(
-        "the {quantity} function of a whole batch returned shape {got:?} for a batch of {expected}: its first axis must be the batch"
+        "the {quantity} function of a whole batch returned shape {got:?} for a batch of {expected}: its first axis must be the \
+         batch, and at least one more axis must hold the values of each simulation"
     )]
     BatchShape {
         /// Whose function.
@@ -103,7 +107,7 @@ pub enum SimulationError {
     /// NaN or infinity.
     #[error(
         "the {quantity} returned {value} at position {position:?} of simulation {index} (seed {seed}): \
-         a network cannot learn from it; replay that simulation with `simulate_from({seed}, {index}, 1)` and mend or bound the model"
+         a network cannot learn from it; replay it with `simulate_from({seed}, {first}, {num_simulations})` and mend or bound the model"
     )]
     NonFinite {
         /// Which quantity.
@@ -112,6 +116,10 @@ pub enum SimulationError {
         index: u64,
         /// The seed.
         seed: u64,
+        /// Where the smallest batch that replays it begins.
+        first: u64,
+        /// How many simulations that batch has.
+        num_simulations: usize,
         /// Where in the draw.
         position: Vec<usize>,
         /// The value.

@@ -126,12 +126,18 @@ impl GenerativeModel {
     }
 
     /// Simulates one batch that begins at simulation `first`: what an online training takes step by step, and what replays a
-    /// simulation that an error names.
+    /// simulation that an error names (see [`SimulationError`]).
     ///
     /// # Errors
     /// As [`GenerativeModel::simulate`].
     pub fn simulate_from(&self, seed: u64, first: u64, num_simulations: usize) -> Result<Simulations, SimulationError> {
-        let batch = Batch { seed, first, len: num_simulations, num_parameters: self.prior.names().len() };
+        let batch = Batch {
+            seed,
+            first,
+            len: num_simulations,
+            num_parameters: self.prior.names().len(),
+            independent: self.prior.is_independent() && self.simulator.is_independent(),
+        };
         batch.check()?;
         let (parameters, prior_context) = self.prior.draw(&batch)?;
         let (sim_data, sim_context) = self.simulator.draw(&batch, &parameters)?;

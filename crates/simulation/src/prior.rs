@@ -49,7 +49,7 @@ impl fmt::Debug for Prior {
 pub struct Moments {
     /// Means.
     pub means: Array1<f32>,
-    /// Standard deviations, with divisor n − 1.
+    /// Standard deviations, with divisor n − 1; NaN for a single draw.
     pub stds: Array1<f32>,
 }
 
@@ -93,7 +93,8 @@ impl Prior {
     /// # Errors
     /// Zero draws, or a function that returns the wrong shape or a value that is not finite, or panics.
     pub fn sample(&self, num_draws: usize, seed: u64) -> Result<Array2<f32>, SimulationError> {
-        let batch = Batch { seed, first: 0, len: num_draws, num_parameters: self.names.len() };
+        let independent = self.is_independent();
+        let batch = Batch { seed, first: 0, len: num_draws, num_parameters: self.names.len(), independent };
         batch.check()?;
         self.check_names()?;
         Ok(self.draw(&batch)?.0)
@@ -119,6 +120,11 @@ impl Prior {
             Some((_, name)) => Err(SimulationError::DuplicateName { name: name.clone() }),
             None => Ok(()),
         }
+    }
+
+    /// Whether draw i is the same in every batch.
+    pub(crate) fn is_independent(&self) -> bool {
+        matches!(self.function, Function::One(_)) && !self.context.is_shared()
     }
 
     pub(crate) fn draw(&self, batch: &Batch) -> Result<(Array2<f32>, DrawnContext), SimulationError> {

@@ -77,6 +77,11 @@ impl Simulator {
         self
     }
 
+    /// Whether simulation i, given its parameters, is the same in every batch.
+    pub(crate) fn is_independent(&self) -> bool {
+        matches!(self.function, Function::One(_)) && !self.context.is_shared()
+    }
+
     pub(crate) fn draw(
         &self,
         batch: &Batch,

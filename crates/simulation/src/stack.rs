@@ -14,6 +14,8 @@ pub(crate) struct Batch {
     pub(crate) first: u64,
     pub(crate) len: usize,
     pub(crate) num_parameters: usize,
+    /// Whether simulation i is the same in every batch: no non-batchable context and no function of a whole batch.
+    pub(crate) independent: bool,
 }
 
 impl Batch {
@@ -28,18 +30,17 @@ impl Batch {
         purpose: Purpose,
         f: impl Fn(&mut StreamRng, usize) -> ArrayD<f32> + Sync,
     ) -> Result<ArrayD<f32>, SimulationError> {
-        let rows: Vec<ArrayD<f32>> = (0..self.len)
+        let rows: Vec<Result<ArrayD<f32>, SimulationError>> = (0..self.len)
             .into_par_iter()
             .map(|row| {
                 let index = self.first + row as u64;
                 let value = self.guard(quantity, index, || f(&mut stream(self.seed, purpose, index), row))?;
-                self.check_finite(quantity, index, value.view())?;
-                if value.is_empty() {
-                    return Err(SimulationError::Empty { quantity, index, got: value.shape().to_vec() });
-                }
+                self.check_value(quantity, index, value.view())?;
                 Ok(value)
             })
-            .collect::<Result<_, _>>()?;
+            .collect();
+        // Of several errors the first simulation's, whichever thread was faster.
+        let rows = rows.into_iter().collect::<Result<Vec<_>, _>>()?;
         self.stack(quantity, &rows)
     }
 
@@ -51,7 +52,7 @@ impl Batch {
         f: impl Fn(&mut StreamRng) -> ArrayD<f32>,
     ) -> Result<ArrayD<f32>, SimulationError> {
         let value = self.guard(quantity, self.first, || f(&mut stream(self.seed, purpose, self.first)))?;
-        self.check_finite(quantity, self.first, value.view())?;
+        self.check_value(quantity, self.first, value.view())?;
         Ok(value)
     }
 
@@ -67,7 +68,7 @@ impl Batch {
             return Err(SimulationError::BatchShape { quantity, expected: self.len, got: value.shape().to_vec() });
         }
         for (index, row) in (self.first..).zip(value.outer_iter()) {
-            self.check_finite(quantity, index, row)?;
+            self.check_value(quantity, index, row)?;
         }
         Ok(value.as_standard_layout().into_owned())
     }
@@ -87,15 +88,22 @@ impl Batch {
         })
     }
 
-    fn check_finite(&self, quantity: Quantity, index: u64, value: ArrayViewD<'_, f32>) -> Result<(), SimulationError> {
+    /// Whether one draw holds something, and only finite values.
+    fn check_value(&self, quantity: Quantity, index: u64, value: ArrayViewD<'_, f32>) -> Result<(), SimulationError> {
+        if value.is_empty() {
+            return Err(SimulationError::Empty { quantity, index, got: value.shape().to_vec() });
+        }
         if value.iter().all(|v| v.is_finite()) {
             return Ok(());
         }
+        let (first, num_simulations) = if self.independent { (index, 1) } else { (self.first, self.len) };
         match value.indexed_iter().find(|(_, v)| !v.is_finite()) {
             Some((position, &v)) => Err(SimulationError::NonFinite {
                 quantity,
                 index,
                 seed: self.seed,
+                first,
+                num_simulations,
                 position: position.as_array_view().to_vec(),
                 value: v,
             }),

@@ -27,7 +27,7 @@ pub struct SeparateNets {
 #[derive(Config, Debug, PartialEq)]
 pub struct AffineConfig {
     /// The networks.
-    #[config(default = "AffineNets::Shared(DenseNetConfig::new())")]
+    #[config(default = "AffineNets::Shared(DenseNetConfig::new().with_shortcut(true))")]
     pub nets: AffineNets,
     /// Bound c > 0 of the log-scale: s ← (2c/π) atan(s/c), so that one layer scales by at most e^±c. `None`: no bound.
     #[config(default = "Some(1.9)")]
@@ -55,7 +55,7 @@ impl AffineConfig {
     }
 }
 
-/// y = x · exp(s) + t, ln|det| = Σ s (Dinh et al. 2017, eq. 8), with softly clamped s (Ardizzone et al. 2019, eq. 9).
+/// y = x · exp(s) + t, ln|det| = Σ s (Dinh et al. 2017, eq. 5 and 6), with softly clamped s (Ardizzone et al. 2019).
 #[derive(Module, Debug)]
 pub struct AffineCoupling {
     scale: DenseNet,

@@ -19,7 +19,7 @@ const SMALLEST: f64 = 1e-4;
 #[derive(Config, Debug, PartialEq)]
 pub struct SplineConfig {
     /// The network.
-    #[config(default = "DenseNetConfig::new()")]
+    #[config(default = "DenseNetConfig::new().with_shortcut(true)")]
     pub net: DenseNetConfig,
     /// Number of bins, at least 2.
     #[config(default = 16)]
@@ -46,7 +46,7 @@ impl SplineConfig {
     }
 }
 
-/// Rational-quadratic splines (Gregory & Delbourgo 1982; Durkan et al. 2019, eq. 4 to 8) between movable edges, continued on
+/// Rational-quadratic splines (Gregory & Delbourgo 1982; Durkan et al. 2019) between movable edges, continued on
 /// both sides by the line through the two corner knots, so that the map and its derivative are defined everywhere.
 #[derive(Module, Debug)]
 pub struct SplineCoupling {
@@ -175,7 +175,7 @@ impl Bin {
         (y, (s.square() * slope).log() - denominator.log().mul_scalar(2.0))
     }
 
-    /// ξ of a given y: the root in [0, 1] of the quadratic, in the form that does not cancel (eq. 29 of Durkan et al.).
+    /// ξ of a given y: the root in [0, 1] of the quadratic, in the form that does not cancel.
     fn position_of(&self, y: Tensor<3>) -> Tensor<3> {
         let s = self.height.clone() / self.width.clone();
         let above = y - self.y.clone();

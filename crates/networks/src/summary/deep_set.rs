@@ -116,7 +116,7 @@ impl SummaryConfig for DeepSetConfig {
 }
 
 /// A permutation-invariant summary network (Zaheer et al. 2017): equivariant modules, each of which lets every observation see
-/// the pooled set (Bloem-Reddy & Teh 2020, section 7), then an invariant module and a linear layer.
+/// the pooled set (Bloem-Reddy & Teh 2020), then an invariant module and a linear layer.
 ///
 /// ```
 /// use bayesburn_networks::{DeepSetConfig, ParameterInit, Pass, SummaryConfig, SummaryNetwork};

@@ -1,0 +1,228 @@
+//! Checks that a saved posterior is loaded as it was, or refused with what is wrong.
+
+use crate::{MeanConfig, affine, config, config_of, data_sets, dense, designs, device, perturbed, pilot, untrained};
+use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, PosteriorConfig, Standardization, SummaryLoss};
+use bayesburn_networks::{AffineNets, CouplingDesign, DeepSetConfig, PermutationConfig, SoftFlowConfig};
+use serde_json::{Value, json};
+use std::{fs, path::Path};
+use tempfile::{TempDir, tempdir};
+
+fn load(folder: impl AsRef<Path>) -> Result<AmortizedPosterior, AmortizerError> {
+    AmortizedPosterior::load(folder, &device())
+}
+
+fn saved(config: PosteriorConfig, dim: usize) -> (TempDir, AmortizedPosterior) {
+    let folder = tempdir().expect("a temporary folder");
+    let posterior = perturbed(config, &pilot(dim), 4);
+    posterior.save(folder.path()).expect("the folder is writable");
+    (folder, posterior)
+}
+
+#[track_caller]
+fn assert_same(a: &AmortizedPosterior, b: &AmortizedPosterior, dim: usize) {
+    let (theta, data) = (pilot(dim).parameters, data_sets(64, 5, 3));
+    let log_prob = |posterior: &AmortizedPosterior| posterior.log_prob(&theta, &data).expect("sound");
+    assert_eq!(log_prob(a), log_prob(b));
+    let draws = |posterior: &AmortizedPosterior| posterior.sample(&data, 20, 5).expect("sound");
+    assert_eq!(draws(a), draws(b));
+    assert_eq!(a.description(), b.description());
+    assert_eq!(a.config(), b.config());
+    assert_eq!(a.parameter_names(), b.parameter_names());
+    assert_eq!(a.num_trainable_parameters(), b.num_trainable_parameters());
+}
+
+/// Into a fresh object of other initial weights: what is not loaded shows. Three dimensions have a permutation to load.
+#[test]
+fn a_loaded_posterior_is_the_saved_one() {
+    let mut configs: Vec<PosteriorConfig> = designs().map(config_of).to_vec();
+    configs
+        .push(config().with_standardization(Standardization::None).with_summary_loss(SummaryLoss::Mmd { weight: 0.1 }));
+    let mut unusual = config();
+    unusual.inference = unusual
+        .inference
+        .with_permutation(PermutationConfig::Learnable)
+        .with_soft_flow(Some(SoftFlowConfig::new()))
+        .with_act_norm(false);
+    configs.push(unusual);
+    for config in configs {
+        let (folder, posterior) = saved(config, 3);
+        let loaded = load(folder.path()).expect("it was just saved");
+        assert_same(&posterior, &loaded, 3);
+        let loss = |posterior: &AmortizedPosterior| -> f32 {
+            let mut pass = bayesburn_networks::Pass::training(1);
+            posterior.loss(&pilot(3), &mut pass).expect("sound").into_scalar()
+        };
+        assert_eq!(loss(&posterior), loss(&loaded), "training goes on from the same loss");
+    }
+}
+
+#[test]
+fn a_second_save_replaces_the_first() {
+    let (folder, first) = saved(config(), 2);
+    let second = perturbed(config(), &pilot(2), 5);
+    second.save(folder.path()).expect("the folder is writable");
+    let loaded = load(folder.path()).expect("it was just saved");
+    assert_same(&second, &loaded, 2);
+    assert_ne!(loaded.summaries(&data_sets(3, 5, 3)).ok(), first.summaries(&data_sets(3, 5, 3)).ok());
+}
+
+#[test]
+fn a_folder_is_made_with_its_parents() {
+    let folder = tempdir().expect("a temporary folder");
+    let deep = folder.path().join("runs").join("first");
+    untrained(config(), &pilot(2), 1).save(&deep).expect("the folder can be made");
+    assert_eq!(AmortizedPosterior::<DeepSetConfig>::saved_description(&deep).expect("saved")["format_version"], 1);
+}
+
+#[test]
+fn missing_files_are_named() {
+    let (folder, _) = saved(config(), 2);
+    let missing = |file: &str| {
+        fs::remove_file(folder.path().join(file)).expect("it was saved");
+        let error = load(folder.path()).expect_err("a file is missing");
+        assert!(matches!(error, AmortizerError::Io { action: "read", .. }), "{error}");
+        let message = error.to_string();
+        assert!(message.starts_with("cannot read") && message.contains(file), "{message}");
+    };
+    missing("weights.safetensors");
+    missing("posterior.json");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named() {
+    let folder = tempdir().expect("a temporary folder");
+    let file = folder.path().join("file");
+    fs::write(&file, "").expect("the folder is writable");
+    let error = untrained(config(), &pilot(2), 1).save(file.join("posterior")).expect_err("a file is no folder");
+    assert!(matches!(error, AmortizerError::Io { action: "write", .. }), "{error}");
+    assert!(error.to_string().contains("file/posterior"), "{error}");
+    // A folder where the weights' file should be.
+    let taken = folder.path().join("taken");
+    fs::create_dir_all(taken.join("weights.safetensors")).expect("the folder is writable");
+    let error = untrained(config(), &pilot(2), 1).save(&taken).expect_err("a folder is no file");
+    assert!(error.to_string().contains("cannot write") && error.to_string().contains("weights.safetensors"), "{error}");
+}
+
+#[test]
+fn truncated_weights_are_refused() {
+    let (folder, _) = saved(config(), 2);
+    let path = folder.path().join("weights.safetensors");
+    let whole = fs::read(&path).expect("it was saved");
+    for len in [0, 4, 100, whole.len() / 2, whole.len() - 1] {
+        fs::write(&path, &whole[..len]).expect("writable");
+        let error = load(folder.path()).expect_err("the weights are truncated");
+        assert!(matches!(error, AmortizerError::Weights { .. }), "{len} bytes: {error}");
+        let message = error.to_string();
+        assert!(message.contains("weights.safetensors") && message.contains("damaged"), "{message}");
+    }
+    fs::write(&path, &whole).expect("writable");
+    load(folder.path()).expect("whole again");
+}
+
+#[test]
+fn weights_of_another_architecture_name_a_tensor() {
+    let (folder, _) = saved(config(), 2);
+    let wider = config_of(CouplingDesign::Affine(affine().with_nets(AffineNets::Shared(dense().with_units(9)))));
+    let mut deeper = config();
+    deeper.inference.num_coupling_layers = 3;
+    let mut shallower = config();
+    shallower.inference.num_coupling_layers = 1;
+    let cases = [
+        (wider, "inference.layers.0.first", "[3, 9]"),
+        (deeper, "inference.layers.2", "is missing"),
+        (shallower, "inference.layers.1", "is not part of this network"),
+        (config().with_standardization(Standardization::None), "data.mean", "is not part of this network"),
+    ];
+    for (other, tensor, reason) in cases {
+        let error = untrained(other, &pilot(2), 1).load_weights(folder.path()).expect_err("another architecture");
+        assert!(matches!(error, AmortizerError::Weights { .. }), "{error}");
+        let message = error.to_string();
+        assert!(message.contains(tensor) && message.contains(reason), "`{tensor}`, `{reason}`: {message}");
+        assert!(message.contains("another architecture") && !message.contains("Hint"), "{message}");
+    }
+}
+
+/// Loads a folder whose configuration was changed by hand.
+fn with_description(change: impl FnOnce(&mut Value)) -> AmortizerError {
+    let (folder, posterior) = saved(config().with_summary_loss(SummaryLoss::Mmd { weight: 0.1 }), 2);
+    let mut description = posterior.description();
+    change(&mut description);
+    fs::write(folder.path().join("posterior.json"), description.to_string()).expect("writable");
+    load(folder.path()).expect_err("the description was changed")
+}
+
+fn remove(value: &mut Value, key: &str) {
+    value.as_object_mut().expect("an object").remove(key).expect("the key is there");
+}
+
+#[track_caller]
+fn assert_says(error: &AmortizerError, parts: &[&str]) {
+    assert!(matches!(error, AmortizerError::SavedConfig { .. }), "{error}");
+    let message = error.to_string();
+    for part in parts.iter().chain(&["posterior.json"]) {
+        assert!(message.contains(part), "`{part}` is not in: {message}");
+    }
+}
+
+#[test]
+fn unknown_keys_are_named() {
+    assert_says(&with_description(|d| d["colour"] = json!("red")), &["`colour`"]);
+    assert_says(&with_description(|d| d["config"]["colour"] = json!("red")), &["`colour`"]);
+    assert_says(&with_description(|d| d["widths"]["colour"] = json!(1)), &["`colour`"]);
+    assert_says(&with_description(|d| d["config"]["summary"]["colour"] = json!(1)), &["config.summary.colour"]);
+    assert_says(
+        &with_description(|d| d["config"]["inference"]["coupling"]["Affine"]["colour"] = json!(1)),
+        &["config.inference.coupling.Affine.colour"],
+    );
+}
+
+#[test]
+fn missing_keys_are_named() {
+    assert_says(&with_description(|d| remove(d, "format_version")), &["`format_version` is null", "reads 1"]);
+    assert_says(&with_description(|d| remove(d, "widths")), &["`widths`"]);
+    assert_says(&with_description(|d| remove(&mut d["widths"], "features")), &["`features`"]);
+    assert_says(&with_description(|d| remove(&mut d["config"], "standardization")), &["`standardization`"]);
+    assert_says(&with_description(|d| remove(&mut d["config"], "summary_loss")), &["summary_loss"]);
+    assert_says(&with_description(|d| remove(&mut d["config"]["summary"], "units")), &["units"]);
+    assert_says(
+        &with_description(|d| remove(&mut d["config"]["inference"], "num_coupling_layers")),
+        &["num_coupling_layers"],
+    );
+    assert_says(&with_description(|d| remove(&mut d["config"]["inference"], "soft_flow")), &["soft_flow"]);
+}
+
+#[test]
+fn other_versions_and_types_are_refused() {
+    // A later version may also have keys that this code has never heard of: the version is what is reported.
+    let later = with_description(|d| {
+        d["format_version"] = json!(2);
+        d["config"]["colour"] = json!("red");
+    });
+    assert_says(&later, &["`format_version` is 2", "reads 1"]);
+    let (folder, _) = saved(config(), 2);
+    let error = AmortizedPosterior::<MeanConfig>::load(folder.path(), &device()).expect_err("another summary network");
+    assert_says(&error, &["of this type", "config.summary"]);
+    fs::write(folder.path().join("posterior.json"), "{ \"format_version\": 1, ").expect("writable");
+    assert_says(&load(folder.path()).expect_err("not JSON"), &["EOF"]);
+}
+
+/// A setting outside its range is the configuration's own error.
+#[test]
+fn settings_outside_their_range_are_refused() {
+    let error = with_description(|d| d["config"]["inference"]["num_coupling_layers"] = json!(0));
+    assert!(matches!(error, AmortizerError::Config(_)), "{error}");
+    assert!(error.to_string().contains("`num_coupling_layers` is 0"), "{error}");
+}
+
+/// Numbers of 16 digits survive a file: a description that came back in another last digit would look like another posterior.
+#[test]
+fn numbers_keep_all_their_digits() {
+    let folder = tempdir().expect("a temporary folder");
+    for i in 1..100 {
+        let weight = (f64::from(i) * 0.7).sin().abs() * 10f64.powi(i % 9 - 6);
+        let posterior = untrained(config().with_summary_loss(SummaryLoss::Mmd { weight }), &pilot(1), 1);
+        posterior.save(folder.path()).expect("the folder is writable");
+        let description = AmortizedPosterior::<DeepSetConfig>::saved_description(folder.path()).expect("saved");
+        assert_eq!(description, posterior.description());
+    }
+}

@@ -1,0 +1,136 @@
+//! Checks that draws depend on seed, data set and number alone.
+
+use crate::{affine, config, config_of, data_sets, dense, designs, perturbed, pilot};
+use bayesburn_amortizers::{AmortizedPosterior, Conditions, PosteriorConfig};
+use bayesburn_networks::{AffineNets, CouplingDesign, DeepSetConfig, InvertibleNetworkConfig};
+use ndarray::{Array3, Axis, Slice, concatenate};
+use rayon::ThreadPoolBuilder;
+
+fn draws(posterior: &AmortizedPosterior, conditions: &Conditions, num_draws: usize, seed: u64) -> Array3<f32> {
+    posterior.sample(conditions, num_draws, seed).expect("the request is sound").into_values()
+}
+
+fn on_threads<T: Send>(threads: usize, f: impl FnOnce() -> T + Send) -> T {
+    ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool of threads").install(f)
+}
+
+/// Networks of the default widths: matrix kernels of 128 columns take other paths than those of 8.
+fn wide() -> AmortizedPosterior {
+    let inference = InvertibleNetworkConfig::new().with_num_coupling_layers(2);
+    perturbed(PosteriorConfig::new(DeepSetConfig::new(10), inference), &pilot(3), 1)
+}
+
+#[test]
+fn draws_have_three_axes_also_for_one_data_set() {
+    let posterior = perturbed(config(), &pilot(3), 1);
+    for (m, l) in [(1, 1), (1, 7), (4, 1), (4, 1500), (1, 20_000), (3000, 1)] {
+        let sampled = posterior.sample(&data_sets(m, 5, 3), l, 1).expect("the request is sound");
+        assert_eq!(sampled.values().dim(), (m, l, 3));
+        assert_eq!(&**sampled.names(), ["p0", "p1", "p2"]);
+        assert!(sampled.values().iter().all(|v| v.is_finite()));
+    }
+}
+
+/// Bit for bit: matrix kernels add up each row in one order, whatever the number of rows beside it.
+#[test]
+fn draws_do_not_depend_on_how_many_follow() {
+    let posteriors = designs().map(|design| perturbed(config_of(design), &pilot(3), 1));
+    for posterior in posteriors.into_iter().chain([perturbed(config(), &pilot(1), 1), wide()]) {
+        let conditions = data_sets(3, 5, 3);
+        let long = draws(&posterior, &conditions, 2500, 7);
+        for l in [1, 2, 10, 683, 1023, 1024, 1025, 2048] {
+            let prefix = long.slice_axis(Axis(1), Slice::from(..l));
+            assert_eq!(draws(&posterior, &conditions, l, 7), prefix, "{l} draws of 2,500");
+        }
+    }
+}
+
+#[test]
+fn draws_do_not_depend_on_the_data_sets_that_follow() {
+    for posterior in [perturbed(config(), &pilot(3), 1), wide()] {
+        let conditions = data_sets(3000, 5, 3);
+        let all = draws(&posterior, &conditions, 2, 7);
+        let data = &conditions.summary_conditions;
+        for m in [1, 2, 700, 1500] {
+            let first = Conditions::new(data.slice_axis(Axis(0), Slice::from(..m)).to_owned());
+            assert_eq!(draws(&posterior, &first, 2, 7), all.slice_axis(Axis(0), Slice::from(..m)), "{m} of 3,000");
+        }
+    }
+}
+
+#[test]
+fn draws_do_not_depend_on_the_number_of_threads() {
+    for posterior in [perturbed(config(), &pilot(3), 1), wide()] {
+        for (m, l) in [(1, 5000), (50, 100), (3000, 1)] {
+            let conditions = data_sets(m, 5, 3);
+            let reference = draws(&posterior, &conditions, l, 7);
+            for threads in [1, 2, 3] {
+                let got = on_threads(threads, || draws(&posterior, &conditions, l, 7));
+                assert_eq!(got, reference, "{m} data sets, {l} draws, {threads} threads");
+            }
+        }
+    }
+}
+
+/// Monte Carlo dropout draws its masks chunk by chunk: the same request gives the same draws on any number of threads, but, as
+/// documented, another number of draws may not.
+#[test]
+fn monte_carlo_dropout_repeats() {
+    let nets = AffineNets::Shared(dense().with_dropout(0.3).with_mc_dropout(true));
+    let of = |nets| perturbed(config_of(CouplingDesign::Affine(affine().with_nets(nets))), &pilot(2), 1);
+    let (dropping, plain) = (of(nets), of(AffineNets::Shared(dense())));
+    let conditions = data_sets(2, 5, 3);
+    let reference = draws(&dropping, &conditions, 3000, 7);
+    for threads in [1, 3] {
+        assert_eq!(on_threads(threads, || draws(&dropping, &conditions, 3000, 7)), reference, "{threads} threads");
+    }
+    assert_ne!(reference, draws(&plain, &conditions, 3000, 7), "dropout is on");
+}
+
+#[test]
+fn seeds_and_data_sets_have_their_own_noise() {
+    let posterior = perturbed(config(), &pilot(3), 1);
+    let one = data_sets(1, 5, 3).summary_conditions;
+    let twice = Conditions::new(concatenate(Axis(0), &[one.view(), one.view()]).expect("one shape"));
+    let sampled = draws(&posterior, &twice, 3000, 7);
+    assert_ne!(sampled.index_axis(Axis(0), 0), sampled.index_axis(Axis(0), 1), "equal data, other noise");
+    let other = draws(&posterior, &twice, 3000, 8);
+    assert!(sampled.iter().zip(&other).filter(|(a, b)| a == b).count() < 10);
+    let mut values: Vec<u32> = sampled.iter().map(|v| v.to_bits()).collect();
+    values.sort_unstable();
+    values.dedup();
+    // 18,000 draws from about 10⁷ floats around 3 ± 10 share some tens of values by chance; a repeated block shares 1,024.
+    assert!(values.len() > 17_500, "{} of 18,000 differ", values.len());
+}
+
+#[test]
+fn data_sets_of_different_sizes_are_sampled_one_after_the_other() {
+    let posterior = perturbed(config(), &pilot(3), 1);
+    let groups = [data_sets(2, 4, 3), data_sets(1, 9, 4), data_sets(3, 1, 5)];
+    let each = posterior.sample_each(&groups, 1100, 7).expect("the request is sound").into_values();
+    assert_eq!(each.dim(), (6, 1100, 3));
+    let mut first = 0;
+    for group in &groups {
+        // The same data sets behind as many others of their own size: the noise belongs to the place.
+        let [_, n, _] = *group.summary_conditions.shape() else { panic!("three axes") };
+        let before = data_sets(first, n, 6).summary_conditions;
+        let all = concatenate(Axis(0), &[before.view(), group.summary_conditions.view()]).expect("one size");
+        let expected = draws(&posterior, &Conditions::new(all), 1100, 7);
+        let place = first..first + group.len();
+        assert_eq!(
+            each.slice_axis(Axis(0), Slice::from(place.clone())),
+            expected.slice_axis(Axis(0), Slice::from(place.clone())),
+            "data sets {place:?}"
+        );
+        first += group.len();
+    }
+}
+
+#[test]
+fn a_seed_gives_the_same_weights() {
+    let weights = |seed| draws(&perturbed(config(), &pilot(3), seed), &data_sets(2, 5, 3), 50, 7);
+    assert_eq!(weights(1), weights(1));
+    let summaries = |seed| crate::untrained(config(), &pilot(3), seed).summaries(&data_sets(2, 5, 3)).expect("sound");
+    assert_eq!(summaries(1), summaries(1));
+    assert_ne!(summaries(1), summaries(2), "the seed decides the initial weights");
+}

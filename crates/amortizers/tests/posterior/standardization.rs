@@ -1,0 +1,118 @@
+//! Checks the constants that inputs are standardised by, through what a posterior shows of them.
+
+use crate::{config, data_sets, device, mean_config, perturbed, pilot, untrained};
+use bayesburn_amortizers::{
+    AmortizedPosterior, AmortizerError, Conditions, Configured, PosteriorConfig, Standardization,
+};
+use bayesburn_networks::{DeepSetConfig, PermutationConfig};
+use ndarray::{Array2, Array3, Axis, array};
+
+/// The summary network passes the mean of an observation on, and an untrained inference network without permutation its
+/// targets: what comes out is what was standardised.
+fn transparent(pilot: &[Configured]) -> AmortizedPosterior<crate::MeanConfig> {
+    let mut config = mean_config();
+    config.inference = config.inference.with_permutation(PermutationConfig::None);
+    AmortizedPosterior::new(config, ["a", "b"], pilot, 1, &device()).expect("the pilot is sound")
+}
+
+#[test]
+fn constants_are_the_pilots_moments() {
+    let batches = [pilot(2), {
+        let mut other = pilot(2);
+        other.parameters.mapv_inplace(|v| 0.5 * v + 20.0);
+        other.conditions = data_sets(64, 9, 7); // another number of observations
+        other
+    }];
+    let posterior = transparent(&batches);
+    // What has the pilot's mean goes to 0; what is one standard deviation above, to 1.
+    let moments = |rows: &[Array2<f64>]| {
+        let views: Vec<_> = rows.iter().map(|r| r.view()).collect();
+        let all = ndarray::concatenate(Axis(0), &views).expect("one width");
+        (all.mean_axis(Axis(0)).expect("rows"), all.std_axis(Axis(0), 1.0))
+    };
+    let (means, stds) = moments(&batches.each_ref().map(|b| b.parameters.mapv(f64::from)));
+    let (data_means, data_stds) = moments(&batches.each_ref().map(|b| {
+        let data = &b.conditions.summary_conditions;
+        let (m, n, f) = data.dim();
+        data.mapv(f64::from).into_shape_with_order((m * n, f)).expect("contiguous")
+    }));
+    for (shift, expected) in [(0.0, 0.0), (1.0, 1.0), (-2.5, -2.5)] {
+        let at = |mean: &ndarray::Array1<f64>, std: &ndarray::Array1<f64>| {
+            (mean + &(std * shift)).mapv(|v| v as f32).insert_axis(Axis(0))
+        };
+        let conditions = Conditions::one(at(&data_means, &data_stds));
+        let configured = Configured::new(at(&means, &stds), conditions.clone()).expect("one row");
+        let z = posterior.latent(&configured).expect("the request is sound").0;
+        let summaries = posterior.summaries(&conditions).expect("the request is sound");
+        for v in z.iter().chain(&summaries) {
+            assert!((f64::from(*v) - expected).abs() < 1e-5, "{v} against {expected}");
+        }
+    }
+}
+
+/// A parameter that is always 5 and a feature that is always 7: nothing to divide by.
+#[test]
+fn what_does_not_vary_is_only_shifted() {
+    let mut batch = pilot(2);
+    batch.parameters.column_mut(1).fill(5.0);
+    batch.conditions.summary_conditions.index_axis_mut(Axis(2), 0).fill(7.0);
+    let posterior = transparent(&[batch]);
+    let conditions = Conditions::one(array![[9.0, 0.0]]);
+    assert_eq!(posterior.summaries(&conditions).expect("sound")[[0, 0]], 2.0);
+    let configured = Configured::new(array![[0.0, 4.0]], conditions).expect("one row");
+    assert_eq!(posterior.latent(&configured).expect("sound").0[[0, 1]], -1.0);
+}
+
+/// In other units (data × 1,000 − 5, direct conditions × 0.01 + 3) the densities are the same to rounding; without
+/// standardisation they are not.
+#[test]
+fn units_of_data_do_not_matter_where_they_are_standardised() {
+    let direct = Array2::from_shape_fn((64, 1), |(m, _)| (m % 7) as f32 - 3.0);
+    let batch = Configured { conditions: pilot(2).conditions.with_direct(direct), ..pilot(2) };
+    let mut rescaled = batch.clone();
+    rescaled.conditions.summary_conditions.mapv_inplace(|v| 1000.0 * v - 5.0);
+    let direct = rescaled.conditions.direct_conditions.take().expect("given");
+    let rescaled = Configured {
+        conditions: rescaled.conditions.with_direct(direct.mapv(|v| 0.01 * v + 3.0)),
+        parameters: rescaled.parameters,
+    };
+    let difference = |standardization| {
+        let log_prob = |batch: &Configured| {
+            let config: PosteriorConfig<DeepSetConfig> = config().with_standardization(standardization);
+            perturbed(config, batch, 1).log_prob(&batch.parameters, &batch.conditions).expect("the batch is sound")
+        };
+        (log_prob(&batch) - log_prob(&rescaled)).fold(0f32, |m, d| m.max(d.abs()))
+    };
+    let (all, parameters) = (difference(Standardization::All), difference(Standardization::Parameters));
+    assert!(all < 1e-3, "{all}");
+    assert!(parameters > 0.1, "{parameters}");
+}
+
+#[test]
+fn constants_are_not_trained() {
+    let count = |standardization| {
+        let posterior = untrained(config().with_standardization(standardization), &pilot(2), 1);
+        posterior.num_trainable_parameters()
+    };
+    assert_eq!(count(Standardization::All), count(Standardization::None));
+}
+
+#[test]
+fn a_pilot_that_holds_nan_is_refused() {
+    let bad = Conditions::new(Array3::from_elem((64, 5, 2), f32::NAN));
+    let bad = Configured { parameters: pilot(2).parameters, conditions: bad };
+    let error = AmortizedPosterior::new(config(), ["a", "b"], &[pilot(2), bad], 1, &device());
+    assert!(matches!(error.expect_err("NaN"), AmortizerError::NonFinite { data_set: 0, .. }));
+}
+
+/// Activation normalisation from data: the pilot's latents have mean 0 and standard deviation 1 in every layer.
+#[test]
+fn activation_normalisation_can_begin_from_the_pilot() {
+    let mut config = config().with_standardization(Standardization::None);
+    config.inference = config.inference.with_act_norm_from_data(true);
+    let posterior = untrained(config, &pilot(2), 1);
+    let (z, _) = posterior.latent(&pilot(2)).expect("the pilot is sound");
+    let z = z.mapv(f64::from);
+    assert!(z.mean_axis(Axis(0)).expect("rows").iter().all(|m| m.abs() < 1e-5));
+    assert!(z.std_axis(Axis(0), 0.0).iter().all(|s| (s - 1.0).abs() < 1e-4));
+}

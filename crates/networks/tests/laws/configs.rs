@@ -1,0 +1,102 @@
+//! Counts parameters against BayesFlow v1, and names what is wrong with a configuration.
+
+use bayesburn_networks::{
+    AffineConfig, AffineNets, ConfigError, CouplingDesign, DeepSetArchitecture, DeepSetConfig, DenseNetConfig,
+    InvertibleNetworkConfig, OutputInit, ParameterInit, PlainDeepSetConfig, SoftFlowConfig, SplineConfig,
+    SummaryConfig, num_trainable_parameters, number_parameters,
+};
+use burn::{
+    module::{Module, ModuleVisitor, Param},
+    tensor::{Device, Int, Tensor},
+};
+
+#[test]
+fn the_networks_of_bayesflow_v1_have_its_number_of_parameters() {
+    let mut init = ParameterInit::new(0, &Device::default().autodiff());
+    let summary_network = DeepSetConfig::bayesflow_v1(10).init(4, &mut init).expect("valid");
+    let inference_network =
+        InvertibleNetworkConfig::bayesflow_v1().with_num_coupling_layers(4).init(4, 10, &mut init).expect("valid");
+    // 64,330 and 4 layers of 2 couplings of 2 networks of (12 · 128 + 128) + (128² + 128) + (128 · 2 + 2), and 2 · 4 for
+    // activation normalisation.
+    assert_eq!(num_trainable_parameters(&inference_network), 4 * (4 * (12 * 128 + 128 + 128 * 128 + 128 + 258) + 8));
+    assert_eq!(num_trainable_parameters(&summary_network) + num_trainable_parameters(&inference_network), 362_698);
+}
+
+#[test]
+fn a_configuration_that_makes_no_network_names_the_field() {
+    let device = Device::default();
+    let flow = InvertibleNetworkConfig::new;
+    let net = DenseNetConfig::new;
+    let affine =
+        |net| flow().with_coupling(CouplingDesign::Affine(AffineConfig::new().with_nets(AffineNets::Shared(net))));
+    let clamped = |c| flow().with_coupling(CouplingDesign::Affine(AffineConfig::new().with_soft_clamping(Some(c))));
+    let spline = |config| flow().with_coupling(CouplingDesign::Spline(config));
+    let soft = |min, max| flow().with_soft_flow(Some(SoftFlowConfig::new().with_min(min).with_max(max)));
+    for (field, config) in [
+        ("num_coupling_layers", flow().with_num_coupling_layers(0)),
+        ("units", affine(net().with_units(0))),
+        ("dropout", affine(net().with_dropout(1.0))),
+        ("dropout", affine(net().with_dropout(-0.1))),
+        ("dropout", affine(net().with_dropout(f64::NAN))),
+        ("soft_clamping", clamped(0.0)),
+        ("soft_clamping", clamped(f64::NAN)),
+        ("soft_clamping", clamped(f64::INFINITY)),
+        ("bins", spline(SplineConfig::new().with_bins(0))),
+        ("bins", spline(SplineConfig::new().with_bins(1))),
+        ("domain", spline(SplineConfig::new().with_domain(0.0))),
+        ("domain", spline(SplineConfig::new().with_domain(f64::INFINITY))),
+        ("soft_flow.min", soft(0.0, 1.0)),
+        ("soft_flow.max", soft(0.1, 0.05)),
+        ("soft_flow.max", soft(0.1, f64::NAN)),
+        ("soft_flow.max", soft(0.1, f64::INFINITY)),
+    ] {
+        assert_names(field, config.init(2, 3, &mut ParameterInit::new(0, &device)).err());
+    }
+    assert_names("dim", flow().init(0, 3, &mut ParameterInit::new(0, &device)).err());
+
+    let plain = DeepSetArchitecture::Plain(PlainDeepSetConfig::new().with_num_dense_s3(0));
+    for (field, config, features) in [
+        ("summary_dim", DeepSetConfig::new(0), 3),
+        ("units", DeepSetConfig::new(4).with_units(0), 3),
+        ("features", DeepSetConfig::new(4), 0),
+        ("num_dense_s3", DeepSetConfig::new(4).with_architecture(plain), 3),
+    ] {
+        assert_names(field, config.init(features, &mut ParameterInit::new(0, &device)).err());
+    }
+}
+
+fn assert_names(expected: &str, error: Option<ConfigError>) {
+    match error {
+        Some(ConfigError::Zero { field } | ConfigError::OutOfRange { field, .. }) => assert_eq!(field, expected),
+        other => panic!("`{expected}` is wrong, but the result is {other:?}"),
+    }
+}
+
+#[test]
+fn a_setting_of_0_that_makes_sense_is_allowed() {
+    let mut init = ParameterInit::new(0, &Device::default());
+    assert!(DenseNetConfig::new().with_num_dense(0).init(3, 2, OutputInit::Glorot, &mut init).is_ok());
+    assert!(DeepSetConfig::new(4).with_num_equiv(0).init(3, &mut init).is_ok());
+    // The noise scale of SoftFlow is a condition.
+    let soft_flow = InvertibleNetworkConfig::new().with_soft_flow(Some(SoftFlowConfig::new()));
+    assert!(soft_flow.init(1, 0, &mut init).is_ok());
+}
+
+#[test]
+fn parameters_are_numbered_in_the_order_of_the_fields() {
+    struct Ids(Vec<u64>);
+    impl ModuleVisitor for Ids {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0.push(param.id.val());
+        }
+        fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
+            self.0.push(param.id.val());
+        }
+    }
+    let mut init = ParameterInit::new(0, &Device::default());
+    let network = number_parameters(InvertibleNetworkConfig::bayesflow_v1().init(2, 3, &mut init).expect("valid"));
+    let mut ids = Ids(Vec::new());
+    network.visit(&mut ids);
+    // 6 layers of scale, bias, order, and two couplings of two networks of three layers of weight and bias.
+    assert_eq!(ids.0, (1..=6 * (3 + 2 * 2 * 6)).collect::<Vec<u64>>());
+}

@@ -1,0 +1,10 @@
+//! Puts every network of the crate through the laws it promises: one table of maps, one table of summary networks.
+
+mod act_norm;
+mod bijections;
+mod configs;
+mod init;
+mod passes;
+mod splines;
+mod summaries;
+mod support;

@@ -1,0 +1,178 @@
+//! Checks what depends on the pass: dropout, SoftFlow's noise; and what bounds a network, spectral normalisation.
+
+use crate::support::{gradients, largest_error, map_floats, normal, tensor, values};
+use bayesburn_networks::{
+    Activation, AffineConfig, AffineNets, Bijection, CouplingDesign, DenseNet, DenseNetConfig, InvertibleNetworkConfig,
+    OutputInit, ParameterInit, Pass, PermutationConfig, SoftFlowConfig,
+};
+use burn::{
+    linalg,
+    tensor::{Device, Tensor},
+};
+
+const UNITS: usize = 500;
+const ROWS: usize = 400;
+const DROPOUT: f64 = 0.3;
+
+/// A network that sums its hidden units, each of which is 1 for an input of 1.
+fn sum_of_units(mc_dropout: bool, device: &Device) -> DenseNet {
+    let config = DenseNetConfig::new().with_units(UNITS).with_num_dense(1).with_dropout(DROPOUT);
+    let config = config.with_mc_dropout(mc_dropout);
+    let net = config.init(1, 1, OutputInit::Glorot, &mut ParameterInit::new(0, device)).expect("valid");
+    map_floats(net, |_, old| vec![if old.shape().num_dims() == 2 { 1.0 } else { 0.0 }; old.num_elements()])
+}
+
+fn run(net: &DenseNet, mut pass: Pass) -> Vec<f64> {
+    values(net.forward(Tensor::ones([ROWS, 1], &Device::default()), &mut pass))
+}
+
+#[test]
+fn dropout_is_off_at_inference() {
+    let net = sum_of_units(false, &Device::default());
+    assert_eq!(run(&net, Pass::inference(1)), vec![UNITS as f64; ROWS]);
+}
+
+#[test]
+fn dropout_in_training_keeps_the_mean() {
+    let net = sum_of_units(false, &Device::default());
+    let sums = run(&net, Pass::training(1));
+    assert_ne!(sums, run(&net, Pass::training(2)));
+    assert_eq!(sums, run(&net, Pass::training(1)));
+    // Each unit is 0 or 1 / (1 − p): mean 1, variance p / (1 − p). n = 200,000 units, |z| < 4: alpha = 6e-5. Without the
+    // factor 1 / (1 − p) the mean is 0.7, 200 standard errors away.
+    let variance = DROPOUT / (1.0 - DROPOUT);
+    let mean = sums.iter().sum::<f64>() / (ROWS * UNITS) as f64;
+    assert!((mean - 1.0).abs() < 4.0 * (variance / (ROWS * UNITS) as f64).sqrt(), "mean {mean}");
+    // The variance over rows, if units are dropped independently; its standard error is √(2 / 400) of it.
+    let spread = sums.iter().map(|s| (s / UNITS as f64 - mean).powi(2)).sum::<f64>() / ROWS as f64;
+    let ratio = spread / (variance / UNITS as f64);
+    assert!((ratio - 1.0).abs() < 4.0 * (2.0 / ROWS as f64).sqrt(), "variance {ratio} of the expected one");
+}
+
+#[test]
+fn monte_carlo_dropout_is_on_at_inference_and_the_seed_reproduces_it() {
+    let net = sum_of_units(true, &Device::default());
+    let sums = run(&net, Pass::inference(1));
+    assert!(sums.iter().any(|s| *s != UNITS as f64));
+    assert_eq!(sums, run(&net, Pass::inference(1)));
+    assert_ne!(sums, run(&net, Pass::inference(2)));
+}
+
+#[test]
+fn soft_flow_blurs_in_training_and_tells_the_network_how_much() {
+    let device = Device::default();
+    let (min, max, rows) = (0.5, 1.5, 10_000);
+    // One linear layer of the noise scale alone: s = 0 and t = scale, so that z = x + scale · noise + scale.
+    let nets = AffineNets::Shared(DenseNetConfig::new().with_num_dense(0));
+    let config = InvertibleNetworkConfig::new()
+        .with_num_coupling_layers(1)
+        .with_coupling(CouplingDesign::Affine(AffineConfig::new().with_nets(nets)))
+        .with_permutation(PermutationConfig::None)
+        .with_act_norm(false)
+        .with_soft_flow(Some(SoftFlowConfig::new().with_min(min).with_max(max)));
+    let network = config.init(1, 0, &mut ParameterInit::new(0, &device)).expect("valid");
+    let network = map_floats(network, |_, old| if old.shape().num_dims() == 2 { vec![0.0, 1.0] } else { vec![0.0; 2] });
+    let x = || Tensor::zeros([rows, 1], &device);
+    let run = |mut pass: Pass| values(network.forward(x(), None, &mut pass).0);
+
+    assert_eq!(run(Pass::inference(1)), vec![min; rows]);
+    assert_eq!(values(network.inverse(x(), None, &mut Pass::inference(1))), vec![-min; rows]);
+
+    let z = run(Pass::training(1));
+    assert_eq!(z, run(Pass::training(1)));
+    assert_ne!(z, run(Pass::training(2)));
+    // z = S (1 + ε), S uniform on [0.5, 1.5], ε normal: mean E S = 1; mean square 2 E S² = 13/6, so variance 7/6; fourth moment
+    // 10 E S⁴ = 15.125, so the variance of z² is 10.43. n = 10,000, |z| < 4: alpha = 6e-5.
+    let n = rows as f64;
+    let mean = z.iter().sum::<f64>() / n;
+    let square = z.iter().map(|z| z * z).sum::<f64>() / n;
+    assert!((mean - 1.0).abs() < 4.0 * (7.0 / 6.0 / n).sqrt(), "mean {mean}");
+    assert!((square - 13.0 / 6.0).abs() < 4.0 * (10.43 / n).sqrt(), "mean square {square}");
+}
+
+/// A linear network with spectral normalisation, and the matrix that it multiplies by.
+fn effective_weight(seed: u64, [d_input, d_output]: [usize; 2], stretch: f64) -> Tensor<2> {
+    let device = Device::default();
+    let config = DenseNetConfig::new().with_num_dense(0).with_spectral_norm(true);
+    let net =
+        config.init(d_input, d_output, OutputInit::Glorot, &mut ParameterInit::new(seed, &device)).expect("valid");
+    let net = map_floats(net, |_, old| old.iter::<f64>().map(|w| stretch * w).collect());
+    net.forward(Tensor::eye(d_input, &device), &mut Pass::inference(0))
+}
+
+fn largest_singular_value(w: Tensor<2>) -> f64 {
+    values(linalg::svd::<2, 1>(w, 30).1)[0]
+}
+
+#[test]
+fn spectral_norm_bounds_the_largest_singular_value() {
+    for shape in [[128, 128], [12, 128], [128, 4], [1, 5], [5, 1]] {
+        for seed in 0..20 {
+            let sigma = largest_singular_value(effective_weight(seed, shape, 5.0));
+            // 20 power iterations estimate it from below, and by 7% at most for 150 seeds: what remains is 1 or a little more.
+            assert!((0.9999..1.08).contains(&sigma), "{shape:?}, seed {seed}: {sigma}");
+        }
+    }
+}
+
+#[test]
+fn spectral_norm_leaves_small_weights_alone() {
+    for seed in 0..5 {
+        let (small, tiny) = (effective_weight(seed, [8, 8], 1e-2), effective_weight(seed, [8, 8], 1e-3));
+        let ratio = largest_singular_value(small) / largest_singular_value(tiny);
+        assert!((ratio - 10.0).abs() < 1e-4, "{ratio}");
+    }
+}
+
+#[test]
+fn a_zero_output_layer_with_spectral_norm_begins_with_an_ordinary_gradient() {
+    let device = Device::default().autodiff();
+    let gradient = |spectral_norm| {
+        let config = DenseNetConfig::new().with_units(8).with_spectral_norm(spectral_norm);
+        let net = config.init(3, 2, OutputInit::Zeros, &mut ParameterInit::new(0, &device)).expect("valid");
+        let x = tensor(&normal(41, 30), [10, 3], &device);
+        let loss = net.forward(x, &mut Pass::training(0)).add_scalar(1.0).square().sum();
+        let found = gradients(&net, &loss.backward());
+        let (_, weight) = found.into_iter().find(|(place, _)| place == "output.weight").expect("an output layer");
+        weight.iter().map(|g| g * g).sum::<f64>().sqrt()
+    };
+    let ratio = gradient(true) / gradient(false);
+    assert!((0.05..=1.0).contains(&ratio), "{ratio}");
+}
+
+#[test]
+fn activations_are_what_they_say_and_have_finite_gradients_far_out() {
+    type Formula = fn(f64) -> f64;
+    let phi = |x: f64| x / 2.0 * (1.0 + erf(x / std::f64::consts::SQRT_2));
+    let table: [(Activation, Formula); 6] = [
+        (Activation::Relu, |x| x.max(0.0)),
+        (Activation::Silu, |x| x / (1.0 + (-x).exp())),
+        (Activation::Gelu, phi),
+        (Activation::Elu, |x| if x > 0.0 { x } else { x.exp_m1() }),
+        (Activation::Tanh, f64::tanh),
+        (Activation::Softplus, |x| x.max(0.0) + (-x.abs()).exp().ln_1p()),
+    ];
+    let device = Device::default().autodiff();
+    let at = [-1e3, -89.0, -2.0, -0.5, 0.0, 0.3, 1.7, 89.0, 1e3];
+    for (activation, formula) in table {
+        let x = tensor::<2>(&at, [1, at.len()], &device).require_grad();
+        let y = activation.apply(x.clone());
+        let error = largest_error(&values(y.clone()), &at.map(formula));
+        assert!(error < 1e-6, "{activation:?}: off by {error:.1e}");
+        let gradient = values(x.grad(&y.sum().backward()).expect("a gradient"));
+        assert!(gradient.iter().all(|g| g.is_finite()), "{activation:?}: {gradient:?}");
+    }
+}
+
+/// The error function by its series, for |x| < 6; beyond, ±1.
+fn erf(x: f64) -> f64 {
+    if x.abs() > 6.0 {
+        return x.signum();
+    }
+    let (mut term, mut sum) = (x, x);
+    for n in 1..200 {
+        term *= -x * x / f64::from(n);
+        sum += term / f64::from(2 * n + 1);
+    }
+    sum * std::f64::consts::FRAC_2_SQRT_PI
+}

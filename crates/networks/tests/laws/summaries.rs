@@ -1,0 +1,188 @@
+//! Checks the laws of summary networks: the order of a set does not matter, its size may vary, rows are independent, gradients,
+//! save and load.
+
+use crate::support::{
+    assert_gradient_everywhere, gradients, in_f64, largest_error, loaded, normal, perturbed, saved, tensor64, values,
+};
+use bayesburn_networks::{
+    Activation, ConfigError, DeepSetArchitecture, DeepSetConfig, OutputInit, ParameterInit, Pass, PlainDeepSetConfig,
+    Pooling, SummaryConfig, SummaryNetwork,
+};
+use burn::{
+    config::Config,
+    module::Module,
+    nn::Linear,
+    tensor::{Device, Int, Tensor},
+};
+
+const B: usize = 5;
+const N: usize = 11;
+const F: usize = 3;
+
+/// A second summary network, with nothing but the public traits: a linear layer of the first two moments.
+#[derive(Module, Debug)]
+struct Moments {
+    linear: Linear,
+    #[module(skip)]
+    summary_dim: usize,
+}
+
+#[derive(Config, Debug, PartialEq)]
+struct MomentsConfig {
+    summary_dim: usize,
+}
+
+impl SummaryConfig for MomentsConfig {
+    type Network = Moments;
+
+    fn init(&self, features: usize, init: &mut ParameterInit) -> Result<Moments, ConfigError> {
+        let linear = init.linear(2 * features, self.summary_dim, OutputInit::Glorot);
+        Ok(Moments { linear, summary_dim: self.summary_dim })
+    }
+}
+
+impl SummaryNetwork for Moments {
+    fn summary_dim(&self) -> usize {
+        self.summary_dim
+    }
+
+    fn forward(&self, data: Tensor<3>, _pass: &mut Pass) -> Tensor<2> {
+        let [rows, _, features] = data.dims();
+        let moments = Tensor::cat(vec![data.clone().mean_dim(1), data.square().mean_dim(1)], 2);
+        self.linear.forward(moments.reshape([rows, 2 * features]))
+    }
+}
+
+/// Applies a law to every summary network. A new one is one line here, and inherits every law.
+fn for_all(law: &impl Law) {
+    let small = |architecture| DeepSetConfig::new(4).with_units(8).with_architecture(architecture);
+    let plain = |s1, s2, s3| {
+        let config = PlainDeepSetConfig::new().with_num_dense_s1(s1).with_num_dense_s2(s2).with_num_dense_s3(s3);
+        small(DeepSetArchitecture::Plain(config))
+    };
+    for pooling in [Pooling::Mean, Pooling::Max] {
+        for (name, config) in [
+            ("residual", small(DeepSetArchitecture::Residual)),
+            ("residual, silu", small(DeepSetArchitecture::Residual).with_activation(Activation::Silu)),
+            ("residual, no equivariant module", small(DeepSetArchitecture::Residual).with_num_equiv(0)),
+            ("plain", plain(2, 2, 2)),
+            ("plain, one layer", plain(0, 0, 1)),
+            ("plain, no layer before the pool", plain(0, 1, 2)),
+            ("plain, no equivariant module", plain(1, 0, 1).with_num_equiv(0)),
+        ] {
+            law.check(&format!("{name}, {pooling:?}"), &config.with_pooling(pooling));
+        }
+    }
+    law.check("moments", &MomentsConfig::new(4));
+}
+
+trait Law {
+    fn check<C: SummaryConfig>(&self, name: &str, config: &C);
+}
+
+fn network<C: SummaryConfig>(config: &C, seed: u64, device: &Device) -> C::Network {
+    let network = config.init(F, &mut ParameterInit::new(seed, device)).expect("valid");
+    // Biases begin as 0, where relu has its kink.
+    perturbed(network, seed, 0.1)
+}
+
+fn data(device: &Device) -> Tensor<3> {
+    tensor64(&normal(21, B * N * F), [B, N, F], device)
+}
+
+fn run<S: SummaryNetwork>(network: &S, data: Tensor<3>) -> Vec<f64> {
+    values(network.forward(data, &mut Pass::inference(0)))
+}
+
+#[test]
+fn the_order_of_a_set_does_not_matter() {
+    struct Order;
+    impl Law for Order {
+        fn check<C: SummaryConfig>(&self, name: &str, config: &C) {
+            let device = Device::default();
+            let network = in_f64(network(config, 1, &device));
+            let data = data(&device);
+            let order = Tensor::<1, Int>::from_data([7, 2, 10, 0, 5, 1, 9, 3, 8, 6, 4], &device);
+            let [there, shuffled] = [data.clone(), data.clone().select(1, order)].map(|data| run(&network, data));
+            // Sums in another order differ by rounding in f64; an order that matters changes the first digit.
+            let error = largest_error(&shuffled, &there);
+            assert!(error < 1e-13, "{name}: off by {error:.1e}");
+            let other_rows = run(&network, data.flip([0]));
+            assert!(largest_error(&other_rows, &there) > 1e-3, "{name}: constant in its input");
+        }
+    }
+    for_all(&Order);
+}
+
+#[test]
+fn the_size_of_a_set_may_vary() {
+    struct Size;
+    impl Law for Size {
+        fn check<C: SummaryConfig>(&self, name: &str, config: &C) {
+            let device = Device::default();
+            let network = in_f64(network(config, 1, &device));
+            let data = data(&device);
+            let whole = run(&network, data.clone());
+            for n in [1, 2, 100] {
+                let set = data.clone().repeat_dim(1, 10).narrow(1, 0, n);
+                let summary = network.forward(set, &mut Pass::inference(0));
+                assert_eq!(summary.dims(), [B, network.summary_dim()], "{name}");
+                assert!(values(summary).iter().all(|v| v.is_finite()), "{name}");
+            }
+            // Mean and maximum of a set are those of the set twice.
+            let error = largest_error(&run(&network, data.repeat_dim(1, 2)), &whole);
+            assert!(error < 1e-13, "{name}: off by {error:.1e}");
+        }
+    }
+    for_all(&Size);
+}
+
+#[test]
+fn data_sets_do_not_influence_each_other() {
+    struct Rows;
+    impl Law for Rows {
+        fn check<C: SummaryConfig>(&self, name: &str, config: &C) {
+            let device = Device::default();
+            let network = in_f64(network(config, 1, &device));
+            let data = data(&device);
+            let together = run(&network, data.clone());
+            for (row, together) in together.chunks(network.summary_dim()).enumerate() {
+                let alone = run(&network, data.clone().narrow(0, row, 1));
+                // Not bit for bit: products of matrices sum in another order for other shapes.
+                let error = largest_error(&alone, together);
+                assert!(error < 1e-13, "{name}, row {row}: off by {error:.1e}");
+            }
+        }
+    }
+    for_all(&Rows);
+}
+
+#[test]
+fn a_gradient_reaches_every_parameter() {
+    struct Gradient;
+    impl Law for Gradient {
+        fn check<C: SummaryConfig>(&self, name: &str, config: &C) {
+            let device = Device::default().autodiff();
+            let network = in_f64(network(config, 1, &device));
+            let loss = network.forward(data(&device), &mut Pass::training(0)).square().sum();
+            assert_gradient_everywhere(name, &gradients(&network, &loss.backward()));
+        }
+    }
+    for_all(&Gradient);
+}
+
+#[test]
+fn a_fresh_object_with_loaded_weights_is_the_same_network() {
+    struct Load;
+    impl Law for Load {
+        fn check<C: SummaryConfig>(&self, name: &str, config: &C) {
+            let device = Device::default();
+            let data = data(&device).cast(burn::tensor::DType::F32);
+            let [original, fresh] = [1, 2].map(|seed| network(config, seed, &device));
+            let expected = run(&original, data.clone());
+            assert_ne!(run(&fresh, data.clone()), expected, "{name}: equal before loading proves nothing");
+            assert_eq!(run(&loaded(fresh, saved(&original)), data), expected, "{name}");
+        }
+    }
+    for_all(&Load);
+}

@@ -1,0 +1,70 @@
+//! One network for data sets of any size: the number of observations N is drawn anew for each batch of the training.
+//!
+//! The model is that of the quickstart, four means with a standard normal prior and observations x ~ N(μ, I), but N is *non-batchable
+//! context*: it sets the shape of the data, so a batch shares it. The inference network gets it as a *direct condition*, because
+//! summaries that are means over observations do not tell how many there were, and so how narrow the posterior must be.
+//!
+//! `cargo run --release --example varying_n` prints the learned posteriors at N = 5, 20 and 100 beside the exact ones,
+//! N(N·x̄/(N+1), 1/(N+1)). With `--quick` it only shows that everything runs.
+
+#![allow(clippy::print_stdout, reason = "an example talks to its reader")]
+
+use bayesburn::{amortizers::DefaultConfigurator, core::Purpose, prelude::*};
+use ndarray::Axis;
+
+fn main() -> bayesburn::Result<()> {
+    let quick = std::env::args().any(|argument| argument == "--quick");
+
+    let names = ["mu_1", "mu_2", "mu_3", "mu_4"];
+    let prior = Prior::from_fn(names, |rng, _| [(); 4].map(|()| rng.sample(StandardNormal)));
+    let simulator = Simulator::from_fn(|rng, mu, context| {
+        Array2::from_shape_fn((context.num_observations(), 4), |(_, d)| mu[d] + rng.sample::<f32, _>(StandardNormal))
+    })
+    .with_context(ContextGenerator::num_observations(5..=100));
+    let model = GenerativeModel::new(prior, simulator)?;
+
+    // The default configurator passes N itself. The posterior's log-sd, which affine coupling layers set, falls linearly in ln N:
+    // told that instead, the networks need not learn a logarithm.
+    let configurator = |simulations: &Simulations| {
+        let configured = DefaultConfigurator.configure(simulations)?;
+        Configured::new(configured.parameters, with_log_n(configured.conditions))
+    };
+    let config =
+        PosteriorConfig::new(DeepSetConfig::new(10), InvertibleNetworkConfig::new().with_num_coupling_layers(4));
+    let mut trainer = Trainer::builder(model, config).configurator(configurator).seed(2023).build()?;
+    let training = OnlineConfig::new()
+        .with_epochs(if quick { 1 } else { 5 })
+        .with_iterations_per_epoch(if quick { 20 } else { 1000 })
+        .with_batch_size(64)
+        .with_schedule(Schedule::new().with_initial_rate(1e-3));
+    trainer.train_online(&training)?;
+
+    println!("Averages over 200 data sets and 4 means, in units of the exact posterior sd:");
+    println!("  N   exact sd   learned sd   |learned mean - exact mean|");
+    for n in [5_u8, 20, 100] {
+        let data = simulate(200, n.into());
+        let conditions = with_log_n(Conditions::new(data.clone()));
+        let draws = trainer.amortizer().sample(&conditions, 1000, 1)?;
+
+        let n = f64::from(n);
+        let exact_sd = 1.0 / (n + 1.0).sqrt();
+        let exact_mean = data.mapv(f64::from).sum_axis(Axis(1)) / (n + 1.0);
+        let error = ((draws.mean() - exact_mean) / exact_sd).mapv(f64::abs).mean();
+        let ratio = (draws.std() / exact_sd).mean();
+        println!("{n:>3}   {exact_sd:>8.4}   {:>10.3}   {:>9.3}", ratio.unwrap_or(f64::NAN), error.unwrap_or(f64::NAN));
+    }
+    Ok(())
+}
+
+/// The conditions with ln N as direct condition, for data `[M, N, 4]`.
+fn with_log_n(conditions: Conditions) -> Conditions {
+    let (data_sets, n, _) = conditions.summary_conditions.dim();
+    conditions.with_direct(Array2::from_elem((data_sets, 1), (n as f32).ln()))
+}
+
+/// Data sets of a given size, `[num, n, 4]`, each with its own μ from the prior.
+fn simulate(num: usize, n: usize) -> Array3<f32> {
+    let mut rng = bayesburn::core::stream(7, const { Purpose::new("varying_n test") }, n as u64);
+    let mu = Array2::from_shape_simple_fn((num, 4), || rng.sample::<f32, _>(StandardNormal));
+    Array3::from_shape_simple_fn((num, n, 4), || rng.sample::<f32, _>(StandardNormal)) + mu.insert_axis(Axis(1))
+}

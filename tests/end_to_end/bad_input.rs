@@ -1,0 +1,139 @@
+//! Gives the trainer what it cannot use, and reads what it says.
+
+use crate::models::{normal_means, short_run, small_networks};
+use bayesburn::{amortizers::AmortizerError, prelude::*, trainers::TrainerError};
+use std::{fs, path::Path};
+
+fn trainer(folder: &Path, config: PosteriorConfig, resume: bool) -> Result<Trainer, TrainerError> {
+    let builder = Trainer::builder(normal_means(), config).seed(3).checkpoints(folder).progress(Progress::Hidden);
+    if resume { builder.resume() } else { builder }.build()
+}
+
+/// A folder with the checkpoints of a short run.
+fn trained() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut trainer = trainer(folder.path(), small_networks(), false).expect("an empty folder");
+    trainer.train_online(&short_run()).expect("training succeeds");
+    folder
+}
+
+fn message<T: std::fmt::Debug>(result: Result<T, TrainerError>) -> String {
+    result.expect_err("it must be refused").to_string()
+}
+
+#[test]
+fn settings_outside_their_range_are_named() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut trainer = trainer(folder.path(), small_networks(), false).expect("an empty folder");
+    for (config, name) in [
+        (short_run().with_epochs(0), "`epochs` is 0"),
+        (short_run().with_batch_size(0), "`batch_size` is 0"),
+        (short_run().with_iterations_per_epoch(0), "`iterations_per_epoch` is 0"),
+        (short_run().with_clip_norm(Some(0.0)), "`clip_norm` is 0"),
+        (short_run().with_schedule(Schedule::new().with_initial_rate(-1.0)), "`schedule.initial_rate` is -1"),
+    ] {
+        let text = message(trainer.train_online(&config).map(|_| ()));
+        assert!(text.contains(name) && text.contains("must be"), "{text}");
+    }
+    assert!(trainer.history().steps.is_empty());
+}
+
+#[test]
+fn a_folder_with_another_run_is_not_overwritten() {
+    let folder = trained();
+    let text = message(trainer(folder.path(), small_networks(), false));
+    assert!(text.contains("resume()") && text.contains("another folder"), "{text}");
+}
+
+#[test]
+fn a_checkpoint_of_another_architecture_is_named_by_the_setting_that_differs() {
+    let folder = trained();
+    let mut other = small_networks();
+    other.summary.units = 8;
+    let text = message(trainer(folder.path(), other, true));
+    assert!(text.contains("`config.summary.units` = 16, and this run has 8"), "{text}");
+}
+
+#[test]
+fn a_checkpoint_of_another_seed_or_run_is_refused() {
+    let folder = trained();
+    let other = Trainer::builder(normal_means(), small_networks()).seed(4).checkpoints(folder.path()).resume().build();
+    assert!(message(other).contains("`seed` = 3, and this run has 4"));
+    let mut resumed = trainer(folder.path(), small_networks(), true).expect("the same run");
+    let text = message(resumed.train_online(&short_run().with_batch_size(9)).map(|_| ()));
+    assert!(text.contains("`batch_size` = 8, and this run has 9"), "{text}");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_named_with_the_file_and_the_remedy() {
+    for file in ["weights.safetensors", "optimizer.bpk", "history.json", "posterior.json", "manifest.json"] {
+        let folder = trained();
+        let newest = folder.path().join("epoch-000003");
+        let bytes = fs::read(newest.join(file)).expect("a whole checkpoint");
+        fs::write(newest.join(file), &bytes[..bytes.len() / 2]).expect("writable");
+        let text = message(trainer(folder.path(), small_networks(), true));
+        assert!(text.contains(file) && text.contains("epoch-000003") && text.contains("delete"), "{text}");
+        // The remedy works.
+        fs::remove_dir_all(newest).expect("writable");
+        let mut resumed = trainer(folder.path(), small_networks(), true).expect("the checkpoint before it");
+        assert_eq!(resumed.history().epochs.len(), 2);
+        resumed.train_online(&short_run()).expect("training succeeds");
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_found_out_before_training() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("file");
+    fs::write(&file, "not a folder").expect("writable");
+    let text = message(trainer(&file.join("run"), small_networks(), false));
+    assert!(text.contains("cannot write") && text.contains("check that"), "{text}");
+    let events = Trainer::builder(normal_means(), small_networks()).tensorboard(file.join("events")).build();
+    assert!(message(events).contains("cannot write"));
+}
+
+#[test]
+fn a_configurator_that_changes_its_width_is_told_both_widths() {
+    let calls = std::sync::atomic::AtomicUsize::new(0);
+    let config = move |simulations: &Simulations| {
+        // Right in the pilot run, and wrong from then on: one summary condition too few.
+        let late = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) >= 32;
+        let data = simulations.sim_data.clone().into_dimensionality::<ndarray::Ix3>().expect("[B, N, F]");
+        let width = if late { 1 } else { 2 };
+        let data = data.slice_axis(ndarray::Axis(2), ndarray::Slice::from(..width)).to_owned();
+        Configured::new(simulations.parameters.clone(), Conditions::new(data))
+    };
+    let mut trainer = Trainer::builder(normal_means(), small_networks())
+        .configurator(config)
+        .progress(Progress::Hidden)
+        .build()
+        .expect("the pilot is right");
+    let error = trainer.train_online(&short_run()).map(|_| ()).expect_err("a narrower batch");
+    assert!(matches!(error, TrainerError::Amortizer(AmortizerError::Width { expected: 2, got: 1, .. })));
+}
+
+#[test]
+fn no_draws_are_an_error_and_not_an_empty_array() {
+    let trainer = Trainer::builder(normal_means(), small_networks()).build().expect("the pilot run succeeds");
+    let test = trainer.simulate(3, 1).expect("the simulator succeeds");
+    let error = trainer.amortizer().sample(&test.conditions, 0, 1).expect_err("zero draws").to_string();
+    assert!(error.contains("at least 1 draw"), "{error}");
+}
+
+#[test]
+fn a_simulator_that_fails_in_training_is_named_with_its_simulation() {
+    // Finite in the 2 + 512 pilot simulations, NaN at one simulation of the training.
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    let prior = Prior::from_fn(["mu"], |rng, _| [rng.sample(StandardNormal)]);
+    let simulator = Simulator::from_fn(move |_, mu, _| {
+        let bad = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 2 + 512 + 20 + 30;
+        Array2::from_elem((5, 1), if bad { f32::NAN } else { mu[0] })
+    });
+    let model = GenerativeModel::new(prior, simulator).expect("the pilot run succeeds");
+    let mut trainer =
+        Trainer::builder(model, small_networks()).progress(Progress::Hidden).build().expect("the pilot is finite");
+    let error = trainer.train_online(&short_run()).map(|_| ()).expect_err("NaN").to_string();
+    assert!(error.contains("NaN") && error.contains("simulation ") && error.contains("seed"), "{error}");
+    // The steps before it are kept: batches of 8, so the bad one is in step 4.
+    assert_eq!(trainer.history().steps.len(), 3);
+}

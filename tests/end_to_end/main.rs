@@ -1,0 +1,10 @@
+//! Runs whole workflows: training, resuming, calibration, and what happens with bad input.
+//!
+//! One binary, so that Burn is linked once.
+
+mod bad_input;
+mod calibration;
+mod imports;
+mod models;
+mod resume;
+mod training;
