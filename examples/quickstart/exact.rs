@@ -16,6 +16,15 @@ pub(crate) fn nll(dim: usize, n: usize) -> f64 {
     0.5 * dim as f64 * (std::f64::consts::TAU.ln() + 1.0 - (n as f64 + 1.0).ln())
 }
 
+/// The mean of −log p(μ | x) over these simulations, of data `[M, n, D]`: what no network can be expected to beat on them.
+pub(crate) fn nll_of(simulations: &Configured) -> f64 {
+    let data = simulations.conditions.summary_conditions.mapv(f64::from);
+    let n = data.dim().1 as f64;
+    let error = simulations.parameters.mapv(f64::from) - data.sum_axis(Axis(1)) / (n + 1.0);
+    let log_prob = error.mapv(|e| 0.5 * ((n + 1.0).ln() - std::f64::consts::TAU.ln() - e * e * (n + 1.0)));
+    -log_prob.sum() / simulations.parameters.nrows() as f64
+}
+
 /// Compares draws with N(n·x̄/(n+1), 1/(n+1)) for data `[M, n, D]`.
 pub(crate) fn compare(draws: &Draws, data: &Array3<f32>) -> Comparison {
     let n = data.dim().1 as f64;

@@ -1,6 +1,6 @@
 //! Saves a posterior to a folder and loads it: a readable configuration, and weights as safetensors.
 
-use crate::{AmortizedPosterior, AmortizerError, PosteriorConfig, posterior::Widths};
+use crate::{AmortizedPosterior, AmortizerError, Difference, PosteriorConfig, posterior::Widths};
 use bayesburn_networks::{SummaryConfig, number_parameters};
 use burn::tensor::Device;
 use burn_store::{ModuleSnapshot, SafetensorsStore};
@@ -19,21 +19,6 @@ struct Saved<C: SummaryConfig> {
     format_version: u32,
     config: PosteriorConfig<C>,
     widths: Widths,
-}
-
-/// Names the first setting that is saved otherwise than this code writes it.
-fn first_difference(path: &str, saved: &Value, written: &Value) -> Option<String> {
-    let (Value::Object(a), Value::Object(b)) = (saved, written) else {
-        return (saved != written).then(|| format!("`{path}` is {saved}, which this version reads as {written}"));
-    };
-    a.keys().chain(b.keys()).find_map(|key| {
-        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-        match (a.get(key), b.get(key)) {
-            (Some(saved), Some(written)) => first_difference(&path, saved, written),
-            (Some(_), None) => Some(format!("this version does not know the setting `{path}`")),
-            (None, _) => Some(format!("the setting `{path}` is missing")),
-        }
-    })
 }
 
 impl<C: SummaryConfig> AmortizedPosterior<C> {
@@ -72,8 +57,12 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let saved: Saved<C> = serde_json::from_value(description.clone()).map_err(|error| wrong(error.to_string()))?;
         let posterior = Self::untrained(saved.config, saved.widths, 0, device)?;
         // A network's configuration ignores keys it does not know; written again, they are missing.
-        if let Some(difference) = first_difference("", &description, &posterior.description()) {
-            return Err(wrong(difference));
+        if let Some(Difference { key, saved, now }) = Difference::first(&description, &posterior.description()) {
+            return Err(wrong(match (saved, now) {
+                (Some(saved), Some(now)) => format!("`{key}` is {saved}, which this version reads as {now}"),
+                (Some(_), None) => format!("this version does not know the setting `{key}`"),
+                (None, _) => format!("the setting `{key}` is missing"),
+            }));
         }
         posterior.load_weights(folder)
     }

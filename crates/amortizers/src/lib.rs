@@ -26,6 +26,7 @@
 mod conditions;
 mod config;
 mod configurator;
+mod difference;
 mod error;
 mod files;
 mod mmd;
@@ -37,6 +38,7 @@ mod standardize;
 pub use conditions::{Conditions, Configured};
 pub use config::{PosteriorConfig, Standardization, SummaryLoss};
 pub use configurator::{Configurator, DefaultConfigurator};
+pub use difference::Difference;
 pub use error::AmortizerError;
 pub use networks::PosteriorNetworks;
 pub use posterior::AmortizedPosterior;

@@ -2,14 +2,17 @@
 
 use crate::{
     LossHistory, Progress, Trainer, TrainerError,
-    checkpoint::{Checkpoint, Checkpoints, Position, first_difference},
+    checkpoint::{Checkpoint, Checkpoints, Position},
     error::in_range,
 };
-use bayesburn_amortizers::{AmortizedPosterior, Configurator, DefaultConfigurator, PosteriorConfig, Standardization};
+use bayesburn_amortizers::{
+    AmortizedPosterior, Configurator, DefaultConfigurator, Difference, PosteriorConfig, Standardization,
+};
 use bayesburn_core::{Purpose, derive_seed};
 use bayesburn_networks::{Pass, SummaryConfig};
 use bayesburn_simulation::GenerativeModel;
 use burn::tensor::Device;
+use serde_json::json;
 use std::{path::PathBuf, sync::Arc};
 
 /// Batches of pilot simulations, each with its own non-batchable context, and simulations in each. 512 in all give standardisation
@@ -181,15 +184,12 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
 /// The trainer as the checkpoint has it, if both are of one configuration.
 fn restore<C: SummaryConfig>(mut trainer: Trainer<C>, checkpoint: Checkpoint) -> Result<Trainer<C>, TrainerError> {
     let folder = checkpoint.folder;
-    let mismatch = |(key, saved, now)| TrainerError::CheckpointMismatch { folder: folder.clone(), key, saved, now };
-    let (saved, now) = (checkpoint.position.seed, trainer.position.seed);
-    if saved != now {
-        return Err(mismatch(("seed".into(), saved.to_string(), now.to_string())));
-    }
-    let saved = AmortizedPosterior::<C>::saved_description(&folder)?;
-    let now = trainer.amortizer.description();
-    if let Some(difference) = first_difference(&saved, &now) {
-        return Err(mismatch(difference));
+    let (saved, now) = (json!({"seed": checkpoint.position.seed}), json!({"seed": trainer.position.seed}));
+    let description = AmortizedPosterior::<C>::saved_description(&folder)?;
+    let difference =
+        Difference::first(&saved, &now).or_else(|| Difference::first(&description, &trainer.amortizer.description()));
+    if let Some(difference) = difference {
+        return Err(TrainerError::mismatch(&folder, difference));
     }
     trainer.amortizer = trainer.amortizer.load_weights(&folder)?;
     trainer.position = checkpoint.position;

@@ -188,34 +188,3 @@ pub(crate) fn make_writable(folder: &Path) -> Result<(), TrainerError> {
         .and_then(|()| fs::remove_file(&probe))
         .map_err(TrainerError::write(folder))
 }
-
-/// The first setting in which two configurations differ: its path, and both values.
-pub(crate) fn first_difference(saved: &Value, now: &Value) -> Option<(String, String, String)> {
-    fn compare(path: &str, saved: &Value, now: &Value) -> Option<(String, String, String)> {
-        match (saved, now) {
-            (Value::Object(a), Value::Object(b)) => a.keys().chain(b.keys()).find_map(|key| {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                compare(&path, a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null))
-            }),
-            _ if saved == now => None,
-            _ => Some((path.to_owned(), saved.to_string(), now.to_string())),
-        }
-    }
-    compare("", saved, now)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn the_first_difference_is_named_by_its_path() {
-        let (a, b) =
-            (json!({"x": 1, "net": {"units": 64, "depth": 2}}), json!({"x": 1, "net": {"units": 32, "depth": 2}}));
-        assert_eq!(first_difference(&a, &b), Some(("net.units".into(), "64".into(), "32".into())));
-        assert_eq!(first_difference(&a, &a), None);
-        let (path, saved, now) = first_difference(&a, &json!({"x": 1})).expect("a key is missing");
-        assert_eq!((path.as_str(), now.as_str()), ("net", "null"), "{saved}");
-    }
-}

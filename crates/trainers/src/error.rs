@@ -1,7 +1,8 @@
 //! Says what stopped a training, and what to do.
 
-use bayesburn_amortizers::AmortizerError;
+use bayesburn_amortizers::{AmortizerError, Difference};
 use bayesburn_simulation::SimulationError;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -85,6 +86,13 @@ pub enum TrainerError {
 }
 
 impl TrainerError {
+    /// A checkpoint of another configuration.
+    pub(crate) fn mismatch(folder: &Path, difference: Difference) -> Self {
+        let text = |value: Option<Value>| value.map_or_else(|| "nothing".to_owned(), |value| value.to_string());
+        let (saved, now) = (text(difference.saved), text(difference.now));
+        Self::CheckpointMismatch { folder: folder.to_owned(), key: difference.key, saved, now }
+    }
+
     pub(crate) fn write(path: &Path) -> impl Fn(std::io::Error) -> Self + '_ {
         |source| Self::Io { action: "write", path: path.to_owned(), source }
     }

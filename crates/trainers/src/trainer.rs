@@ -2,11 +2,11 @@
 
 use crate::{
     EpochSummary, LossHistory, OnlineConfig, Progress, StepLoss, TrainerBuilder, TrainerError,
-    checkpoint::{Checkpoints, Position, Run, first_difference},
+    checkpoint::{Checkpoints, Position, Run},
     clip::clip_global_norm,
     progress::EpochBar,
 };
-use bayesburn_amortizers::{AmortizedPosterior, Configurator, Configured, PosteriorConfig};
+use bayesburn_amortizers::{AmortizedPosterior, Configurator, Configured, Difference, PosteriorConfig};
 use bayesburn_core::{Purpose, Simulations, derive_seed, stream};
 use bayesburn_networks::{DeepSetConfig, Pass, SummaryConfig};
 use bayesburn_simulation::GenerativeModel;
@@ -137,9 +137,8 @@ impl<C: SummaryConfig> Trainer<C> {
         let now = serde_json::to_value(config).expect("a configuration is plain data");
         match (self.position.runs.get(run), &self.checkpoints) {
             (Some(saved), Some(checkpoints)) => {
-                if let Some((key, saved, now)) = first_difference(&saved.config, &now) {
-                    let folder = checkpoints.folder().to_owned();
-                    return Err(TrainerError::CheckpointMismatch { folder, key, saved, now });
+                if let Some(difference) = Difference::first(&saved.config, &now) {
+                    return Err(TrainerError::mismatch(checkpoints.folder(), difference));
                 }
             }
             _ => self.position.runs.push(Run { config: now, epochs_done: 0 }),
