@@ -13,7 +13,13 @@ use bayesburn::{amortizers::DefaultConfigurator, core::Purpose, prelude::*};
 use ndarray::Axis;
 
 fn main() -> bayesburn::Result<()> {
-    let quick = std::env::args().any(|argument| argument == "--quick");
+    let quick = match std::env::args().nth(1).as_deref() {
+        None => false,
+        Some("--quick") => true,
+        Some(other) => {
+            return Err(bayesburn::Error::message(format!("unknown option `{other}`: there is only --quick")));
+        }
+    };
 
     let names = ["mu_1", "mu_2", "mu_3", "mu_4"];
     let prior = Prior::from_fn(names, |rng, _| [(); 4].map(|()| rng.sample(StandardNormal)));
@@ -49,9 +55,14 @@ fn main() -> bayesburn::Result<()> {
         let n = f64::from(n);
         let exact_sd = 1.0 / (n + 1.0).sqrt();
         let exact_mean = data.mapv(f64::from).sum_axis(Axis(1)) / (n + 1.0);
-        let error = ((draws.mean() - exact_mean) / exact_sd).mapv(f64::abs).mean();
-        let ratio = (draws.std() / exact_sd).mean();
-        println!("{n:>3}   {exact_sd:>8.4}   {:>10.3}   {:>9.3}", ratio.unwrap_or(f64::NAN), error.unwrap_or(f64::NAN));
+        let error = ((draws.mean() - exact_mean) / exact_sd).mapv(f64::abs).mean().unwrap_or(f64::NAN);
+        let ratio = (draws.std() / exact_sd).mean().unwrap_or(f64::NAN);
+        println!("{n:>3}   {exact_sd:>8.4}   {ratio:>10.3}   {error:>9.3}");
+        if !quick && !(error < 0.1 && (ratio - 1.0).abs() < 0.1) {
+            return Err(bayesburn::Error::message(
+                "the learned posterior is more than a tenth of a standard deviation off",
+            ));
+        }
     }
     Ok(())
 }

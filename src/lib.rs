@@ -53,8 +53,9 @@ pub use bayesburn_networks as networks;
 pub use bayesburn_simulation as simulation;
 pub use bayesburn_trainers as trainers;
 
-/// Any error, as programs around this library return it.
-pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+mod error;
+
+pub use error::{Error, Result};
 
 /// What most programs import, with the names of `ndarray`, `rand` and `burn` that simulators and trainers need.
 pub mod prelude {

@@ -21,8 +21,8 @@ use bayesburn::{
     diagnostics::{Bins, EcdfPlot, EcdfScale},
     prelude::*,
 };
-use options::{Architecture, HELP, Options};
-use std::{fs, time::Instant};
+use options::{Architecture, DEFAULT_OUT, HELP, Options};
+use std::{fs, path::Path, time::Instant};
 
 /// Observations in a data set.
 const N: usize = 50;
@@ -34,7 +34,9 @@ fn main() -> bayesburn::Result<()> {
         return Ok(());
     };
     let out = &options.out;
-    fs::create_dir_all(out)?;
+    fs::create_dir_all(out).map_err(|error| {
+        bayesburn::Error::message(format!("cannot write to {}: {error}; choose another --out", out.display()))
+    })?;
 
     // ---- 1. The generative model -------------------------------------------------------------------------------------------
     // A prior and a simulator are closures. The generator that they are given makes every simulation reproducible: simulation i
@@ -64,8 +66,8 @@ fn main() -> bayesburn::Result<()> {
     // ---- 3. Training -------------------------------------------------------------------------------------------------------
     // Simulating is cheap here, so every step gets fresh simulations: online training, in which nothing can be overfitted.
     let (checkpoints, events) = (out.join("checkpoints"), out.join("tensorboard"));
-    if !options.resume {
-        // A new run replaces this example's last one.
+    if !options.resume && out == Path::new(DEFAULT_OUT) {
+        // A new run replaces the last one in the default folder. In a folder of yours the trainer refuses to.
         for old in [&checkpoints, &events] {
             if old.exists() {
                 fs::remove_dir_all(old)?;

@@ -1,6 +1,6 @@
 //! Reads the command line of the quickstart.
 
-use bayesburn::Result;
+use bayesburn::{Error, Result};
 use std::path::PathBuf;
 
 pub(crate) const HELP: &str = "\
@@ -18,6 +18,9 @@ Trains an amortized posterior for the means of a 4-dimensional normal model, and
     --quick              a few steps and data sets, to see that everything runs
     --help               this text
 ";
+
+/// What a new run of the example may replace without being asked.
+pub(crate) const DEFAULT_OUT: &str = "out/quickstart";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Architecture {
@@ -47,7 +50,7 @@ impl Options {
             iterations: 0,
             batch_size: 32,
             seed: 2023,
-            out: "out/quickstart".into(),
+            out: DEFAULT_OUT.into(),
             resume: false,
             architecture: Architecture::Default,
             quick: false,
@@ -66,11 +69,11 @@ impl Options {
                     options.architecture = match arguments.value()?.string()?.as_str() {
                         "default" => Architecture::Default,
                         "v1" => Architecture::V1,
-                        other => return Err(format!("--architecture is default or v1, not `{other}`").into()),
+                        other => return Err(Error::message(format!("--architecture is default or v1, not `{other}`"))),
                     }
                 }
                 Long("help") => return Ok(None),
-                _ => return Err(format!("{}; --help lists the options", argument.unexpected()).into()),
+                _ => return Err(Error::message(format!("{}; --help lists the options", argument.unexpected()))),
             }
         }
         let full = if options.architecture == Architecture::V1 { 10 } else { 3 };

@@ -1,7 +1,7 @@
 //! Gives the trainer what it cannot use, and reads what it says.
 
 use crate::models::{normal_means, short_run, small_networks};
-use bayesburn::{amortizers::AmortizerError, prelude::*, trainers::TrainerError};
+use bayesburn::{prelude::*, trainers::TrainerError};
 use std::{fs, path::Path};
 
 fn trainer(folder: &Path, config: PosteriorConfig, resume: bool) -> Result<Trainer, TrainerError> {
@@ -108,8 +108,68 @@ fn a_configurator_that_changes_its_width_is_told_both_widths() {
         .progress(Progress::Hidden)
         .build()
         .expect("the pilot is right");
-    let error = trainer.train_online(&short_run()).map(|_| ()).expect_err("a narrower batch");
-    assert!(matches!(error, TrainerError::Amortizer(AmortizerError::Width { expected: 2, got: 1, .. })));
+    let text = message(trainer.train_online(&short_run()).map(|_| ()));
+    assert!(
+        text.contains("have 1 values each, but the network was made for 2") && text.contains("configure"),
+        "{text}"
+    );
+}
+
+/// Some of the parameters, transformed, under names of their own.
+#[test]
+fn a_configurator_may_infer_other_parameters_than_the_priors() {
+    let config = |simulations: &Simulations| {
+        let first = simulations.parameters.slice_axis(ndarray::Axis(1), ndarray::Slice::from(..1)).mapv(f32::exp);
+        let data = simulations.sim_data.clone().into_dimensionality::<ndarray::Ix3>().expect("[B, N, F]");
+        Configured::new(first, Conditions::new(data))
+    };
+    let build = |builder: bayesburn::trainers::TrainerBuilder<DeepSetConfig>| {
+        builder.configurator(config).progress(Progress::Hidden).build()
+    };
+    let text = message(build(Trainer::builder(normal_means(), small_networks())));
+    assert!(text.contains("have 1 values each, but the network was made for 2"), "{text}");
+    let named = Trainer::builder(normal_means(), small_networks()).parameter_names(["exp(mu_1)"]);
+    let mut trainer = build(named).expect("one name for one parameter");
+    trainer.train_online(&short_run()).expect("training succeeds");
+    let draws =
+        trainer.amortizer().sample(&trainer.simulate(2, 1).expect("simulates").conditions, 5, 1).expect("5 draws");
+    assert_eq!((draws.names()[0].as_str(), draws.num_parameters()), ("exp(mu_1)", 1));
+}
+
+/// A gradient that is not finite leaves the weights as they were, and another call goes on from there.
+#[test]
+fn an_infinite_gradient_stops_the_run_before_the_weights_change() {
+    let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let seen = count.clone();
+    let prior = Prior::from_fn(["mu"], |rng, _| [rng.sample(StandardNormal)]);
+    // Once, in step 4, a value whose square overflows in f32.
+    let simulator = Simulator::from_fn(move |_, mu, _| {
+        let bad = seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 2 + 512 + 20 + 30;
+        Array2::from_elem((5, 1), if bad { f32::MAX } else { mu[0] })
+    });
+    let model = GenerativeModel::new(prior, simulator).expect("the pilot run succeeds");
+    let mut trainer =
+        Trainer::builder(model, small_networks()).progress(Progress::Hidden).build().expect("the pilot is finite");
+    let text = message(trainer.train_online(&short_run()).map(|_| ()));
+    assert!(text.contains("after 3 steps") && text.contains("try"), "{text}");
+    let test = trainer.simulate(5, 1).expect("simulates");
+    let density = trainer.amortizer().log_prob(&test.parameters, &test.conditions).expect("fits");
+    assert!(density.iter().all(|l| l.is_finite()), "{density}");
+    // The simulator does it only once: the same call goes on with step 4, and another configuration is refused.
+    let other = message(trainer.train_online(&short_run().with_batch_size(9)).map(|_| ()));
+    assert!(other.contains("`batch_size` = 8, and this run has 9"), "{other}");
+    let history = trainer.train_online(&short_run()).expect("training goes on");
+    assert_eq!((history.steps.len(), history.epochs.len()), (18, 3));
+}
+
+#[test]
+fn a_checkpoint_of_another_version_is_not_called_damaged() {
+    let folder = trained();
+    let manifest = folder.path().join("epoch-000003/manifest.json");
+    let text = fs::read_to_string(&manifest).expect("a whole checkpoint");
+    fs::write(&manifest, text.replace("\"format_version\": 1", "\"format_version\": 2")).expect("writable");
+    let text = message(trainer(folder.path(), small_networks(), true));
+    assert!(text.contains("format version 2") && !text.contains("delete"), "{text}");
 }
 
 #[test]

@@ -4,8 +4,8 @@ use crate::models::{normal_means, short_run, small_networks};
 use bayesburn::{
     amortizers::AmortizedPosterior,
     networks::{
-        AffineConfig, ConfigError, DeepSetConfig, InterleavedConfig, ParameterInit, Pass, PermutationConfig,
-        SoftFlowConfig, SummaryConfig, SummaryNetwork,
+        ActNormConfig, AffineConfig, ConfigError, DeepSetConfig, InterleavedConfig, ParameterInit, Pass,
+        PermutationConfig, SoftFlowConfig, SummaryConfig, SummaryNetwork,
     },
     prelude::*,
     trainers::Optimizer,
@@ -70,9 +70,9 @@ fn every_choice_trains() {
         (networks(base().with_coupling(interleaved)), run.clone()),
         (networks(base().with_coupling(unclamped)), run.clone().with_optimizer(Optimizer::Sgd(SgdConfig::new()))),
         (networks(base().with_permutation(PermutationConfig::Learnable)), run.clone().with_clip_norm(None)),
-        (networks(base().with_permutation(PermutationConfig::None).with_act_norm(false)), run.clone()),
+        (networks(base().with_permutation(PermutationConfig::None).with_act_norm(ActNormConfig::None)), run.clone()),
         (
-            networks(base().with_soft_flow(Some(SoftFlowConfig::new())).with_act_norm_from_data(true)),
+            networks(base().with_soft_flow(Some(SoftFlowConfig::new())).with_act_norm(ActNormConfig::FromData)),
             run.clone().with_optimizer(Optimizer::RmsProp(RmsPropConfig::new())),
         ),
         (networks(base()).with_summary_loss(SummaryLoss::Mmd { weight: 1.0 }), run.clone()),

@@ -1,7 +1,7 @@
 //! Holds what networks see: data sets, and the parameters that go with them.
 
 use crate::AmortizerError;
-use ndarray::{Array, Array2, Array3, Axis, RemoveAxis, Slice, array};
+use ndarray::{Array, Array2, Array3, Axis, RemoveAxis, Slice, concatenate};
 use std::ops::Range;
 
 /// Data sets to condition on, simulated or observed.
@@ -50,8 +50,7 @@ impl Conditions {
     #[must_use]
     pub fn with_num_observations(self) -> Self {
         let (data_sets, n, _) = self.summary_conditions.dim();
-        let direct = array![[n as f32]].broadcast((data_sets, 1)).map(|n| n.to_owned());
-        Self { direct_conditions: direct, ..self }
+        self.with_direct(Array2::from_elem((data_sets, 1), n as f32))
     }
 
     /// M, the number of data sets.
@@ -91,6 +90,10 @@ impl Conditions {
             if expected != got {
                 return Err(AmortizerError::Rows { what: "the array of direct conditions", expected, got });
             }
+            if direct.is_empty() {
+                let remedy = "leave it out, by `direct_conditions: None`, where there are none";
+                return Err(AmortizerError::Empty { what: "the array of direct conditions", remedy });
+            }
             check_finite("the direct condition", direct)?;
         }
         Ok(())
@@ -106,6 +109,21 @@ impl Configured {
         let configured = Self { parameters, conditions };
         configured.check()?;
         Ok(configured)
+    }
+
+    /// All batches that have as many observations as the first, in one; there is at least one batch.
+    pub(crate) fn joined(batches: &[Configured]) -> Result<Self, AmortizerError> {
+        let observations = |batch: &Configured| batch.conditions.summary_conditions.dim().1;
+        let alike: Vec<_> = batches.iter().filter(|batch| observations(batch) == observations(&batches[0])).collect();
+        let error = |error: ndarray::ShapeError| AmortizerError::Configurator(format!("batches differ: {error}"));
+        let parameters: Vec<_> = alike.iter().map(|batch| batch.parameters.view()).collect();
+        let data: Vec<_> = alike.iter().map(|batch| batch.conditions.summary_conditions.view()).collect();
+        let direct: Vec<_> =
+            alike.iter().filter_map(|batch| batch.conditions.direct_conditions.as_ref().map(|d| d.view())).collect();
+        let direct = (!direct.is_empty()).then(|| concatenate(Axis(0), &direct)).transpose().map_err(error)?;
+        let data = concatenate(Axis(0), &data).map_err(error)?;
+        let conditions = Conditions { summary_conditions: data, direct_conditions: direct };
+        Self::new(concatenate(Axis(0), &parameters).map_err(error)?, conditions)
     }
 
     pub(crate) fn check(&self) -> Result<(), AmortizerError> {

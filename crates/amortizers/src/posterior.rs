@@ -1,12 +1,13 @@
 //! The amortized posterior: what is trained once and then asked about any number of data sets.
 
 use crate::{
-    AmortizerError, Conditions, Configured, PosteriorConfig, PosteriorNetworks, Standardization,
+    AmortizerError, Conditions, Configured, PosteriorConfig, PosteriorNetworks, Standardization, SummaryLoss,
     standardize::Standardizer,
 };
 use bayesburn_core::ParameterNames;
 use bayesburn_networks::{
-    DeepSetConfig, ParameterInit, Pass, SummaryConfig, SummaryNetwork, num_trainable_parameters, number_parameters,
+    ActNormConfig, ConfigError, DeepSetConfig, ParameterInit, Pass, SummaryConfig, SummaryNetwork,
+    num_trainable_parameters, number_parameters,
 };
 use burn::{
     module::Module,
@@ -67,8 +68,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             posterior.check_configured(batch)?;
         }
         posterior.fit_standardization(pilot);
-        if posterior.config.inference.act_norm_from_data {
-            posterior = posterior.fit_act_norm(first);
+        if posterior.config.inference.act_norm == ActNormConfig::FromData {
+            posterior = posterior.fit_act_norm(pilot)?;
         }
         posterior.networks = number_parameters(posterior.networks);
         Ok(posterior)
@@ -81,6 +82,12 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         seed: u64,
         device: &Device,
     ) -> Result<Self, AmortizerError> {
+        if let Some(SummaryLoss::Mmd { weight }) = config.summary_loss
+            && !(weight >= 0.0 && weight.is_finite())
+        {
+            let expected = "at least 0 and finite";
+            return Err(ConfigError::OutOfRange { field: "summary_loss.weight", expected, got: weight }.into());
+        }
         let device = device.clone().autodiff();
         let mut init = ParameterInit::new(seed, &device);
         let summary = config.summary.init(widths.features, &mut init)?;
@@ -122,7 +129,9 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         }
     }
 
-    fn fit_act_norm(mut self, batch: &Configured) -> Self {
+    /// Fits on all pilot batches that have as many observations as the first: only these fit into one tensor.
+    fn fit_act_norm(mut self, pilot: &[Configured]) -> Result<Self, AmortizerError> {
+        let batch = Configured::joined(pilot)?;
         let mut pass = Pass::inference(0);
         let (condition, _) = self.networks.condition(&batch.conditions, &self.device, &mut pass);
         let parameters = crate::networks::tensor::<2, _>(&batch.parameters, &self.device);
@@ -132,7 +141,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         };
         let inference = self.networks.inference.clone();
         self.networks.inference = inference.initialise_act_norm(targets, Some(condition), &mut pass);
-        self
+        Ok(self)
     }
 
     /// The training loss of a batch, `[1]`, with gradients: the mean negative log posterior density, plus the summary loss.

@@ -4,7 +4,7 @@ use crate::{
     AmortizedPosterior, AmortizerError, Conditions, Configured, PosteriorNetworks, conditions::check_finite,
     networks::tensor,
 };
-use bayesburn_core::{Draws, Purpose, derive_seed, stream};
+use bayesburn_core::{Draws, Purpose, stream};
 use bayesburn_networks::{Pass, SummaryConfig, SummaryNetwork};
 use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, Slice};
@@ -25,7 +25,10 @@ const CHUNK_OBSERVATIONS: usize = 4096;
 const NOISE_BLOCK: usize = 1024;
 
 const LATENTS: Purpose = Purpose::new("posterior latents");
-const PASS: Purpose = Purpose::new("posterior pass");
+// Dropout masks at inference, where a network has them.
+const SUMMARY_PASS: Purpose = Purpose::new("summary pass");
+const DRAW_PASS: Purpose = Purpose::new("draw pass");
+const DENSITY_PASS: Purpose = Purpose::new("density pass");
 
 /// Some draws for one data set, at most [`NOISE_BLOCK`].
 #[derive(Debug, Clone)]
@@ -37,7 +40,7 @@ struct Block {
 impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// Draws from the posterior of each data set: `[M, num_draws, D]`, always with three axes.
     ///
-    /// Draw l for data set m is the same for any `num_draws` above l, any data sets after m and any number of threads. Monte Carlo
+    /// On Burn Flex to the bit, elsewhere up to rounding: draw l for data set m is the same for any `num_draws` above l, any data sets after m and any number of threads. Monte Carlo
     /// dropout alone draws its masks chunk by chunk, so that its draws depend on the number of draws and data sets too.
     ///
     /// # Errors
@@ -78,7 +81,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         conditions.check()?;
         self.check_conditions(conditions)?;
         let (networks, device) = self.for_inference();
-        let condition = condition_rows(&networks, conditions, &device, seed);
+        let condition = condition_rows(&networks, conditions, &device, seed, first);
         let blocks: Vec<Block> = (0..conditions.len())
             .flat_map(|data_set| {
                 (0..num_draws)
@@ -132,7 +135,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         conditions.check()?;
         self.check_conditions(conditions)?;
         let (networks, device) = self.for_inference();
-        let rows = condition_rows(&networks, conditions, &device, 0);
+        let rows = condition_rows(&networks, conditions, &device, 0, 0);
         Ok(rows.slice_axis(Axis(1), Slice::from(..networks.summary.summary_dim())).to_owned())
     }
 
@@ -145,12 +148,16 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         self.check_conditions(conditions)?;
         self.check_parameters(parameters.view())?;
         let (expected, got) = (conditions.len(), parameters.nrows());
+        if got == 0 {
+            let remedy = "pass at least one parameter vector";
+            return Err(AmortizerError::Empty { what: "the array of parameters", remedy });
+        }
         if expected != 1 && expected != got {
             return Err(AmortizerError::Rows { what: "the array of parameters", expected, got });
         }
         check_finite("the parameter vector", parameters)?;
         let (networks, device) = self.for_inference();
-        let condition = condition_rows(&networks, conditions, &device, 0);
+        let condition = condition_rows(&networks, conditions, &device, 0, 0);
         let starts: Vec<usize> = (0..got).step_by(CHUNK_ROWS).collect();
         let chunks: Vec<(Vec<f32>, Vec<f32>)> = starts
             .into_par_iter()
@@ -158,7 +165,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
                 let range = start..(start + CHUNK_ROWS).min(got);
                 let theta = parameters.slice_axis(Axis(0), Slice::from(range.clone())).to_owned();
                 let rows = rows_of(condition.view(), range.map(|row| if expected == 1 { 0 } else { row }));
-                let mut pass = Pass::inference(derive_seed(start as u64, PASS));
+                let mut pass = Pass::inference(stream(0, DENSITY_PASS, start as u64).random());
                 let (z, log_prob) = networks.latent_and_log_prob(
                     tensor::<2, _>(&theta, &device),
                     tensor::<2, _>(&rows, &device),
@@ -173,12 +180,13 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     }
 }
 
-/// The inference network's conditions for each data set, `[M, S + C]`.
+/// The inference network's conditions for each data set, `[M, S + C]`; the first data set has the number `first`.
 fn condition_rows<S: SummaryNetwork>(
     networks: &PosteriorNetworks<S>,
     conditions: &Conditions,
     device: &Device,
     seed: u64,
+    first: usize,
 ) -> Array2<f32> {
     let (data_sets, observations, _) = conditions.summary_conditions.dim();
     let sets_in_chunk = (CHUNK_OBSERVATIONS / observations).max(1);
@@ -187,7 +195,7 @@ fn condition_rows<S: SummaryNetwork>(
         .into_par_iter()
         .map(|start| {
             let part = conditions.range(start..(start + sets_in_chunk).min(data_sets));
-            let mut pass = Pass::inference(derive_seed(seed ^ start as u64, PASS));
+            let mut pass = Pass::inference(stream(seed, SUMMARY_PASS, (first + start) as u64).random());
             values(networks.condition(&part, device, &mut pass).0)
         })
         .collect();
@@ -214,7 +222,7 @@ fn draw_chunk<S: SummaryNetwork>(
     }
     let rows = rows_of(condition, blocks.iter().flat_map(|block| block.draws.clone().map(|_| block.data_set)));
     let number = ((first + blocks[0].data_set) as u64) << 32 | blocks[0].draws.start as u64;
-    let mut pass = Pass::inference(stream(seed, PASS, number).random());
+    let mut pass = Pass::inference(stream(seed, DRAW_PASS, number).random());
     let z = Tensor::from_data(TensorData::new(noise, [rows.nrows(), dim]), device);
     values(networks.parameters(z, tensor::<2, _>(&rows, device), &mut pass))
 }

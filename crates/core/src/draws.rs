@@ -16,6 +16,16 @@ pub enum DrawsError {
         /// The length of the last axis.
         got: usize,
     },
+    /// Two sets of draws are of other parameters.
+    #[error(
+        "draws of {got:?} cannot follow draws of {expected:?}: join draws of the same parameters in the same order"
+    )]
+    JoinNames {
+        /// The names of the first set.
+        expected: ParameterNames,
+        /// The names of the set that does not fit.
+        got: ParameterNames,
+    },
     /// Two sets of draws cannot be joined.
     #[error(
         "draws of shape [.., {got_draws}, {got_parameters}] cannot follow draws of shape [.., {draws}, {parameters}]: \
@@ -56,9 +66,12 @@ impl Draws {
     /// Joins the draws for several groups of data sets along the first axis.
     ///
     /// # Errors
-    /// If they differ in the number of draws or parameters.
+    /// If they differ in the number of draws or in the parameters.
     pub fn join(mut self, others: impl IntoIterator<Item = Draws>) -> Result<Self, DrawsError> {
         for other in others {
+            if self.names != other.names {
+                return Err(DrawsError::JoinNames { expected: self.names, got: other.names });
+            }
             let ((_, draws, parameters), (_, got_draws, got_parameters)) = (self.values.dim(), other.values.dim());
             self.values.append(Axis(0), other.values.view()).map_err(|_| DrawsError::Join {
                 draws,
@@ -171,6 +184,8 @@ mod tests {
         assert_eq!(of(1, 5, 2).join([of(3, 5, 2)]).expect("same shape").num_data_sets(), 4);
         let error = of(1, 5, 2).join([of(1, 4, 2)]).expect_err("4 draws after 5").to_string();
         assert!(error.contains("[.., 4, 2]") && error.contains("[.., 5, 2]"), "{error}");
+        let swapped = Draws::new(["p1".into(), "p0".into()].into(), Array3::zeros((1, 5, 2))).expect("two names");
+        assert!(matches!(of(1, 5, 2).join([swapped]), Err(DrawsError::JoinNames { .. })));
     }
 
     #[test]

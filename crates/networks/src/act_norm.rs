@@ -2,9 +2,21 @@
 
 use crate::{Bijection, ParameterInit, Pass};
 use burn::{
+    config::Config,
     module::{Module, Param},
     tensor::Tensor,
 };
+
+/// Whether a layer begins with activation normalisation, and with which constants.
+#[derive(Config, Debug, Copy, PartialEq, Eq)]
+pub enum ActNormConfig {
+    /// No activation normalisation.
+    None,
+    /// It begins as the identity.
+    Identity,
+    /// It begins with what makes a first batch of data come out with mean 0 and standard deviation 1, layer by layer.
+    FromData,
+}
 
 /// Activation normalisation (Kingma & Dhariwal 2018): z = scale · x + bias, one pair for each dimension.
 #[derive(Module, Debug)]

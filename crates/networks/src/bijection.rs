@@ -8,6 +8,9 @@ use burn::{module::Module, tensor::Tensor};
 /// # Shapes
 /// Targets and latents `[B, D]`; condition `[B, C]`, or none; log-determinants `[B]`.
 ///
+/// # Panics
+/// Both directions panic, with the shapes, on tensors of other widths than the map was made for.
+///
 /// # To implement this
 /// Give the two directions; `inverse(forward(x).0)` must return x, and `log_det` must be ln|det ∂z/∂x|, row by row, with no
 /// influence of one row on another. The law tests of this crate check all of that for everything in their table.

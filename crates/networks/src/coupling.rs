@@ -7,8 +7,8 @@ pub use affine::{AffineConfig, AffineCoupling, AffineNets, SeparateNets};
 pub use spline::{SplineConfig, SplineCoupling};
 
 use crate::{
-    ActNorm, Bijection, ConfigError, DenseNet, DenseNetConfig, OutputInit, ParameterInit, Pass, Permutation,
-    PermutationConfig,
+    ActNorm, ActNormConfig, Bijection, ConfigError, DenseNet, DenseNetConfig, OutputInit, ParameterInit, Pass,
+    Permutation, PermutationConfig,
 };
 use burn::{config::Config, module::Module, tensor::Tensor};
 
@@ -93,12 +93,12 @@ impl CouplingLayer {
         condition_dim: usize,
         coupling: &CouplingConfig,
         permutation: PermutationConfig,
-        act_norm: bool,
+        act_norm: ActNormConfig,
         init: &mut ParameterInit,
     ) -> Result<Self, ConfigError> {
         let split = dim / 2;
         Ok(Self {
-            act_norm: act_norm.then(|| ActNorm::new(dim, init)),
+            act_norm: (act_norm != ActNormConfig::None).then(|| ActNorm::new(dim, init)),
             permutation: permutation.init(dim, init),
             first: (split > 0).then(|| coupling.init(split, dim - split + condition_dim, init)).transpose()?,
             second: coupling.init(dim - split, split + condition_dim, init)?,

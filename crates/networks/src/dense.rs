@@ -140,7 +140,7 @@ impl DenseNet {
         burn::tensor::module::linear(x, weight, layer.bias.as_ref().map(|b| b.val()))
     }
 
-    /// The weight as it is or, with spectral normalisation, with no singular value above 1.
+    /// The weight as it is or, with spectral normalisation, with singular values at most 1, up to the estimate's error.
     fn normalised(&self, weight: Tensor<2>) -> Tensor<2> {
         if !self.config.spectral_norm {
             return weight;

@@ -1,8 +1,8 @@
 //! Chains coupling layers into a conditional invertible network.
 
 use crate::{
-    AffineConfig, AffineNets, Bijection, ConfigError, CouplingConfig, CouplingLayer, DenseNetConfig, ParameterInit,
-    Pass, PermutationConfig, SeparateNets, SplineConfig,
+    ActNormConfig, AffineConfig, AffineNets, Bijection, ConfigError, CouplingConfig, CouplingLayer, DenseNetConfig,
+    ParameterInit, Pass, PermutationConfig, SeparateNets, SplineConfig,
     error::{at_least_one, in_range},
     pass::constant,
 };
@@ -54,12 +54,9 @@ pub struct InvertibleNetworkConfig {
     /// How dimensions are mixed before each coupling.
     #[config(default = "PermutationConfig::Fixed")]
     pub permutation: PermutationConfig,
-    /// Whether each layer begins with activation normalisation.
-    #[config(default = true)]
-    pub act_norm: bool,
-    /// Whether activation normalisation is initialised from a first batch of data, layer by layer.
-    #[config(default = false)]
-    pub act_norm_from_data: bool,
+    /// Whether each layer begins with activation normalisation, and with which constants.
+    #[config(default = "ActNormConfig::Identity")]
+    pub act_norm: ActNormConfig,
     /// SoftFlow noise, or none.
     #[config(default = "None")]
     pub soft_flow: Option<SoftFlowConfig>,
@@ -67,7 +64,8 @@ pub struct InvertibleNetworkConfig {
 
 impl InvertibleNetworkConfig {
     /// The network of BayesFlow v1, layer for layer: affine couplings with separate scale and translation networks of two
-    /// hidden layers of 128 units, soft clamping at 1.9, fixed permutations, activation normalisation.
+    /// hidden layers of 128 units, soft clamping at 1.9, fixed permutations, activation normalisation. Without v1's default
+    /// dropout (0.05) and weight penalty (1e-4), which its tutorial turns off for online training.
     #[must_use]
     pub fn bayesflow_v1() -> Self {
         let nets = AffineNets::Separate(SeparateNets::new(DenseNetConfig::new(), DenseNetConfig::new()));
@@ -91,7 +89,8 @@ impl InvertibleNetworkConfig {
             let above_min = soft_flow.max >= soft_flow.min && soft_flow.max.is_finite();
             in_range(above_min, "soft_flow.max", "at least soft_flow.min", soft_flow.max)?;
         }
-        let condition_dim = condition_dim + usize::from(self.soft_flow.is_some());
+        let given = condition_dim;
+        let condition_dim = given + usize::from(self.soft_flow.is_some());
         let layers = (0..self.num_coupling_layers)
             .map(|i| {
                 let coupling = match &self.coupling {
@@ -103,7 +102,7 @@ impl InvertibleNetworkConfig {
                 CouplingLayer::new(dim, condition_dim, &coupling, self.permutation, self.act_norm, init)
             })
             .collect::<Result<_, _>>()?;
-        Ok(InvertibleNetwork { layers, soft_flow: self.soft_flow.clone() })
+        Ok(InvertibleNetwork { layers, soft_flow: self.soft_flow.clone(), dim, condition_dim: given })
     }
 }
 
@@ -113,6 +112,10 @@ pub struct InvertibleNetwork {
     layers: Vec<CouplingLayer>,
     #[module(skip)]
     soft_flow: Option<SoftFlowConfig>,
+    #[module(skip)]
+    dim: usize,
+    #[module(skip)]
+    condition_dim: usize,
 }
 
 impl InvertibleNetwork {
@@ -127,6 +130,14 @@ impl InvertibleNetwork {
             x = layer.forward(x, condition.clone(), pass).0;
         }
         self
+    }
+
+    fn check_shapes(&self, x: &Tensor<2>, condition: Option<&Tensor<2>>) {
+        let [rows, dim] = x.dims();
+        let condition = condition.map_or([rows, 0], |condition| condition.dims());
+        assert_eq!(dim, self.dim, "targets or latents of {dim} dimensions for a network of {}", self.dim);
+        let expected = [rows, self.condition_dim];
+        assert_eq!(condition, expected, "a condition of shape {condition:?} where the network needs {expected:?}");
     }
 
     /// Appends SoftFlow's noise scale, `[B, 1]`, to the condition: the given one, or the smallest.
@@ -150,6 +161,7 @@ impl Bijection for InvertibleNetwork {
     /// Targets to latents. In a training pass with SoftFlow, the targets are blurred first; at inference they are not, so that
     /// densities are deterministic (BayesFlow v1 blurs there too).
     fn forward(&self, targets: Tensor<2>, condition: Option<Tensor<2>>, pass: &mut Pass) -> (Tensor<2>, Tensor<1>) {
+        self.check_shapes(&targets, condition.as_ref());
         let [rows, dim] = targets.dims();
         let (mut z, condition) = match &self.soft_flow {
             Some(soft_flow) if pass.is_training() => {
@@ -176,6 +188,7 @@ impl Bijection for InvertibleNetwork {
     }
 
     fn inverse(&self, latents: Tensor<2>, condition: Option<Tensor<2>>, pass: &mut Pass) -> Tensor<2> {
+        self.check_shapes(&latents, condition.as_ref());
         let condition = self.with_noise_scale(&latents, condition, None);
         self.layers.iter().rev().fold(latents, |x, layer| layer.inverse(x, condition.clone(), pass))
     }

@@ -43,7 +43,7 @@ mod pass;
 mod permutation;
 mod summary;
 
-pub use act_norm::ActNorm;
+pub use act_norm::{ActNorm, ActNormConfig};
 pub use bijection::Bijection;
 pub use coupling::{
     AffineConfig, AffineCoupling, AffineNets, Coupling, CouplingConfig, CouplingLayer, SeparateNets, SplineConfig,

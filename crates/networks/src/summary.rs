@@ -22,6 +22,9 @@ pub trait SummaryNetwork: Module + ModuleDisplay + Sync + 'static {
     fn summary_dim(&self) -> usize;
 
     /// Data `[B, N, F]` to summaries `[B, S]`.
+    ///
+    /// # Panics
+    /// If F is not the number of features that the network was made for.
     fn forward(&self, data: Tensor<3>, pass: &mut Pass) -> Tensor<2>;
 }
 

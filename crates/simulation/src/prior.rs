@@ -107,7 +107,7 @@ impl Prior {
     /// As [`Prior::sample`].
     pub fn moments(&self, num_draws: usize, seed: u64) -> Result<Moments, SimulationError> {
         let draws = self.sample(num_draws, seed)?.mapv(f64::from);
-        let means = draws.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(self.names.len()));
+        let means = draws.mean_axis(Axis(0)).expect("at least one draw");
         let stds = draws.std_axis(Axis(0), 1.0);
         Ok(Moments { means: means.mapv(|m| m as f32), stds: stds.mapv(|s| s as f32) })
     }

@@ -118,12 +118,8 @@ impl Checkpoints {
         let manifest = Manifest { format_version: FORMAT_VERSION, position: position.clone(), checksums };
         write(MANIFEST, serde_json::to_string_pretty(&manifest).expect("a manifest is plain data").as_bytes())?;
         sync(&scratch).map_err(TrainerError::write(&scratch))?;
-        if place.exists() {
-            // Left by a run that was resumed from an older checkpoint; its content is the same.
-            fs::remove_dir_all(&place).map_err(TrainerError::write(&place))?;
-        }
         fs::rename(&scratch, &place).map_err(TrainerError::write(&place))?;
-        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(TrainerError::write(&self.folder))?;
+        sync_folder(&self.folder).map_err(TrainerError::write(&self.folder))?;
         let all = self.list()?;
         for old in &all[..all.len().saturating_sub(self.keep)] {
             fs::remove_dir_all(old).map_err(TrainerError::write(old))?;
@@ -137,11 +133,15 @@ impl Checkpoints {
         let damaged = |reason: String| TrainerError::DamagedCheckpoint { folder: folder.clone(), reason };
         let text =
             fs::read_to_string(folder.join(MANIFEST)).map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
-        let manifest: Manifest =
-            serde_json::from_str(&text).map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
-        if manifest.format_version != FORMAT_VERSION {
-            return Err(damaged(format!("format version {}, expected {FORMAT_VERSION}", manifest.format_version)));
+        let manifest: Value = serde_json::from_str(&text).map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
+        // First of all: what another version may have changed cannot be read by this one.
+        let version = &manifest["format_version"];
+        if *version != FORMAT_VERSION {
+            let found = version.to_string();
+            return Err(TrainerError::CheckpointVersion { folder, found, expected: FORMAT_VERSION });
         }
+        let manifest: Manifest =
+            serde_json::from_value(manifest).map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
         let found = checksums(&folder).map_err(|error| damaged(error.to_string()))?;
         for (name, checksum) in &manifest.checksums {
             match found.get(name) {
@@ -175,9 +175,14 @@ fn checksums(folder: &Path) -> std::io::Result<BTreeMap<String, u32>> {
 /// Forces a folder's files and the folder itself to disk.
 fn sync(folder: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {
-        File::open(entry?.path())?.sync_all()?;
+        File::options().write(true).open(entry?.path())?.sync_all()?;
     }
-    File::open(folder)?.sync_all()
+    sync_folder(folder)
+}
+
+/// Forces the entries of a folder to disk, where the system can be asked to.
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 /// Makes a folder, and finds out at once whether files can be written to it.

@@ -26,16 +26,18 @@ pub enum TrainerError {
         /// The value.
         got: String,
     },
-    /// A loss that is NaN or infinite.
+    /// A loss or gradient that is NaN or infinite.
     #[error(
-        "the loss became {loss} at step {step}: the weights are those of the step before; try a smaller learning rate, tighter \
-         clipping, or look for extreme values in the simulations"
+        "the {what} is {value} after {steps} steps, and the weights are kept as they were then: try a smaller learning rate, tighter \
+         clipping, standardisation, or look for extreme values in the simulations"
     )]
-    NonFiniteLoss {
-        /// The global step, from 1.
-        step: usize,
-        /// The loss.
-        loss: f32,
+    NonFinite {
+        /// Which number.
+        what: &'static str,
+        /// Steps that succeeded.
+        steps: usize,
+        /// Its value.
+        value: f64,
     },
     /// Checkpoints of an earlier run would be mixed with those of a new one.
     #[error(
@@ -57,9 +59,23 @@ pub enum TrainerError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A checkpoint of another configuration.
+    /// A checkpoint of another version.
     #[error(
-        "the checkpoint {} was made with `{key}` = {saved}, and this run has {now}: resume with the same configuration, or choose \
+        "the checkpoint {} has format version {found}, and this program reads {expected}: resume with the version of bayesburn \
+         that wrote it",
+        folder.display()
+    )]
+    CheckpointVersion {
+        /// The checkpoint's folder.
+        folder: PathBuf,
+        /// Its version.
+        found: String,
+        /// The version that can be read.
+        expected: u32,
+    },
+    /// An interrupted run of another configuration.
+    #[error(
+        "the interrupted run ({}) has `{key}` = {saved}, and this run has {now}: go on with the same configuration, or choose \
          another folder for a new run",
         folder.display()
     )]
@@ -68,7 +84,7 @@ pub enum TrainerError {
         folder: PathBuf,
         /// Which setting differs.
         key: String,
-        /// Its value in the checkpoint.
+        /// Its value in the interrupted run.
         saved: String,
         /// Its value now.
         now: String,

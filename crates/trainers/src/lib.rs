@@ -7,7 +7,7 @@
 //! | [`LossHistory`] | every step's loss and learning rate, every epoch's validation loss |
 //! | [`Optimizer`], [`Schedule`] | closed choices, Adam with cosine decay by default |
 //!
-//! A run depends on the seed and the configuration alone. After each epoch a checkpoint holds weights, optimizer, history and
+//! On the CPU a run depends on the seed and the configuration alone. After each epoch a checkpoint holds weights, optimizer, history and
 //! the position in the stream of simulations, so that a resumed run ends with exactly the weights of one that was never stopped.
 //!
 //! ```no_run

@@ -2,9 +2,7 @@
 
 use burn::{
     config::Config,
-    optim::{
-        AdamConfig, AdamWConfig, RmsPropConfig, SgdConfig, module_optimizer::ModuleOptimizer, momentum::MomentumConfig,
-    },
+    optim::{AdamConfig, AdamWConfig, RmsPropConfig, SgdConfig, module_optimizer::ModuleOptimizer},
 };
 
 /// Burn's optimizers, with the settings that Burn gives them. Gradients are clipped by their global norm before they get here;
@@ -29,12 +27,6 @@ impl Default for Optimizer {
 }
 
 impl Optimizer {
-    /// Stochastic gradient descent with momentum.
-    #[must_use]
-    pub fn sgd_with_momentum(momentum: f64) -> Self {
-        Self::Sgd(SgdConfig::new().with_momentum(Some(MomentumConfig::new().with_momentum(momentum))))
-    }
-
     pub(crate) fn init(&self) -> ModuleOptimizer {
         match self {
             Self::Adam(config) => config.init(),

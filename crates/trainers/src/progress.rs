@@ -38,18 +38,14 @@ impl EpochBar {
         self.steps += 1;
         self.bar.inc(1);
         if !self.bar.is_hidden() {
-            let mean = self.mean_loss();
+            let mean = self.losses / self.steps as f64;
             self.bar.set_message(format!("loss {loss:.3}, average {mean:.3}, rate {learning_rate:.2e}"));
         }
     }
 
-    pub(crate) fn mean_loss(&self) -> f32 {
-        (self.losses / self.steps as f64) as f32
-    }
-
     pub(crate) fn finish(self, validation_loss: Option<f32>) {
         if let (Some(loss), false) = (validation_loss, self.bar.is_hidden()) {
-            let mean = self.mean_loss();
+            let mean = self.losses / self.steps as f64;
             self.bar.set_message(format!("average {mean:.3}, validation {loss:.3}"));
         }
         self.bar.finish();

@@ -77,4 +77,12 @@ mod tests {
         assert_eq!(schedule.rate(10, 110), 5e-4);
         assert!((schedule.rate(60, 110) - 2.5e-4).abs() < 1e-12);
     }
+
+    #[test]
+    fn other_decays_end_where_they_say() {
+        let rate = |decay, step| Schedule::new().with_decay(decay).rate(step, 100);
+        assert_eq!((rate(Decay::Constant, 0), rate(Decay::Constant, 99)), (5e-4, 5e-4));
+        assert!((rate(Decay::Exponential, 50) - 5e-5).abs() < 1e-12);
+        assert!((rate(Decay::Exponential, 100) - 5e-6).abs() < 1e-12);
+    }
 }

@@ -1,35 +1,55 @@
 //! Writes losses and learning rate as event files for TensorBoard.
 
-use crate::TrainerError;
-use std::{fmt, path::Path};
+use crate::{TrainerError, checkpoint::make_writable};
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
 use tensorboard_rs::summary_writer::SummaryWriter;
 
-/// The event file of one trainer.
-pub(crate) struct Events(SummaryWriter);
+/// The event file of one trainer. After a crash, the steps since the last checkpoint are written again when the run is resumed;
+/// TensorBoard then shows both.
+pub(crate) struct Events {
+    folder: PathBuf,
+    writer: SummaryWriter,
+}
 
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Events")
+        f.debug_struct("Events").field("folder", &self.folder).finish_non_exhaustive()
     }
 }
 
 impl Events {
     /// A new event file in this folder, which is made if need be.
-    pub(crate) fn create(folder: &Path) -> Result<Self, TrainerError> {
-        // The writer panics where it cannot write, so that is found out before.
-        crate::checkpoint::make_writable(folder)?;
-        Ok(Self(SummaryWriter::new(folder)))
+    pub(crate) fn create(folder: PathBuf) -> Result<Self, TrainerError> {
+        make_writable(&folder)?;
+        let writer = guard(&folder, || SummaryWriter::new(&folder))?;
+        Ok(Self { folder, writer })
     }
 
-    pub(crate) fn step(&mut self, step: usize, loss: f32, learning_rate: f64) {
-        self.0.add_scalar("train/loss", loss, step);
-        self.0.add_scalar("train/learning_rate", learning_rate as f32, step);
+    pub(crate) fn step(&mut self, step: usize, loss: f32, learning_rate: f64) -> Result<(), TrainerError> {
+        let writer = &mut self.writer;
+        guard(&self.folder, || {
+            writer.add_scalar("train/loss", loss, step);
+            writer.add_scalar("train/learning_rate", learning_rate as f32, step);
+        })
     }
 
-    pub(crate) fn epoch(&mut self, step: usize, validation_loss: Option<f32>) {
-        if let Some(loss) = validation_loss {
-            self.0.add_scalar("validation/loss", loss, step);
-        }
-        self.0.flush();
+    pub(crate) fn epoch(&mut self, step: usize, validation_loss: Option<f32>) -> Result<(), TrainerError> {
+        let writer = &mut self.writer;
+        guard(&self.folder, || {
+            if let Some(loss) = validation_loss {
+                writer.add_scalar("validation/loss", loss, step);
+            }
+            writer.flush();
+        })
     }
+}
+
+/// The writer panics where it cannot write; that becomes an error.
+fn guard<T>(folder: &Path, write: impl FnOnce() -> T) -> Result<T, TrainerError> {
+    catch_unwind(AssertUnwindSafe(write))
+        .map_err(|_| TrainerError::write(folder)(std::io::Error::other("the event writer failed")))
 }

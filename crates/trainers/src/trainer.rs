@@ -15,21 +15,23 @@ use burn::{
     tensor::Bytes,
 };
 use rand::Rng;
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 /// Trains an amortized posterior on a generative model.
 ///
-/// Everything random comes from the trainer's seed; the result does not depend on the number of threads.
+/// Everything random comes from the trainer's seed; on the CPU the result does not depend on the number of threads, to the bit.
 pub struct Trainer<C: SummaryConfig = DeepSetConfig> {
     pub(crate) model: GenerativeModel,
     pub(crate) amortizer: AmortizedPosterior<C>,
     pub(crate) configurator: Arc<dyn Configurator>,
     pub(crate) position: Position,
     pub(crate) history: LossHistory,
-    /// Training calls made by this process.
-    pub(crate) calls: usize,
-    /// The optimizer's state in the checkpoint that was resumed, until the interrupted run takes it up.
-    pub(crate) saved_optimizer: Option<Vec<u8>>,
+    /// The number of the run that the next training call begins or goes on with.
+    pub(crate) run: usize,
+    /// The optimizer of that run, if it was interrupted by an error in this process.
+    pub(crate) optimizer: Option<ModuleOptimizer>,
+    /// The run that the resumed checkpoint interrupted, and its optimizer's state, until that run takes it up.
+    pub(crate) saved_optimizer: Option<(usize, Vec<u8>)>,
     pub(crate) checkpoints: Option<Checkpoints>,
     #[cfg(feature = "tensorboard")]
     pub(crate) events: Option<crate::tensorboard::Events>,
@@ -84,7 +86,8 @@ impl<C: SummaryConfig> Trainer<C> {
         Ok(self.configurator.configure(simulations)?)
     }
 
-    /// Simulates and configures data sets to test on. No seed gives simulations that the training sees.
+    /// Simulates and configures data sets to test on. Training, validation and pilot draw from seeds
+    /// derived from the trainer's, so that none of theirs is among them.
     ///
     /// # Errors
     /// What the generative model or the configurator reports.
@@ -98,52 +101,80 @@ impl<C: SummaryConfig> Trainer<C> {
     /// calls that were complete return at once and the interrupted one goes on where its last checkpoint was written.
     ///
     /// # Errors
-    /// A setting outside its range; a resumed call of another configuration; simulations that fail; a loss that is not finite; a
-    /// checkpoint that cannot be written. What was trained until then stays in the trainer and in the last checkpoint.
+    /// A setting outside its range; an interrupted run of another configuration; simulations that fail; a loss or gradient that is
+    /// not finite; a checkpoint that cannot be written. What was trained until then stays in the trainer, and another call of the
+    /// same configuration goes on from there.
     pub fn train_online(&mut self, config: &OnlineConfig) -> Result<&LossHistory, TrainerError> {
         config.check()?;
-        let run = self.enter_run(config)?;
-        if self.position.runs[run].epochs_done == config.epochs {
-            return Ok(&self.history);
+        self.enter_run(config)?;
+        let mut optimizer = match self.optimizer.take() {
+            Some(optimizer) => optimizer,
+            None => self.restored_optimizer(config.optimizer.init())?,
+        };
+        if let Err(error) = self.online_epochs(config, &mut optimizer) {
+            self.optimizer = Some(optimizer);
+            return Err(error);
         }
-        let validation = self.validation_set(config.validation_simulations)?;
-        let mut optimizer = config.optimizer.init();
-        if let Some(bytes) = self.saved_optimizer.take_if(|_| self.position.runs[run].epochs_done > 0) {
-            optimizer = self.load_optimizer(optimizer, bytes)?;
-        }
-        let seed = derive_seed(self.position.seed, const { Purpose::new("training simulations") });
-        for epoch in self.position.runs[run].epochs_done..config.epochs {
-            let mut bar = EpochBar::new(self.progress, epoch + 1, config.epochs, config.iterations_per_epoch);
-            for iteration in 0..config.iterations_per_epoch {
-                let step = epoch * config.iterations_per_epoch + iteration;
-                let rate = config.schedule.rate(step, config.epochs * config.iterations_per_epoch);
-                let batch = self.model.simulate_from(seed, self.position.next_simulation, config.batch_size)?;
-                let batch = self.configurator.configure(&batch)?;
-                let loss = self.step(&batch, &mut optimizer, rate, config.clip_norm)?;
-                self.position.next_simulation += config.batch_size as u64;
-                bar.step(loss, rate);
-            }
-            self.position.runs[run].epochs_done = epoch + 1;
-            self.finish_epoch(bar, validation.as_ref())?;
-            self.write_checkpoint(&optimizer)?;
-        }
+        self.run += 1;
         Ok(&self.history)
     }
 
-    /// The number of the run that this call is: one of the checkpoint's, if it has seen as many calls, or a new one.
-    fn enter_run(&mut self, config: &OnlineConfig) -> Result<usize, TrainerError> {
-        let run = self.calls;
-        self.calls += 1;
-        let now = serde_json::to_value(config).expect("a configuration is plain data");
-        match (self.position.runs.get(run), &self.checkpoints) {
-            (Some(saved), Some(checkpoints)) => {
-                if let Some(difference) = Difference::first(&saved.config, &now) {
-                    return Err(TrainerError::mismatch(checkpoints.folder(), difference));
-                }
-            }
-            _ => self.position.runs.push(Run { config: now, epochs_done: 0 }),
+    /// The epochs of the current run that are still to do, from the step after the last one that succeeded.
+    fn online_epochs(&mut self, config: &OnlineConfig, optimizer: &mut ModuleOptimizer) -> Result<(), TrainerError> {
+        let epochs_done = self.position.runs[self.run].epochs_done;
+        if epochs_done == config.epochs {
+            return Ok(());
         }
-        Ok(run)
+        let validation = self.validation_set(config.validation_simulations)?;
+        let seed = derive_seed(self.position.seed, const { Purpose::new("training simulations") });
+        let (iterations, total) = (config.iterations_per_epoch, config.epochs * config.iterations_per_epoch);
+        for epoch in epochs_done..config.epochs {
+            let mut bar = EpochBar::new(self.progress, epoch + 1, config.epochs, iterations);
+            for iteration in self.steps_of_epoch().len()..iterations {
+                let rate = config.schedule.rate(epoch * iterations + iteration, total);
+                let batch = self.model.simulate_from(seed, self.position.next_simulation, config.batch_size)?;
+                let batch = self.configurator.configure(&batch)?;
+                let loss = self.step(&batch, optimizer, rate, config.clip_norm)?;
+                self.position.next_simulation += config.batch_size as u64;
+                bar.step(loss, rate);
+            }
+            bar.finish(self.finish_epoch(validation.as_ref())?);
+            self.write_checkpoint(optimizer)?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the current run is the one that this call asks for: a new one, or one that was interrupted, here or before
+    /// the program was resumed.
+    fn enter_run(&mut self, config: &OnlineConfig) -> Result<(), TrainerError> {
+        let now = serde_json::to_value(config).expect("a configuration is plain data");
+        let Some(interrupted) = self.position.runs.get(self.run) else {
+            self.position.runs.push(Run { config: now, epochs_done: 0 });
+            return Ok(());
+        };
+        match Difference::first(&interrupted.config, &now) {
+            None => Ok(()),
+            Some(difference) => {
+                let folder =
+                    self.checkpoints.as_ref().map_or(Path::new("in memory"), |checkpoints| checkpoints.folder());
+                Err(TrainerError::mismatch(folder, difference))
+            }
+        }
+    }
+
+    /// The optimizer with the state that the checkpoint has of it, if the current run is the one that was interrupted.
+    fn restored_optimizer(&mut self, optimizer: ModuleOptimizer) -> Result<ModuleOptimizer, TrainerError> {
+        let Some((_, bytes)) = self.saved_optimizer.take_if(|(run, _)| *run == self.run) else { return Ok(optimizer) };
+        let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(bytes)).map_err(|error| {
+            let folder = self.checkpoints.as_ref().map(|c| c.folder().to_owned()).unwrap_or_default();
+            TrainerError::DamagedCheckpoint { folder, reason: format!("optimizer state: {error}") }
+        })?;
+        Ok(optimizer.load_record(record))
+    }
+
+    /// The steps of the epoch that is not finished yet.
+    fn steps_of_epoch(&self) -> &[StepLoss] {
+        &self.history.steps[self.history.epochs.last().map_or(0, |epoch| epoch.steps)..]
     }
 
     fn validation_set(&self, num: usize) -> Result<Option<Configured>, TrainerError> {
@@ -163,33 +194,39 @@ impl<C: SummaryConfig> Trainer<C> {
         let pass_seed = stream(self.position.seed, const { Purpose::new("training pass") }, number).next_u64();
         let loss = self.amortizer.loss(batch, &mut Pass::training(pass_seed))?;
         let value: f32 = loss.clone().into_scalar();
-        if !value.is_finite() {
-            return Err(TrainerError::NonFiniteLoss { step: self.history.steps.len() + 1, loss: value });
-        }
+        let steps = self.history.steps.len();
+        finite("training loss", steps, f64::from(value))?;
         let networks = self.amortizer.networks();
         let gradients = GradientsParams::from_grads(loss.backward(), networks);
-        let (gradients, _) = clip_global_norm(networks, gradients, clip_norm);
+        let (gradients, norm) = clip_global_norm(networks, gradients, clip_norm);
+        finite("norm of the gradients", steps, norm)?;
         self.amortizer.set_networks(optimizer.step(rate, networks.clone(), gradients));
         self.history.steps.push(StepLoss { loss: value, learning_rate: rate });
         #[cfg(feature = "tensorboard")]
         if let Some(events) = &mut self.events {
-            events.step(self.history.steps.len(), value, rate);
+            events.step(self.history.steps.len(), value, rate)?;
         }
         Ok(value)
     }
 
-    fn finish_epoch(&mut self, bar: EpochBar, validation: Option<&Configured>) -> Result<(), TrainerError> {
+    /// Adds the epoch to the history, and returns the validation loss.
+    fn finish_epoch(&mut self, validation: Option<&Configured>) -> Result<Option<f32>, TrainerError> {
         let validation_loss = validation.map(|set| self.amortizer.negative_log_likelihood(set)).transpose()?;
         let steps = self.history.steps.len();
-        let summary = EpochSummary { steps, mean_loss: bar.mean_loss(), validation_loss };
-        bar.finish(validation_loss);
+        if let Some(loss) = validation_loss {
+            finite("validation loss", steps, f64::from(loss))?;
+        }
+        let losses = self.steps_of_epoch();
+        let sum: f64 = losses.iter().map(|step| f64::from(step.loss)).sum();
+        let summary = EpochSummary { steps, mean_loss: (sum / losses.len() as f64) as f32, validation_loss };
         tracing::info!(epoch = self.history.epochs.len() + 1, ?summary);
         self.history.epochs.push(summary);
+        self.position.runs[self.run].epochs_done += 1;
         #[cfg(feature = "tensorboard")]
         if let Some(events) = &mut self.events {
-            events.epoch(steps, validation_loss);
+            events.epoch(steps, validation_loss)?;
         }
-        Ok(())
+        Ok(validation_loss)
     }
 
     fn write_checkpoint(&self, optimizer: &ModuleOptimizer) -> Result<(), TrainerError> {
@@ -201,12 +238,9 @@ impl<C: SummaryConfig> Trainer<C> {
         })?;
         checkpoints.write(&self.position, &self.history, &state, |folder| Ok(self.amortizer.save(folder)?))
     }
+}
 
-    fn load_optimizer(&self, optimizer: ModuleOptimizer, bytes: Vec<u8>) -> Result<ModuleOptimizer, TrainerError> {
-        let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(bytes)).map_err(|error| {
-            let folder = self.checkpoints.as_ref().map(|c| c.folder().to_owned()).unwrap_or_default();
-            TrainerError::DamagedCheckpoint { folder, reason: format!("optimizer state: {error}") }
-        })?;
-        Ok(optimizer.load_record(record))
-    }
+/// An error unless the value is finite.
+pub(crate) fn finite(what: &'static str, steps: usize, value: f64) -> Result<(), TrainerError> {
+    if value.is_finite() { Ok(()) } else { Err(TrainerError::NonFinite { what, steps, value }) }
 }

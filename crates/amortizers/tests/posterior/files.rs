@@ -2,7 +2,7 @@
 
 use crate::{MeanConfig, affine, config, config_of, data_sets, dense, designs, device, perturbed, pilot, untrained};
 use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, PosteriorConfig, Standardization, SummaryLoss};
-use bayesburn_networks::{AffineNets, CouplingDesign, DeepSetConfig, PermutationConfig, SoftFlowConfig};
+use bayesburn_networks::{ActNormConfig, AffineNets, CouplingDesign, DeepSetConfig, PermutationConfig, SoftFlowConfig};
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 use tempfile::{TempDir, tempdir};
@@ -42,7 +42,7 @@ fn a_loaded_posterior_is_the_saved_one() {
         .inference
         .with_permutation(PermutationConfig::Learnable)
         .with_soft_flow(Some(SoftFlowConfig::new()))
-        .with_act_norm(false);
+        .with_act_norm(ActNormConfig::None);
     configs.push(unusual);
     for config in configs {
         let (folder, posterior) = saved(config, 3);

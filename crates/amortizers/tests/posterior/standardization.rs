@@ -4,7 +4,7 @@ use crate::{config, data_sets, device, mean_config, perturbed, pilot, untrained}
 use bayesburn_amortizers::{
     AmortizedPosterior, AmortizerError, Conditions, Configured, PosteriorConfig, Standardization,
 };
-use bayesburn_networks::{DeepSetConfig, PermutationConfig};
+use bayesburn_networks::{ActNormConfig, DeepSetConfig, PermutationConfig};
 use ndarray::{Array2, Array3, Axis, array};
 
 /// The summary network passes the mean of an observation on, and an untrained inference network without permutation its
@@ -109,7 +109,7 @@ fn a_pilot_that_holds_nan_is_refused() {
 #[test]
 fn activation_normalisation_can_begin_from_the_pilot() {
     let mut config = config().with_standardization(Standardization::None);
-    config.inference = config.inference.with_act_norm_from_data(true);
+    config.inference = config.inference.with_act_norm(ActNormConfig::FromData);
     let posterior = untrained(config, &pilot(2), 1);
     let (z, _) = posterior.latent(&pilot(2)).expect("the pilot is sound");
     let z = z.mapv(f64::from);

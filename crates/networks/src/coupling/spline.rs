@@ -82,7 +82,8 @@ impl SplineCoupling {
         let raw = raw.reshape([rows as i64, dim as i64, -1]);
         // softplus(raw + offset) is `at_zero` for raw = 0.
         let positive = |from: usize, len: usize, at_zero: f64| {
-            let offset = at_zero.exp_m1().ln();
+            // ln(exp(a) − 1), written so that it does not overflow.
+            let offset = at_zero + (-(-at_zero).exp()).ln_1p();
             softplus(raw.clone().narrow(2, from, len).add_scalar(offset), 1.0).clamp_min(SMALLEST)
         };
         let bin = 2.0 * self.domain / bins as f64;

@@ -76,7 +76,7 @@ pub struct DeepSetConfig {
 }
 
 impl DeepSetConfig {
-    /// The network of BayesFlow v1, layer for layer.
+    /// The network of BayesFlow v1, layer for layer. Its settings for each stage, and functions for pooling, are not there.
     #[must_use]
     pub fn bayesflow_v1(summary_dim: usize) -> Self {
         Self::new(summary_dim).with_architecture(DeepSetArchitecture::Plain(PlainDeepSetConfig::new()))
@@ -111,7 +111,7 @@ impl SummaryConfig for DeepSetConfig {
         let s2 = stack(invariant_depths[1], width, units, init);
         width = if s2.is_empty() { width } else { units };
         let output = init.linear(width, self.summary_dim, OutputInit::Glorot);
-        Ok(DeepSet { embedding, equivariant, s1, s2, output, config: self.clone() })
+        Ok(DeepSet { embedding, equivariant, s1, s2, output, config: self.clone(), features })
     }
 }
 
@@ -137,6 +137,8 @@ pub struct DeepSet {
     output: Linear,
     #[module(skip)]
     config: DeepSetConfig,
+    #[module(skip)]
+    features: usize,
 }
 
 impl DeepSet {
@@ -151,6 +153,8 @@ impl SummaryNetwork for DeepSet {
     }
 
     fn forward(&self, data: Tensor<3>, _pass: &mut Pass) -> Tensor<2> {
+        let [_, _, features] = data.dims();
+        assert_eq!(features, self.features, "data of {features} features for a network of {}", self.features);
         let (activation, pooling) = (self.config.activation, self.config.pooling);
         let mut h = match &self.embedding {
             Some(embedding) => embedding.forward(data),

@@ -6,9 +6,9 @@ use crate::support::{
     tensor64, values,
 };
 use bayesburn_networks::{
-    ActNorm, Activation, AffineConfig, AffineNets, Bijection, ConfigError, CouplingDesign, DenseNetConfig,
-    InterleavedConfig, InvertibleNetwork, InvertibleNetworkConfig, ParameterInit, Pass, Permutation, PermutationConfig,
-    SeparateNets, SoftFlowConfig, SplineConfig,
+    ActNorm, ActNormConfig, Activation, AffineConfig, AffineNets, Bijection, ConfigError, CouplingDesign,
+    DenseNetConfig, InterleavedConfig, InvertibleNetwork, InvertibleNetworkConfig, ParameterInit, Pass, Permutation,
+    PermutationConfig, SeparateNets, SoftFlowConfig, SplineConfig,
 };
 use burn::{
     module::Module,
@@ -128,7 +128,7 @@ fn table() -> Vec<Case> {
                         .with_num_coupling_layers(2)
                         .with_coupling(coupling.clone())
                         .with_permutation(permutation)
-                        .with_act_norm(act_norm)
+                        .with_act_norm(if act_norm { ActNormConfig::Identity } else { ActNormConfig::None })
                         .with_soft_flow(soft_flow.then(SoftFlowConfig::new));
                     let name =
                         format!("{design}, permutation {permutation:?}, act_norm {act_norm}, soft_flow {soft_flow}");

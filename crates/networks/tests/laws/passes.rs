@@ -2,8 +2,8 @@
 
 use crate::support::{gradients, largest_error, map_floats, normal, tensor, values};
 use bayesburn_networks::{
-    Activation, AffineConfig, AffineNets, Bijection, CouplingDesign, DenseNet, DenseNetConfig, InvertibleNetworkConfig,
-    OutputInit, ParameterInit, Pass, PermutationConfig, SoftFlowConfig,
+    ActNormConfig, Activation, AffineConfig, AffineNets, Bijection, CouplingDesign, DenseNet, DenseNetConfig,
+    InvertibleNetworkConfig, OutputInit, ParameterInit, Pass, PermutationConfig, SoftFlowConfig,
 };
 use burn::{
     linalg,
@@ -68,7 +68,7 @@ fn soft_flow_blurs_in_training_and_tells_the_network_how_much() {
         .with_num_coupling_layers(1)
         .with_coupling(CouplingDesign::Affine(AffineConfig::new().with_nets(nets)))
         .with_permutation(PermutationConfig::None)
-        .with_act_norm(false)
+        .with_act_norm(ActNormConfig::None)
         .with_soft_flow(Some(SoftFlowConfig::new().with_min(min).with_max(max)));
     let network = config.init(1, 0, &mut ParameterInit::new(0, &device)).expect("valid");
     let network = map_floats(network, |_, old| if old.shape().num_dims() == 2 { vec![0.0, 1.0] } else { vec![0.0; 2] });

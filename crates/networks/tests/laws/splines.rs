@@ -2,8 +2,8 @@
 
 use crate::support::{in_f64, largest_error, map_floats, normal, tensor, tensor64, values};
 use bayesburn_networks::{
-    Bijection, CouplingDesign, DenseNetConfig, InvertibleNetwork, InvertibleNetworkConfig, ParameterInit, Pass,
-    PermutationConfig, SplineConfig,
+    ActNormConfig, Bijection, CouplingDesign, DenseNetConfig, InvertibleNetwork, InvertibleNetworkConfig,
+    ParameterInit, Pass, PermutationConfig, SplineConfig,
 };
 use burn::tensor::{Device, Tensor};
 
@@ -20,7 +20,7 @@ fn spline(device: &Device) -> InvertibleNetwork {
         .with_num_coupling_layers(1)
         .with_coupling(coupling)
         .with_permutation(PermutationConfig::None)
-        .with_act_norm(false);
+        .with_act_norm(ActNormConfig::None);
     let network = config.init(1, RAW, &mut ParameterInit::new(0, device)).expect("valid");
     map_floats(network, |_, old| match old.shape().num_dims() {
         2 => (0..RAW * RAW).map(|i| f64::from(i % RAW == i / RAW)).collect(),
