@@ -58,7 +58,8 @@ fn main() -> bayesburn::Result<()> {
         let error = ((draws.mean() - exact_mean) / exact_sd).mapv(f64::abs).mean().unwrap_or(f64::NAN);
         let ratio = (draws.std() / exact_sd).mean().unwrap_or(f64::NAN);
         println!("{n:>3}   {exact_sd:>8.4}   {ratio:>10.3}   {error:>9.3}");
-        if !quick && !(error < 0.1 && (ratio - 1.0).abs() < 0.1) {
+        let close = error < 0.1 && (ratio - 1.0).abs() < 0.1;
+        if !quick && !close {
             return Err(bayesburn::Error::message(
                 "the learned posterior is more than a tenth of a standard deviation off",
             ));
