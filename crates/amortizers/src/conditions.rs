@@ -8,6 +8,17 @@ use std::ops::Range;
 ///
 /// # Shapes
 /// M data sets of N observations of F features each, and C direct conditions.
+///
+/// ```
+/// use bayesburn_amortizers::Conditions;
+/// use ndarray::{Array2, Array3};
+///
+/// let observed = Conditions::one(Array2::zeros((30, 4))); // one data set of 30 observations
+/// assert_eq!(observed.len(), 1);
+/// // 500 of 50 observations, for a network that is told how many there are.
+/// let many = Conditions::new(Array3::zeros((500, 50, 4))).with_num_observations();
+/// assert_eq!(many.direct_conditions.map(|n| n[[0, 0]]), Some(50.0));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conditions {
     /// What goes through the summary network, `[M, N, F]`.

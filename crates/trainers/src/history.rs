@@ -25,6 +25,14 @@ pub struct EpochSummary {
 }
 
 /// The losses of all runs of a trainer, in order.
+///
+/// ```
+/// use bayesburn_trainers::{LossHistory, StepLoss};
+///
+/// let steps = vec![StepLoss { loss: 0.5, learning_rate: 1e-3 }];
+/// let history = LossHistory { steps, epochs: Vec::new() };
+/// assert_eq!(history.train_losses(), [0.5]);
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LossHistory {

@@ -18,6 +18,14 @@ pub enum Decay {
 }
 
 /// The learning rate over a run.
+///
+/// ```
+/// use bayesburn_trainers::{Decay, Schedule};
+///
+/// let schedule = Schedule::new().with_initial_rate(1e-3).with_decay(Decay::Cosine).with_warmup_steps(100);
+/// assert_eq!(schedule.rate(99, 10_000), 1e-3);
+/// assert!(schedule.rate(9_999, 10_000) < 1e-9);
+/// ```
 #[derive(Config, Debug, PartialEq)]
 pub struct Schedule {
     /// The rate at the beginning, after any warm-up; above 0.
@@ -26,7 +34,7 @@ pub struct Schedule {
     /// How it goes on.
     #[config(default = "Decay::Cosine")]
     pub decay: Decay,
-    /// Steps in which the rate rises in a straight line to its initial value.
+    /// Steps in which the rate rises in a straight line to its initial value; fewer than the run has, or it never gets there.
     #[config(default = 0)]
     pub warmup_steps: usize,
 }
