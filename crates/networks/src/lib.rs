@@ -59,5 +59,6 @@ pub use parameters::{num_trainable_parameters, number_parameters};
 pub use pass::Pass;
 pub use permutation::{Permutation, PermutationConfig};
 pub use summary::{
-    DeepSet, DeepSetArchitecture, DeepSetConfig, PlainDeepSetConfig, Pooling, SummaryConfig, SummaryNetwork,
+    DeepSet, DeepSetArchitecture, DeepSetConfig, DenseStageConfig, PlainDeepSetConfig, Pooling, SummaryConfig,
+    SummaryNetwork,
 };

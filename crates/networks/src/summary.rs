@@ -2,7 +2,7 @@
 
 mod deep_set;
 
-pub use deep_set::{DeepSet, DeepSetArchitecture, DeepSetConfig, PlainDeepSetConfig, Pooling};
+pub use deep_set::{DeepSet, DeepSetArchitecture, DeepSetConfig, DenseStageConfig, PlainDeepSetConfig, Pooling};
 
 use crate::{ConfigError, ParameterInit, Pass};
 use burn::{

@@ -39,18 +39,32 @@ pub enum DeepSetArchitecture {
     Plain(PlainDeepSetConfig),
 }
 
-/// Number of dense layers in the parts of the plain modules, as in BayesFlow v1.
+/// The three stages of the plain modules, each with settings of its own, as in BayesFlow v1.
 #[derive(Config, Debug, PartialEq)]
 pub struct PlainDeepSetConfig {
-    /// Before pooling, for each observation; may be 0.
+    /// Before pooling, on each observation; may have no layer.
+    #[config(default = "DenseStageConfig::new()")]
+    pub s1: DenseStageConfig,
+    /// After pooling, on each set; may have no layer.
+    #[config(default = "DenseStageConfig::new()")]
+    pub s2: DenseStageConfig,
+    /// On each observation beside the pooled set; has at least one layer.
+    #[config(default = "DenseStageConfig::new()")]
+    pub s3: DenseStageConfig,
+}
+
+/// Dense layers of one stage.
+#[derive(Config, Debug, PartialEq)]
+pub struct DenseStageConfig {
+    /// Number of layers.
     #[config(default = 2)]
-    pub num_dense_s1: usize,
-    /// After pooling, for each set; may be 0.
-    #[config(default = 2)]
-    pub num_dense_s2: usize,
-    /// On each observation beside the pooled set, at least 1.
-    #[config(default = 2)]
-    pub num_dense_s3: usize,
+    pub num_dense: usize,
+    /// Their width, at least 1.
+    #[config(default = 64)]
+    pub units: usize,
+    /// What follows each of them.
+    #[config(default = "Activation::Relu")]
+    pub activation: Activation,
 }
 
 /// Configuration of a [`DeepSet`].
@@ -58,13 +72,13 @@ pub struct PlainDeepSetConfig {
 pub struct DeepSetConfig {
     /// S, the length of a summary, at least 1. Not fewer than the model has parameters, as a rule.
     pub summary_dim: usize,
-    /// Width of the hidden layers, at least 1.
+    /// Width of the hidden layers of the residual wiring, at least 1; the plain one has widths of its own.
     #[config(default = 64)]
     pub units: usize,
     /// Number of equivariant modules before the invariant one; may be 0.
     #[config(default = 2)]
     pub num_equiv: usize,
-    /// What follows each hidden layer.
+    /// What follows each hidden layer of the residual wiring.
     #[config(default = "Activation::Relu")]
     pub activation: Activation,
     /// How observations are pooled.
@@ -76,7 +90,7 @@ pub struct DeepSetConfig {
 }
 
 impl DeepSetConfig {
-    /// The network of BayesFlow v1, layer for layer. Its settings for each stage, and functions for pooling, are not there.
+    /// The network of BayesFlow v1, layer for layer.
     #[must_use]
     pub fn bayesflow_v1(summary_dim: usize) -> Self {
         Self::new(summary_dim).with_architecture(DeepSetArchitecture::Plain(PlainDeepSetConfig::new()))
@@ -90,26 +104,29 @@ impl SummaryConfig for DeepSetConfig {
         at_least_one("summary_dim", self.summary_dim)?;
         at_least_one("units", self.units)?;
         at_least_one("features", features)?;
-        let units = self.units;
-        let (embedding, depths, invariant_depths, mut width) = match &self.architecture {
+        let stage = |num_dense| DenseStageConfig { num_dense, units: self.units, activation: self.activation };
+        let (embedding, equivariant_stages, invariant_stages, mut width) = match &self.architecture {
             DeepSetArchitecture::Residual => {
-                (Some(init.linear(features, units, OutputInit::Glorot)), [0, 0, 1], [0, 1], units)
+                let embedding = init.linear(features, self.units, OutputInit::Glorot);
+                (Some(embedding), [stage(0), stage(0), stage(1)], [stage(0), stage(1)], self.units)
             }
-            DeepSetArchitecture::Plain(plain) => {
-                at_least_one("num_dense_s3", plain.num_dense_s3)?;
-                let [s1, s2] = [plain.num_dense_s1, plain.num_dense_s2];
-                (None, [s1, s2, plain.num_dense_s3], [s1, s2], features)
+            DeepSetArchitecture::Plain(PlainDeepSetConfig { s1, s2, s3 }) => {
+                at_least_one("s3.num_dense", s3.num_dense)?;
+                at_least_one("s1.units", s1.units)?;
+                at_least_one("s2.units", s2.units)?;
+                at_least_one("s3.units", s3.units)?;
+                (None, [s1.clone(), s2.clone(), s3.clone()], [s1.clone(), s2.clone()], features)
             }
         };
         let mut equivariant = Vec::with_capacity(self.num_equiv);
         for _ in 0..self.num_equiv {
-            equivariant.push(EquivariantModule::new(width, units, depths, embedding.is_some(), init));
-            width = units;
+            let module = EquivariantModule::new(width, &equivariant_stages, embedding.is_some(), init);
+            width = module.width();
+            equivariant.push(module);
         }
-        let s1 = stack(invariant_depths[0], width, units, init);
-        width = if s1.is_empty() { width } else { units };
-        let s2 = stack(invariant_depths[1], width, units, init);
-        width = if s2.is_empty() { width } else { units };
+        let s1 = DenseStage::new(&invariant_stages[0], width, init);
+        let s2 = DenseStage::new(&invariant_stages[1], s1.width, init);
+        width = s2.width;
         let output = init.linear(width, self.summary_dim, OutputInit::Glorot);
         Ok(DeepSet { embedding, equivariant, s1, s2, output, config: self.clone(), features })
     }
@@ -132,8 +149,8 @@ impl SummaryConfig for DeepSetConfig {
 pub struct DeepSet {
     embedding: Option<Linear>,
     equivariant: Vec<EquivariantModule>,
-    s1: Vec<Linear>,
-    s2: Vec<Linear>,
+    s1: DenseStage,
+    s2: DenseStage,
     output: Linear,
     #[module(skip)]
     config: DeepSetConfig,
@@ -155,19 +172,19 @@ impl SummaryNetwork for DeepSet {
     fn forward(&self, data: Tensor<3>, _pass: &mut Pass) -> Tensor<2> {
         let [_, _, features] = data.dims();
         assert_eq!(features, self.features, "data of {features} features for a network of {}", self.features);
-        let (activation, pooling) = (self.config.activation, self.config.pooling);
+        let pooling = self.config.pooling;
         let mut h = match &self.embedding {
             Some(embedding) => embedding.forward(data),
             None => data,
         };
         for module in &self.equivariant {
-            h = module.forward(h, activation, pooling);
+            h = module.forward(h, pooling);
         }
-        let pooled = pooling.apply(dense(&self.s1, h, activation));
+        let pooled = pooling.apply(self.s1.forward(h));
         let [rows, _, width] = pooled.dims();
         let mut g = pooled.reshape([rows, width]);
-        for layer in &self.s2 {
-            let out = activation.apply(layer.forward(g.clone()));
+        for layer in &self.s2.layers {
+            let out = self.s2.activation.apply(layer.forward(g.clone()));
             g = if self.is_residual() { g + out } else { out };
         }
         self.output.forward(g)
@@ -179,37 +196,64 @@ impl SummaryNetwork for DeepSet {
 /// x ← s₃([x, s₂(pool(s₁(x)))]), or, with a projection W₂, x ← x + W₂ s₃([x, s₂(pool(s₁(x)))]).
 #[derive(Module, Debug)]
 struct EquivariantModule {
-    s1: Vec<Linear>,
-    s2: Vec<Linear>,
+    s1: DenseStage,
+    s2: DenseStage,
     joint: JointLinear,
-    s3: Vec<Linear>,
+    /// The layers of s₃ after the first, which is `joint`.
+    s3: DenseStage,
     projection: Option<Linear>,
 }
 
 impl EquivariantModule {
-    fn new(width: usize, units: usize, [n1, n2, n3]: [usize; 3], residual: bool, init: &mut ParameterInit) -> Self {
-        let s1 = stack(n1, width, units, init);
-        let mut pooled = if s1.is_empty() { width } else { units };
-        let s2 = stack(n2, pooled, units, init);
-        pooled = if s2.is_empty() { pooled } else { units };
-        Self {
-            s1,
-            s2,
-            joint: JointLinear::new(width, pooled, units, init),
-            s3: stack(n3 - 1, units, units, init),
-            projection: residual.then(|| init.linear(units, width, OutputInit::Glorot)),
-        }
+    fn new(width: usize, [s1, s2, s3]: &[DenseStageConfig; 3], residual: bool, init: &mut ParameterInit) -> Self {
+        let s1 = DenseStage::new(s1, width, init);
+        let s2 = DenseStage::new(s2, s1.width, init);
+        let joint = JointLinear::new(width, s2.width, s3.units, init);
+        let rest = DenseStageConfig { num_dense: s3.num_dense - 1, ..s3.clone() };
+        let projection = residual.then(|| init.linear(s3.units, width, OutputInit::Glorot));
+        Self { s1, s2, joint, s3: DenseStage::new(&rest, s3.units, init), projection }
     }
 
-    fn forward(&self, x: Tensor<3>, activation: Activation, pooling: Pooling) -> Tensor<3> {
-        let pooled = pooling.apply(dense(&self.s1, x.clone(), activation));
-        let pooled = dense(&self.s2, pooled, activation);
-        let joint = activation.apply(self.joint.forward(x.clone(), pooled));
-        let out = dense(&self.s3, joint, activation);
+    /// The width of what comes out. A projection leads back to the width of what goes in, which is that of s₃ too.
+    fn width(&self) -> usize {
+        self.s3.width
+    }
+
+    fn forward(&self, x: Tensor<3>, pooling: Pooling) -> Tensor<3> {
+        let pooled = self.s2.forward(pooling.apply(self.s1.forward(x.clone())));
+        let joint = self.s3.activation.apply(self.joint.forward(x.clone(), pooled));
+        let out = self.s3.forward(joint);
         match &self.projection {
             Some(projection) => x + projection.forward(out),
             None => out,
         }
+    }
+}
+
+/// Dense layers, each followed by the activation.
+#[derive(Module, Debug)]
+struct DenseStage {
+    layers: Vec<Linear>,
+    #[module(skip)]
+    activation: Activation,
+    /// Of what comes out.
+    #[module(skip)]
+    width: usize,
+}
+
+impl DenseStage {
+    fn new(config: &DenseStageConfig, d_input: usize, init: &mut ParameterInit) -> Self {
+        let mut width = d_input;
+        let mut layers = Vec::with_capacity(config.num_dense);
+        for _ in 0..config.num_dense {
+            layers.push(init.linear(width, config.units, OutputInit::Glorot));
+            width = config.units;
+        }
+        Self { layers, activation: config.activation, width }
+    }
+
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.layers.iter().fold(x, |x, layer| self.activation.apply(layer.forward(x)))
     }
 }
 
@@ -232,12 +276,4 @@ impl JointLinear {
     fn forward(&self, x: Tensor<3>, pooled: Tensor<3>) -> Tensor<3> {
         burn::tensor::module::linear(x, self.element.val(), None) + self.pooled.forward(pooled)
     }
-}
-
-fn stack(num: usize, d_input: usize, units: usize, init: &mut ParameterInit) -> Vec<Linear> {
-    (0..num).map(|i| init.linear(if i == 0 { d_input } else { units }, units, OutputInit::Glorot)).collect()
-}
-
-fn dense(layers: &[Linear], x: Tensor<3>, activation: Activation) -> Tensor<3> {
-    layers.iter().fold(x, |x, layer| activation.apply(layer.forward(x)))
 }

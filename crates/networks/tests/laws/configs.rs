@@ -2,8 +2,8 @@
 
 use bayesburn_networks::{
     AffineConfig, AffineNets, ConfigError, CouplingDesign, DeepSetArchitecture, DeepSetConfig, DenseNetConfig,
-    InvertibleNetworkConfig, OutputInit, ParameterInit, PlainDeepSetConfig, SoftFlowConfig, SplineConfig,
-    SummaryConfig, num_trainable_parameters, number_parameters,
+    DenseStageConfig, InvertibleNetworkConfig, OutputInit, ParameterInit, PlainDeepSetConfig, SoftFlowConfig,
+    SplineConfig, SummaryConfig, num_trainable_parameters, number_parameters,
 };
 use burn::{
     module::{Module, ModuleVisitor, Param},
@@ -54,12 +54,13 @@ fn a_configuration_that_makes_no_network_names_the_field() {
     }
     assert_names("dim", flow().init(0, 3, &mut ParameterInit::new(0, &device)).err());
 
-    let plain = DeepSetArchitecture::Plain(PlainDeepSetConfig::new().with_num_dense_s3(0));
+    let plain =
+        DeepSetArchitecture::Plain(PlainDeepSetConfig::new().with_s3(DenseStageConfig::new().with_num_dense(0)));
     for (field, config, features) in [
         ("summary_dim", DeepSetConfig::new(0), 3),
         ("units", DeepSetConfig::new(4).with_units(0), 3),
         ("features", DeepSetConfig::new(4), 0),
-        ("num_dense_s3", DeepSetConfig::new(4).with_architecture(plain), 3),
+        ("s3.num_dense", DeepSetConfig::new(4).with_architecture(plain), 3),
     ] {
         assert_names(field, config.init(features, &mut ParameterInit::new(0, &device)).err());
     }

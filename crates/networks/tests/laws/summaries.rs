@@ -5,8 +5,8 @@ use crate::support::{
     assert_gradient_everywhere, gradients, in_f64, largest_error, loaded, normal, perturbed, saved, tensor64, values,
 };
 use bayesburn_networks::{
-    Activation, ConfigError, DeepSetArchitecture, DeepSetConfig, OutputInit, ParameterInit, Pass, PlainDeepSetConfig,
-    Pooling, SummaryConfig, SummaryNetwork,
+    Activation, ConfigError, DeepSetArchitecture, DeepSetConfig, DenseStageConfig, OutputInit, ParameterInit, Pass,
+    PlainDeepSetConfig, Pooling, SummaryConfig, SummaryNetwork,
 };
 use burn::{
     config::Config,
@@ -57,7 +57,14 @@ impl SummaryNetwork for Moments {
 fn for_all(law: &impl Law) {
     let small = |architecture| DeepSetConfig::new(4).with_units(8).with_architecture(architecture);
     let plain = |s1, s2, s3| {
-        let config = PlainDeepSetConfig::new().with_num_dense_s1(s1).with_num_dense_s2(s2).with_num_dense_s3(s3);
+        // Each stage with a width and an activation of its own.
+        let stage = |num, units, activation| {
+            DenseStageConfig::new().with_num_dense(num).with_units(units).with_activation(activation)
+        };
+        let config = PlainDeepSetConfig::new()
+            .with_s1(stage(s1, 8, Activation::Relu))
+            .with_s2(stage(s2, 6, Activation::Silu))
+            .with_s3(stage(s3, 10, Activation::Tanh));
         small(DeepSetArchitecture::Plain(config))
     };
     for pooling in [Pooling::Mean, Pooling::Max] {
