@@ -33,7 +33,7 @@ impl Pooling {
 #[derive(Config, Debug, PartialEq)]
 pub enum DeepSetArchitecture {
     /// Residual set network: a linear embedding; modules h + W₂ act(W₁ h + W_g pool(h)); pooling; g + act(W g). On the
-    /// quickstart model it reaches in 1,500 steps what the plain wiring needs 10,000 for.
+    /// quickstart model it is past the plain wiring's plateaus (3.7, 1.8 and −0.2) after 300 steps, not some thousands.
     Residual,
     /// The wiring of BayesFlow v1, without skip connections.
     Plain(PlainDeepSetConfig),
