@@ -6,6 +6,7 @@
 //! | [`Draws`] | posterior draws, `[data sets, draws, parameters]` | any sampler | diagnostics |
 //! | [`ParameterNames`] | one name for each parameter | the prior | plots, reports |
 //! | [`StreamRng`] | the random generator, one independent stream for each `(seed, purpose, index)` | [`stream`] | everything random |
+//! | [`files`] | files and folders that are there whole or not at all, with checksums | everything that saves | everything that loads |
 //!
 //! ```
 //! use bayesburn_core::{Purpose, stream};
@@ -17,9 +18,10 @@
 //! ```
 
 mod draws;
+pub mod files;
 mod simulations;
 mod streams;
 
 pub use draws::{Draws, DrawsError};
-pub use simulations::{ParameterNames, Simulations};
+pub use simulations::{ParameterNames, SimulationId, Simulations, SimulationsError};
 pub use streams::{Purpose, StreamRng, derive_seed, stream};

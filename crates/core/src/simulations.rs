@@ -1,10 +1,69 @@
-//! Holds one batch of simulations: the six quantities that a generative model yields.
+//! Holds one batch of simulations: the quantities that a generative model yields.
 
-use ndarray::{Array2, ArrayD};
+use ndarray::{Array2, ArrayD, Axis, concatenate};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use thiserror::Error;
 
 /// One name for each parameter, in the order of the parameter axis.
 pub type ParameterNames = Arc<[String]>;
+
+/// Names one attempt at one simulation, so that it can be replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SimulationId {
+    /// The seed.
+    pub seed: u64,
+    /// The number of the simulation.
+    pub index: u64,
+    /// 0 for the first attempt, 1 for the first redraw, and so on.
+    pub attempt: u32,
+    /// Where the smallest batch that replays it begins: `index`, unless simulations depend on their batch.
+    pub first: u64,
+    /// The number of simulations of that batch.
+    pub batch: usize,
+}
+
+/// Arrays that are no batch of simulations, or batches that cannot be joined.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SimulationsError {
+    /// Nothing to join.
+    #[error("no batch to join: pass at least one")]
+    Nothing,
+    /// The batches are of other parameters.
+    #[error("simulations of {got:?} cannot follow simulations of {expected:?}: join batches of one model")]
+    Names {
+        /// The names of the first batch.
+        expected: ParameterNames,
+        /// The names of the batch that does not fit.
+        got: ParameterNames,
+    },
+    /// Names, parameters and data do not fit each other.
+    #[error("{got} {what} for {expected} {of}: give one for each")]
+    Lengths {
+        /// What there are too many or too few of.
+        what: &'static str,
+        /// How many there are.
+        got: usize,
+        /// What they belong to.
+        of: &'static str,
+        /// How many there should be.
+        expected: usize,
+    },
+    /// A quantity differs in shape, is missing in one of the batches, or is shared and differs.
+    #[error(
+        "`{quantity}` is {got} in one batch and {expected} in the first: join batches that agree in everything but their length"
+    )]
+    Quantity {
+        /// Which field.
+        quantity: &'static str,
+        /// The first batch's, in words.
+        expected: String,
+        /// The other's, in words.
+        got: String,
+    },
+}
 
 /// A batch of B simulations.
 ///
@@ -21,6 +80,9 @@ pub struct Simulations {
     pub parameters: Array2<f32>,
     /// Simulated data x, `[B, ...]`.
     pub sim_data: ArrayD<f32>,
+    /// Where missing values are allowed, 1 for each value of the data that is there and 0 for each that is missing (and holds a
+    /// substitute); the shape of `sim_data`.
+    pub sim_data_mask: Option<ArrayD<f32>>,
     /// The prior's batchable context, `[B, ...]`.
     pub prior_batchable_context: Option<ArrayD<f32>>,
     /// The prior's non-batchable context.
@@ -29,9 +91,38 @@ pub struct Simulations {
     pub sim_batchable_context: Option<ArrayD<f32>>,
     /// The simulator's non-batchable context.
     pub sim_non_batchable_context: Option<ArrayD<f32>>,
+    /// The attempts that were not finite, and were redrawn, dropped or masked.
+    pub invalid: Vec<SimulationId>,
 }
 
 impl Simulations {
+    /// Parameters `[B, D]` and data `[B, ...]`, without contexts.
+    ///
+    /// # Errors
+    /// If the names are not D, or the data not B.
+    pub fn new(
+        parameter_names: ParameterNames,
+        parameters: Array2<f32>,
+        sim_data: ArrayD<f32>,
+    ) -> Result<Self, SimulationsError> {
+        let fits = |what, got, of, expected| {
+            if got == expected { Ok(()) } else { Err(SimulationsError::Lengths { what, got, of, expected }) }
+        };
+        fits("names", parameter_names.len(), "parameters", parameters.ncols())?;
+        fits("data sets", sim_data.shape().first().copied().unwrap_or(0), "simulations", parameters.nrows())?;
+        Ok(Self {
+            parameter_names,
+            parameters,
+            sim_data,
+            sim_data_mask: None,
+            prior_batchable_context: None,
+            prior_non_batchable_context: None,
+            sim_batchable_context: None,
+            sim_non_batchable_context: None,
+            invalid: Vec::new(),
+        })
+    }
+
     /// The number of simulations, B.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -42,5 +133,122 @@ impl Simulations {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// These rows, in this order; a row may be taken more than once. `invalid` stays with the batch it was counted in.
+    ///
+    /// # Panics
+    /// If a row is not there.
+    #[must_use]
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let of = |array: &ArrayD<f32>| array.select(Axis(0), rows);
+        Self {
+            parameter_names: self.parameter_names.clone(),
+            parameters: self.parameters.select(Axis(0), rows),
+            sim_data: of(&self.sim_data),
+            sim_data_mask: self.sim_data_mask.as_ref().map(of),
+            prior_batchable_context: self.prior_batchable_context.as_ref().map(of),
+            prior_non_batchable_context: self.prior_non_batchable_context.clone(),
+            sim_batchable_context: self.sim_batchable_context.as_ref().map(of),
+            sim_non_batchable_context: self.sim_non_batchable_context.clone(),
+            invalid: Vec::new(),
+        }
+    }
+
+    /// Batches one after the other, in one.
+    ///
+    /// # Errors
+    /// No batch; batches that differ in names, in shape, or in shared context.
+    pub fn join<'a>(batches: impl IntoIterator<Item = &'a Simulations>) -> Result<Self, SimulationsError> {
+        let batches: Vec<&Simulations> = batches.into_iter().collect();
+        let Some(first) = batches.first() else { return Err(SimulationsError::Nothing) };
+        if let Some(other) = batches.iter().find(|batch| batch.parameter_names != first.parameter_names) {
+            let (expected, got) = (first.parameter_names.clone(), other.parameter_names.clone());
+            return Err(SimulationsError::Names { expected, got });
+        }
+        let stacked = |quantity, of: &dyn for<'b> Fn(&'b Simulations) -> Option<&'b ArrayD<f32>>| {
+            let row = |batch| of(batch).map(|array| array.shape()[1..].to_vec());
+            let words = |shape: Option<Vec<usize>>| shape.map_or("missing".to_owned(), |s| format!("of shape {s:?}"));
+            let expected = row(first);
+            match batches.iter().map(|batch| row(batch)).find(|got| *got != expected) {
+                Some(got) => Err(SimulationsError::Quantity { quantity, expected: words(expected), got: words(got) }),
+                None => {
+                    let views: Vec<_> = batches.iter().filter_map(|batch| of(batch)).map(|a| a.view()).collect();
+                    Ok((!views.is_empty()).then(|| concatenate(Axis(0), &views).expect("rows of one shape")))
+                }
+            }
+        };
+        let shared = |quantity, of: &dyn for<'b> Fn(&'b Simulations) -> Option<&'b ArrayD<f32>>| {
+            let words = |array: Option<&ArrayD<f32>>| array.map_or("missing".to_owned(), |a| a.to_string());
+            let expected = of(first);
+            match batches.iter().map(|batch| of(batch)).find(|got| *got != expected) {
+                Some(got) => Err(SimulationsError::Quantity { quantity, expected: words(expected), got: words(got) }),
+                None => Ok(expected.cloned()),
+            }
+        };
+        let sim_data = stacked("sim_data", &|batch| Some(&batch.sim_data))?.expect("data are always there");
+        let parameters: Vec<_> = batches.iter().map(|batch| batch.parameters.view()).collect();
+        Ok(Self {
+            parameter_names: first.parameter_names.clone(),
+            parameters: concatenate(Axis(0), &parameters).expect("as many parameters as names"),
+            sim_data,
+            sim_data_mask: stacked("sim_data_mask", &|batch| batch.sim_data_mask.as_ref())?,
+            prior_batchable_context: stacked("prior_batchable_context", &|b| b.prior_batchable_context.as_ref())?,
+            prior_non_batchable_context: shared("prior_non_batchable_context", &|b| {
+                b.prior_non_batchable_context.as_ref()
+            })?,
+            sim_batchable_context: stacked("sim_batchable_context", &|b| b.sim_batchable_context.as_ref())?,
+            sim_non_batchable_context: shared("sim_non_batchable_context", &|b| b.sim_non_batchable_context.as_ref())?,
+            invalid: batches.iter().flat_map(|batch| batch.invalid.iter().copied()).collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array, array};
+
+    fn batch(values: &[f32], context: f32) -> Simulations {
+        let parameters = Array2::from_shape_fn((values.len(), 1), |(i, _)| values[i]);
+        let sim_data = parameters.mapv(|v| 10.0 * v).into_dyn();
+        let mut batch = Simulations::new(["mu".to_owned()].into(), parameters, sim_data).expect("one name, equal rows");
+        batch.sim_non_batchable_context = Some(array![context].into_dyn());
+        batch
+    }
+
+    #[test]
+    fn selected_rows_come_in_order_and_joined_batches_one_after_the_other() {
+        let all = Simulations::join([&batch(&[1.0, 2.0], 5.0), &batch(&[3.0], 5.0)]).expect("alike");
+        assert_eq!(all, batch(&[1.0, 2.0, 3.0], 5.0));
+        assert_eq!(all.select(&[2, 0, 2]), batch(&[3.0, 1.0, 3.0], 5.0));
+    }
+
+    #[test]
+    fn arrays_that_do_not_fit_are_refused() {
+        let of = |names: &[&str], rows| {
+            let names = names.iter().map(ToString::to_string).collect();
+            Simulations::new(names, Array2::zeros((2, 1)), ArrayD::zeros(vec![rows, 3])).map_err(|e| e.to_string())
+        };
+        assert!(of(&["mu"], 2).is_ok());
+        assert_eq!(of(&["mu", "nu"], 2).expect_err("2 names"), "2 names for 1 parameters: give one for each");
+        assert_eq!(of(&["mu"], 3).expect_err("3 rows"), "3 data sets for 2 simulations: give one for each");
+    }
+
+    #[test]
+    fn batches_that_differ_are_refused_with_what_differs() {
+        let message =
+            |other: Simulations| Simulations::join([&batch(&[1.0], 5.0), &other]).expect_err("they differ").to_string();
+        assert!(message(batch(&[1.0], 6.0)).contains("`sim_non_batchable_context` is [6]"));
+        let mut wider = batch(&[1.0], 5.0);
+        wider.sim_data = Array::zeros((1, 3)).into_dyn();
+        assert!(message(wider).contains("`sim_data` is of shape [3]"));
+        let mut masked = batch(&[1.0], 5.0);
+        masked.sim_data_mask = Some(masked.sim_data.clone());
+        assert!(message(masked).contains("`sim_data_mask` is of shape [1] in one batch and missing"));
+        assert!(matches!(Simulations::join([]), Err(SimulationsError::Nothing)));
+        let mut other = batch(&[1.0], 5.0);
+        other.parameter_names = ["sigma".to_owned()].into();
+        assert!(message(other).contains("sigma"));
     }
 }

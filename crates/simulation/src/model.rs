@@ -145,10 +145,12 @@ impl GenerativeModel {
             parameter_names: self.prior.names().clone(),
             parameters,
             sim_data,
+            sim_data_mask: None,
             prior_batchable_context: prior_context.batchable,
             prior_non_batchable_context: prior_context.non_batchable,
             sim_batchable_context: sim_context.batchable,
             sim_non_batchable_context: sim_context.non_batchable,
+            invalid: Vec::new(),
         })
     }
 }

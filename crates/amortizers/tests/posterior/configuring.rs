@@ -10,15 +10,9 @@ use ndarray::{Array1, Array2, Array3, ArrayD, Axis, IxDyn, arr1, arr2};
 
 /// Two simulations of three observations of two features; every number says where it comes from.
 fn simulations() -> Simulations {
-    Simulations {
-        parameter_names: ["a".to_owned(), "b".to_owned()].into_iter().collect(),
-        parameters: arr2(&[[1.0, 2.0], [3.0, 4.0]]),
-        sim_data: Array3::from_shape_fn((2, 3, 2), |(b, n, f)| (100 * b + 10 * n + f) as f32).into_dyn(),
-        prior_batchable_context: None,
-        prior_non_batchable_context: None,
-        sim_batchable_context: None,
-        sim_non_batchable_context: None,
-    }
+    let names = ["a".to_owned(), "b".to_owned()].into();
+    let data = Array3::from_shape_fn((2, 3, 2), |(b, n, f)| (100 * b + 10 * n + f) as f32).into_dyn();
+    Simulations::new(names, arr2(&[[1.0, 2.0], [3.0, 4.0]]), data).expect("names, parameters and data fit")
 }
 
 fn configure(simulations: &Simulations) -> Configured {

@@ -1,0 +1,200 @@
+//! Writes files and folders that are there whole or not at all, and finds out whether they are still as they were written.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter, Read},
+    path::{Path, PathBuf},
+};
+
+/// The file that [`seal`] adds to a folder.
+const CHECKSUMS: &str = "checksums.txt";
+
+/// Writes a file beside its place, forces it to disk and renames it, so that a crash or a full disk leaves what was there before.
+///
+/// # Errors
+/// What `write` or the system reports; the unfinished file is removed.
+pub fn write_atomically(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
+    let scratch = beside(path)?;
+    let result = File::create(&scratch).and_then(|file| {
+        let mut file = BufWriter::new(file);
+        write(&mut file)?;
+        file.into_inner()?.sync_all()?;
+        fs::rename(&scratch, path)
+    });
+    if result.is_err() {
+        // The first error is the one to report.
+        let _ = fs::remove_file(&scratch);
+    }
+    result.and_then(|()| sync_parent(path))
+}
+
+/// Makes a folder beside its place, fills it by `write`, seals it, forces it to disk and renames it: the folder is there with all its
+/// files, or not at all. A folder that is there already must be empty.
+///
+/// # Errors
+/// What `write` or the system reports; the unfinished folder is removed.
+pub fn write_folder_atomically<E: From<io::Error>>(
+    path: &Path,
+    write: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let scratch = beside(path)?;
+    if scratch.exists() {
+        fs::remove_dir_all(&scratch)?;
+    }
+    fs::create_dir_all(&scratch)?;
+    let result = write(&scratch).and_then(|()| {
+        seal(&scratch)?;
+        for entry in fs::read_dir(&scratch)? {
+            File::options().write(true).open(entry?.path())?.sync_all()?;
+        }
+        sync_folder(&scratch)?;
+        Ok(fs::rename(&scratch, path)?)
+    });
+    if result.is_err() {
+        // The first error is the one to report.
+        let _ = fs::remove_dir_all(&scratch);
+    }
+    result.and_then(|()| Ok(sync_parent(path)?))
+}
+
+/// Adds a file with the length and CRC-32 of every other file of a folder, which [`verify`] compares. A seal that is there is
+/// replaced.
+///
+/// # Errors
+/// A file that cannot be read or written.
+pub fn seal(folder: &Path) -> io::Result<()> {
+    fs::write(folder.join(CHECKSUMS), checksums(folder)?)
+}
+
+/// Whether a folder's files are those that were sealed: none changed, cut short, missing or added.
+///
+/// # Errors
+/// The first difference in words; a seal that is missing; files that cannot be read.
+pub fn verify(folder: &Path) -> Result<(), String> {
+    let sealed = fs::read_to_string(folder.join(CHECKSUMS)).map_err(|error| format!("{CHECKSUMS}: {error}"))?;
+    let found = checksums(folder).map_err(|error| error.to_string())?;
+    if sealed == found {
+        return Ok(());
+    }
+    let name = |line: &str| line.splitn(3, ' ').nth(2).unwrap_or_default().to_owned();
+    let names = |text: &str| text.lines().map(name).collect::<Vec<_>>();
+    let (before, now) = (names(&sealed), names(&found));
+    if let Some(name) = before.iter().find(|name| !now.contains(name)) {
+        return Err(format!("`{name}` is missing, or {CHECKSUMS} was changed"));
+    }
+    if let Some(name) = now.iter().find(|name| !before.contains(name)) {
+        return Err(format!("`{name}` was added, or {CHECKSUMS} was changed"));
+    }
+    let changed = sealed.lines().zip(found.lines()).find(|(sealed, found)| sealed != found);
+    let changed = changed.map_or(CHECKSUMS.to_owned(), |(_, found)| name(found));
+    Err(format!("`{changed}` was changed or cut short: its checksum does not match"))
+}
+
+/// A line `crc32 length name` for each file but the seal, in the order of names.
+fn checksums(folder: &Path) -> io::Result<String> {
+    let mut lines = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name != CHECKSUMS {
+            let (crc, length) = crc32(&entry.path())?;
+            lines.push((name.clone(), format!("{crc:08x} {length} {name}\n")));
+        }
+    }
+    lines.sort();
+    Ok(lines.into_iter().map(|(_, line)| line).collect())
+}
+
+/// CRC-32 and length of a file, read in pieces of 64 kB.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn crc32(path: &Path) -> io::Result<(u32, u64)> {
+    let (mut file, mut hasher, mut length) = (File::open(path)?, crc32fast::Hasher::new(), 0);
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok((hasher.finalize(), length)),
+            read => {
+                hasher.update(&buffer[..read]);
+                length += read as u64;
+            }
+        }
+    }
+}
+
+/// A hidden name beside a path.
+fn beside(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path has no name"))?;
+    Ok(path.with_file_name(format!(".{}", name.to_string_lossy())))
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => sync_folder(parent),
+        _ => sync_folder(Path::new(".")),
+    }
+}
+
+/// Forces the entries of a folder to disk, where the system can be asked to.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn sealed() -> (tempfile::TempDir, PathBuf) {
+        let parent = tempfile::tempdir().expect("a temporary folder");
+        let folder = parent.path().join("sealed");
+        write_folder_atomically::<io::Error>(&folder, |folder| {
+            fs::write(folder.join("a.json"), "{\"x\": 1}")?;
+            fs::write(folder.join("b.bin"), [0, 1, 2, 3])
+        })
+        .expect("writable");
+        (parent, folder)
+    }
+
+    #[test]
+    fn every_flipped_byte_and_every_truncation_is_found() {
+        let (_parent, folder) = sealed();
+        assert_eq!(verify(&folder), Ok(()));
+        for name in ["a.json", "b.bin", CHECKSUMS] {
+            let path = folder.join(name);
+            let whole = fs::read(&path).expect("a file");
+            for i in 0..whole.len() {
+                let mut flipped = whole.clone();
+                flipped[i] ^= 1 << (i % 8);
+                fs::write(&path, &flipped).expect("writable");
+                assert!(verify(&folder).is_err(), "{name}, byte {i}");
+                fs::write(&path, &whole[..i]).expect("writable");
+                assert!(verify(&folder).is_err(), "{name}, cut to {i}");
+            }
+            fs::write(&path, &whole).expect("writable");
+        }
+        fs::write(folder.join("c"), "new").expect("writable");
+        assert!(verify(&folder).expect_err("one more file").contains("`c` was added"));
+        fs::remove_file(folder.join("c")).expect("there");
+        fs::remove_file(folder.join("a.json")).expect("there");
+        assert!(verify(&folder).expect_err("one file fewer").contains("`a.json` is missing"));
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_what_was_there() {
+        let (parent, folder) = sealed();
+        let failed = write_folder_atomically::<io::Error>(&parent.path().join("other"), |folder| {
+            fs::write(folder.join("a"), "half")?;
+            Err(io::Error::other("no space"))
+        });
+        assert_eq!(failed.expect_err("it fails").to_string(), "no space");
+        let path = folder.join("a.json");
+        let failed = write_atomically(&path, |file| file.write_all(b"half").and(Err(io::Error::other("no space"))));
+        assert!(failed.is_err());
+        assert_eq!(verify(&folder), Ok(()));
+        assert_eq!(fs::read_dir(parent.path()).expect("a folder").count(), 1, "nothing else is left");
+        write_atomically(&path, |file| file.write_all(b"new")).expect("writable");
+        assert_eq!(fs::read(&path).expect("a file"), b"new");
+    }
+}
