@@ -29,32 +29,32 @@ pub fn write_atomically(path: &Path, write: impl FnOnce(&mut BufWriter<File>) ->
 }
 
 /// Makes a folder beside its place, fills it by `write`, seals it, forces it to disk and renames it: the folder is there with all its
-/// files, or not at all. A folder that is there already must be empty.
+/// files, or not at all. `error` turns what the system reports into the caller's error.
 ///
 /// # Errors
-/// What `write` or the system reports; the unfinished folder is removed.
-pub fn write_folder_atomically<E: From<io::Error>>(
+/// What `write` or the system reports, for example that a folder of this name is there already; the unfinished folder is removed.
+pub fn write_folder_atomically<E>(
     path: &Path,
+    error: impl Fn(io::Error) -> E,
     write: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
-    let scratch = beside(path)?;
-    if scratch.exists() {
-        fs::remove_dir_all(&scratch)?;
-    }
-    fs::create_dir_all(&scratch)?;
-    let result = write(&scratch).and_then(|()| {
+    let scratch = beside(path).map_err(&error)?;
+    let renew = || if scratch.exists() { fs::remove_dir_all(&scratch) } else { Ok(()) };
+    renew().and_then(|()| fs::create_dir_all(&scratch)).map_err(&error)?;
+    let finish = || {
         seal(&scratch)?;
         for entry in fs::read_dir(&scratch)? {
             File::options().write(true).open(entry?.path())?.sync_all()?;
         }
         sync_folder(&scratch)?;
-        Ok(fs::rename(&scratch, path)?)
-    });
+        fs::rename(&scratch, path)
+    };
+    let result = write(&scratch).and_then(|()| finish().map_err(&error));
     if result.is_err() {
         // The first error is the one to report.
-        let _ = fs::remove_dir_all(&scratch);
+        let _ = renew();
     }
-    result.and_then(|()| Ok(sync_parent(path)?))
+    result.and_then(|()| sync_parent(path).map_err(&error))
 }
 
 /// Adds a file with the length and CRC-32 of every other file of a folder, which [`verify`] compares. A seal that is there is
@@ -149,10 +149,14 @@ mod tests {
     fn sealed() -> (tempfile::TempDir, PathBuf) {
         let parent = tempfile::tempdir().expect("a temporary folder");
         let folder = parent.path().join("sealed");
-        write_folder_atomically::<io::Error>(&folder, |folder| {
-            fs::write(folder.join("a.json"), "{\"x\": 1}")?;
-            fs::write(folder.join("b.bin"), [0, 1, 2, 3])
-        })
+        write_folder_atomically(
+            &folder,
+            |error| error,
+            |folder| {
+                fs::write(folder.join("a.json"), "{\"x\": 1}")?;
+                fs::write(folder.join("b.bin"), [0, 1, 2, 3])
+            },
+        )
         .expect("writable");
         (parent, folder)
     }
@@ -184,10 +188,14 @@ mod tests {
     #[test]
     fn a_write_that_fails_leaves_what_was_there() {
         let (parent, folder) = sealed();
-        let failed = write_folder_atomically::<io::Error>(&parent.path().join("other"), |folder| {
-            fs::write(folder.join("a"), "half")?;
-            Err(io::Error::other("no space"))
-        });
+        let failed = write_folder_atomically(
+            &parent.path().join("other"),
+            |error| error,
+            |folder| {
+                fs::write(folder.join("a"), "half")?;
+                Err(io::Error::other("no space"))
+            },
+        );
         assert_eq!(failed.expect_err("it fails").to_string(), "no space");
         let path = folder.join("a.json");
         let failed = write_atomically(&path, |file| file.write_all(b"half").and(Err(io::Error::other("no space"))));

@@ -143,7 +143,7 @@ impl ContextGenerator {
         self.non_batchable.is_some()
     }
 
-    pub(crate) fn draw(&self, batch: &Batch, owner: Owner) -> Result<DrawnContext, SimulationError> {
+    pub(crate) fn draw(&self, batch: &Batch<'_>, owner: Owner) -> Result<DrawnContext, SimulationError> {
         let ((batchable_quantity, batchable_purpose), (shared_quantity, shared_purpose)) = owner.streams();
         let non_batchable = self
             .non_batchable
@@ -155,7 +155,9 @@ impl ContextGenerator {
             .as_ref()
             .map(|f| {
                 let shared = non_batchable.as_ref().map(|c| c.view());
-                batch.each(batchable_quantity, batchable_purpose, |rng, _| f(rng, shared.clone()))
+                batch
+                    .each(batchable_quantity, batchable_purpose, |rng, _| f(rng, shared.clone()))
+                    .map(|drawn| drawn.values)
             })
             .transpose()?;
         Ok(DrawnContext { batchable, non_batchable })
@@ -193,6 +195,11 @@ pub(crate) struct DrawnContext {
 }
 
 impl DrawnContext {
+    /// The context of these rows.
+    pub(crate) fn select(self, rows: &[usize]) -> Self {
+        Self { batchable: self.batchable.map(|c| c.select(Axis(0), rows)), ..self }
+    }
+
     /// What the function of one draw sees.
     pub(crate) fn of_row(&self, row: usize) -> Context<'_> {
         Context {

@@ -1,6 +1,8 @@
 //! Says what went wrong in a user's prior, simulator or context, in which simulation, and what to do.
 
-use std::fmt;
+use crate::FailedProcess;
+use bayesburn_core::SimulationId;
+use std::{fmt, io};
 use thiserror::Error;
 
 /// One of the quantities that a generative model yields.
@@ -33,10 +35,51 @@ impl fmt::Display for Quantity {
     }
 }
 
+impl Quantity {
+    /// The field of [`Simulations`](bayesburn_core::Simulations) that holds it.
+    fn field(self) -> &'static str {
+        match self {
+            Self::Parameters => "parameters",
+            Self::SimData => "sim_data",
+            Self::PriorBatchableContext => "prior_batchable_context",
+            Self::PriorNonBatchableContext => "prior_non_batchable_context",
+            Self::SimBatchableContext => "sim_batchable_context",
+            Self::SimNonBatchableContext => "sim_non_batchable_context",
+        }
+    }
+}
+
+/// Follows the seed where it is not the first attempt.
+fn of_attempt(attempt: &u32) -> String {
+    if *attempt == 0 { String::new() } else { format!(", attempt {attempt}") }
+}
+
+/// What can be done beside mending the model: only data may be invalid.
+fn or_a_policy(quantity: &Quantity) -> &'static str {
+    match quantity {
+        Quantity::SimData => ", or have such simulations redrawn, dropped or masked by `Simulator::on_invalid`",
+        _ => "",
+    }
+}
+
+/// The same for data that are already there.
+fn or_a_policy_for_rows(quantity: &Quantity) -> &'static str {
+    match quantity {
+        Quantity::SimData => ", or have such rows dropped or masked by `InvalidSimulations::Drop` or `Mask`",
+        _ => "",
+    }
+}
+
+/// Where in data that are already there.
+fn of_row(row: &Option<u64>) -> String {
+    row.map_or("what all rows share".to_owned(), |row| format!("row {row}"))
+}
+
 /// A simulation that failed.
 ///
-/// `simulate_from(seed, index, 1)` replays the one that is named. A simulation that depends on its batch, by non-batchable context
-/// or a function of a whole batch, is replayed with that batch.
+/// `simulate_from(seed, index, 1)` fails again in the same way, and [`GenerativeModel::replay`](crate::GenerativeModel::replay)
+/// yields a simulation that is not finite, to look at it. A simulation that depends on its batch, by non-batchable context or a
+/// function of a whole batch, is replayed with that batch.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SimulationError {
@@ -79,8 +122,9 @@ pub enum SimulationError {
     },
     /// One draw differs in shape from the first of its batch.
     #[error(
-        "the {quantity} returned shape {got:?} in simulation {index} (seed {seed}), but {expected:?} earlier in the same batch: \
-         what changes shape, such as the number of observations, must be drawn once for each batch, as non-batchable context"
+        "the {quantity} returned shape {got:?} in simulation {index} (seed {seed}{}), but {expected:?} earlier in the same batch: \
+         what changes shape, such as the number of observations, must be drawn once for each batch, as non-batchable context",
+        of_attempt(.attempt)
     )]
     ShapeChanged {
         /// Which quantity.
@@ -89,6 +133,8 @@ pub enum SimulationError {
         index: u64,
         /// The seed.
         seed: u64,
+        /// 0, or the number of the redraw.
+        attempt: u32,
         /// The shape of the first draw of the batch.
         expected: Vec<usize>,
         /// The shape of this draw.
@@ -106,30 +152,85 @@ pub enum SimulationError {
     },
     /// NaN or infinity.
     #[error(
-        "the {quantity} returned {value} at position {position:?} of simulation {index} (seed {seed}): \
-         a network cannot learn from it; replay it with `simulate_from({seed}, {first}, {num_simulations})` and mend or bound the model"
+        "the {quantity} returned {value} at position {position:?} of simulation {} (seed {}{}): a network cannot learn from it; \
+         see it with `replay({id:?})`, fail again with `simulate_from({}, {}, {})`, and mend or bound the model{}",
+        .id.index, .id.seed, of_attempt(&.id.attempt), .id.seed, .id.first, .id.batch, or_a_policy(.quantity)
     )]
     NonFinite {
         /// Which quantity.
         quantity: Quantity,
-        /// The number of the simulation.
-        index: u64,
-        /// The seed.
-        seed: u64,
-        /// Where the smallest batch that replays it begins.
-        first: u64,
-        /// How many simulations that batch has.
-        num_simulations: usize,
+        /// Which simulation; what [`GenerativeModel::replay`](crate::GenerativeModel::replay) takes.
+        id: SimulationId,
         /// Where in the draw.
         position: Vec<usize>,
         /// The value.
         value: f32,
     },
+    /// A simulation whose redraws were all not finite.
+    #[error(
+        "simulation {} (seed {}) was not finite in each of {attempts} attempts; see the last with `replay({id:?})`, and mend the \
+         simulator, narrow the prior, or allow a larger `max_attempts`",
+        .id.index, .id.seed
+    )]
+    TooManyInvalid {
+        /// The last attempt.
+        id: SimulationId,
+        /// How many there were.
+        attempts: u32,
+    },
+    /// A batch of which every simulation was to be dropped.
+    #[error(
+        "none of the {count} simulations from number {} on is finite, so that dropping them leaves nothing: mend the simulator, \
+         narrow the prior, or take larger batches",
+        .first.index
+    )]
+    NothingLeft {
+        /// The number of simulations.
+        count: usize,
+        /// The first of them.
+        first: SimulationId,
+    },
+    /// NaN or infinity in data that are already there.
+    #[error(
+        "`{}` of {} holds {value} at position {position:?}: a network cannot learn from it; mend it or leave it out{}",
+        .quantity.field(), of_row(.row), or_a_policy_for_rows(.quantity)
+    )]
+    NonFiniteRow {
+        /// Which quantity.
+        quantity: Quantity,
+        /// The number of the row; `None` for context that all rows share.
+        row: Option<u64>,
+        /// Where in the row.
+        position: Vec<usize>,
+        /// The value.
+        value: f32,
+    },
+    /// Row numbers that do not fit the data.
+    #[error("{got} row numbers for {expected} simulations: give one for each")]
+    RowNumbers {
+        /// The number of simulations.
+        expected: usize,
+        /// The number of row numbers.
+        got: usize,
+    },
+    /// A redraw of data that are already there.
+    #[error(
+        "simulations that are already there cannot be redrawn: drop or mask those that are not finite, or simulate anew with \
+         `Simulator::on_invalid`"
+    )]
+    CannotRedraw,
+    /// An identity that names no simulation of its batch.
+    #[error("{id:?} is not one of the {} simulations from {} on: pass an identity as it was reported", .id.batch, .id.first)]
+    NotInBatch {
+        /// The identity.
+        id: SimulationId,
+    },
     /// The user's function panicked.
     #[error(
-        "the {quantity} panicked in simulation {index} (seed {seed}): {message}; \
+        "the {quantity} panicked in simulation {index} (seed {seed}{}): {message}; \
          check that the prior and the simulator agree on the number of parameters ({num_parameters}) and that every context that \
-         is read has a generator"
+         is read has a generator",
+        of_attempt(.attempt)
     )]
     Panicked {
         /// Which quantity.
@@ -138,9 +239,32 @@ pub enum SimulationError {
         index: u64,
         /// The seed.
         seed: u64,
+        /// 0, or the number of the redraw.
+        attempt: u32,
         /// The number of parameters of the prior.
         num_parameters: usize,
         /// The panic's message.
         message: String,
     },
+    /// Settings of a [`ProcessSimulator`](crate::ProcessSimulator) that no batch can be run with.
+    #[error("the simulator `{program}` has {problem}")]
+    ProcessSettings {
+        /// Program and arguments.
+        program: String,
+        /// Which setting, and what to do.
+        problem: &'static str,
+    },
+    /// A worker process of a [`ProcessSimulator`](crate::ProcessSimulator) cannot be started.
+    #[error("cannot start the simulator `{program}`: {source}; {remedy}")]
+    ProcessNotStarted {
+        /// Program and arguments.
+        program: String,
+        /// What to do.
+        remedy: String,
+        /// What the system reports.
+        source: io::Error,
+    },
+    /// A worker process of a [`ProcessSimulator`](crate::ProcessSimulator) failed; boxed, since it has much to say.
+    #[error(transparent)]
+    ProcessFailed(Box<FailedProcess>),
 }

@@ -3,13 +3,19 @@
 //! | type | what it is |
 //! |---|---|
 //! | [`Prior`] | draws parameters θ; from a function of one draw or of a whole batch |
-//! | [`Simulator`] | draws data x given θ; likewise |
+//! | [`Simulator`] | draws data x given θ; likewise, or by a program in any language |
+//! | [`ProcessSimulator`] | that program: a pool of worker processes, and the protocol that they speak |
 //! | [`ContextGenerator`] | draws what else the prior or the simulator depends on: design variables, the number of observations |
 //! | [`Context`] | what a closure sees of that |
+//! | [`InvalidSimulations`] | what becomes of simulations that are not finite: an error, redrawn, dropped or masked |
 //! | [`GenerativeModel`] | the two together: pilot run, shapes, batches of [`Simulations`](bayesburn_core::Simulations) |
+//! | [`Presimulation`] | what [`GenerativeModel::presimulate`] stores in a folder ahead of training |
+//! | [`Dataset`] | simulations that are already there: of such a folder, of a file of any program, or in memory |
+//! | [`Group`] | the rows of a data set that can be in one batch |
 //!
 //! Closures get their random generator from here. Simulation number i of a seed is the same for any batch size and any number
 //! of threads; only a function of a whole batch, and context shared by a batch, depend on where the batch begins and ends.
+//! [`save_simulations`] and [`load_simulations`] keep one batch in a file.
 //!
 //! ```
 //! use bayesburn_simulation::{GenerativeModel, Prior, Simulator};
@@ -27,14 +33,22 @@
 //! ```
 
 mod context;
+mod data;
 mod error;
+mod invalid;
 mod model;
 mod prior;
+mod process;
+mod progress;
 mod simulator;
 mod stack;
 
 pub use context::{Context, ContextGenerator};
+pub use data::{DataError, Dataset, Group, Presimulation, load_simulations, save_simulations};
 pub use error::{Quantity, SimulationError};
+pub use invalid::InvalidSimulations;
 pub use model::{GenerativeModel, Shapes};
 pub use prior::{Moments, Prior};
+pub use process::{FailedProcess, ProcessSimulator, WorkerFailure, WorkerFault};
+pub use progress::Progress;
 pub use simulator::Simulator;

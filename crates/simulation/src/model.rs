@@ -1,7 +1,11 @@
 //! Joins a prior and a simulator into a generative model.
 
-use crate::{Prior, SimulationError, Simulator, stack::Batch};
-use bayesburn_core::{ParameterNames, Simulations};
+use crate::{
+    InvalidSimulations, Prior, SimulationError, Simulator,
+    invalid::redraw,
+    stack::{Batch, Finite},
+};
+use bayesburn_core::{ParameterNames, SimulationId, Simulations};
 use ndarray::ArrayD;
 use std::fmt;
 
@@ -45,6 +49,21 @@ pub struct Shapes {
     pub sim_non_batchable_context: Option<Vec<usize>>,
 }
 
+impl Shapes {
+    fn of(pilot: &Simulations) -> Self {
+        let one = |array: &ArrayD<f32>| array.shape()[1..].to_vec();
+        let shared = |array: &ArrayD<f32>| array.shape().to_vec();
+        Self {
+            parameters: vec![pilot.parameters.ncols()],
+            sim_data: one(&pilot.sim_data),
+            prior_batchable_context: pilot.prior_batchable_context.as_ref().map(one),
+            prior_non_batchable_context: pilot.prior_non_batchable_context.as_ref().map(shared),
+            sim_batchable_context: pilot.sim_batchable_context.as_ref().map(one),
+            sim_non_batchable_context: pilot.sim_non_batchable_context.as_ref().map(shared),
+        }
+    }
+}
+
 impl fmt::Display for Shapes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let batch = |shape: &[usize]| {
@@ -84,16 +103,14 @@ impl GenerativeModel {
             sim_non_batchable_context: None,
         };
         let mut model = Self { prior, simulator, shapes: nothing };
-        let pilot = model.simulate(2, 0)?;
-        let one = |array: &ArrayD<f32>| array.shape()[1..].to_vec();
-        model.shapes = Shapes {
-            parameters: vec![pilot.parameters.ncols()],
-            sim_data: one(&pilot.sim_data),
-            prior_batchable_context: pilot.prior_batchable_context.as_ref().map(one),
-            prior_non_batchable_context: pilot.prior_non_batchable_context.map(|c| c.shape().to_vec()),
-            sim_batchable_context: pilot.sim_batchable_context.as_ref().map(one),
-            sim_non_batchable_context: pilot.sim_non_batchable_context.map(|c| c.shape().to_vec()),
-        };
+        let batch = model.batch(0, 0, 2);
+        let (pilot, invalid) = model.draw(&batch)?;
+        model.shapes = Shapes::of(&pilot);
+        match model.settle(&batch, pilot, &invalid) {
+            // Two simulations to be dropped tell the shapes too; where a third of all is invalid, that is 1 model in 9.
+            Ok(_) | Err(SimulationError::NothingLeft { .. }) => {}
+            Err(error) => return Err(error),
+        }
         tracing::info!(shapes = ?model.shapes, "pilot run of 2 simulations");
         Ok(model)
     }
@@ -110,6 +127,18 @@ impl GenerativeModel {
         self.prior.names()
     }
 
+    /// What becomes of simulations that are not finite, as [`Simulator::on_invalid`] has it.
+    #[must_use]
+    pub fn invalid_simulations(&self) -> InvalidSimulations {
+        self.simulator.policy()
+    }
+
+    /// Whether simulation i of a seed is the same in every batch: no function of a whole batch, and no context that a batch shares.
+    #[must_use]
+    pub fn simulations_are_independent(&self) -> bool {
+        self.prior.is_independent() && self.simulator.is_independent()
+    }
+
     /// The shapes seen in the pilot run; they print as a table.
     #[must_use]
     pub fn shapes(&self) -> &Shapes {
@@ -120,37 +149,91 @@ impl GenerativeModel {
     ///
     /// # Errors
     /// Zero simulations, or a prior, simulator or context that returns a wrong or changing shape or a value that is not finite,
-    /// or panics: the error names the simulation.
+    /// or panics: the error names the simulation. Data that are not finite are an error unless [`Simulator::on_invalid`] says
+    /// otherwise; then only if redraws are used up or nothing is left.
     pub fn simulate(&self, num_simulations: usize, seed: u64) -> Result<Simulations, SimulationError> {
         self.simulate_from(seed, 0, num_simulations)
     }
 
     /// Simulates one batch that begins at simulation `first`: what an online training takes step by step, and what replays a
-    /// simulation that an error names (see [`SimulationError`]).
+    /// simulation that an error names (see [`SimulationError`]). Where invalid simulations are dropped, there are fewer.
     ///
     /// # Errors
     /// As [`GenerativeModel::simulate`].
     pub fn simulate_from(&self, seed: u64, first: u64, num_simulations: usize) -> Result<Simulations, SimulationError> {
-        let batch = Batch {
+        let batch = self.batch(seed, first, num_simulations);
+        batch.check()?;
+        let (simulations, invalid) = self.draw(&batch)?;
+        self.settle(&batch, simulations, &invalid)
+    }
+
+    /// One attempt at one simulation as it was, NaN and infinity included, whatever becomes of invalid simulations otherwise: a
+    /// batch of one, with the context that its batch shared.
+    ///
+    /// Parameters and contexts that are not finite come too, and with them the simulator is called, which an error had spared it.
+    ///
+    /// # Errors
+    /// An index that is not in its batch; the errors of [`GenerativeModel::simulate`] except those about finite values.
+    pub fn replay(&self, id: SimulationId) -> Result<Simulations, SimulationError> {
+        let row = id.index.checked_sub(id.first).and_then(|row| usize::try_from(row).ok());
+        let rows = [row.filter(|&row| row < id.batch).ok_or(SimulationError::NotInBatch { id })?];
+        let batch = self.batch(id.seed, id.first, id.batch);
+        let batch = Batch { attempt: id.attempt, rows: Some(&rows), finite: Finite::Nothing, ..batch };
+        Ok(self.draw(&batch)?.0)
+    }
+
+    /// The first attempt at all rows of a batch.
+    fn batch(&self, seed: u64, first: u64, len: usize) -> Batch<'static> {
+        Batch {
             seed,
             first,
-            len: num_simulations,
+            len,
             num_parameters: self.prior.names().len(),
-            independent: self.prior.is_independent() && self.simulator.is_independent(),
-        };
-        batch.check()?;
-        let (parameters, prior_context) = self.prior.draw(&batch)?;
-        let (sim_data, sim_context) = self.simulator.draw(&batch, &parameters)?;
-        Ok(Simulations {
+            independent: self.simulations_are_independent(),
+            attempt: 0,
+            rows: None,
+            finite: match self.simulator.policy() {
+                InvalidSimulations::Error => Finite::All,
+                _ => Finite::AllButData,
+            },
+        }
+    }
+
+    /// Draws the rows that a batch asks for, and tells which of them have data that are not finite.
+    fn draw(&self, batch: &Batch<'_>) -> Result<(Simulations, Vec<usize>), SimulationError> {
+        if let (true, Some(rows)) = (self.simulator.needs_whole_batch(), batch.rows) {
+            let (all, invalid) = self.draw(&batch.whole_batch())?;
+            let invalid = (0..rows.len()).filter(|&i| invalid.binary_search(&rows[i]).is_ok()).collect();
+            return Ok((all.select(rows), invalid));
+        }
+        let (parameters, prior_context) = self.prior.draw(batch)?;
+        let (sim_data, sim_context) = self.simulator.draw(batch, &parameters)?;
+        let simulations = Simulations {
             parameter_names: self.prior.names().clone(),
             parameters,
-            sim_data,
+            sim_data: sim_data.values,
             sim_data_mask: None,
             prior_batchable_context: prior_context.batchable,
             prior_non_batchable_context: prior_context.non_batchable,
             sim_batchable_context: sim_context.batchable,
             sim_non_batchable_context: sim_context.non_batchable,
             invalid: Vec::new(),
-        })
+        };
+        Ok((simulations, sim_data.invalid))
+    }
+
+    /// Does with the invalid rows of a batch what the simulator's policy is.
+    fn settle(
+        &self,
+        batch: &Batch<'_>,
+        simulations: Simulations,
+        invalid: &[usize],
+    ) -> Result<Simulations, SimulationError> {
+        match self.simulator.policy() {
+            InvalidSimulations::Redraw { max_attempts } => {
+                redraw(simulations, invalid, max_attempts, batch, |again| self.draw(again))
+            }
+            policy => policy.set_aside(simulations, invalid, |row| batch.id(batch.index(row))),
+        }
     }
 }

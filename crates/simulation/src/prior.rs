@@ -3,7 +3,7 @@
 use crate::{
     Context, ContextGenerator, Quantity, SimulationError,
     context::{DrawnContext, Owner},
-    stack::Batch,
+    stack::{Batch, Finite},
 };
 use bayesburn_core::{ParameterNames, Purpose, StreamRng};
 use ndarray::{Array1, Array2, ArrayD, Axis, Ix2};
@@ -94,7 +94,16 @@ impl Prior {
     /// Zero draws, or a function that returns the wrong shape or a value that is not finite, or panics.
     pub fn sample(&self, num_draws: usize, seed: u64) -> Result<Array2<f32>, SimulationError> {
         let independent = self.is_independent();
-        let batch = Batch { seed, first: 0, len: num_draws, num_parameters: self.names.len(), independent };
+        let batch = Batch {
+            seed,
+            first: 0,
+            len: num_draws,
+            num_parameters: self.names.len(),
+            independent,
+            attempt: 0,
+            rows: None,
+            finite: Finite::All,
+        };
         batch.check()?;
         self.check_names()?;
         Ok(self.draw(&batch)?.0)
@@ -127,9 +136,13 @@ impl Prior {
         matches!(self.function, Function::One(_)) && !self.context.is_shared()
     }
 
-    pub(crate) fn draw(&self, batch: &Batch) -> Result<(Array2<f32>, DrawnContext), SimulationError> {
+    pub(crate) fn draw(&self, batch: &Batch<'_>) -> Result<(Array2<f32>, DrawnContext), SimulationError> {
+        if let (Function::Whole(_), Some(rows)) = (&self.function, batch.rows) {
+            let (parameters, context) = self.draw(&batch.whole_batch())?;
+            return Ok((parameters.select(Axis(0), rows), context.select(rows)));
+        }
         let context = self.context.draw(batch, Owner::Prior)?;
-        let parameters: ArrayD<f32> = match &self.function {
+        let drawn = match &self.function {
             Function::One(f) => {
                 batch.each(Quantity::Parameters, PURPOSE, |rng, row| f(rng, &context.of_row(row)).into_dyn())?
             }
@@ -137,9 +150,10 @@ impl Prior {
                 batch.whole(Quantity::Parameters, PURPOSE, |rng| f(rng, batch.len, &context.of_batch()).into_dyn())?
             }
         };
+        let parameters: ArrayD<f32> = drawn.values;
         let (expected, got) = (self.names.len(), parameters.shape()[1]);
         let parameters = parameters.into_dimensionality::<Ix2>().ok().filter(|_| got == expected);
-        let parameters = parameters.ok_or(SimulationError::ParameterCount { index: batch.first, expected, got })?;
+        let parameters = parameters.ok_or(SimulationError::ParameterCount { index: batch.index(0), expected, got })?;
         Ok((parameters, context))
     }
 }

@@ -1,9 +1,10 @@
 //! Draws data given parameters, by a simulator that the user wrote as a function.
 
 use crate::{
-    Context, ContextGenerator, Quantity, SimulationError,
+    Context, ContextGenerator, InvalidSimulations, ProcessSimulator, Quantity, SimulationError,
     context::{DrawnContext, Owner},
-    stack::Batch,
+    process::{Jobs, ProcessPool},
+    stack::{Batch, Stacked},
 };
 use bayesburn_core::{Purpose, StreamRng};
 use ndarray::{Array, Array2, ArrayD, ArrayView2, Dimension};
@@ -18,6 +19,7 @@ type Whole = Arc<dyn Fn(&mut StreamRng, ArrayView2<'_, f32>, &Context<'_>) -> Ar
 enum Function {
     One(One),
     Whole(Whole),
+    Process(Arc<ProcessPool>),
 }
 
 /// A simulator: data x given parameters θ, with a random generator of its own.
@@ -41,11 +43,15 @@ enum Function {
 pub struct Simulator {
     function: Function,
     context: ContextGenerator,
+    on_invalid: InvalidSimulations,
 }
 
 impl fmt::Debug for Simulator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Simulator").field("context", &self.context).finish_non_exhaustive()
+        f.debug_struct("Simulator")
+            .field("context", &self.context)
+            .field("on_invalid", &self.on_invalid)
+            .finish_non_exhaustive()
     }
 }
 
@@ -66,8 +72,14 @@ impl Simulator {
         Self::new(Function::Whole(Arc::new(move |rng, parameters, context| f(rng, parameters, context).into_dyn())))
     }
 
+    /// A simulator that is a program, in any language: [`ProcessSimulator`] says how it is talked to. Clones share its processes.
+    #[must_use]
+    pub fn from_process(process: ProcessSimulator) -> Self {
+        Self::new(Function::Process(Arc::new(ProcessPool::new(process))))
+    }
+
     fn new(function: Function) -> Self {
-        Self { function, context: ContextGenerator::new() }
+        Self { function, context: ContextGenerator::new(), on_invalid: InvalidSimulations::Error }
     }
 
     /// Gives the simulator context to depend on.
@@ -77,16 +89,53 @@ impl Simulator {
         self
     }
 
+    /// Decides what becomes of simulations whose data hold NaN or infinity; an error unless it is said here. Everything that
+    /// simulates from the model follows it: its pilot run, training, validation.
+    ///
+    /// ```
+    /// use bayesburn_simulation::{GenerativeModel, InvalidSimulations, Prior, Simulator};
+    /// use ndarray::arr1;
+    /// use rand::RngExt;
+    /// use rand_distr::StandardNormal;
+    ///
+    /// let prior = Prior::from_fn(["growth"], |rng, _| [rng.sample(StandardNormal)]);
+    /// // A simulator that diverges where θ > 1.2816, a tenth of the prior.
+    /// let simulator = Simulator::from_fn(|_, theta, _| arr1(&[if theta[0] > 1.2816 { f32::NAN } else { theta[0] }]))
+    ///     .on_invalid(InvalidSimulations::Redraw { max_attempts: 100 });
+    /// let model = GenerativeModel::new(prior, simulator)?;
+    /// let simulations = model.simulate(2000, 1)?;
+    /// assert!(simulations.sim_data.iter().all(|x| x.is_finite()));
+    /// println!("{} attempts for 2000 simulations", 2000 + simulations.invalid.len());
+    /// // What went wrong in the first that failed: NaN is there to see.
+    /// let failed = model.replay(simulations.invalid[0])?;
+    /// assert!(failed.sim_data[[0, 0]].is_nan() && failed.parameters[[0, 0]] > 1.2816);
+    /// # Ok::<(), bayesburn_simulation::SimulationError>(())
+    /// ```
+    #[must_use]
+    pub fn on_invalid(mut self, policy: InvalidSimulations) -> Self {
+        self.on_invalid = policy;
+        self
+    }
+
+    pub(crate) fn policy(&self) -> InvalidSimulations {
+        self.on_invalid
+    }
+
+    /// Whether the function is one of a whole batch, which needs the parameters of all rows for any of them.
+    pub(crate) fn needs_whole_batch(&self) -> bool {
+        matches!(self.function, Function::Whole(_))
+    }
+
     /// Whether simulation i, given its parameters, is the same in every batch.
     pub(crate) fn is_independent(&self) -> bool {
-        matches!(self.function, Function::One(_)) && !self.context.is_shared()
+        matches!(self.function, Function::One(_) | Function::Process(_)) && !self.context.is_shared()
     }
 
     pub(crate) fn draw(
         &self,
-        batch: &Batch,
+        batch: &Batch<'_>,
         parameters: &Array2<f32>,
-    ) -> Result<(ArrayD<f32>, DrawnContext), SimulationError> {
+    ) -> Result<(Stacked, DrawnContext), SimulationError> {
         let context = self.context.draw(batch, Owner::Simulator)?;
         let data = match &self.function {
             Function::One(f) => batch.each(Quantity::SimData, PURPOSE, |rng, row| {
@@ -96,7 +145,23 @@ impl Simulator {
             Function::Whole(f) => {
                 batch.whole(Quantity::SimData, PURPOSE, |rng| f(rng, parameters.view(), &context.of_batch()))?
             }
+            Function::Process(pool) => {
+                let rows = pool.simulate(&Jobs::new(batch, PURPOSE, parameters, &context))?;
+                let mut invalid = Vec::new();
+                for (i, row) in rows.iter().enumerate() {
+                    if !batch.check_value(Quantity::SimData, batch.index(i), row.view())? {
+                        invalid.push(i);
+                    }
+                }
+                Stacked { values: batch.stack(Quantity::SimData, &rows)?, invalid }
+            }
         };
         Ok((data, context))
+    }
+}
+
+impl From<ProcessSimulator> for Simulator {
+    fn from(process: ProcessSimulator) -> Self {
+        Self::from_process(process)
     }
 }

@@ -1,14 +1,41 @@
 //! Runs a user's function once for each simulation, on all cores, and stacks what it returns into one array.
 
 use crate::{Quantity, SimulationError};
-use bayesburn_core::{Purpose, StreamRng, stream};
+use bayesburn_core::{Purpose, SimulationId, StreamRng, stream};
 use ndarray::{ArrayD, ArrayViewD, Axis, Dimension, IxDyn};
+use rand::Rng;
 use rayon::prelude::*;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Mutex, PoisonError},
+};
+
+/// Attempt a > 0 of every simulation takes its streams from a seed of its own, drawn from stream a of this purpose.
+const REDRAW: Purpose = Purpose::new("redraw");
+
+/// What has to be finite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finite {
+    /// Everything: the first value that is not is an error.
+    All,
+    /// All but the data, of which the rows that are not are listed.
+    AllButData,
+    /// Nothing, to look at a simulation that failed.
+    Nothing,
+}
+
+/// The draws of a batch, one after the other.
+#[derive(Debug)]
+pub(crate) struct Stacked {
+    /// `[rows, ...]`
+    pub(crate) values: ArrayD<f32>,
+    /// Where along the first axis values are not finite, ascending; empty where that is an error.
+    pub(crate) invalid: Vec<usize>,
+}
 
 /// Which simulations, of which seed, and for which model.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Batch {
+pub(crate) struct Batch<'a> {
     pub(crate) seed: u64,
     /// The global number of the first simulation.
     pub(crate) first: u64,
@@ -16,35 +43,73 @@ pub(crate) struct Batch {
     pub(crate) num_parameters: usize,
     /// Whether simulation i is the same in every batch: no non-batchable context and no function of a whole batch.
     pub(crate) independent: bool,
+    /// 0, or the number of the redraw.
+    pub(crate) attempt: u32,
+    /// The rows to draw, ascending; `None` for all.
+    pub(crate) rows: Option<&'a [usize]>,
+    pub(crate) finite: Finite,
 }
 
-impl Batch {
+impl Batch<'_> {
     pub(crate) fn check(&self) -> Result<(), SimulationError> {
         if self.len == 0 { Err(SimulationError::NoSimulations) } else { Ok(()) }
     }
 
-    /// Calls `f(generator, row)` for each row of the batch, in parallel; generator i is that of simulation i.
+    /// The same with all rows.
+    pub(crate) fn whole_batch(&self) -> Batch<'static> {
+        Batch { rows: None, ..*self }
+    }
+
+    /// The identity of simulation `index`.
+    pub(crate) fn id(&self, index: u64) -> SimulationId {
+        let (first, batch) = if self.independent { (index, 1) } else { (self.first, self.len) };
+        SimulationId { seed: self.seed, index, attempt: self.attempt, first, batch }
+    }
+
+    /// The number of the simulation in a row of what is drawn.
+    pub(crate) fn index(&self, row: usize) -> u64 {
+        self.first + self.rows.map_or(row, |rows| rows[row]) as u64
+    }
+
+    /// The seed of this attempt's streams.
+    pub(crate) fn attempt_seed(&self) -> u64 {
+        match self.attempt {
+            0 => self.seed,
+            attempt => stream(self.seed, REDRAW, u64::from(attempt)).next_u64(),
+        }
+    }
+
+    /// Calls `f(generator, row)` for each row to draw, in parallel; generator i is that of simulation i, and rows are counted
+    /// among those drawn.
     pub(crate) fn each(
         &self,
         quantity: Quantity,
         purpose: Purpose,
         f: impl Fn(&mut StreamRng, usize) -> ArrayD<f32> + Sync,
-    ) -> Result<ArrayD<f32>, SimulationError> {
-        let rows: Vec<Result<ArrayD<f32>, SimulationError>> = (0..self.len)
+    ) -> Result<Stacked, SimulationError> {
+        let seed = self.attempt_seed();
+        // Behind a lock, which only invalid rows take.
+        let invalid = Mutex::new(Vec::new());
+        let rows: Vec<Result<ArrayD<f32>, SimulationError>> = (0..self.rows.map_or(self.len, <[_]>::len))
             .into_par_iter()
             .map(|row| {
-                let index = self.first + row as u64;
-                let value = self.guard(quantity, index, || f(&mut stream(self.seed, purpose, index), row))?;
-                self.check_value(quantity, index, value.view())?;
+                let index = self.index(row);
+                let value = self.guard(quantity, index, || f(&mut stream(seed, purpose, index), row))?;
+                if !self.check_value(quantity, index, value.view())? {
+                    invalid.lock().unwrap_or_else(PoisonError::into_inner).push(row);
+                }
                 Ok(value)
             })
             .collect();
         // Of several errors the first simulation's, whichever thread was faster.
         let rows = rows.into_iter().collect::<Result<Vec<_>, _>>()?;
-        self.stack(quantity, &rows)
+        let mut invalid = invalid.into_inner().unwrap_or_else(PoisonError::into_inner);
+        invalid.sort_unstable();
+        Ok(Stacked { values: self.stack(quantity, &rows)?, invalid })
     }
 
-    /// Calls `f(generator)` once for the whole batch; the generator is that of the batch's first simulation.
+    /// Calls `f(generator)` once for the whole batch; the generator is that of the batch's first simulation, and the same in
+    /// every attempt, so that redrawn simulations keep what their batch shares.
     pub(crate) fn once(
         &self,
         quantity: Quantity,
@@ -56,21 +121,25 @@ impl Batch {
         Ok(value)
     }
 
-    /// Like [`Batch::once`], for a function that returns `[batch, ...]`.
+    /// Calls `f(generator)` once for a whole batch, where it returns `[batch, ...]`; each attempt has a generator of its own.
     pub(crate) fn whole(
         &self,
         quantity: Quantity,
         purpose: Purpose,
         f: impl Fn(&mut StreamRng) -> ArrayD<f32>,
-    ) -> Result<ArrayD<f32>, SimulationError> {
-        let value = self.guard(quantity, self.first, || f(&mut stream(self.seed, purpose, self.first)))?;
+    ) -> Result<Stacked, SimulationError> {
+        let value = self.guard(quantity, self.first, || f(&mut stream(self.attempt_seed(), purpose, self.first)))?;
         if value.ndim() < 2 || value.shape()[0] != self.len || value.is_empty() {
             return Err(SimulationError::BatchShape { quantity, expected: self.len, got: value.shape().to_vec() });
         }
-        for (index, row) in (self.first..).zip(value.outer_iter()) {
-            self.check_value(quantity, index, row)?;
+        let mut invalid = Vec::new();
+        for (row, value) in value.outer_iter().enumerate() {
+            if !self.check_value(quantity, self.index(row), value)? {
+                invalid.push(row);
+            }
         }
-        Ok(value.as_standard_layout().into_owned())
+        let values = if value.is_standard_layout() { value } else { value.as_standard_layout().into_owned() };
+        Ok(Stacked { values, invalid })
     }
 
     /// Turns a panic of the user's function into an error that names the simulation.
@@ -79,6 +148,7 @@ impl Batch {
             quantity,
             index,
             seed: self.seed,
+            attempt: self.attempt,
             num_parameters: self.num_parameters,
             message: panic
                 .downcast_ref::<&str>()
@@ -88,38 +158,38 @@ impl Batch {
         })
     }
 
-    /// Whether one draw holds something, and only finite values.
-    fn check_value(&self, quantity: Quantity, index: u64, value: ArrayViewD<'_, f32>) -> Result<(), SimulationError> {
+    /// Whether one draw is finite; an error if it has to be and is not, or if it holds nothing.
+    pub(crate) fn check_value(
+        &self,
+        quantity: Quantity,
+        index: u64,
+        value: ArrayViewD<'_, f32>,
+    ) -> Result<bool, SimulationError> {
         if value.is_empty() {
             return Err(SimulationError::Empty { quantity, index, got: value.shape().to_vec() });
         }
         if value.iter().all(|v| v.is_finite()) {
-            return Ok(());
+            return Ok(true);
         }
-        let (first, num_simulations) = if self.independent { (index, 1) } else { (self.first, self.len) };
-        match value.indexed_iter().find(|(_, v)| !v.is_finite()) {
-            Some((position, &v)) => Err(SimulationError::NonFinite {
-                quantity,
-                index,
-                seed: self.seed,
-                first,
-                num_simulations,
-                position: position.as_array_view().to_vec(),
-                value: v,
-            }),
-            None => Ok(()),
+        match (self.finite, quantity, first_non_finite(value)) {
+            (Finite::Nothing, ..) | (Finite::AllButData, Quantity::SimData, _) => Ok(false),
+            (_, _, Some((position, value))) => {
+                Err(SimulationError::NonFinite { quantity, id: self.id(index), position, value })
+            }
+            (_, _, None) => Ok(true),
         }
     }
 
-    fn stack(&self, quantity: Quantity, rows: &[ArrayD<f32>]) -> Result<ArrayD<f32>, SimulationError> {
+    pub(crate) fn stack(&self, quantity: Quantity, rows: &[ArrayD<f32>]) -> Result<ArrayD<f32>, SimulationError> {
         let shape = rows[0].shape();
         let mut stacked = ArrayD::zeros(IxDyn(&[&[rows.len()], shape].concat()));
-        for ((index, row), mut slot) in (self.first..).zip(rows).zip(stacked.axis_iter_mut(Axis(0))) {
+        for ((i, row), mut slot) in rows.iter().enumerate().zip(stacked.axis_iter_mut(Axis(0))) {
             if row.shape() != shape {
                 return Err(SimulationError::ShapeChanged {
                     quantity,
-                    index,
+                    index: self.index(i),
                     seed: self.seed,
+                    attempt: self.attempt,
                     expected: shape.to_vec(),
                     got: row.shape().to_vec(),
                 });
@@ -128,4 +198,10 @@ impl Batch {
         }
         Ok(stacked)
     }
+}
+
+/// The first value that is not finite, and where it is.
+pub(crate) fn first_non_finite(array: ArrayViewD<'_, f32>) -> Option<(Vec<usize>, f32)> {
+    let found = array.indexed_iter().find(|(_, value)| !value.is_finite());
+    found.map(|(position, &value)| (position.as_array_view().to_vec(), value))
 }

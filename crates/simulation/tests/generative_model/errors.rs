@@ -1,6 +1,7 @@
 //! Plants each mistake that a user can make, and reads the error: it names the simulation and says what to do.
 
 use crate::{normal_prior, normal_simulator, plain_model};
+use bayesburn_core::SimulationId;
 use bayesburn_simulation::{ContextGenerator, GenerativeModel, Prior, Quantity, SimulationError, Simulator};
 use ndarray::{Array1, Array2, Axis, arr1};
 use rand::{Rng, RngExt};
@@ -109,10 +110,10 @@ fn values_that_are_not_finite_are_named_and_replayed() {
     for planted in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let model = breaks_later(move |rng| arr1(&[0.0, if rng.random_bool(0.05) { planted } else { 1.0 }]));
         let error = model.simulate(200, 31).expect_err("one in twenty fails");
-        let SimulationError::NonFinite { quantity, index, seed, first, num_simulations, ref position, value } = error
-        else {
+        let SimulationError::NonFinite { quantity, id, ref position, value } = error else {
             panic!("not a value: {error}")
         };
+        let SimulationId { seed, index, attempt, first, batch } = id;
         assert!(index > 0, "the case is not the trivial one");
         assert_eq!((quantity, seed, position.as_slice()), (Quantity::SimData, 31, [1].as_slice()));
         assert_eq!(value.to_bits(), planted.to_bits());
@@ -121,11 +122,15 @@ fn values_that_are_not_finite_are_named_and_replayed() {
             &[
                 &format!("position [1] of simulation {index} (seed 31)"),
                 &format!("simulate_from(31, {index}, 1)"),
+                &format!("replay(SimulationId {{ seed: 31, index: {index}, attempt: 0, first: {index}, batch: 1 }})"),
+                "`Simulator::on_invalid`",
                 "mend or bound the model",
             ],
         );
-        assert_eq!((first, num_simulations), (index, 1));
-        let again = model.simulate_from(seed, first, num_simulations).expect_err("the replay fails too");
+        assert_eq!((attempt, first, batch), (0, index, 1));
+        let replayed = model.replay(id).expect("no value is an error").sim_data;
+        assert_eq!(replayed[[0, 1]].to_bits(), planted.to_bits());
+        let again = model.simulate_from(seed, first, batch).expect_err("the replay fails too");
         assert_eq!(again.to_string(), error.to_string());
     }
 }
@@ -150,16 +155,15 @@ fn values_that_are_not_finite_are_replayed_with_their_batch_where_it_matters() {
     for (prior, simulator) in models {
         let model = GenerativeModel::new(prior, simulator).expect("the pilot run is sound");
         let error = model.simulate_from(4, 64, 300).expect_err("one in fifty fails");
-        let SimulationError::NonFinite { index, seed, first, num_simulations, .. } = error else {
-            panic!("not a value: {error}")
-        };
+        let SimulationError::NonFinite { id, .. } = error else { panic!("not a value: {error}") };
+        let SimulationId { seed, index, attempt, first, batch } = id;
         assert!(index > 64, "the case is not the trivial one");
-        assert_eq!((seed, first, num_simulations), (4, 64, 300));
+        assert_eq!((seed, attempt, first, batch), (4, 0, 64, 300));
+        let replayed = model.replay(id).expect("no value is an error");
+        assert_eq!(replayed.len(), 1);
+        assert!(replayed.parameters[[0, 0]].is_nan() || replayed.sim_data[[0, 0]].is_nan());
         assert_says(&error, &[&format!("simulation {index} "), "simulate_from(4, 64, 300)"]);
-        assert_eq!(
-            model.simulate_from(seed, first, num_simulations).expect_err("again").to_string(),
-            error.to_string()
-        );
+        assert_eq!(model.simulate_from(seed, first, batch).expect_err("again").to_string(), error.to_string());
     }
 }
 
@@ -175,7 +179,7 @@ fn the_quantity_that_is_not_finite_is_named() {
         (error_of(normal_prior(), normal_simulator().with_context(shared())), "the simulator's non-batchable context"),
     ];
     for (error, text) in cases {
-        assert!(matches!(error, SimulationError::NonFinite { index: 0, .. }));
+        assert!(matches!(error, SimulationError::NonFinite { id: SimulationId { index: 0, .. }, .. }));
         assert_says(&error, &[text]);
     }
 }
@@ -184,7 +188,7 @@ fn the_quantity_that_is_not_finite_is_named() {
 fn a_shape_that_changes_within_a_batch_names_the_simulation() {
     let model = breaks_later(|rng| Array1::ones(if rng.random_bool(0.05) { 3 } else { 2 }));
     let error = model.simulate_from(12, 500, 100).expect_err("one in twenty is longer");
-    let SimulationError::ShapeChanged { quantity, index, seed, ref expected, ref got } = error else {
+    let SimulationError::ShapeChanged { quantity, index, seed, attempt: 0, ref expected, ref got } = error else {
         panic!("not a shape: {error}")
     };
     assert!(index > 500, "the case is not the trivial one");

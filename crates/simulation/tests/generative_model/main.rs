@@ -2,6 +2,8 @@
 
 mod contexts;
 mod errors;
+mod invalid;
+mod loaded;
 mod moments;
 mod reproducibility;
 

@@ -1,0 +1,19 @@
+//! Stores simulations and reads them back.
+//!
+//! `read` and `file` turn files into [`part::Part`]s, whose arrays are [`column::Column`]s in memory or in a mapped file; `dataset`
+//! numbers the rows of many parts; `presimulate` writes a folder of them, which `manifest` describes.
+
+mod column;
+mod dataset;
+mod element;
+mod error;
+mod file;
+mod manifest;
+mod part;
+mod presimulate;
+mod read;
+
+pub use dataset::{Dataset, Group};
+pub use error::DataError;
+pub use file::{load_simulations, save_simulations};
+pub use presimulate::Presimulation;

@@ -1,0 +1,277 @@
+//! Simulates into a folder, ahead of training, and goes on where an earlier call stopped.
+
+use super::{
+    DataError, Dataset,
+    file::save_simulations,
+    manifest::{MANIFEST, Manifest, Shard, shard_name},
+};
+use crate::{GenerativeModel, Progress, Shapes, SimulationError, progress::SimulationBar};
+use bayesburn_core::{Simulations, files};
+use rayon::prelude::*;
+use std::{
+    fs::{self, File, TryLockError},
+    path::Path,
+};
+
+/// The file that is locked while a process simulates into a folder.
+const LOCK: &str = ".lock";
+
+/// The largest shard that is chosen here, in bytes: long reads for a copy or a checksum, and, for a shard on each of 16 threads, 1 GB
+/// of memory if the model has functions of whole batches (16 that are written and 16 that are simulated).
+const SHARD_BYTES: usize = 32 << 20;
+
+/// The fewest shards that a call is divided into, if it has that many simulations, so that an interruption costs a few percent of them.
+const MIN_SHARDS: usize = 32;
+
+/// The largest shard that is chosen for models with non-batchable context, which is drawn once for each shard.
+const SHARED_CONTEXT_ROWS: usize = 1000;
+
+/// What [`GenerativeModel::presimulate`] stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Presimulation {
+    /// How many simulations the folder is to hold; at least 1. If it holds as many or more, nothing is simulated.
+    pub num_simulations: usize,
+    /// The seed. Simulation i of the folder is simulation i of this seed.
+    pub seed: u64,
+    /// How many simulations a file holds; at least 1. By default that of the folder, if it was begun, else 1/32 of
+    /// `num_simulations`, but at most 32 MB, and at most 1,000 if the model has non-batchable context: a shard is one batch to the
+    /// model, so that all its simulations share that context.
+    pub simulations_per_shard: Option<usize>,
+    /// Whether progress is shown; by default on a terminal.
+    pub progress: Progress,
+}
+
+impl Presimulation {
+    /// This many simulations of this seed.
+    #[must_use]
+    pub fn new(num_simulations: usize, seed: u64) -> Self {
+        Self { num_simulations, seed, simulations_per_shard: None, progress: Progress::default() }
+    }
+
+    /// Sets how many simulations a file holds.
+    #[must_use]
+    pub fn with_simulations_per_shard(mut self, simulations_per_shard: usize) -> Self {
+        self.simulations_per_shard = Some(simulations_per_shard);
+        self
+    }
+
+    /// Sets whether progress is shown.
+    #[must_use]
+    pub fn with_progress(mut self, progress: Progress) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    fn default_shard(&self, shapes: &Shapes) -> usize {
+        let values = |shape: &Vec<usize>| shape.iter().product::<usize>();
+        let contexts = shapes.prior_batchable_context.iter().chain(&shapes.sim_batchable_context);
+        let values = values(&shapes.parameters) + values(&shapes.sim_data) + contexts.map(values).sum::<usize>();
+        let shared = shapes.prior_non_batchable_context.is_some() || shapes.sim_non_batchable_context.is_some();
+        let most = if shared { SHARED_CONTEXT_ROWS } else { usize::MAX };
+        self.num_simulations.div_ceil(MIN_SHARDS).min(SHARD_BYTES / (4 * values)).min(most).max(1)
+    }
+}
+
+impl GenerativeModel {
+    /// Simulates into a folder and opens it as a [`Dataset`].
+    ///
+    /// The folder holds files `shard-000000.safetensors`, `shard-000001.safetensors` and so on (f32 arrays named as the fields of
+    /// [`Simulations`](bayesburn_core::Simulations)), and `manifest.json`. Its bytes depend on the model, the seed and the numbers of
+    /// simulations, not on threads. The values depend on the size of the shards only where simulations depend on their batch, by
+    /// non-batchable context or a function of a whole batch; a shard is one batch.
+    ///
+    /// Called again with the same settings after it was interrupted, even by a kill, it goes on at the first shard that is not
+    /// complete, and ends with the bytes of a run without interruption. Called with more simulations it appends, beginning a new
+    /// shard. A shard that was deleted is simulated again. The model itself cannot be compared, only names and shapes: after changing
+    /// it, use another folder.
+    ///
+    /// # Errors
+    /// A simulation that fails, with what was stored before it staying there; a folder that holds something else, or was begun with
+    /// another seed, shard size or model; another process that simulates into it; a disk that is full.
+    ///
+    /// ```
+    /// use bayesburn_simulation::{Dataset, GenerativeModel, Presimulation, Prior, Simulator};
+    /// use ndarray::Array2;
+    /// use rand::RngExt;
+    /// use rand_distr::StandardNormal;
+    ///
+    /// let prior = Prior::from_fn(["mu"], |rng, _| [rng.sample(StandardNormal)]);
+    /// let simulator = Simulator::from_fn(|rng, mu, _| {
+    ///     Array2::from_shape_fn((50, 1), |_| mu[0] + rng.sample::<f32, _>(StandardNormal))
+    /// });
+    /// let model = GenerativeModel::new(prior, simulator)?;
+    /// let folder = tempfile::tempdir()?;
+    /// model.presimulate(folder.path(), &Presimulation::new(1_000, 2023))?;
+    ///
+    /// // In this program or another:
+    /// let data = Dataset::open(folder.path())?;
+    /// let all = model.simulate(1_000, 2023)?;
+    /// assert_eq!(data.select(&[999, 5])?, all.select(&[999, 5]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn presimulate(&self, folder: impl AsRef<Path>, presimulation: &Presimulation) -> Result<Dataset, DataError> {
+        let folder = folder.as_ref();
+        if presimulation.num_simulations == 0 {
+            return Err(SimulationError::NoSimulations.into());
+        }
+        if presimulation.simulations_per_shard == Some(0) {
+            return Err(DataError::EmptyShards);
+        }
+        fs::create_dir_all(folder).map_err(DataError::io(folder))?;
+        let _lock = lock(folder)?;
+        let mut manifest = self.begin(folder, presimulation)?;
+        remove_unlisted(folder, manifest.shards.len())?;
+        self.restore(folder, &manifest)?;
+        self.extend(folder, &mut manifest, presimulation)?;
+        Dataset::open(folder)
+    }
+
+    /// The manifest of a store that is there, if its settings are the same, or of one that is begun.
+    fn begin(&self, folder: &Path, presimulation: &Presimulation) -> Result<Manifest, DataError> {
+        let of = |per_shard| Manifest::new(self.parameter_names(), presimulation.seed, per_shard, self.shapes());
+        if folder.join(MANIFEST).exists() {
+            let manifest = Manifest::read(folder)?;
+            let given = of(presimulation.simulations_per_shard.unwrap_or(manifest.simulations_per_shard));
+            return match manifest.difference(&given) {
+                Some((setting, stored, given)) => {
+                    Err(DataError::Setting { path: folder.to_owned(), setting, stored, given })
+                }
+                None => Ok(manifest),
+            };
+        }
+        for entry in fs::read_dir(folder).map_err(DataError::io(folder))? {
+            let found = entry.map_err(DataError::io(folder))?.file_name().to_string_lossy().into_owned();
+            // The second is what a kill while the first manifest was written leaves.
+            if found != LOCK && found != format!(".{MANIFEST}") {
+                return Err(DataError::NotAStore { path: folder.to_owned(), found });
+            }
+        }
+        let default = || presimulation.default_shard(self.shapes());
+        let manifest = of(presimulation.simulations_per_shard.unwrap_or_else(default));
+        manifest.write(folder)?;
+        Ok(manifest)
+    }
+
+    /// Simulates shards again that the manifest lists and that are not there.
+    fn restore(&self, folder: &Path, manifest: &Manifest) -> Result<(), DataError> {
+        for (index, shard) in manifest.shards.iter().enumerate() {
+            let path = folder.join(&shard.file);
+            match shard.check_length(&path) {
+                Err(DataError::Missing { .. }) => {
+                    tracing::warn!(path = %path.display(), "the shard is missing and is simulated again");
+                    let (first, attempted) = (shard.first, shard.attempted);
+                    let simulations = self.simulate_from(manifest.seed, first, attempted)?;
+                    if (Simulated { first, attempted, simulations }).write(folder, index)? != *shard {
+                        // Left there, the next call would take it for the one that is missing.
+                        fs::remove_file(&path).map_err(DataError::io(&path))?;
+                        return Err(DataError::NotReproduced { path });
+                    }
+                }
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds shards until there are as many simulations as are asked for. While some are written, the next are simulated.
+    fn extend(&self, folder: &Path, manifest: &mut Manifest, presimulation: &Presimulation) -> Result<(), DataError> {
+        let (end, per_shard, seed) =
+            (presimulation.num_simulations as u64, manifest.simulations_per_shard, manifest.seed);
+        let mut next = manifest.next(manifest.shards.len());
+        let bar = SimulationBar::new(presimulation.progress, next, end);
+        // Functions of one draw use all cores within a shard, and an interruption then costs the fewest simulations. A function of a
+        // whole batch runs on one core, which takes a shard for each.
+        let wave = if self.simulations_are_independent() { 1 } else { rayon::current_num_threads() };
+        let (mut simulated, mut failed) = (Vec::new(), None);
+        loop {
+            let starts: Vec<u64> = match failed {
+                None => (next..end).step_by(per_shard).take(wave).collect(),
+                Some(_) => Vec::new(),
+            };
+            if starts.is_empty() && simulated.is_empty() {
+                bar.finish();
+                return failed.map_or(Ok(()), Err);
+            }
+            let simulate = |&first: &u64| {
+                let attempted = (end - first).min(per_shard as u64) as usize;
+                let simulations = self.simulate_from(seed, first, attempted)?;
+                bar.add(attempted);
+                Ok(Simulated { first, attempted, simulations })
+            };
+            let done = manifest.shards.len();
+            let (written, results) = rayon::join(
+                || simulated.par_iter().enumerate().map(|(i, s): (_, &Simulated)| s.write(folder, done + i)).collect(),
+                || starts.par_iter().map(simulate).collect(),
+            );
+            let (written, error) = until_error(written);
+            if !written.is_empty() {
+                manifest.shards.extend(written);
+                manifest.write(folder)?;
+            }
+            if let Some(error) = error {
+                return Err(error);
+            }
+            (simulated, failed) = match until_error(results) {
+                (simulated, None) => (simulated, failed),
+                (simulated, error) => (simulated, error),
+            };
+            next = next.saturating_add((per_shard * wave) as u64);
+        }
+    }
+}
+
+/// What comes before the first error, and that: the same whichever thread was faster.
+fn until_error<T>(results: Vec<Result<T, DataError>>) -> (Vec<T>, Option<DataError>) {
+    let mut values = Vec::with_capacity(results.len());
+    for result in results {
+        match result {
+            Ok(value) => values.push(value),
+            Err(error) => return (values, Some(error)),
+        }
+    }
+    (values, None)
+}
+
+/// The simulations of one shard.
+struct Simulated {
+    first: u64,
+    attempted: usize,
+    simulations: Simulations,
+}
+
+impl Simulated {
+    fn write(&self, folder: &Path, index: usize) -> Result<Shard, DataError> {
+        let Self { first, attempted, simulations } = self;
+        let file = shard_name(index);
+        let path = folder.join(&file);
+        save_simulations(simulations, &path)?;
+        let (crc32, bytes) = files::crc32(&path).map_err(DataError::io(&path))?;
+        let (rows, invalid) = (simulations.len(), simulations.invalid.len());
+        Ok(Shard { file, first: *first, attempted: *attempted, rows, invalid, bytes, crc32 })
+    }
+}
+
+/// Keeps other processes out of a folder until the file is dropped, also if this process is killed.
+fn lock(folder: &Path) -> Result<File, DataError> {
+    let path = folder.join(LOCK);
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(DataError::io(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(DataError::Locked { path: folder.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(DataError::io(path)(error)),
+    }
+}
+
+/// Removes what an interrupted call left: shards that are not in the manifest, whole or unfinished.
+fn remove_unlisted(folder: &Path, listed: usize) -> Result<(), DataError> {
+    for entry in fs::read_dir(folder).map_err(DataError::io(folder))? {
+        let entry = entry.map_err(DataError::io(folder))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let number = |name: &str| name.strip_prefix("shard-")?.strip_suffix(".safetensors")?.parse::<usize>().ok();
+        let unfinished = name.strip_prefix('.').is_some_and(|name| number(name).is_some() || name == MANIFEST);
+        if unfinished || number(&name).is_some_and(|number| number >= listed) {
+            fs::remove_file(entry.path()).map_err(DataError::io(entry.path()))?;
+        }
+    }
+    Ok(())
+}

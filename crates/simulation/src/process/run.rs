@@ -1,0 +1,266 @@
+//! Runs one batch on the workers: shares out requests, collects answers, and deals with workers that fail.
+
+use super::{
+    FailedProcess, ProcessSimulator, WorkerFailure, WorkerFault,
+    answer::{Answer, shortened},
+    output::{Event, Report},
+    pool::Workers,
+    request::{Request, write_array},
+    worker::{Pending, Worker},
+};
+use crate::{SimulationError, context::DrawnContext, stack::Batch};
+use bayesburn_core::{Purpose, stream};
+use ndarray::{Array2, ArrayD, Axis};
+use rand::Rng;
+use std::{
+    collections::VecDeque,
+    sync::{
+        atomic::Ordering,
+        mpsc::{RecvTimeoutError, TryRecvError},
+    },
+    time::{Duration, Instant},
+};
+
+/// How many seconds of work a worker is sent ahead at most: enough for it to go on while the threads between it and the batch nap
+/// and wake.
+const AHEAD_SECONDS: f64 = 0.02;
+
+/// How many seconds of work are not worth being shared out in two rounds. A batch ends unevenly by no more.
+const ROUND_SECONDS: f64 = 0.005;
+
+/// How many requests a worker may have at least (one to work at and one to go on with) and at most.
+const WINDOW: (usize, usize) = (2, 256);
+
+/// What to simulate.
+pub(crate) struct Jobs<'a> {
+    batch: &'a Batch<'a>,
+    /// That of the attempt.
+    seed: u64,
+    purpose: Purpose,
+    parameters: &'a Array2<f32>,
+    context: &'a DrawnContext,
+    non_batchable_context: Option<Vec<u8>>,
+}
+
+impl<'a> Jobs<'a> {
+    /// The simulations of a batch, whose seeds are of this purpose.
+    pub(crate) fn new(
+        batch: &'a Batch<'a>,
+        purpose: Purpose,
+        parameters: &'a Array2<f32>,
+        context: &'a DrawnContext,
+    ) -> Self {
+        let non_batchable_context = context.non_batchable.as_ref().map(|context| {
+            let mut json = Vec::new();
+            write_array(&mut json, context.view());
+            json
+        });
+        Self { batch, seed: batch.attempt_seed(), purpose, parameters, context, non_batchable_context }
+    }
+
+    fn index(&self, row: usize) -> u64 {
+        self.batch.index(row)
+    }
+
+    fn request(&self, row: usize, id: u64) -> Request<'_> {
+        Request {
+            id,
+            // 53 bits: the whole numbers that a double has.
+            seed: stream(self.seed, self.purpose, self.index(row)).next_u64() >> 11,
+            parameters: self.parameters.row(row),
+            batchable_context: self.context.batchable.as_ref().map(|context| context.index_axis(Axis(0), row)),
+            non_batchable_context: self.non_batchable_context.as_deref(),
+        }
+    }
+}
+
+/// A batch on its way.
+pub(super) struct Run<'a> {
+    settings: &'a ProcessSimulator,
+    workers: &'a mut Workers,
+    jobs: &'a Jobs<'a>,
+    /// Rows that no worker has.
+    queue: VecDeque<usize>,
+    data: Vec<Option<ArrayD<f32>>>,
+    /// How many rows have no data.
+    missing: usize,
+    /// How many workers failed at each row.
+    failures: Vec<u32>,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(settings: &'a ProcessSimulator, workers: &'a mut Workers, jobs: &'a Jobs<'a>) -> Self {
+        let len = jobs.parameters.nrows();
+        workers.live.iter_mut().for_each(|worker| worker.last_row = None);
+        Self {
+            settings,
+            workers,
+            jobs,
+            queue: (0..len).collect(),
+            data: vec![None; len],
+            missing: len,
+            failures: vec![0; len],
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Result<Vec<ArrayD<f32>>, SimulationError> {
+        while self.missing > 0 {
+            let busy = self.workers.live.iter().filter(|worker| !worker.pending.is_empty()).count();
+            self.workers.start(self.settings, self.settings.workers.min(busy + self.queue.len()))?;
+            self.share_out();
+            self.listen()?;
+            self.check_time()?;
+        }
+        Ok(self.data.into_iter().flatten().collect())
+    }
+
+    /// Fills the windows of the workers that are down to half of theirs, in turns, so that the last requests are shared evenly.
+    fn share_out(&mut self) {
+        // Half of what is left is shared out evenly, and the other half later, to those that are done first.
+        let fair = self.queue.len().div_ceil(2 * self.workers.live.len().max(1));
+        let mut orders: Vec<Order> = self.workers.live.iter().map(|worker| Order::of(worker, fair)).collect();
+        let mut is_shared = true;
+        while std::mem::take(&mut is_shared) {
+            for (order, worker) in orders.iter_mut().zip(&mut self.workers.live).filter(|(o, _)| o.count < o.wanted) {
+                let Some(row) = self.queue.pop_front() else { break };
+                let id = self.workers.asked;
+                self.workers.asked += 1;
+                self.jobs.request(row, id).write(&mut order.lines);
+                if worker.pending.is_empty() {
+                    worker.since = Instant::now();
+                }
+                worker.pending.push_back(Pending { id, row });
+                worker.last_row = Some(row);
+                order.count += 1;
+                is_shared = true;
+            }
+        }
+        for (order, worker) in orders.into_iter().zip(&self.workers.live).filter(|(order, _)| order.count > 0) {
+            worker.send(order.lines, order.count);
+        }
+    }
+
+    /// Waits for a report, or for the next time limit; then hears all reports that there are.
+    fn listen(&mut self) -> Result<(), SimulationError> {
+        let busy = self.workers.live.iter().filter(|worker| !worker.pending.is_empty());
+        let left = busy.map(|worker| self.settings.time_limit.saturating_sub(worker.since.elapsed())).min();
+        match self.workers.reports.recv_timeout(left.unwrap_or(Duration::ZERO)) {
+            Ok(report) => self.hear(report)?,
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+        loop {
+            match self.workers.reports.try_recv() {
+                Ok(report) => self.hear(report)?,
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return Ok(()),
+            }
+        }
+    }
+
+    fn hear(&mut self, (number, event): Report) -> Result<(), SimulationError> {
+        let Some(i) = self.workers.live.iter().position(|worker| worker.number == number) else { return Ok(()) };
+        match event {
+            Event::Ended => {
+                let worker = &mut self.workers.live[i];
+                let status = worker.end(Instant::now() + Duration::from_secs(1));
+                let row = worker.pending.front().map(|pending| pending.row);
+                let answered = worker.pace.answered.load(Ordering::Relaxed);
+                let fault = WorkerFault::Exited { status, answered };
+                self.replace(i, row, fault)
+            }
+            Event::Lines(lines) => {
+                let worker = &mut self.workers.live[i];
+                worker.since = Instant::now();
+                for line in lines {
+                    if let Err((row, fault)) = self.take(i, line) {
+                        // What it wrote after that is forgotten with it.
+                        return self.replace(i, row, fault);
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes one line of a worker, or says at which row it failed.
+    fn take(&mut self, i: usize, line: Result<Answer, WorkerFault>) -> Result<(), (Option<usize>, WorkerFault)> {
+        let worker = &mut self.workers.live[i];
+        let suspect = worker.pending.front().map(|pending| pending.row).or(worker.last_row);
+        let answer = line.map_err(|nonsense| (suspect, nonsense))?;
+        let at = worker.pending.iter().position(|pending| pending.id == answer.id);
+        let (at, row) =
+            at.map(|at| (at, worker.pending[at].row)).ok_or((suspect, WorkerFault::UnknownId { id: answer.id }))?;
+        self.data[row] = Some(answer.data.map_err(|fault| (Some(row), fault))?);
+        self.missing -= 1;
+        worker.pending.remove(at);
+        Ok(())
+    }
+
+    fn check_time(&mut self) -> Result<(), SimulationError> {
+        let limit = self.settings.time_limit;
+        let is_late = |worker: &Worker| !worker.pending.is_empty() && worker.since.elapsed() >= limit;
+        while let Some(i) = self.workers.live.iter().position(is_late) {
+            let row = self.workers.live[i].pending.front().map(|pending| pending.row);
+            self.replace(i, row, WorkerFault::TimedOut { limit })?;
+        }
+        Ok(())
+    }
+
+    /// Kills a worker that failed at a row and, if a retry is left, puts all that it had back into the queue.
+    fn replace(&mut self, i: usize, row: Option<usize>, fault: WorkerFault) -> Result<(), SimulationError> {
+        let mut worker = self.workers.live.swap_remove(i);
+        worker.end(Instant::now());
+        for pending in worker.pending.iter().rev() {
+            self.queue.push_front(pending.row);
+        }
+        if let Some(row) = row {
+            self.failures[row] += 1;
+            let may_retry = match self.settings.on_failure {
+                WorkerFailure::Error => false,
+                WorkerFailure::Replace { max_retries } => fault.may_pass() && self.failures[row] <= max_retries,
+            };
+            if !may_retry {
+                return Err(self.error(row, fault, worker.stderr()));
+            }
+        }
+        // Without a row it failed while nothing was asked of it.
+        let index = row.map(|row| self.jobs.index(row));
+        tracing::warn!(index, %fault, stderr = worker.stderr(), "a worker process of the simulator is replaced");
+        Ok(())
+    }
+
+    fn error(&self, row: usize, fault: WorkerFault, stderr: String) -> SimulationError {
+        let mut request = Vec::new();
+        self.jobs.request(row, row as u64).write(&mut request);
+        let Batch { seed, first, len, independent, .. } = *self.jobs.batch;
+        let index = self.jobs.index(row);
+        let (first, num_simulations) = if independent { (index, 1) } else { (first, len) };
+        SimulationError::ProcessFailed(Box::new(FailedProcess {
+            program: self.settings.command_line(),
+            index,
+            seed,
+            first,
+            num_simulations,
+            fault,
+            attempts: self.failures[row],
+            stderr,
+            request: shortened(&request),
+        }))
+    }
+}
+
+/// The requests that a worker is to get.
+struct Order {
+    wanted: usize,
+    count: usize,
+    lines: Vec<u8>,
+}
+
+impl Order {
+    fn of(worker: &Worker, fair: usize) -> Self {
+        let requests = |time: f64| worker.pace.seconds().map_or(0, |seconds| (time / seconds) as usize);
+        let window = fair.max(requests(ROUND_SECONDS)).min(requests(AHEAD_SECONDS)).clamp(WINDOW.0, WINDOW.1);
+        // Half a window at a time, so that a fast worker is not sent its requests one by one.
+        let wanted = if worker.pending.len() <= window / 2 { window - worker.pending.len() } else { 0 };
+        Self { wanted, count: 0, lines: Vec::new() }
+    }
+}

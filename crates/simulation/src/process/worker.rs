@@ -1,0 +1,166 @@
+//! Starts a worker process, feeds it and reads from it on threads of its own, and ends it.
+
+use super::{
+    ProcessSimulator,
+    output::{Output, Pace, Report},
+};
+use std::{
+    collections::VecDeque,
+    io::{self, Read, Write},
+    process::{Child, ChildStderr, ChildStdin, Command, Stdio},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::Ordering,
+        mpsc::{Receiver, Sender, SyncSender, channel},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+/// How long a worker whose standard input is closed may take to end before it is killed.
+pub(super) const GRACE: Duration = Duration::from_secs(2);
+
+/// How much of its standard error is kept.
+const STDERR_BYTES: usize = 4096;
+
+/// A request that has no answer yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pending {
+    pub(super) id: u64,
+    pub(super) row: usize,
+}
+
+/// A running worker process.
+#[derive(Debug)]
+pub(super) struct Worker {
+    /// Never used twice, so that what is heard of a worker that is gone is not taken for its successor's.
+    pub(super) number: u64,
+    /// The oldest first.
+    pub(super) pending: VecDeque<Pending>,
+    /// The last row of this batch that it was sent.
+    pub(super) last_row: Option<usize>,
+    /// Since when it could work at the oldest.
+    pub(super) since: Instant,
+    pub(super) pace: Arc<Pace>,
+    child: Child,
+    /// Lines for its standard input, which is closed when this is dropped.
+    lines: Option<Sender<Vec<u8>>>,
+    stderr: Arc<Mutex<Vec<u8>>>,
+    stderr_thread: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Starts a process and its three threads.
+    pub(super) fn start(settings: &ProcessSimulator, number: u64, reports: SyncSender<Report>) -> io::Result<Self> {
+        let mut command = Command::new(&settings.program);
+        command.args(&settings.args).envs(settings.envs.iter().cloned());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if let Some(folder) = &settings.current_dir {
+            command.current_dir(folder);
+        }
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = command.spawn()?;
+        let (stdin, stdout, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(stdin), Some(stdout), Some(errors)) = (stdin, stdout, errors) else {
+            return Err(io::Error::other("the process has no pipes"));
+        };
+        let (lines, to_write) = channel();
+        let stderr = Arc::new(Mutex::new(Vec::new()));
+        let tail = stderr.clone();
+        let pace = Arc::new(Pace::default());
+        let known = pace.clone();
+        let on_thread = |what: &str| thread::Builder::new().name(format!("simulator {number} {what}"));
+        // Three threads, so that a full pipe in one direction never holds up another.
+        on_thread("stdin").spawn(move || write_lines(stdin, &to_write))?;
+        on_thread("stdout").spawn(move || Output::new(stdout, known).read(number, &reports))?;
+        let stderr_thread = on_thread("stderr").spawn(move || keep_tail(errors, &tail))?;
+        Ok(Self {
+            number,
+            pending: VecDeque::new(),
+            last_row: None,
+            since: Instant::now(),
+            pace,
+            child,
+            lines: Some(lines),
+            stderr,
+            stderr_thread,
+        })
+    }
+
+    /// Hands over lines that are written as fast as the worker reads. A worker that no longer reads is noticed by its silence.
+    pub(super) fn send(&self, lines: Vec<u8>, count: usize) {
+        self.pace.sent.fetch_add(count, Ordering::Relaxed);
+        if let Some(sender) = &self.lines {
+            let _ = sender.send(lines);
+        }
+    }
+
+    /// Closes its standard input, upon which a worker should end.
+    pub(super) fn close(&mut self) {
+        self.lines = None;
+    }
+
+    pub(super) fn has_exited(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Waits until a time for it to end, and then kills it with the processes that it started. Its exit status, in words.
+    pub(super) fn end(&mut self, until: Instant) -> String {
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return status.to_string(),
+                Ok(None) if Instant::now() < until => thread::sleep(Duration::from_millis(1)),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        // The group first: while the worker is not waited for, its number cannot be another group's. The standard library cannot
+        // signal groups without unsafe code, a shell can.
+        #[cfg(unix)]
+        let _ = Command::new("sh")
+            .args(["-c", &format!("kill -KILL -{}", self.child.id())])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        "killed after it closed its standard output".into()
+    }
+
+    /// The end of what it wrote to standard error; complete once the process has ended.
+    pub(super) fn stderr(&self) -> String {
+        // The thread reads on for a moment, or for as long as a process that the worker left behind holds the pipe.
+        let until = Instant::now() + Duration::from_millis(200);
+        while !self.stderr_thread.is_finished() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let tail = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&tail).trim().to_owned()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.close();
+        self.end(Instant::now() + if self.pending.is_empty() { GRACE } else { Duration::ZERO });
+    }
+}
+
+fn write_lines(mut stdin: ChildStdin, lines: &Receiver<Vec<u8>>) {
+    while let Ok(lines) = lines.recv() {
+        if stdin.write_all(&lines).is_err() {
+            return;
+        }
+    }
+}
+
+fn keep_tail(mut stderr: ChildStderr, tail: &Mutex<Vec<u8>>) {
+    let mut buffer = [0; STDERR_BYTES];
+    while let Ok(len @ 1..) = stderr.read(&mut buffer) {
+        let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+        tail.extend_from_slice(&buffer[..len]);
+        let excess = tail.len().saturating_sub(STDERR_BYTES);
+        tail.drain(..excess);
+    }
+}

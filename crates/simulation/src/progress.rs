@@ -1,0 +1,41 @@
+//! Shows progress on a terminal.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Whether progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Progress {
+    /// A bar on standard error, if that is a terminal.
+    #[default]
+    Auto,
+    /// Nothing.
+    Hidden,
+}
+
+/// The bar of many simulations.
+#[derive(Debug)]
+pub(crate) struct SimulationBar(ProgressBar);
+
+impl SimulationBar {
+    /// A bar that begins at `done` of `all` simulations; its rate counts those that are added.
+    pub(crate) fn new(progress: Progress, done: u64, all: u64) -> Self {
+        let target = match progress {
+            Progress::Auto => ProgressDrawTarget::stderr_with_hz(10),
+            Progress::Hidden => ProgressDrawTarget::hidden(),
+        };
+        let bar = ProgressBar::with_draw_target(Some(all.max(done)), target);
+        let style = "Simulations {bar:24} {pos}/{len} {elapsed}<{eta} {per_sec:>9}";
+        bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_position(done);
+        bar.reset_eta();
+        Self(bar)
+    }
+
+    pub(crate) fn add(&self, simulations: usize) {
+        self.0.inc(simulations as u64);
+    }
+
+    pub(crate) fn finish(&self) {
+        self.0.finish();
+    }
+}
