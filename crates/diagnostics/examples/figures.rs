@@ -7,8 +7,8 @@ mod common;
 
 use bayesburn_core::{Purpose, stream};
 use bayesburn_diagnostics::{
-    Bins, EcdfPanels, EcdfPlot, EcdfScale, Figure, Result, latent_space, losses, prior_pairs, recovery, sbc_ecdf,
-    sbc_histograms, z_score_contraction,
+    Bins, Cost, EcdfPanels, EcdfPlot, EcdfScale, Figure, Result, compare_losses, latent_space, losses, prior_pairs,
+    recovery, sbc_ecdf, sbc_histograms, z_score_contraction,
 };
 use rand::RngExt;
 use rand_distr::StandardNormal;
@@ -21,7 +21,8 @@ fn main() -> Result<()> {
     for (label, d, width) in [("one", 1, 1.0), ("four", 4, 1.0), ("hundred", 100, 1.0), ("overconfident", 4, 0.7)] {
         calibration(&folder, label, d, width)?;
     }
-    training(&folder)
+    training(&folder)?;
+    comparisons(&folder)
 }
 
 fn calibration(folder: &Path, label: &str, d: usize, width: f32) -> Result<()> {
@@ -54,4 +55,50 @@ fn training(folder: &Path) -> Result<()> {
     losses(&train, &validation)?.plot().save(folder.join("losses-exploding.png"))?;
     let long: Vec<f32> = (0..1_000_000).map(|i| 8.0 * (-(i as f32) / 1e5).exp() - 2.0 + noise(0.2)).collect();
     losses(&long, &[])?.plot().save(folder.join("losses-million.png"))
+}
+
+/// Four validation curves of 15 points, eight and ten noisy training curves, and four of which one starts at a huge loss.
+fn comparisons(folder: &Path) -> Result<()> {
+    type Points = Vec<(f64, f64)>;
+    let mut rng = stream(2023, Purpose::new("comparisons"), 0);
+    let mut curve = |n: usize, speed: f64, end: f64, noise: f64| -> Points {
+        let progress = (1..=n).map(|i| i as f64 / n as f64);
+        progress
+            .map(|t| (2e6 * t, end + 5.0 * (-speed * t).exp() + noise * rng.sample::<f64, _>(StandardNormal)))
+            .collect()
+    };
+    let save = |name: &str, figure: Figure| {
+        figure.save(folder.join(format!("comparison-{name}.png")))?;
+        figure.save(folder.join(format!("comparison-{name}.svg")))
+    };
+    let names = ["online", "round by round", "offline, 10,000 simulations", "offline, 100,000 simulations"];
+    let mut few: Vec<(&str, Points)> =
+        (0..4).map(|i| (names[i], curve(15, 3.0 + 2.0 * i as f64, -2.0 + 0.2 * i as f64, 0.03))).collect();
+    let seconds: Vec<(&str, Points)> = few
+        .iter()
+        .zip([1.0, 2.0, 0.25, 0.4])
+        .map(|((name, points), rate)| (*name, points.iter().map(|&(x, loss)| (x * rate / 1_000.0, loss)).collect()))
+        .collect();
+    save("alone", compare_losses(Cost::Simulations, few.iter().cloned())?.plot())?;
+    let both = compare_losses(Cost::Simulations, few.iter().cloned())?.with_panel(Cost::Seconds, seconds.clone())?;
+    save("few", both.with_best_possible(-2.1)?.plot())?;
+
+    let noisy =
+        (0..8).map(|i| (format!("width {}", 16 << i), curve(5_000, 4.0 + f64::from(i), -0.2 * f64::from(i), 0.4)));
+    let noisy: Vec<(String, Points)> = noisy.collect();
+    let minutes: Vec<(String, Points)> = noisy
+        .iter()
+        .zip(1_i32..)
+        .map(|((name, points), i)| (name.clone(), points.iter().map(|&(x, y)| (x * f64::from(i) / 4e5, y)).collect()))
+        .collect();
+    save("noisy-alone", compare_losses(Cost::Simulations, noisy.iter().cloned())?.plot())?;
+    let both = compare_losses(Cost::Simulations, noisy)?.with_panel(Cost::Named("Minutes".into()), minutes)?;
+    save("noisy", both.plot())?;
+    let ten = (0..10).map(|i| (format!("seed {i}"), curve(400, 6.0, -0.3 * f64::from(i), 0.1)));
+    save("ten", compare_losses(Cost::Steps, ten)?.plot())?;
+
+    few[1].1[0].1 = 1e6;
+    few[2].1[7].1 = f64::NAN;
+    let huge = compare_losses(Cost::Simulations, few)?.with_panel(Cost::Seconds, seconds)?;
+    save("exploding", huge.with_best_possible(-2.1)?.plot())
 }

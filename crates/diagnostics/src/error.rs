@@ -1,5 +1,6 @@
 //! Says what is wrong with the input of a check, and what to do about it.
 
+use crate::Cost;
 use std::fmt;
 use thiserror::Error;
 
@@ -95,6 +96,49 @@ pub enum DiagnosticsError {
     /// A moving average over no losses.
     #[error("a moving average over 0 losses: pass a window of at least 1")]
     Window,
+    /// A comparison of no trainings.
+    #[error("no loss curve against {cost}: pass a label and points for at least one training")]
+    NoCurve {
+        /// What the losses were to be compared against.
+        cost: Cost,
+    },
+    /// A training without a single loss that is finite.
+    #[error("curve `{label}` has {got} points, but none whose cost and loss are finite: leave this training out")]
+    NoFiniteLoss {
+        /// The training.
+        label: String,
+        /// The number of points passed.
+        got: usize,
+    },
+    /// Two trainings that no legend could tell apart.
+    #[error("two curves against {cost} are labelled `{label}`: give each training a label of its own")]
+    SameLabel {
+        /// The label of both.
+        label: String,
+        /// What the losses are compared against.
+        cost: Cost,
+    },
+    /// A training that seems to get back what it has spent.
+    #[error(
+        "curve `{label}`: {cost} go back from {before} to {after}: pass the points in order, and if the training was \
+         resumed, add what the earlier part had spent"
+    )]
+    CostDecreases {
+        /// The training.
+        label: String,
+        /// What the losses are compared against.
+        cost: Cost,
+        /// The larger cost.
+        before: f64,
+        /// The smaller cost that follows it.
+        after: f64,
+    },
+    /// A best possible loss that is no number.
+    #[error("best possible loss {got}: pass a finite loss, or none if it is not known")]
+    BestPossible {
+        /// The value passed.
+        got: f64,
+    },
     /// A file name that names no known image format.
     #[error("cannot tell the image format of `{path}`: end the file name in `.png` or `.svg`")]
     Extension {

@@ -6,6 +6,7 @@
 //! | function | what it checks | reference |
 //! |---|---|---|
 //! | [`losses`] | whether training has converged, and without overfitting | |
+//! | [`compare_losses`] | which of several trainings gets lowest, and which gets there first: by simulations, seconds, steps | |
 //! | [`latent_space`] | whether the latent variables are standard normal | Radev et al. 2020, *BayesFlow* |
 //! | [`prior_pairs`] | whether the prior says what was meant | Gabry et al. 2019, *Visualization in Bayesian workflow* |
 //! | [`recovery`] | whether posterior medians find the truths | Radev et al. 2020 |
@@ -53,6 +54,7 @@
 
 mod bands;
 mod checks;
+mod comparison;
 mod contraction;
 mod counting;
 mod ecdf;
@@ -67,6 +69,7 @@ mod recovery;
 mod samples;
 
 pub use bands::EcdfBands;
+pub use comparison::{Cost, LossComparison, LossPanel, TrainingCurve, compare_losses};
 pub use contraction::{PriorVariances, ZScoreContraction, z_score_contraction, z_score_contraction_with};
 pub use ecdf::{EcdfConfig, EcdfVerdict, Family, RankEcdfs, sbc_ecdf, sbc_ecdf_with};
 pub use error::{DiagnosticsError, Extent, Quantity, Result};

@@ -63,11 +63,14 @@ pub fn losses(train: &[f32], validation: &[(usize, f32)]) -> Result<LossCurves> 
 /// Trailing means in O(n) without subtraction: a running sum that once held 1e30 would never be right again.
 ///
 /// Each window spans at most two blocks of its own length, so its sum is a block's suffix plus the next one's prefix.
-fn moving_average(losses: &[f32], window: usize) -> Vec<f64> {
+pub(crate) fn moving_average<T: Copy + Into<f64>>(losses: &[T], window: usize) -> Vec<f64> {
     type Total = (f64, u32);
     let add = |a: Total, b: Total| (a.0 + b.0, a.1 + b.1);
-    let terms: Vec<Total> =
-        losses.iter().map(|&loss| if loss.is_finite() { (f64::from(loss), 1) } else { (0.0, 0) }).collect();
+    let terms: Vec<Total> = losses
+        .iter()
+        .map(|&loss| loss.into())
+        .map(|loss| if loss.is_finite() { (loss, 1) } else { (0.0, 0) })
+        .collect();
     let mut suffixes = terms.clone();
     for block in suffixes.chunks_mut(window) {
         for i in (1..block.len()).rev() {

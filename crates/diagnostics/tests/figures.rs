@@ -5,8 +5,8 @@ mod common;
 
 use bayesburn_core::Draws;
 use bayesburn_diagnostics::{
-    Bins, EcdfPanels, EcdfPlot, EcdfScale, Figure, PriorVariances, latent_space, losses, prior_pairs, recovery,
-    sbc_ecdf, sbc_histograms, z_score_contraction_with,
+    Bins, Cost, EcdfPanels, EcdfPlot, EcdfScale, Figure, LossComparison, PriorVariances, compare_losses, latent_space,
+    losses, prior_pairs, recovery, sbc_ecdf, sbc_histograms, z_score_contraction_with,
 };
 use ndarray::{Array2, Array3};
 
@@ -88,4 +88,42 @@ fn short_and_long_runs_are_drawn_in_bounded_size() {
     let long: Vec<f32> = (0..1_000_000).map(|i| ((i % 1000) as f32).sin()).collect();
     let svg = losses(&long, &[]).expect("valid").plot().to_svg();
     assert!(svg.len() < 200_000, "{} bytes", svg.len());
+}
+
+#[test]
+fn comparisons_of_any_length_are_drawn_in_bounded_size() {
+    let curve = |n: u32, scale: f64| -> Vec<(f64, f64)> {
+        (0..n).map(|i| (f64::from(i), scale * (-f64::from(i) / 500.0).exp() + f64::from(i).sin())).collect()
+    };
+    let curves = |n: u32, count: u32| (1..=count).map(move |i| (format!("training {i}"), curve(n, f64::from(i))));
+    let drawn = |label: &str, comparison: LossComparison| {
+        let figure = comparison.plot();
+        assert_drawn(label, &figure);
+        (figure.to_svg(), figure.size())
+    };
+
+    let (_, alone) = drawn("one point", compare_losses(Cost::Steps, [("a", [(0.0, 1.0)])]).expect("valid"));
+    let constant = compare_losses(Cost::Steps, [("a", [(3.0, 1.0); 4]), ("a <b> & $c", [(3.0, 1.0); 4])]);
+    drawn("constants", constant.expect("valid").with_best_possible(1.0).expect("finite"));
+    let huge = [
+        ("a", vec![(0.0, 1e30), (1.0, 2.0), (1e9, 1.0), (2e9, f64::NAN)]),
+        ("b", vec![(0.0, 1.5), (1.0, 1.2), (1e9, 1.1)]),
+    ];
+    let (svg, _) = drawn("huge", compare_losses(Cost::Named("Simulator calls".into()), huge).expect("valid"));
+    assert!(svg.contains("Simulator calls") && svg.contains("1 beyond the axis, 1 not finite"));
+
+    let long = compare_losses(Cost::Simulations, curves(10_000, 8)).expect("valid");
+    let both = long.with_panel(Cost::Seconds, curves(2, 8)).expect("valid");
+    let (svg, [width, _]) = drawn("eight", both.with_best_possible(0.0).expect("finite"));
+    assert!(svg.len() < 700_000, "{} bytes", svg.len());
+    assert!(width > alone[0], "two panels are {width} wide, one is {}", alone[0]);
+    for text in ["training 8", "Simulations", "Seconds", "best possible", "mean of 100"] {
+        assert!(svg.contains(text), "`{text}` is missing");
+    }
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("comparison.png");
+    compare_losses(Cost::Steps, curves(15, 4)).expect("valid").plot().save(&file).expect("writable");
+    let bytes = std::fs::read(file).expect("written");
+    assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 10_000, "{} bytes", bytes.len());
 }

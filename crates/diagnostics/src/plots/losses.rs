@@ -24,7 +24,7 @@ impl LossCurves {
         let average = points(self.moving_average.iter().copied().enumerate().map(|(i, loss)| (i + 1, loss)));
 
         let mut finite: Vec<f64> = train.iter().chain(&validation).map(|point| point.1).collect();
-        let (low, high) = readable_range(&mut finite);
+        let (low, high) = readable_range(&mut finite, 90);
         let hidden = finite.iter().filter(|loss| !(low..=high).contains(*loss)).count();
         let last = self.validation.iter().map(|(step, _)| *step).chain([self.train.len()]).max().unwrap_or(1);
         let mut layout = axes((0.0, last as f64 * 1.01), range_of([low, high], 0.05))
@@ -32,13 +32,8 @@ impl LossCurves {
             .with_x_label("Training step")
             .with_y_label("Loss");
         let skipped = self.non_finite_train + self.non_finite_validation;
-        let notes: Vec<String> =
-            [(hidden, format!("{hidden} beyond the axis")), (skipped, format!("{skipped} not finite"))]
-                .into_iter()
-                .filter_map(|(count, note)| (count > 0).then_some(note))
-                .collect();
-        if !notes.is_empty() {
-            layout = layout.with_title(format!("Losses not shown: {}", notes.join(", ")));
+        if let Some(note) = not_shown(hidden, skipped) {
+            layout = layout.with_title(note);
         }
 
         // Drawn inside the axis only, since a point far outside would overflow the pixel coordinates.
@@ -68,21 +63,30 @@ fn points(losses: impl Iterator<Item = (usize, f64)>) -> Vec<(f64, f64)> {
     losses.filter(|(_, loss)| loss.is_finite()).map(|(step, loss)| (step as f64, loss)).collect()
 }
 
-/// The range of all losses, but no further above the 90% quantile, or below the 10% one, than 3 times their distance.
-fn readable_range(losses: &mut [f64]) -> Range {
+/// What a figure has to say about losses that it does not show.
+pub(super) fn not_shown(hidden: usize, not_finite: usize) -> Option<String> {
+    let notes = [(hidden, "beyond the axis"), (not_finite, "not finite")];
+    let notes: Vec<String> =
+        notes.iter().filter(|(count, _)| *count > 0).map(|(count, why)| format!("{count} {why}")).collect();
+    (!notes.is_empty()).then(|| format!("Losses not shown: {}", notes.join(", ")))
+}
+
+/// The range of all losses, but no further above their quantile at `upper` percent, or below the one at 10%, than 3 times
+/// the distance of the two.
+pub(super) fn readable_range(losses: &mut [f64], upper: usize) -> Range {
     let (low, high) = range_of(losses.iter().copied(), 0.0);
     let n = losses.len();
     if n == 0 {
         return (low, high);
     }
     losses.sort_unstable_by(f64::total_cmp);
-    let (q10, q90) = (losses[n / 10], losses[(9 * n / 10).min(n - 1)]);
-    let reach = 3.0 * (q90 - q10);
-    if reach > 0.0 { (low.max(q10 - reach), high.min(q90 + reach)) } else { (low, high) }
+    let (q10, upper) = (losses[n / 10], losses[(upper * n / 100).min(n - 1)]);
+    let reach = 3.0 * (upper - q10);
+    if reach > 0.0 { (low.max(q10 - reach), high.min(upper + reach)) } else { (low, high) }
 }
 
 /// The first of every n points, so that about [`BUCKETS`] remain, and the last.
-fn every_nth(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+pub(super) fn every_nth(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     let stride = points.len().div_ceil(BUCKETS).max(1);
     let skipped_last = points.len().checked_sub(1).is_some_and(|last| !last.is_multiple_of(stride));
     let last = points.last().copied().filter(|_| skipped_last);
@@ -90,7 +94,7 @@ fn every_nth(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
 }
 
 /// The smallest and the largest of each bucket, in their order.
-fn envelope(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+pub(super) fn envelope(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     if points.len() <= 2 * BUCKETS {
         return points.to_vec();
     }
@@ -113,10 +117,10 @@ mod tests {
     #[test]
     fn an_exploding_start_leaves_the_rest_readable() {
         let mut values: Vec<f64> = (0..1000).map(|i| if i < 20 { 1e30 } else { (i % 7) as f64 }).collect();
-        let (low, high) = readable_range(&mut values);
+        let (low, high) = readable_range(&mut values, 90);
         assert!(low == 0.0 && high < 50.0, "{low} to {high}");
         let mut ordinary: Vec<f64> = (0..1000).map(|i| 6.0 * (-f64::from(i) / 200.0).exp() - 2.0).collect();
-        assert_eq!(readable_range(&mut ordinary), range_of(ordinary.iter().copied(), 0.0));
+        assert_eq!(readable_range(&mut ordinary, 90), range_of(ordinary.iter().copied(), 0.0));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! `figure` is what users hold, `sheet` lays panels out, `style` owns colours, sizes and axes; then one file for each plot.
 
+mod comparison;
 mod contraction;
 mod ecdf;
 mod figure;

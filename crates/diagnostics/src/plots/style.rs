@@ -15,8 +15,11 @@ pub(super) const BAND: &str = "#d9d9d9";
 /// Reference lines and curves.
 pub(super) const REFERENCE: &str = "#333333";
 /// Up to this many curves in one panel, each has its own colour: Okabe and Ito's, safe for colour-blind readers.
-pub(super) const CURVES: [&str; 7] = ["#8f2727", "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#555555"];
+pub(super) const CURVES: [&str; 8] =
+    ["#8f2727", "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#555555", "#d55e00"];
 
+/// White in [`softened`], for each part of the colour: more than in [`SOFT`], since eight may overlap.
+const WHITE: f64 = 3.0;
 const TITLE_SIZE: u32 = 13;
 const SUBTITLE_SIZE: u32 = 10;
 const LABEL_SIZE: u32 = 11;
@@ -61,10 +64,24 @@ pub(super) fn axes(x: Range, y: Range) -> Layout {
 
 /// A name as a title, cut where it would run into the next panel's.
 pub(super) fn title(name: &str) -> String {
-    if name.chars().count() <= MAX_TITLE {
+    shortened(name, MAX_TITLE)
+}
+
+/// A name of at most so many characters, the last an ellipsis if some are missing.
+pub(super) fn shortened(name: &str, characters: usize) -> String {
+    if name.chars().count() <= characters {
         return name.to_owned();
     }
-    name.chars().take(MAX_TITLE - 1).chain(['…']).collect()
+    name.chars().take(characters - 1).chain(['…']).collect()
+}
+
+/// A colour `#rrggbb` set back: mixed with three times as much white.
+pub(super) fn softened(color: &str) -> String {
+    let channel = |start: usize| {
+        let value = color.get(start..start + 2).and_then(|hex| u8::from_str_radix(hex, 16).ok()).unwrap_or(0);
+        (f64::from(value) + WHITE * 255.0) / (1.0 + WHITE)
+    };
+    format!("#{:02x}{:02x}{:02x}", channel(1) as u8, channel(3) as u8, channel(5) as u8)
 }
 
 /// The range of the finite values, widened on both sides by `margin` of its length; never empty.
@@ -182,5 +199,12 @@ mod tests {
         assert_eq!(stride(10_000, 100), 50);
         assert_eq!(thinned_label("data sets", 10_000, 50), "data sets (200 of 10000)");
         assert_eq!(title(&"x".repeat(40)).chars().count(), 32);
+    }
+
+    #[test]
+    fn soft_colours_are_lighter_mixtures() {
+        // (0x8f + 3 * 0xff) / 4 = 227 and (0x27 + 3 * 0xff) / 4 = 201.
+        assert_eq!(softened(MAIN), "#e3c9c9");
+        assert_eq!(softened("#ffffff"), "#ffffff");
     }
 }
