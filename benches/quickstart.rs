@@ -44,9 +44,9 @@ fn training(c: &mut Criterion) {
         let mut trainer = trainer(networks);
         group.bench_function(name, |b| {
             b.iter_custom(|steps| {
-                let run = OnlineConfig::new().with_epochs(1).with_iterations_per_epoch(steps as usize);
+                let source = Online::new().with_epochs(1).with_iterations_per_epoch(steps as usize);
                 let start = Instant::now();
-                trainer.train_online(&run).expect("training succeeds");
+                trainer.train(source, &TrainingConfig::new()).expect("training succeeds");
                 start.elapsed()
             });
         });

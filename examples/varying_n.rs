@@ -38,12 +38,11 @@ fn main() -> bayesburn::Result<()> {
     let config =
         PosteriorConfig::new(DeepSetConfig::new(10), InvertibleNetworkConfig::new().with_num_coupling_layers(4));
     let mut trainer = Trainer::builder(model, config).configurator(configurator).seed(2023).build()?;
-    let training = OnlineConfig::new()
+    let source = Online::new()
         .with_epochs(if quick { 1 } else { 5 })
         .with_iterations_per_epoch(if quick { 20 } else { 1000 })
-        .with_batch_size(64)
-        .with_schedule(Schedule::new().with_initial_rate(1e-3));
-    trainer.train_online(&training)?;
+        .with_batch_size(64);
+    trainer.train(source, &TrainingConfig::new().with_schedule(Schedule::new().with_initial_rate(1e-3)))?;
 
     println!("Averages over 200 data sets and 4 means, in units of the exact posterior sd:");
     println!("  N   exact sd   learned sd   |learned mean - exact mean|");

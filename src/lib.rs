@@ -8,7 +8,7 @@
 //! | [`simulation`] | the generative model | [`Prior`](simulation::Prior), [`Simulator`](simulation::Simulator), [`ContextGenerator`](simulation::ContextGenerator), [`GenerativeModel`](simulation::GenerativeModel) |
 //! | [`networks`] | summary and inference networks | [`DeepSet`](networks::DeepSet), [`InvertibleNetwork`](networks::InvertibleNetwork) |
 //! | [`amortizers`] | the posterior made of them | [`AmortizedPosterior`](amortizers::AmortizedPosterior), [`Conditions`](amortizers::Conditions) |
-//! | [`trainers`] | training, checkpoints, history | [`Trainer`](trainers::Trainer), [`OnlineConfig`](trainers::OnlineConfig) |
+//! | [`trainers`] | training, checkpoints, history | [`Trainer`](trainers::Trainer), [`TrainingConfig`](trainers::TrainingConfig), [`Source`](trainers::Source) |
 //! | [`diagnostics`] | calibration and recovery | [`sbc_ecdf`](diagnostics::sbc_ecdf), [`recovery`](diagnostics::recovery) |
 //! | [`core`] | what all of them share | [`Simulations`](core::Simulations), [`Draws`](core::Draws), [`StreamRng`](core::StreamRng) |
 //!
@@ -27,7 +27,8 @@
 //!
 //!     let config = PosteriorConfig::new(DeepSetConfig::new(4), InvertibleNetworkConfig::new().with_num_coupling_layers(2));
 //!     let mut trainer = Trainer::builder(model, config).seed(2023).build()?;
-//!     trainer.train_online(&OnlineConfig::new().with_epochs(1).with_iterations_per_epoch(20))?; // 1,000 or more for real
+//!     let source = Online::new().with_epochs(1).with_iterations_per_epoch(20); // 1,000 or more for real
+//!     trainer.train(source, &TrainingConfig::new())?;
 //!
 //!     let test = trainer.simulate(100, 1)?;
 //!     let draws = trainer.amortizer().sample(&test.conditions, 99, 2)?; // [100, 99, 1]
@@ -66,8 +67,13 @@ pub mod prelude {
         core::{Draws, Simulations, StreamRng},
         diagnostics,
         networks::{CouplingDesign, DeepSetConfig, InvertibleNetworkConfig, SplineConfig},
-        simulation::{Context, ContextGenerator, GenerativeModel, Prior, Simulator},
-        trainers::{LossHistory, OnlineConfig, Progress, Schedule, Trainer},
+        simulation::{
+            Context, ContextGenerator, Dataset, GenerativeModel, InvalidSimulations, Presimulation, Prior,
+            ProcessSimulator, Simulator,
+        },
+        trainers::{
+            EarlyStopping, LossHistory, Offline, Online, Progress, Replay, Rounds, Schedule, Trainer, TrainingConfig,
+        },
     };
     pub use burn::tensor::Device;
     pub use ndarray::{Array1, Array2, Array3};

@@ -74,7 +74,12 @@ fn main() -> bayesburn::Result<()> {
             }
         }
     }
-    let builder = Trainer::builder(model, config).seed(options.seed).checkpoints(checkpoints).tensorboard(events);
+    // Ctrl-C ends the training after its current step, with a checkpoint that `--resume` goes on from.
+    let builder = Trainer::builder(model, config)
+        .seed(options.seed)
+        .checkpoints(checkpoints)
+        .tensorboard(events)
+        .stop_on_ctrl_c();
     let mut trainer = if options.resume { builder.resume() } else { builder }.build()?;
     let parameters = trainer.amortizer().num_trainable_parameters();
     println!("Training {parameters} parameters for {} x {} steps.", options.epochs, options.iterations);
@@ -82,15 +87,15 @@ fn main() -> bayesburn::Result<()> {
     // The learning rate falls from its initial value to 0 along half a cosine wave. The residual default architecture bears a
     // larger one than the 5e-4 of the v1 architecture.
     let rate = if options.architecture == Architecture::V1 { 5e-4 } else { 1e-3 };
-    let training = OnlineConfig::new()
+    let source = Online::new()
         .with_epochs(options.epochs)
         .with_iterations_per_epoch(options.iterations)
-        .with_batch_size(options.batch_size)
-        .with_validation_simulations(200)
-        .with_schedule(Schedule::new().with_initial_rate(rate));
+        .with_batch_size(options.batch_size);
+    let training =
+        TrainingConfig::new().with_validation_simulations(200).with_schedule(Schedule::new().with_initial_rate(rate));
     let steps_before = trainer.history().steps.len();
     let train_start = Instant::now();
-    let history = trainer.train_online(&training)?;
+    let history = trainer.train(source, &training)?;
     let train_s = train_start.elapsed().as_secs_f64();
     let steps = history.steps.len();
     let steps_per_s = (steps - steps_before) as f64 / train_s;

@@ -1,7 +1,11 @@
 //! Gives the trainer what it cannot use, and reads what it says.
 
-use crate::models::{normal_means, short_run, small_networks};
-use bayesburn::{prelude::*, trainers::TrainerError};
+use crate::models::{normal_means, short_run, small_networks, training};
+use bayesburn::{
+    core::files::seal,
+    prelude::*,
+    trainers::{NonFiniteSteps, TrainerError, Validation},
+};
 use std::{fs, path::Path};
 
 fn trainer(folder: &Path, config: PosteriorConfig, resume: bool) -> Result<Trainer, TrainerError> {
@@ -13,7 +17,7 @@ fn trainer(folder: &Path, config: PosteriorConfig, resume: bool) -> Result<Train
 fn trained() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut trainer = trainer(folder.path(), small_networks(), false).expect("an empty folder");
-    trainer.train_online(&short_run()).expect("training succeeds");
+    trainer.train(short_run(), &training()).expect("training succeeds");
     folder
 }
 
@@ -25,14 +29,21 @@ fn message<T: std::fmt::Debug>(result: Result<T, TrainerError>) -> String {
 fn settings_outside_their_range_are_named() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut trainer = trainer(folder.path(), small_networks(), false).expect("an empty folder");
-    for (config, name) in [
+    for (source, name) in [
         (short_run().with_epochs(0), "`epochs` is 0"),
         (short_run().with_batch_size(0), "`batch_size` is 0"),
         (short_run().with_iterations_per_epoch(0), "`iterations_per_epoch` is 0"),
-        (short_run().with_clip_norm(Some(0.0)), "`clip_norm` is 0"),
-        (short_run().with_schedule(Schedule::new().with_initial_rate(-1.0)), "`schedule.initial_rate` is -1"),
     ] {
-        let text = message(trainer.train_online(&config).map(|_| ()));
+        let text = message(trainer.train(source, &training()).map(|_| ()));
+        assert!(text.contains(name) && text.contains("must be"), "{text}");
+    }
+    for (config, name) in [
+        (training().with_clip_norm(Some(0.0)), "`clip_norm` is 0"),
+        (training().with_micro_batches(0), "`micro_batches` is 0"),
+        (training().with_schedule(Schedule::new().with_initial_rate(-1.0)), "`schedule.initial_rate` is -1"),
+        (training().with_early_stopping(Some(EarlyStopping::new().with_patience(0))), "`patience` is 0"),
+    ] {
+        let text = message(trainer.train(short_run(), &config).map(|_| ()));
         assert!(text.contains(name) && text.contains("must be"), "{text}");
     }
     assert!(trainer.history().steps.is_empty());
@@ -60,25 +71,8 @@ fn a_checkpoint_of_another_seed_or_run_is_refused() {
     let other = Trainer::builder(normal_means(), small_networks()).seed(4).checkpoints(folder.path()).resume().build();
     assert!(message(other).contains("`seed` = 3, and this run has 4"));
     let mut resumed = trainer(folder.path(), small_networks(), true).expect("the same run");
-    let text = message(resumed.train_online(&short_run().with_batch_size(9)).map(|_| ()));
-    assert!(text.contains("`batch_size` = 8, and this run has 9"), "{text}");
-}
-
-#[test]
-fn a_damaged_checkpoint_is_named_with_the_file_and_the_remedy() {
-    for file in ["weights.safetensors", "optimizer.bpk", "history.json", "posterior.json", "manifest.json"] {
-        let folder = trained();
-        let newest = folder.path().join("epoch-000003");
-        let bytes = fs::read(newest.join(file)).expect("a whole checkpoint");
-        fs::write(newest.join(file), &bytes[..bytes.len() / 2]).expect("writable");
-        let text = message(trainer(folder.path(), small_networks(), true));
-        assert!(text.contains(file) && text.contains("epoch-000003") && text.contains("delete"), "{text}");
-        // The remedy works.
-        fs::remove_dir_all(newest).expect("writable");
-        let mut resumed = trainer(folder.path(), small_networks(), true).expect("the checkpoint before it");
-        assert_eq!(resumed.history().epochs.len(), 2);
-        resumed.train_online(&short_run()).expect("training succeeds");
-    }
+    let text = message(resumed.train(short_run().with_batch_size(9), &training()).map(|_| ()));
+    assert!(text.contains("`source.online.batch_size` = 8, and this run has 9"), "{text}");
 }
 
 #[test]
@@ -108,7 +102,7 @@ fn a_configurator_that_changes_its_width_is_told_both_widths() {
         .progress(Progress::Hidden)
         .build()
         .expect("the pilot is right");
-    let text = message(trainer.train_online(&short_run()).map(|_| ()));
+    let text = message(trainer.train(short_run(), &training()).map(|_| ()));
     assert!(
         text.contains("have 1 values each, but the network was made for 2") && text.contains("configure"),
         "{text}"
@@ -130,7 +124,7 @@ fn a_configurator_may_infer_other_parameters_than_the_priors() {
     assert!(text.contains("have 1 values each, but the network was made for 2"), "{text}");
     let named = Trainer::builder(normal_means(), small_networks()).parameter_names(["exp(mu_1)"]);
     let mut trainer = build(named).expect("one name for one parameter");
-    trainer.train_online(&short_run()).expect("training succeeds");
+    trainer.train(short_run(), &training()).expect("training succeeds");
     let draws =
         trainer.amortizer().sample(&trainer.simulate(2, 1).expect("simulates").conditions, 5, 1).expect("5 draws");
     assert_eq!((draws.names()[0].as_str(), draws.num_parameters()), ("exp(mu_1)", 1));
@@ -139,37 +133,75 @@ fn a_configurator_may_infer_other_parameters_than_the_priors() {
 /// A gradient that is not finite leaves the weights as they were, and another call goes on from there.
 #[test]
 fn an_infinite_gradient_stops_the_run_before_the_weights_change() {
-    let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let seen = count.clone();
+    // Values whose square overflows in f32, until the simulator is mended.
+    let bad = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let seen = bad.clone();
     let prior = Prior::from_fn(["mu"], |rng, _| [rng.sample(StandardNormal)]);
-    // Once, in step 4, a value whose square overflows in f32.
     let simulator = Simulator::from_fn(move |_, mu, _| {
-        let bad = seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 2 + 512 + 20 + 30;
+        let bad = seen.load(std::sync::atomic::Ordering::SeqCst) && mu[0] > 1.5;
         Array2::from_elem((5, 1), if bad { f32::MAX } else { mu[0] })
     });
     let model = GenerativeModel::new(prior, simulator).expect("the pilot run succeeds");
     let mut trainer =
         Trainer::builder(model, small_networks()).progress(Progress::Hidden).build().expect("the pilot is finite");
-    let text = message(trainer.train_online(&short_run()).map(|_| ()));
-    assert!(text.contains("after 3 steps") && text.contains("try"), "{text}");
+    bad.store(true, std::sync::atomic::Ordering::SeqCst);
+    let config = TrainingConfig::new().with_non_finite_steps(NonFiniteSteps::new().with_limit(0));
+    let text = message(trainer.train(short_run(), &config).map(|_| ()));
+    assert!(text.contains("in 1 steps in a row") && text.contains("try"), "{text}");
+    let (steps, losses) = (trainer.history().steps.len(), trainer.history().train_losses().len());
+    assert_eq!(losses, steps - 1);
+    bad.store(false, std::sync::atomic::Ordering::SeqCst);
     let test = trainer.simulate(5, 1).expect("simulates");
     let density = trainer.amortizer().log_prob(&test.parameters, &test.conditions).expect("fits");
     assert!(density.iter().all(|l| l.is_finite()), "{density}");
-    // The simulator does it only once: the same call goes on with step 4, and another configuration is refused.
-    let other = message(trainer.train_online(&short_run().with_batch_size(9)).map(|_| ()));
-    assert!(other.contains("`batch_size` = 8, and this run has 9"), "{other}");
-    let history = trainer.train_online(&short_run()).expect("training goes on");
-    assert_eq!((history.steps.len(), history.epochs.len()), (18, 3));
+    // The same call goes on after the step that was left out, and another configuration is refused.
+    let other = message(trainer.train(short_run().with_batch_size(9), &config).map(|_| ()));
+    assert!(other.contains("`source.online.batch_size` = 8, and this run has 9"), "{other}");
+    let history = trainer.train(short_run(), &config).expect("training goes on");
+    assert_eq!((history.steps.len(), history.epochs.len(), history.train_losses().len()), (18, 3, 17));
+}
+
+#[test]
+fn sources_outside_their_ranges_are_refused_by_what_is_wrong() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut trainer = trainer(folder.path(), small_networks(), false).expect("an empty folder");
+    let config = TrainingConfig::new();
+    let data = |num| Dataset::from_simulations(normal_means().simulate(num, 1).expect("simulates")).expect("sound");
+    let text = message(trainer.train(Replay::new().with_capacity(0), &config).map(|_| ()));
+    assert!(text.contains("`capacity` is 0") && text.contains("at least 1"), "{text}");
+    let text = message(trainer.train(Offline::new(data(10)).with_batch_size(32), &config).map(|_| ()));
+    assert!(text.contains("has 32 simulations, but there are 9") && text.contains("smaller"), "{text}");
+    let text = message(trainer.train(Rounds::new().with_simulations_per_round(10), &config).map(|_| ()));
+    assert!(text.contains("has 32 simulations, but there are 10"), "{text}");
+    let text = message(trainer.train(Rounds::new().with_window(0), &config).map(|_| ()));
+    assert!(text.contains("`window` is 0"), "{text}");
+    let all = Validation::Fraction(1.0);
+    let text = message(trainer.train(Offline::new(data(100)).with_validation(all), &config).map(|_| ()));
+    assert!(text.contains("`validation fraction` is 1"), "{text}");
+    // Validation data of another shape: three features in place of two.
+    let three = Simulator::from_fn(|_, mu, _| Array2::from_elem((10, 3), mu[0]));
+    let prior = Prior::from_fn(["mu_1", "mu_2"], |rng, _| [(); 2].map(|()| rng.sample(StandardNormal)));
+    let other = GenerativeModel::new(prior, three).and_then(|model| model.simulate(20, 1)).expect("simulates");
+    let other = Validation::Data(Dataset::from_simulations(other).expect("sound"));
+    let source = Offline::new(data(40)).with_epochs(1).with_batch_size(8).with_validation(other);
+    let text = message(trainer.train(source, &config).map(|_| ()));
+    assert!(text.contains("have 3 values each, but the network was made for 2"), "{text}");
 }
 
 #[test]
 fn a_checkpoint_of_another_version_is_not_called_damaged() {
     let folder = trained();
-    let manifest = folder.path().join("epoch-000003/manifest.json");
+    let manifest = folder.path().join("step-00000018/manifest.json");
     let text = fs::read_to_string(&manifest).expect("a whole checkpoint");
-    fs::write(&manifest, text.replace("\"format_version\": 1", "\"format_version\": 2")).expect("writable");
+    let newer = text.replace("\"format_version\": 2", "\"format_version\": 3");
+    assert_ne!(newer, text);
+    fs::write(&manifest, newer).expect("writable");
+    seal(&folder.path().join("step-00000018")).expect("writable");
     let text = message(trainer(folder.path(), small_networks(), true));
-    assert!(text.contains("format version 2") && !text.contains("delete"), "{text}");
+    assert!(
+        text.contains("format version 3") && text.contains("version of bayesburn") && !text.contains("damaged"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -192,7 +224,7 @@ fn a_simulator_that_fails_in_training_is_named_with_its_simulation() {
     let model = GenerativeModel::new(prior, simulator).expect("the pilot run succeeds");
     let mut trainer =
         Trainer::builder(model, small_networks()).progress(Progress::Hidden).build().expect("the pilot is finite");
-    let error = trainer.train_online(&short_run()).map(|_| ()).expect_err("NaN").to_string();
+    let error = trainer.train(short_run(), &training()).map(|_| ()).expect_err("NaN").to_string();
     assert!(error.contains("NaN") && error.contains("simulation ") && error.contains("seed"), "{error}");
     // The steps before it are kept: batches of 8, so the bad one is in step 4.
     assert_eq!(trainer.history().steps.len(), 3);

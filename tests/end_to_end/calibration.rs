@@ -16,8 +16,9 @@ fn a_short_training_comes_close_to_the_exact_posterior() {
     let mut trainer =
         Trainer::builder(normal_means(), networks).seed(1).progress(Progress::Hidden).build().expect("valid networks");
     let untrained = errors(&trainer);
-    let run = OnlineConfig::new().with_epochs(1).with_iterations_per_epoch(600).with_batch_size(64);
-    trainer.train_online(&run.with_schedule(Schedule::new().with_initial_rate(2e-3))).expect("training succeeds");
+    let source = Online::new().with_epochs(1).with_iterations_per_epoch(600).with_batch_size(64);
+    let config = TrainingConfig::new().with_schedule(Schedule::new().with_initial_rate(2e-3));
+    trainer.train(source, &config).expect("training succeeds");
     let (mean_error, sd_ratio) = errors(&trainer);
     assert!(mean_error < 0.15, "mean off by {mean_error} sd");
     assert!((sd_ratio - 1.0).abs() < 0.12, "sd ratio {sd_ratio}");

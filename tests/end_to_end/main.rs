@@ -4,7 +4,10 @@
 
 mod bad_input;
 mod calibration;
+mod checkpoints;
+mod failures;
 mod imports;
 mod models;
+mod options;
 mod resume;
 mod training;

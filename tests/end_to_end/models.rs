@@ -22,12 +22,12 @@ pub(crate) fn small_networks() -> PosteriorConfig {
     PosteriorConfig::new(DeepSetConfig::new(4).with_units(16), inference)
 }
 
-/// A short run.
-pub(crate) fn short_run() -> OnlineConfig {
-    OnlineConfig::new()
-        .with_epochs(3)
-        .with_iterations_per_epoch(6)
-        .with_batch_size(8)
-        .with_validation_simulations(20)
-        .with_schedule(Schedule::new().with_initial_rate(1e-3))
+/// A short run: 3 epochs of 6 steps.
+pub(crate) fn short_run() -> Online {
+    Online::new().with_epochs(3).with_iterations_per_epoch(6).with_batch_size(8)
+}
+
+/// How it is trained.
+pub(crate) fn training() -> TrainingConfig {
+    TrainingConfig::new().with_validation_simulations(20).with_schedule(Schedule::new().with_initial_rate(1e-3))
 }

@@ -1,111 +1,188 @@
-//! Kills a training at some simulation, resumes it in a new process, and compares what it ends with.
+//! Kills trainings of every mode at random moments, resumes them in new processes, and compares what they end with.
 
-use crate::models::{short_run, small_networks};
-use bayesburn::{prelude::*, trainers::Optimizer};
+use crate::models::{normal_means, short_run, small_networks, training};
+use bayesburn::{
+    core::{Purpose, stream},
+    prelude::*,
+    trainers::{Optimizer, Validation},
+};
 use burn::optim::RmsPropConfig;
 use std::{
+    collections::BTreeMap,
     fs,
     path::Path,
-    process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 const FOLDER: &str = "BAYESBURN_TEST_FOLDER";
-const CRASH_AT: &str = "BAYESBURN_TEST_CRASH_AT";
+const MODE: &str = "BAYESBURN_TEST_MODE";
+const KILLS: usize = 20;
 
 /// The training that the tests below run as processes of their own; does nothing when it is not called by them.
 #[test]
 fn training_process() {
-    let Ok(folder) = std::env::var(FOLDER) else { return };
-    let crash_at = std::env::var(CRASH_AT).ok().map(|at| at.parse::<usize>().expect("a number of simulations"));
-    let simulated = Arc::new(AtomicUsize::new(0));
-    let prior = Prior::from_fn(["mu_1", "mu_2"], |rng, _| [(); 2].map(|()| rng.sample(StandardNormal)));
-    let simulator = Simulator::from_fn(move |rng, mu, _| {
-        if Some(simulated.fetch_add(1, Ordering::Relaxed)) == crash_at {
-            std::process::abort();
-        }
-        Array2::from_shape_fn((10, 2), |(_, d)| mu[d] + rng.sample::<f32, _>(StandardNormal))
-    });
-    let model = GenerativeModel::new(prior, simulator).expect("the pilot run succeeds");
-    let mut trainer = Trainer::builder(model, small_networks())
+    let (Ok(folder), Ok(mode)) = (std::env::var(FOLDER), std::env::var(MODE)) else { return };
+    let model = normal_means();
+    let mut trainer = Trainer::builder(model.clone(), small_networks())
         .seed(7)
-        .checkpoints(folder)
+        .checkpoints(&folder)
         .resume()
+        .memory(3)
+        // Three of the second run's, and the last of the first.
+        .keep_checkpoints(4)
         .progress(Progress::Hidden)
         .build()
         .expect("the folder is empty or holds this run");
-    trainer.train_online(&short_run()).expect("training succeeds");
-    // A second call in the same program: its schedule and optimizer begin anew.
-    trainer.train_online(&second_run()).expect("training succeeds");
-}
-
-/// With momentum in its optimizer's state, and another optimizer than the first run's.
-fn second_run() -> OnlineConfig {
-    short_run().with_epochs(2).with_optimizer(Optimizer::RmsProp(RmsPropConfig::new().with_momentum(0.5)))
-}
-
-fn run(folder: &Path, threads: usize, crash_at: Option<usize>) -> bool {
-    let mut command = Command::new(std::env::current_exe().expect("this test binary"));
-    command.args(["--exact", "resume::training_process"]).env(FOLDER, folder);
-    command.env("RAYON_NUM_THREADS", threads.to_string());
-    if let Some(at) = crash_at {
-        command.env(CRASH_AT, at.to_string());
+    // 600 steps in 30 epochs, or a little more.
+    let config = training().with_early_stopping(Some(EarlyStopping::new().with_patience(30)));
+    match mode.as_str() {
+        "online" => {
+            let source = Online::new().with_epochs(30).with_iterations_per_epoch(20).with_batch_size(8);
+            trainer.train(source, &config).map(|_| ())
+        }
+        "replay" => {
+            let source = Replay::new().with_epochs(30).with_iterations_per_epoch(20).with_batch_size(8);
+            trainer.train(source.with_capacity(15).with_replayed_per_fresh(2), &config).map(|_| ())
+        }
+        "rounds" => {
+            let source = Rounds::new().with_rounds(4).with_simulations_per_round(80).with_epochs_per_round(7);
+            trainer.train(source.with_batch_size(8).with_window(3), &config).map(|_| ())
+        }
+        "offline" => {
+            let data = Dataset::from_simulations(model.simulate(160, 1).expect("simulates")).expect("sound");
+            let source = Offline::new(data).with_epochs(30).with_batch_size(8);
+            // Validation from the data, so that early stopping has it.
+            let config = config.with_validation_simulations(0);
+            trainer.train(source.with_validation(Validation::Fraction(0.1)), &config).map(|_| ())
+        }
+        other => panic!("no mode {other}"),
     }
-    command.output().expect("the process starts").status.success()
+    .expect("training succeeds");
+    // A second call in the same program: its schedule and optimizer begin anew.
+    let optimizer = Optimizer::RmsProp(RmsPropConfig::new().with_momentum(0.5));
+    trainer.train(short_run(), &training().with_optimizer(optimizer)).expect("training succeeds");
+    fs::write(Path::new(&folder).join("done"), "").expect("writable");
 }
 
-/// Weights, history and, in the manifest, the position and the checksums of everything but the optimizer's state, whose entries Burn
-/// writes in no fixed order.
-fn outcome(folder: &Path) -> (Vec<u8>, Vec<u8>, serde_json::Value) {
-    let read = |file| fs::read(folder.join("epoch-000005").join(file)).expect("a checkpoint");
-    let manifest: serde_json::Value = serde_json::from_slice(&read("manifest.json")).expect("JSON");
-    (read("weights.safetensors"), read("history.json"), manifest["position"].clone())
+fn start(folder: &Path, mode: &str, threads: usize) -> Child {
+    let mut command = Command::new(std::env::current_exe().expect("this test binary"));
+    command.args(["--exact", "resume::training_process"]).env(FOLDER, folder).env(MODE, mode);
+    command.env("RAYON_NUM_THREADS", threads.to_string()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().expect("the process starts")
+}
+
+/// Every file of the checkpoints, and every simulation kept beside them. The optimizer's state, and with it the checksums, has no
+/// fixed order of entries; that it is restored shows in the weights.
+fn outcome(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(path) = open.pop() {
+        for entry in fs::read_dir(&path).into_iter().flatten() {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                open.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(folder).expect("inside").to_string_lossy().into_owned();
+            if name.contains('/') && !name.ends_with("optimizer.bpk") && !name.ends_with("checksums.txt") {
+                files.insert(name, fs::read(&path).expect("a file"));
+            }
+        }
+    }
+    files
+}
+
+/// The steps of the newest checkpoint.
+fn steps(folder: &Path) -> usize {
+    let names = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.expect("an entry").file_name());
+    let steps = |name: std::ffi::OsString| name.to_str()?.strip_prefix("step-")?.parse().ok();
+    names.filter_map(steps).max().unwrap_or(0)
+}
+
+/// The names of the files that differ.
+fn differences(left: &BTreeMap<String, Vec<u8>>, right: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
+    let names = left.keys().chain(right.keys().filter(|name| !left.contains_key(*name)));
+    names.filter(|name| left.get(*name) != right.get(*name)).cloned().collect()
+}
+
+/// `SIGKILL` at 20 moments drawn at random, on 1 and 2 threads in turn; then the run ends as it would have on its own.
+fn survives_kills(mode: &str, saved: &str) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let whole = folder.path().join("whole");
+    let begin = Instant::now();
+    assert!(start(&whole, mode, 1).wait().expect("it runs").success(), "{mode}");
+    let time = begin.elapsed();
+    let expected = outcome(&whole);
+    assert!(expected.keys().any(|name| name.contains(saved)), "{saved} in {:?}", expected.keys());
+
+    // Each process gets some time, as much at most as lets 20 of them, which first have to start, come about half way. Where the machine
+    // was slower before than it is now, they are done too soon, and it is tried again with less.
+    let mut longest = Duration::from_millis(300) + time / KILLS as u32;
+    let killed = (0..6).map(|attempt| folder.path().join(format!("killed-{attempt}"))).find(|killed| {
+        let is_killed = kill_repeatedly(killed, mode, longest, steps(&whole));
+        longest /= 2;
+        is_killed
+    });
+    let killed = killed.unwrap_or_else(|| panic!("{mode} is always over before it was killed {KILLS} times"));
+    assert!(start(&killed, mode, 2).wait().expect("it runs").success(), "{mode} after {KILLS} kills");
+    assert_eq!(differences(&expected, &outcome(&killed)), Vec::<String>::new(), "{mode}");
+}
+
+/// Starts and kills the training 20 times; whether it was unfinished each time.
+fn kill_repeatedly(folder: &Path, mode: &str, mut longest: Duration, total: usize) -> bool {
+    let mut rng = stream(1, const { Purpose::new("kill moments") }, 0);
+    for kills in 0..KILLS {
+        let mut process = start(folder, mode, 1 + kills % 2);
+        sleep(longest.mul_f64(rng.random()));
+        process.kill().expect("it can be killed");
+        process.wait().expect("it ends");
+        if folder.join("done").exists() {
+            return false;
+        }
+        let is_ahead = steps(folder) * 2 * KILLS > total * (kills + 1);
+        longest = longest.mul_f64(if is_ahead { 0.6 } else { 1.3 });
+    }
+    true
 }
 
 #[test]
-fn a_killed_and_resumed_run_ends_with_the_bits_of_an_uninterrupted_one() {
-    let folder = |name: &str| {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        (folder.path().join(name), folder)
-    };
-    let (whole, _guard) = folder("whole");
-    assert!(run(&whole, 1, None));
-    let expected = outcome(&whole);
-
-    // A process simulates 2 + 512 in the pilot, 20 for validation, then 8 a step: 48 an epoch. Killed in the pilot and in epoch 1,
-    // nothing is saved; then each process finishes one epoch and is killed in the next: epochs 2 and 3 of the first run and, where
-    // the first call returns at once, both epochs of the second.
-    for threads in [1, 2] {
-        let (killed, _guard) = folder("killed");
-        for crash_at in [100, 550, 590, 590, 590, 590] {
-            assert!(!run(&killed, threads, Some(crash_at)), "not killed at {crash_at}");
-        }
-        assert!(run(&killed, threads, None));
-        assert!(outcome(&killed) == expected, "other bits on {threads} threads");
-    }
-    let (two_threads, _guard) = folder("two threads");
-    assert!(run(&two_threads, 2, None));
-    assert!(outcome(&two_threads) == expected, "other bits on 2 threads");
+fn online_training_survives_kills() {
+    survives_kills("online", "memory-0.safetensors");
 }
 
-/// The comparison above can fail: another seed, or another number of steps, gives other bits.
+#[test]
+fn replay_survives_kills() {
+    survives_kills("replay", "step-00000600/buffer-0.safetensors");
+}
+
+#[test]
+fn rounds_survive_kills() {
+    survives_kills("rounds", "run-000/round-003");
+}
+
+#[test]
+fn offline_training_survives_kills() {
+    survives_kills("offline", "step-00000540/weights.safetensors");
+}
+
+/// The comparison above can fail: another seed gives other bits.
 #[test]
 fn another_seed_ends_with_other_weights() {
-    let weights = |seed| {
+    let outcome_of = |seed| {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut trainer = Trainer::builder(crate::models::normal_means(), small_networks())
+        let mut trainer = Trainer::builder(normal_means(), small_networks())
             .seed(seed)
             .checkpoints(folder.path())
             .progress(Progress::Hidden)
             .build()
             .expect("an empty folder");
-        trainer.train_online(&short_run()).expect("training succeeds");
-        fs::read(folder.path().join("epoch-000003/weights.safetensors")).expect("a checkpoint")
+        trainer.train(short_run(), &training()).expect("training succeeds");
+        outcome(folder.path())
     };
-    let first = weights(1);
-    assert!(first == weights(1), "the same seed gives other weights");
-    assert!(first != weights(2), "another seed gives the same weights");
+    let first = outcome_of(1);
+    assert_eq!(differences(&first, &outcome_of(1)), Vec::<String>::new());
+    let differing = differences(&first, &outcome_of(2)).join(" ");
+    assert!(differing.contains("weights.safetensors") && differing.contains("history.json"), "{differing}");
 }

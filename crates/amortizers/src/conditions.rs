@@ -1,7 +1,7 @@
 //! Holds what networks see: data sets, and the parameters that go with them.
 
 use crate::AmortizerError;
-use ndarray::{Array, Array2, Array3, Axis, RemoveAxis, Slice, concatenate};
+use ndarray::{Array, Array1, Array2, Array3, Axis, RemoveAxis, Slice, concatenate};
 use std::ops::Range;
 
 /// Data sets to condition on, simulated or observed.
@@ -21,19 +21,37 @@ use std::ops::Range;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conditions {
-    /// What goes through the summary network, `[M, N, F]`.
+    /// What goes through the summary network, `[M, N, F]`; all finite. For data with missing values see
+    /// [`Conditions::with_missing`].
     pub summary_conditions: Array3<f32>,
     /// What goes to the inference network beside the summaries, `[M, C]`.
     pub direct_conditions: Option<Array2<f32>>,
 }
 
-/// Parameters and the conditions they were simulated under.
+/// Parameters, the conditions they were simulated under, and how much each simulation counts.
+///
+/// Weights are used as they are: the loss is the mean over simulations of w · (−log q). A kernel w = K(x, x_o) makes training care most
+/// for data near an observation x_o; importance weights w = p(θ) / p̃(θ) make up for parameters from a proposal p̃ in place of the
+/// prior p (Lueckmann et al. 2017).
+///
+/// ```
+/// use bayesburn_amortizers::{Conditions, Configured};
+/// use ndarray::{Array2, Array3, array};
+///
+/// let simulations = Configured::new(Array2::zeros((3, 1)), Conditions::new(Array3::zeros((3, 50, 4))))?;
+/// let weighted = simulations.with_weights(array![0.5, 1.0, 1.5])?; // of mean 1: the loss keeps its scale
+/// assert_eq!(weighted.weights.map(|w| w.len()), Some(3));
+/// # Ok::<(), bayesburn_amortizers::AmortizerError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Configured {
     /// The parameters to infer, `[M, D]`.
     pub parameters: Array2<f32>,
     /// The data sets, M of them.
     pub conditions: Conditions,
+    /// A factor of each simulation's loss, `[M]`: at least 0, finite and not all 0. Those of a mean of 1 keep the loss's scale, and
+    /// with it the meaning of a learning rate. `None`: 1 for all.
+    pub weights: Option<Array1<f32>>,
 }
 
 impl Conditions {
@@ -47,6 +65,25 @@ impl Conditions {
     #[must_use]
     pub fn one(data_set: Array2<f32>) -> Self {
         Self::new(data_set.insert_axis(Axis(0)))
+    }
+
+    /// M data sets `[M, N, F]` in which NaN marks what is missing: `[M, N, 2 F]`, each missing value as 0, and behind the data a mask of 1
+    /// for each value that is there and 0 for each that is not (Wang et al. 2024).
+    ///
+    /// So does the default configurator with simulations that have a mask, which a network for data with missing values is
+    /// trained on. Batchable contexts go behind the mask.
+    ///
+    /// ```
+    /// use bayesburn_amortizers::Conditions;
+    /// use ndarray::array;
+    ///
+    /// let observed = Conditions::with_missing(array![[[1.5, f32::NAN], [2.5, 3.5]]]);
+    /// assert_eq!(observed.summary_conditions, array![[[1.5, 0.0, 1.0, 0.0], [2.5, 3.5, 1.0, 1.0]]]);
+    /// ```
+    #[must_use]
+    pub fn with_missing(data: Array3<f32>) -> Self {
+        let mask = data.mapv(|value| if value.is_nan() { 0.0 } else { 1.0 });
+        Self::new(beside_mask(data, mask))
     }
 
     /// Adds direct conditions, `[M, C]`, for example the number of observations.
@@ -112,17 +149,76 @@ impl Conditions {
 }
 
 impl Configured {
-    /// Parameters `[M, D]` and their conditions.
+    /// Parameters `[M, D]` and their conditions, without weights.
     ///
     /// # Errors
     /// If they differ in the number of data sets, are empty or hold values that are not finite.
     pub fn new(parameters: Array2<f32>, conditions: Conditions) -> Result<Self, AmortizerError> {
-        let configured = Self { parameters, conditions };
+        let configured = Self { parameters, conditions, weights: None };
         configured.check()?;
         Ok(configured)
     }
 
-    /// All batches that have as many observations as the first, in one; there is at least one batch.
+    /// Adds a weight for each simulation, `[M]`, in place of those that are there.
+    ///
+    /// # Errors
+    /// Another number of weights than of simulations; one that is negative or not finite; none that is above 0.
+    pub fn with_weights(mut self, weights: Array1<f32>) -> Result<Self, AmortizerError> {
+        self.weights = Some(weights);
+        self.check()?;
+        Ok(self)
+    }
+
+    /// M, the number of simulations.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.parameters.nrows()
+    }
+
+    /// Whether there is no simulation.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Some of the simulations, with their weights: a batch that does not fit into memory is taken in parts, of which each counts by
+    /// its length.
+    ///
+    /// ```
+    /// use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, PosteriorConfig};
+    /// use bayesburn_networks::{DeepSetConfig, InvertibleNetworkConfig, Pass};
+    /// use burn::tensor::Device;
+    /// use ndarray::{Array2, Array3};
+    ///
+    /// let config = PosteriorConfig::new(DeepSetConfig::new(10), InvertibleNetworkConfig::new());
+    /// let batch = Configured::new(Array2::from_elem((8, 1), 0.5), Conditions::new(Array3::zeros((8, 50, 1))))?;
+    /// let posterior = AmortizedPosterior::new(config, ["mu"], &[batch.clone()], 2023, &Device::default())?;
+    ///
+    /// let whole: f32 = posterior.loss(&batch, &mut Pass::training(1))?.into_scalar();
+    /// let mut sum = 0.0;
+    /// for part in [batch.rows(0..5), batch.rows(5..8)] {
+    ///     let share = part.len() as f32 / batch.len() as f32;
+    ///     sum += share * posterior.loss(&part, &mut Pass::training(1))?.into_scalar::<f32>();
+    /// }
+    /// assert!((sum - whole).abs() < 1e-5);
+    /// # Ok::<(), bayesburn_amortizers::AmortizerError>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If the range reaches beyond the last simulation.
+    #[must_use]
+    pub fn rows(&self, range: Range<usize>) -> Self {
+        let there = range.start <= range.end && range.end <= self.len();
+        assert!(there, "rows {range:?} of a batch of {} simulations", self.len());
+        let slice = Slice::from(range.clone());
+        Self {
+            parameters: self.parameters.slice_axis(Axis(0), slice).to_owned(),
+            weights: self.weights.as_ref().map(|weights| weights.slice_axis(Axis(0), slice).to_owned()),
+            conditions: self.conditions.range(range),
+        }
+    }
+
+    /// All batches that have as many observations as the first, in one and without weights; there is at least one batch.
     pub(crate) fn joined(batches: &[Configured]) -> Result<Self, AmortizerError> {
         let observations = |batch: &Configured| batch.conditions.summary_conditions.dim().1;
         let alike: Vec<_> = batches.iter().filter(|batch| observations(batch) == observations(&batches[0])).collect();
@@ -137,14 +233,50 @@ impl Configured {
         Self::new(concatenate(Axis(0), &parameters).map_err(error)?, conditions)
     }
 
+    /// Whether the arrays fit each other, hold something, and hold what they may.
     pub(crate) fn check(&self) -> Result<(), AmortizerError> {
+        self.check_part()?;
+        self.weights.as_ref().map_or(Ok(()), check_some_weight)
+    }
+
+    /// As [`Configured::check`], but for a part of a batch, whose weights may by chance be all 0.
+    pub(crate) fn check_part(&self) -> Result<(), AmortizerError> {
         self.conditions.check()?;
         let (expected, got) = (self.conditions.len(), self.parameters.nrows());
         if expected != got {
             return Err(AmortizerError::Rows { what: "the array of parameters", expected, got });
         }
-        check_finite("the parameter vector", &self.parameters)
+        check_finite("the parameter vector", &self.parameters)?;
+        self.weights.as_ref().map_or(Ok(()), |weights| check_weights(weights, expected))
     }
+}
+
+/// Data and mask side by side, `[M, N, F]` each; what the mask calls missing is 0, whatever it was.
+pub(crate) fn beside_mask(mut data: Array3<f32>, mask: Array3<f32>) -> Array3<f32> {
+    data.zip_mut_with(&mask, |value, &there| {
+        if there == 0.0 {
+            *value = 0.0;
+        }
+    });
+    concatenate(Axis(2), &[data.view(), mask.view()]).expect("the mask has the data's shape")
+}
+
+/// Whether there is a weight for each data set, finite and not negative.
+pub(crate) fn check_weights(weights: &Array1<f32>, data_sets: usize) -> Result<(), AmortizerError> {
+    if weights.len() != data_sets {
+        let what = "the array of weights";
+        return Err(AmortizerError::Rows { what, expected: data_sets, got: weights.len() });
+    }
+    check_finite("the weight", weights)?;
+    if let Some((data_set, &got)) = weights.indexed_iter().find(|(_, weight)| **weight < 0.0) {
+        return Err(AmortizerError::NegativeWeight { data_set, got });
+    }
+    Ok(())
+}
+
+/// Whether some simulation counts.
+pub(crate) fn check_some_weight(weights: &Array1<f32>) -> Result<(), AmortizerError> {
+    if weights.iter().any(|&weight| weight > 0.0) { Ok(()) } else { Err(AmortizerError::NoWeight) }
 }
 
 /// Whether all values are finite; the error names the row.

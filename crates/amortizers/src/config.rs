@@ -63,6 +63,24 @@ impl<C: SummaryConfig> PosteriorConfig<C> {
 }
 
 impl PosteriorConfig<DeepSetConfig> {
+    /// Drops hidden units of all networks in training with this probability, in `[0, 1)`: against overfitting to a fixed set of
+    /// simulations. It sets the summary network's dropout and that of every network inside the coupling layers that the
+    /// configuration has now.
+    ///
+    /// ```
+    /// use bayesburn_amortizers::PosteriorConfig;
+    /// use bayesburn_networks::{DeepSetConfig, InvertibleNetworkConfig};
+    ///
+    /// let config = PosteriorConfig::new(DeepSetConfig::new(10), InvertibleNetworkConfig::new()).with_dropout(0.05);
+    /// assert_eq!(config.summary.dropout, 0.05);
+    /// ```
+    #[must_use]
+    pub fn with_dropout(mut self, dropout: f64) -> Self {
+        self.summary.dropout = dropout;
+        self.inference = self.inference.with_dropout(dropout);
+        self
+    }
+
     /// The networks of the BayesFlow v1 quickstart, layer for layer: with 10 summaries, 4 parameters and 4 coupling layers,
     /// 362,698 trainable parameters.
     #[must_use]

@@ -1,14 +1,15 @@
 //! Turns simulations into parameters, summary conditions and direct conditions.
 
-use crate::{AmortizerError, Conditions, Configured};
+use crate::{AmortizerError, Conditions, Configured, conditions::beside_mask};
 use bayesburn_core::Simulations;
 use ndarray::{Array2, Array3, ArrayD, Axis, Ix2, Ix3, concatenate};
 
 /// Decides which quantities of a simulation are inferred and which the networks condition on.
 ///
 /// # To implement this
-/// Return, for each batch, arrays of the same widths; a closure `|simulations| Ok(Configured { .. })` will do. Transformations
-/// of the parameters here, such as logarithms, mean that draws are of the transformed parameters.
+/// Return, for each batch, arrays of the same widths; a closure `|simulations| Configured::new(..)` will do. Transformations
+/// of the parameters here, such as logarithms, mean that draws are of the transformed parameters. What a simulation counts in
+/// training is given here too, by [`Configured::with_weights`].
 pub trait Configurator: Send + Sync + 'static {
     /// Configures one batch.
     ///
@@ -29,8 +30,10 @@ where
 /// The configurator of the BayesFlow tutorial.
 ///
 /// - parameters: all of them;
-/// - summary conditions: the simulated data, `[B, N, F]`, or `[B, F]` read as one observation each, with the batchable contexts
-///   of prior and simulator beside each observation: `[B, C]` is repeated for each, `[B, N, C]` has one for each;
+/// - summary conditions: the simulated data, `[B, N, F]`, or `[B, F]` read as one observation each; then, where values may be missing,
+///   their mask, with 0 in place of each value that is missing, as [`Conditions::with_missing`] makes of observed data; then the
+///   batchable contexts of prior and simulator beside each observation: `[B, C]` is repeated for each, `[B, N, C]` has one for
+///   each;
 /// - direct conditions: the non-batchable contexts of prior and simulator, flat, repeated for each simulation.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DefaultConfigurator;
@@ -39,6 +42,16 @@ impl Configurator for DefaultConfigurator {
     fn configure(&self, simulations: &Simulations) -> Result<Configured, AmortizerError> {
         let data = observations("sim_data", &simulations.sim_data)?;
         let (batch, n, _) = data.dim();
+        let data = match &simulations.sim_data_mask {
+            None => data,
+            Some(mask) if mask.shape() == simulations.sim_data.shape() => {
+                beside_mask(data, observations("sim_data_mask", mask)?)
+            }
+            Some(mask) => {
+                let (what, expected) = ("sim_data_mask", "the shape of sim_data");
+                return Err(AmortizerError::Shape { what, got: mask.shape().to_vec(), expected });
+            }
+        };
         let mut parts = vec![data];
         for (what, context) in [
             ("prior_batchable_context", &simulations.prior_batchable_context),

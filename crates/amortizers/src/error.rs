@@ -47,7 +47,10 @@ pub enum AmortizerError {
         remedy: &'static str,
     },
     /// NaN or infinity in what goes into a network.
-    #[error("{what} of data set {data_set} holds {value}: remove or replace values that are not finite")]
+    #[error(
+        "{what} of data set {data_set} holds {value}: remove or replace values that are not finite; NaN that marks missing data, in a \
+         network that was trained with a mask, goes through `Conditions::with_missing`"
+    )]
     NonFinite {
         /// Which array.
         what: &'static str,
@@ -56,6 +59,17 @@ pub enum AmortizerError {
         /// The value.
         value: f32,
     },
+    /// A simulation's weight below 0.
+    #[error("the weight of data set {data_set} is {got}: make all weights at least 0")]
+    NegativeWeight {
+        /// The number of the data set.
+        data_set: usize,
+        /// The weight.
+        got: f32,
+    },
+    /// Weights that leave no simulation.
+    #[error("all weights are 0: leave the batch out, or give at least one simulation a weight above 0")]
+    NoWeight,
     /// Simulated data that the default configurator has no place for.
     #[error(
         "{what} has shape {got:?}, and the default configurator takes {expected}: pass a configurator of your own, which \
@@ -81,6 +95,17 @@ pub enum AmortizerError {
         path: PathBuf,
         /// The cause.
         source: std::io::Error,
+    },
+    /// A saved posterior whose files are not those that were saved.
+    #[error(
+        "the saved posterior in {} is damaged: {reason}; restore the folder from a copy, or save the posterior again",
+        folder.display()
+    )]
+    Damaged {
+        /// The posterior's folder.
+        folder: PathBuf,
+        /// The first difference.
+        reason: String,
     },
     /// A saved configuration that this version does not understand.
     #[error("{} is not a saved posterior of this type and version: {reason}", path.display())]

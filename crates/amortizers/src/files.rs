@@ -1,12 +1,13 @@
-//! Saves a posterior to a folder and loads it: a readable configuration, and weights as safetensors.
+//! Saves a posterior to a folder and loads it: a readable configuration, weights as safetensors, and a seal of checksums.
 
 use crate::{AmortizedPosterior, AmortizerError, Difference, PosteriorConfig, posterior::Widths};
+use bayesburn_core::files::{seal, verify};
 use bayesburn_networks::{SummaryConfig, number_parameters};
 use burn::tensor::Device;
 use burn_store::{ModuleSnapshot, SafetensorsStore};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
 /// Version of the folder's layout; a change that old code cannot read raises it.
 const FORMAT_VERSION: u32 = 1;
@@ -22,14 +23,15 @@ struct Saved<C: SummaryConfig> {
 }
 
 impl<C: SummaryConfig> AmortizedPosterior<C> {
-    /// Saves configuration and weights into a folder, which is made if need be. Files of an earlier save are replaced.
+    /// Saves configuration and weights into a folder, which is made if need be, and seals it by checksums. Files of an earlier save are
+    /// replaced. The seal is of every file that is there: choose a folder for the posterior alone.
     ///
     /// # Errors
-    /// A folder or file that cannot be written.
+    /// A folder or file that cannot be written; a folder that holds other folders, which have no seal.
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<(), AmortizerError> {
         let folder = folder.as_ref();
         let io = |source| AmortizerError::Io { action: "write", path: folder.to_owned(), source };
-        fs::create_dir_all(folder).map_err(io)?;
+        fs::create_dir_all(folder).and_then(|()| holds_files_alone(folder)).map_err(io)?;
         fs::write(folder.join(CONFIG_FILE), format!("{:#}\n", self.description())).map_err(io)?;
         let path = folder.join(WEIGHTS_FILE);
         // The store's own metadata comes in a random order, and the same weights shall be the same bytes.
@@ -37,17 +39,25 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         self.networks.save_into(&mut store).map_err(|error| AmortizerError::Io {
             action: "write",
             path,
-            source: std::io::Error::other(error),
-        })
+            source: io::Error::other(error),
+        })?;
+        seal(folder).map_err(io)
     }
 
     /// Loads a posterior that [`AmortizedPosterior::save`] or a trainer's checkpoint wrote. Files know no device: it is chosen here.
     ///
     /// # Errors
-    /// Files that are missing, damaged, of another version, or of another type of summary network.
+    /// A folder without a posterior; files that were changed, cut short, added or taken away since; another version; another type of
+    /// summary network.
     pub fn load(folder: impl AsRef<Path>, device: &Device) -> Result<Self, AmortizerError> {
-        let description = Self::saved_description(&folder)?;
         let path = folder.as_ref().join(CONFIG_FILE);
+        // A path that is mistyped is not a damaged posterior.
+        if !path.is_file() {
+            return Err(AmortizerError::Io { action: "read", path, source: io::ErrorKind::NotFound.into() });
+        }
+        verify(folder.as_ref())
+            .map_err(|reason| AmortizerError::Damaged { folder: folder.as_ref().to_owned(), reason })?;
+        let description = Self::saved_description(&folder)?;
         let wrong = |reason: String| AmortizerError::SavedConfig { path: path.clone(), reason };
         // First of all: what another version may have changed cannot be read by this one.
         let version = &description["format_version"];
@@ -67,14 +77,14 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         posterior.load_weights(folder)
     }
 
-    /// Replaces the weights by those of a folder.
+    /// Replaces the weights by those of a folder. The folder's seal is not looked at; [`AmortizedPosterior::load`] does that.
     ///
     /// # Errors
     /// Weights that are missing, damaged or of another architecture; the error names the first tensor that does not fit.
     pub fn load_weights(mut self, folder: impl AsRef<Path>) -> Result<Self, AmortizerError> {
         let path = folder.as_ref().join(WEIGHTS_FILE);
         if !path.is_file() {
-            let source = std::io::ErrorKind::NotFound.into();
+            let source = io::ErrorKind::NotFound.into();
             return Err(AmortizerError::Io { action: "read", path, source });
         }
         let wrong = |reason: String| AmortizerError::Weights { path: path.clone(), reason };
@@ -115,4 +125,17 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         })?;
         serde_json::from_str(&text).map_err(|error| AmortizerError::SavedConfig { path, reason: error.to_string() })
     }
+}
+
+/// An error unless there is no folder in this one.
+fn holds_files_alone(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.path().is_dir() {
+            let name = entry.file_name();
+            let reason = format!("it holds the folder `{}`: choose one for the posterior alone", name.display());
+            return Err(io::Error::other(reason));
+        }
+    }
+    Ok(())
 }

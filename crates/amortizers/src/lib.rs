@@ -3,9 +3,9 @@
 //! | type | what it is |
 //! |---|---|
 //! | [`Configurator`] | turns simulations into what the networks see |
-//! | [`Configured`] | parameters and their [`Conditions`] |
+//! | [`Configured`] | parameters, their [`Conditions`] and, if need be, weights |
 //! | [`Conditions`] | data sets, simulated or observed: summary conditions and direct conditions |
-//! | [`AmortizedPosterior`] | loss, `sample`, `log_prob`, latent variables; saved to and loaded from a folder |
+//! | [`AmortizedPosterior`] | loss, density with gradients, `sample`, `log_prob`, latent variables; saved to and loaded from a folder |
 //! | [`PosteriorConfig`] | the two networks, standardisation, summary loss |
 //!
 //! ```

@@ -20,6 +20,40 @@ pub struct PosteriorNetworks<S: Module> {
     pub(crate) direct: Option<Standardizer>,
 }
 
+impl<S: Module> PosteriorNetworks<S> {
+    /// The summary network: data to summaries.
+    #[must_use]
+    pub fn summary(&self) -> &S {
+        &self.summary
+    }
+
+    /// The inference network: parameters to latents, given summaries and direct conditions.
+    ///
+    /// A step that gives the optimizer the gradients of one part leaves the other as it is:
+    ///
+    /// ```
+    /// use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, PosteriorConfig};
+    /// use bayesburn_networks::{DeepSetConfig, InvertibleNetworkConfig, Pass};
+    /// use burn::{optim::{AdamConfig, GradientsParams}, tensor::Device};
+    /// use ndarray::{Array2, Array3};
+    ///
+    /// let config = PosteriorConfig::new(DeepSetConfig::new(10), InvertibleNetworkConfig::new());
+    /// let batch = Configured::new(Array2::from_elem((8, 1), 0.5), Conditions::new(Array3::zeros((8, 50, 1))))?;
+    /// let mut posterior = AmortizedPosterior::new(config, ["mu"], &[batch.clone()], 2023, &Device::default())?;
+    ///
+    /// let mut optimizer = AdamConfig::new().init();
+    /// let mut gradients = posterior.loss(&batch, &mut Pass::training(1))?.backward();
+    /// let networks = posterior.networks().clone();
+    /// let of_inference = GradientsParams::from_module(&mut gradients, networks.inference());
+    /// posterior.set_networks(optimizer.step(1e-3, networks, of_inference)); // the summary network is frozen
+    /// # Ok::<(), bayesburn_amortizers::AmortizerError>(())
+    /// ```
+    #[must_use]
+    pub fn inference(&self) -> &InvertibleNetwork {
+        &self.inference
+    }
+}
+
 impl<S: SummaryNetwork> PosteriorNetworks<S> {
     /// Summaries of the data beside the direct conditions, and the summaries alone.
     pub(crate) fn condition(
@@ -60,7 +94,14 @@ impl<S: SummaryNetwork> PosteriorNetworks<S> {
         (z, log_prob)
     }
 
-    /// The mean over the batch of −log q(θ | x) (Radev et al. 2020), plus the summary loss; `[1]`.
+    /// log q(θ | x) of each simulation, `[B]`, and the summaries it depends on.
+    pub(crate) fn log_density(&self, batch: &Configured, device: &Device, pass: &mut Pass) -> (Tensor<1>, Tensor<2>) {
+        let (condition, summary) = self.condition(&batch.conditions, device, pass);
+        let (_, log_prob) = self.latent_and_log_prob(tensor::<2, _>(&batch.parameters, device), condition, pass);
+        (log_prob, summary)
+    }
+
+    /// The mean over the batch of −log q(θ | x) (Radev et al. 2020), each with its weight, plus the summary loss, which has none; `[1]`.
     ///
     /// Its minimum over all networks is reached at the true posterior. With the standardisation's constants included it is
     /// the negative log-likelihood in the parameters' own units.
@@ -71,9 +112,12 @@ impl<S: SummaryNetwork> PosteriorNetworks<S> {
         device: &Device,
         pass: &mut Pass,
     ) -> Tensor<1> {
-        let (condition, summary) = self.condition(&batch.conditions, device, pass);
-        let (_, log_prob) = self.latent_and_log_prob(tensor::<2, _>(&batch.parameters, device), condition, pass);
-        let loss = log_prob.mean().neg();
+        let (log_prob, summary) = self.log_density(batch, device, pass);
+        let weighted = match &batch.weights {
+            Some(weights) => log_prob * tensor::<1, _>(weights, device),
+            None => log_prob,
+        };
+        let loss = weighted.mean().neg();
         match summary_loss {
             None => loss,
             Some(SummaryLoss::Mmd { weight }) => {

@@ -65,7 +65,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         };
         let mut posterior = Self::untrained(config, widths, seed, device)?;
         for batch in pilot {
-            posterior.check_configured(batch)?;
+            batch.check()?;
+            posterior.check_widths(batch)?;
         }
         posterior.fit_standardization(pilot);
         if posterior.config.inference.act_norm == ActNormConfig::FromData {
@@ -144,13 +145,45 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         Ok(self)
     }
 
-    /// The training loss of a batch, `[1]`, with gradients: the mean negative log posterior density, plus the summary loss.
+    /// The training loss of a batch, `[1]`, with gradients: the mean negative log posterior density, each with its simulation's
+    /// weight, plus the summary loss.
     ///
     /// # Errors
-    /// If the batch's widths are not those of the networks, its arrays differ in the number of data sets, or a value is not finite.
+    /// If the batch's widths are not those of the networks, its arrays differ in the number of data sets, a value is not finite, or
+    /// a weight is negative.
     pub fn loss(&self, batch: &Configured, pass: &mut Pass) -> Result<Tensor<1>, AmortizerError> {
-        self.check_configured(batch)?;
+        batch.check_part()?;
+        self.check_widths(batch)?;
         Ok(self.networks.loss(batch, self.config.summary_loss, &self.device, pass))
+    }
+
+    /// log q(θ | x) of each simulation of a batch, `[M]`, with gradients and whatever the weights: what a loss of one's own is made of.
+    ///
+    /// [`AmortizedPosterior::log_prob`] is the same number without gradients. A training pass has dropout and SoftFlow's noise, an
+    /// inference pass has not.
+    ///
+    /// ```
+    /// use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, PosteriorConfig};
+    /// use bayesburn_networks::{DeepSetConfig, InvertibleNetworkConfig, Pass};
+    /// use burn::tensor::Device;
+    /// use ndarray::{Array2, Array3};
+    ///
+    /// let config = PosteriorConfig::new(DeepSetConfig::new(10), InvertibleNetworkConfig::new());
+    /// let batch = Configured::new(Array2::from_elem((8, 1), 0.5), Conditions::new(Array3::zeros((8, 50, 1))))?;
+    /// let posterior = AmortizedPosterior::new(config, ["mu"], &[batch.clone()], 2023, &Device::default())?;
+    ///
+    /// // The negative log-likelihood, in which the worst simulations count less: −log q is bounded by 100.
+    /// let log_density = posterior.log_density(&batch, &mut Pass::training(1))?;
+    /// let gradients = log_density.neg().clamp_max(100.0).mean().backward();
+    /// # Ok::<(), bayesburn_amortizers::AmortizerError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`AmortizedPosterior::loss`].
+    pub fn log_density(&self, batch: &Configured, pass: &mut Pass) -> Result<Tensor<1>, AmortizerError> {
+        batch.check_part()?;
+        self.check_widths(batch)?;
+        Ok(self.networks.log_density(batch, &self.device, pass).0)
     }
 
     /// What the posterior was made from.
@@ -187,8 +220,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         (self.networks.valid(), self.device.clone().inner())
     }
 
-    pub(crate) fn check_configured(&self, batch: &Configured) -> Result<(), AmortizerError> {
-        batch.check()?;
+    fn check_widths(&self, batch: &Configured) -> Result<(), AmortizerError> {
         self.check_parameters(batch.parameters.view())?;
         self.check_conditions(&batch.conditions)
     }

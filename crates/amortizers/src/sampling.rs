@@ -1,7 +1,8 @@
 //! Draws from the posterior and evaluates it, in chunks of bounded memory on all cores.
 
 use crate::{
-    AmortizedPosterior, AmortizerError, Conditions, Configured, PosteriorNetworks, conditions::check_finite,
+    AmortizedPosterior, AmortizerError, Conditions, Configured, PosteriorNetworks,
+    conditions::{check_finite, check_some_weight, check_weights},
     networks::tensor,
 };
 use bayesburn_core::{Draws, Purpose, stream};
@@ -109,16 +110,23 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         Ok(self.evaluate(parameters, conditions)?.1)
     }
 
-    /// The mean of −log q(θ | x) over simulations: the validation loss, in the parameters' own units and without any summary loss.
+    /// The mean of −log q(θ | x) over simulations, each with its weight: the validation loss, in the parameters' own units and without
+    /// any summary loss.
     ///
     /// # Errors
-    /// As [`AmortizedPosterior::log_prob`].
+    /// As [`AmortizedPosterior::log_prob`]; a weight that is negative or not finite; none that is above 0.
     pub fn negative_log_likelihood(&self, simulations: &Configured) -> Result<f32, AmortizerError> {
         let log_prob = self.log_prob(&simulations.parameters, &simulations.conditions)?;
-        Ok((-log_prob.iter().map(|&l| f64::from(l)).sum::<f64>() / log_prob.len() as f64) as f32)
+        if let Some(weights) = &simulations.weights {
+            check_weights(weights, log_prob.len())?;
+            check_some_weight(weights)?;
+        }
+        let weight = |row: usize| simulations.weights.as_ref().map_or(1.0, |weights| f64::from(weights[row]));
+        let sum: f64 = log_prob.iter().enumerate().map(|(row, &l)| weight(row) * f64::from(l)).sum();
+        Ok((-sum / log_prob.len() as f64) as f32)
     }
 
-    /// Latent variables of simulations: z `[M, D]` and log q(θ | x) `[M]`. For a posterior that has converged, z is standard
+    /// Latent variables of simulations: z `[M, D]` and log q(θ | x) `[M]`, whatever their weights. For a posterior that has converged, z is standard
     /// normal.
     ///
     /// # Errors

@@ -72,6 +72,24 @@ impl InvertibleNetworkConfig {
         Self::new().with_coupling(CouplingDesign::Affine(AffineConfig::new().with_nets(nets)))
     }
 
+    /// Sets the dropout of all networks inside the coupling layers.
+    #[must_use]
+    pub fn with_dropout(mut self, dropout: f64) -> Self {
+        let set_affine = |affine: &mut AffineConfig| match &mut affine.nets {
+            AffineNets::Shared(net) => net.dropout = dropout,
+            AffineNets::Separate(nets) => (nets.scale.dropout, nets.translation.dropout) = (dropout, dropout),
+        };
+        match &mut self.coupling {
+            CouplingDesign::Affine(affine) => set_affine(affine),
+            CouplingDesign::Spline(spline) => spline.net.dropout = dropout,
+            CouplingDesign::Interleaved(both) => {
+                set_affine(&mut both.affine);
+                both.spline.net.dropout = dropout;
+            }
+        }
+        self
+    }
+
     /// A network for `dim` targets given `condition_dim` numbers (0: unconditional).
     ///
     /// # Errors

@@ -43,18 +43,23 @@ impl Pass {
     }
 
     /// A dropout mask for `like`: 0 with this probability, else 1 / (1 − probability), so that the mean stays.
-    pub(crate) fn dropout_mask(&mut self, probability: f64, like: &Tensor<2>) -> Tensor<2> {
+    pub(crate) fn dropout_mask<const R: usize>(&mut self, probability: f64, like: &Tensor<R>) -> Tensor<R> {
         let keep = (1.0 / (1.0 - probability)) as f32;
         self.fill(like.dims(), like, |rng| if rng.random_bool(probability) { 0.0 } else { keep })
     }
 
-    fn fill(&mut self, shape: [usize; 2], like: &Tensor<2>, draw: impl Fn(&mut StreamRng) -> f32) -> Tensor<2> {
-        let values: Vec<f32> = (0..shape[0] * shape[1]).map(|_| draw(&mut self.rng)).collect();
+    fn fill<const R: usize>(
+        &mut self,
+        shape: [usize; R],
+        like: &Tensor<R>,
+        draw: impl Fn(&mut StreamRng) -> f32,
+    ) -> Tensor<R> {
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| draw(&mut self.rng)).collect();
         constant(values, shape, like)
     }
 }
 
 /// A constant tensor on the device and in the precision of `like`.
-pub(crate) fn constant(values: Vec<f32>, shape: [usize; 2], like: &Tensor<2>) -> Tensor<2> {
-    Tensor::<2>::from_data(TensorData::new(values, shape), &like.device()).cast(like.dtype())
+pub(crate) fn constant<const R: usize>(values: Vec<f32>, shape: [usize; R], like: &Tensor<R>) -> Tensor<R> {
+    Tensor::<R>::from_data(TensorData::new(values, shape), &like.device()).cast(like.dtype())
 }

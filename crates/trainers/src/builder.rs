@@ -3,31 +3,46 @@
 #[cfg(feature = "tensorboard")]
 use crate::tensorboard::Events;
 use crate::{
-    LossHistory, Progress, Trainer, TrainerError,
+    Callback, LossHistory, Origin, Progress, Trainer, TrainerError,
     checkpoint::{Checkpoint, Checkpoints, Position},
     error::in_range,
-    trainer::finite,
+    interrupt::Interrupt,
+    source::{LastBatch, NumberedBatches, ShuffledEpoch, groups, valid},
+    step::Loss,
 };
 use bayesburn_amortizers::{
-    AmortizedPosterior, Configurator, DefaultConfigurator, Difference, PosteriorConfig, Standardization,
+    AmortizedPosterior, AmortizerError, Configurator, Configured, DefaultConfigurator, Difference, PosteriorConfig,
+    Standardization,
 };
-use bayesburn_core::{Purpose, derive_seed};
+use bayesburn_core::{Purpose, Simulations, derive_seed};
 use bayesburn_networks::{ActNormConfig, Pass, SummaryConfig};
-use bayesburn_simulation::GenerativeModel;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use serde_json::json;
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+/// The name of a checkpoint's files with the batches last trained on.
+pub(crate) const MEMORY: &str = "memory";
 
 /// Batches of pilot simulations, each with its own non-batchable context, and simulations in each. 512 simulations give means and
 /// standard deviations to 3 to 5%, and 32 contexts theirs to about 15%, which is all that standardisation needs.
 const PILOT_BATCHES: u64 = 32;
 const PILOT_BATCH_SIZE: usize = 16;
+const PILOT: Purpose = Purpose::new("pilot simulations");
 
 /// Builds a [`Trainer`]; see [`Trainer::builder`].
 pub struct TrainerBuilder<C: SummaryConfig> {
-    model: GenerativeModel,
+    origin: Origin,
     config: PosteriorConfig<C>,
     configurator: Arc<dyn Configurator>,
+    loss: Loss<C>,
+    callbacks: Vec<Box<dyn Callback<C>>>,
+    interrupt: Option<Arc<AtomicBool>>,
+    ctrl_c: bool,
+    prefetch: usize,
+    memory: usize,
     parameter_names: Option<Vec<String>>,
     device: Device,
     seed: u64,
@@ -42,7 +57,7 @@ pub struct TrainerBuilder<C: SummaryConfig> {
 impl<C: SummaryConfig> std::fmt::Debug for TrainerBuilder<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TrainerBuilder")
-            .field("model", &self.model)
+            .field("origin", &self.origin)
             .field("config", &self.config)
             .field("device", &self.device)
             .field("seed", &self.seed)
@@ -52,11 +67,17 @@ impl<C: SummaryConfig> std::fmt::Debug for TrainerBuilder<C> {
 }
 
 impl<C: SummaryConfig> TrainerBuilder<C> {
-    pub(crate) fn new(model: GenerativeModel, config: PosteriorConfig<C>) -> Self {
+    pub(crate) fn new(origin: Origin, config: PosteriorConfig<C>) -> Self {
         Self {
-            model,
+            origin,
             config,
             configurator: Arc::new(DefaultConfigurator),
+            loss: Arc::new(|posterior, batch, pass| posterior.loss(batch, pass)),
+            callbacks: Vec::new(),
+            interrupt: None,
+            ctrl_c: false,
+            prefetch: 4,
+            memory: 0,
             parameter_names: None,
             device: Device::default(),
             seed: 0,
@@ -97,24 +118,92 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         self
     }
 
-    /// Writes a checkpoint into this folder after every epoch.
+    /// A training loss of one's own, `[1]`, in place of [`AmortizedPosterior::loss`]. Validation stays the negative log-likelihood.
+    ///
+    /// ```no_run
+    /// # use bayesburn_amortizers::PosteriorConfig;
+    /// # use bayesburn_networks::{DeepSetConfig, InvertibleNetworkConfig};
+    /// # use bayesburn_simulation::{GenerativeModel, Prior, Simulator};
+    /// # use bayesburn_trainers::Trainer;
+    /// # let prior = Prior::from_fn(["mu"], |_, _| [0.0]);
+    /// # let simulator = Simulator::from_fn(|_, _, _| ndarray::Array2::zeros((50, 1)));
+    /// # let model = GenerativeModel::new(prior, simulator)?;
+    /// # let networks = PosteriorConfig::new(DeepSetConfig::new(4), InvertibleNetworkConfig::new());
+    /// // Simulations far out count for less.
+    /// let trainer = Trainer::builder(model, networks)
+    ///     .loss(|posterior, batch, pass| Ok(posterior.log_density(batch, pass)?.neg().clamp_max(10.0).mean()))
+    ///     .build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn loss(
+        mut self,
+        loss: impl Fn(&AmortizedPosterior<C>, &Configured, &mut Pass) -> Result<Tensor<1>, AmortizerError>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.loss = Arc::new(loss);
+        self
+    }
+
+    /// Adds something that sees every step and epoch, and may stop the training.
+    #[must_use]
+    pub fn callback(mut self, callback: impl Callback<C> + 'static) -> Self {
+        self.callbacks.push(Box::new(callback));
+        self
+    }
+
+    /// Ends the training after its current step when Ctrl-C is pressed: a checkpoint is written, and the training call returns
+    /// [`TrainerError::Interrupted`]. A second Ctrl-C ends the process at once.
+    #[must_use]
+    pub fn stop_on_ctrl_c(mut self) -> Self {
+        self.ctrl_c = true;
+        self
+    }
+
+    /// Ends the training likewise when this flag is raised, for example by a handler of one's own; it is lowered then.
+    #[must_use]
+    pub fn stop_on(mut self, flag: Arc<AtomicBool>) -> Self {
+        self.interrupt = Some(flag);
+        self
+    }
+
+    /// How many batches are made ahead, on a thread beside the training; 4 if not set. 0: each is made when its step needs it. Results
+    /// do not depend on it.
+    #[must_use]
+    pub fn prefetch(mut self, batches: usize) -> Self {
+        self.prefetch = batches;
+        self
+    }
+
+    /// Keeps this many of the batches last trained on, which [`Trainer::memory`] shows and checkpoints save; none if not set.
+    #[must_use]
+    pub fn memory(mut self, batches: usize) -> Self {
+        self.memory = batches;
+        self
+    }
+
+    /// Writes a checkpoint into this folder after every epoch, and when a training ends before. The folder is locked meanwhile.
     #[must_use]
     pub fn checkpoints(mut self, folder: impl Into<PathBuf>) -> Self {
         self.checkpoints = Some(folder.into());
         self
     }
 
-    /// How many of the newest checkpoints are kept; 3 if not set.
+    /// How many of the newest checkpoints are kept; 3 if not set. Beside them the one with the lowest validation loss is kept.
     #[must_use]
     pub fn keep_checkpoints(mut self, keep: usize) -> Self {
         self.keep = keep;
         self
     }
 
-    /// Goes on from the newest checkpoint of the folder, if there is one.
+    /// Goes on from the newest checkpoint of the folder that is whole, if there is one. Damaged ones are set aside
+    /// ([`Trainer::damaged_checkpoints`]).
     ///
     /// The program is then run as before: training calls that the checkpoint has seen completed return at once, and the one that was
-    /// interrupted goes on.
+    /// interrupted goes on. Their sources and configurations are compared with those of the checkpoint, as far as they are plain data;
+    /// model, configurator, loss and callbacks are functions, which only the program can keep the same.
     #[must_use]
     pub fn resume(mut self) -> Self {
         self.resume = true;
@@ -144,43 +233,61 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
     /// another configuration.
     pub fn build(self) -> Result<Trainer<C>, TrainerError> {
         in_range(self.keep > 0, "keep_checkpoints", "at least 1", self.keep)?;
+        let has_folder = self.checkpoints.is_some();
+        in_range(has_folder || !self.resume, "resume", "with a folder, given to `checkpoints`", "without one")?;
         // What is quickly found out comes before the simulations.
         let checkpoints = self.checkpoints.map(|folder| Checkpoints::open(folder, self.keep)).transpose()?;
-        let interrupted = match &checkpoints {
+        let (interrupted, damaged) = match &checkpoints {
             Some(checkpoints) if self.resume => checkpoints.newest()?,
             Some(checkpoints) if !checkpoints.is_empty()? => {
                 return Err(TrainerError::FolderInUse { folder: checkpoints.folder().to_owned() });
             }
-            _ => None,
+            _ => (None, Vec::new()),
         };
+        let mut interrupts: Vec<Interrupt> = self.interrupt.map(Interrupt::Flag).into_iter().collect();
+        if self.ctrl_c {
+            interrupts.push(Interrupt::ctrl_c()?);
+        }
         #[cfg(feature = "tensorboard")]
         let events = self.tensorboard.map(Events::create).transpose()?;
 
-        let pilot_seed = derive_seed(self.seed, const { Purpose::new("pilot simulations") });
         let from_data = self.config.inference.act_norm == ActNormConfig::FromData;
         let needs_moments = self.config.standardization != Standardization::None || from_data;
-        let pilot = (0..if needs_moments { PILOT_BATCHES } else { 1 })
-            .map(|i| {
-                let first = i * PILOT_BATCH_SIZE as u64;
-                let batch = self.model.simulate_from(pilot_seed, first, PILOT_BATCH_SIZE)?;
-                Ok(self.configurator.configure(&batch)?)
-            })
-            .collect::<Result<Vec<_>, TrainerError>>()?;
+        let pilot = pilot(&self.origin, self.seed, if needs_moments { PILOT_BATCHES } else { 1 })?;
+        let pilot = pilot.iter().map(|batch| Ok(self.configurator.configure(batch)?));
+        let pilot = pilot.collect::<Result<Vec<_>, TrainerError>>()?;
         let weights_seed = derive_seed(self.seed, const { Purpose::new("weights") });
-        let names = self.parameter_names.unwrap_or_else(|| self.model.parameter_names().to_vec());
+        let names = match &self.origin {
+            Origin::Model(model) => model.parameter_names(),
+            Origin::Data(data) => data.parameter_names(),
+        };
+        let names = self.parameter_names.unwrap_or_else(|| names.to_vec());
         let amortizer = AmortizedPosterior::new(self.config, names, &pilot, weights_seed, &self.device)?;
-        let loss: f32 = amortizer.loss(&pilot[0], &mut Pass::training(weights_seed))?.into_scalar();
-        finite("loss of the pilot simulations", 0, f64::from(loss))?;
+        let loss: f32 = (self.loss)(&amortizer, &pilot[0], &mut Pass::training(weights_seed))?.into_scalar();
+        if !loss.is_finite() {
+            return Err(TrainerError::PilotLoss { value: loss });
+        }
         let trainer = Trainer {
-            model: self.model,
+            model: match self.origin {
+                Origin::Model(model) => Some(model),
+                Origin::Data(_) => None,
+            },
             amortizer,
             configurator: self.configurator,
+            loss: self.loss,
+            callbacks: self.callbacks,
+            interrupts,
+            prefetch: self.prefetch,
             position: Position { seed: self.seed, ..Position::default() },
             history: LossHistory::default(),
             run: 0,
             optimizer: None,
-            saved_optimizer: None,
+            best: None,
+            resumed: None,
+            damaged,
+            memory: (self.memory, NumberedBatches::default()),
             checkpoints,
+            checkpoint_is_due: false,
             #[cfg(feature = "tensorboard")]
             events,
             progress: self.progress,
@@ -192,21 +299,40 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
     }
 }
 
+/// Simulations that widths and standardisation constants are taken from: drawn from the model, or at random from the data.
+fn pilot(origin: &Origin, seed: u64, batches: u64) -> Result<Vec<Simulations>, TrainerError> {
+    let pilot_seed = derive_seed(seed, PILOT);
+    match origin {
+        Origin::Model(model) => {
+            let firsts = (0..batches).map(|batch| batch * PILOT_BATCH_SIZE as u64);
+            firsts.map(|first| Ok(model.simulate_from(pilot_seed, first, PILOT_BATCH_SIZE)?)).collect()
+        }
+        Origin::Data(data) => {
+            let order = ShuffledEpoch::new(groups(data)?, PILOT_BATCH_SIZE, LastBatch::Keep, (pilot_seed, PILOT, 0));
+            let batches = (0..order.len()).take(batches as usize);
+            let batches = batches.filter_map(|batch| valid(data.select(&order.rows(batch))).transpose());
+            batches.collect()
+        }
+    }
+}
+
 /// The trainer as the checkpoint has it, if both are of one configuration.
 fn restore<C: SummaryConfig>(mut trainer: Trainer<C>, checkpoint: Checkpoint) -> Result<Trainer<C>, TrainerError> {
-    let folder = checkpoint.folder;
+    let folder = &checkpoint.folder;
     let (saved, now) = (json!({"seed": checkpoint.position.seed}), json!({"seed": trainer.position.seed}));
-    let description = AmortizedPosterior::<C>::saved_description(&folder)?;
+    let description = AmortizedPosterior::<C>::saved_description(folder)?;
     let difference =
         Difference::first(&saved, &now).or_else(|| Difference::first(&description, &trainer.amortizer.description()));
     if let Some(difference) = difference {
-        return Err(TrainerError::mismatch(&folder, difference));
+        return Err(TrainerError::mismatch(folder, difference));
     }
-    trainer.amortizer = trainer.amortizer.load_weights(&folder)?;
-    trainer.position = checkpoint.position;
-    trainer.history = checkpoint.history;
-    let last_run = trainer.position.runs.len().saturating_sub(1);
-    trainer.saved_optimizer = Some((last_run, checkpoint.optimizer));
+    trainer.amortizer = trainer.amortizer.load_weights(folder)?;
+    trainer.position = checkpoint.position.clone();
+    trainer.history = checkpoint.history.clone();
+    if trainer.memory.0 > 0 {
+        trainer.memory.1 = NumberedBatches::load(folder, MEMORY)?.unwrap_or_default();
+    }
     tracing::info!(checkpoint = %folder.display(), "resumed");
+    trainer.resumed = Some(checkpoint);
     Ok(trainer)
 }

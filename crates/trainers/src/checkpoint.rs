@@ -1,41 +1,54 @@
-//! Writes and reads checkpoints: one folder for each epoch, complete or not there.
+//! Writes and reads checkpoints: one folder for each, whole or not there.
 //!
-//! A checkpoint is written into a hidden folder beside its place, synced and renamed, so that a crash at any moment leaves the
-//! checkpoints before it whole. Older ones are deleted only after that.
+//! A checkpoint is written into a hidden folder beside its place, sealed by checksums, synced and renamed, so that a crash or a full disk
+//! leaves the checkpoints before it as they are. Older ones are deleted only after that.
 
 use crate::{LossHistory, TrainerError};
+use bayesburn_core::files::{verify, write_atomically, write_folder_atomically};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{
-    collections::BTreeMap,
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     path::{Path, PathBuf},
 };
 
 /// Version of the layout; a change that old code cannot read raises it.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 const MANIFEST: &str = "manifest.json";
 const HISTORY: &str = "history.json";
 const OPTIMIZER: &str = "optimizer.bpk";
-const PREFIX: &str = "epoch-";
+const PREFIX: &str = "step-";
+/// What a damaged checkpoint is renamed to begin with.
+const DAMAGED: &str = "damaged-";
+/// What a checkpoint is called while another of the same steps takes its place.
+const REPLACED: &str = ".replaced-";
+/// Beginning of the name of a folder with the files of a run's source.
+const RUN: &str = "run-";
 
-/// How far one call of a training method has come.
+/// How far one call of the trainer has come.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Run {
-    /// The call's configuration.
+    /// The call's source and configuration.
     pub(crate) config: Value,
-    pub(crate) epochs_done: usize,
+    /// Steps taken, those left out included.
+    pub(crate) steps_done: usize,
+    /// Epochs of the runs before.
+    pub(crate) epochs_before: usize,
+    /// Steps left out in a row until now.
+    pub(crate) skipped_in_row: usize,
+    /// How often the run went back to earlier weights.
+    pub(crate) rollbacks: usize,
+    /// Why it is over, if it is.
+    pub(crate) finished: Option<String>,
 }
 
-/// Everything that determines how a training goes on, beside the weights and the optimizer's state.
+/// Everything that determines how a training goes on, beside the weights, the optimizer's state and the history.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Position {
     pub(crate) seed: u64,
-    /// The number of the next simulation.
-    pub(crate) next_simulation: u64,
-    /// The calls so far; all but the last are complete.
+    /// The calls so far; all but the last are finished.
     pub(crate) runs: Vec<Run>,
 }
 
@@ -44,8 +57,6 @@ pub(crate) struct Position {
 struct Manifest {
     format_version: u32,
     position: Position,
-    /// CRC-32 of each other file.
-    checksums: BTreeMap<String, u32>,
 }
 
 /// A checkpoint that was read and found whole.
@@ -58,79 +69,155 @@ pub(crate) struct Checkpoint {
     pub(crate) optimizer: Vec<u8>,
 }
 
-/// The folder of a run's checkpoints.
+/// A checkpoint that was found damaged and set aside.
+#[derive(Debug, Clone)]
+pub struct DamagedCheckpoint {
+    /// Where it is now.
+    pub folder: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// The folder of a run's checkpoints, locked against other processes.
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
     folder: PathBuf,
     keep: usize,
+    /// Held until the trainer is dropped, or its process ends in whatever way.
+    _lock: File,
 }
 
 impl Checkpoints {
     /// Checkpoints in this folder, which is made if need be, the newest `keep` of them.
     pub(crate) fn open(folder: PathBuf, keep: usize) -> Result<Self, TrainerError> {
         make_writable(&folder)?;
-        Ok(Self { folder, keep })
+        let path = folder.join(".lock");
+        let lock = File::create(&path).map_err(TrainerError::write(&path))?;
+        match lock.try_lock() {
+            Ok(()) => {
+                let checkpoints = Self { folder, keep, _lock: lock };
+                checkpoints.settle_replaced()?;
+                Ok(checkpoints)
+            }
+            Err(TryLockError::WouldBlock) => Err(TrainerError::FolderLocked { folder }),
+            Err(TryLockError::Error(error)) => Err(TrainerError::write(&path)(error)),
+        }
     }
 
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The finished checkpoints, oldest first.
-    fn list(&self) -> Result<Vec<PathBuf>, TrainerError> {
+    /// Where the checkpoint after this many steps is.
+    pub(crate) fn place(&self, steps: usize) -> PathBuf {
+        self.folder.join(format!("{PREFIX}{steps:08}"))
+    }
+
+    /// The checkpoints, oldest first, each with its number of steps.
+    fn list(&self) -> Result<Vec<(usize, PathBuf)>, TrainerError> {
+        self.numbered(PREFIX)
+    }
+
+    /// What is in the folder under a prefix and a number, in order.
+    fn numbered(&self, prefix: &str) -> Result<Vec<(usize, PathBuf)>, TrainerError> {
         let read = TrainerError::read(&self.folder);
         let mut numbered = Vec::new();
         for entry in fs::read_dir(&self.folder).map_err(&read)? {
             let entry = entry.map_err(&read)?;
             let name = entry.file_name();
-            let number = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse::<usize>().ok());
+            let number = name.to_str().and_then(|name| name.strip_prefix(prefix)?.parse::<usize>().ok());
             numbered.extend(number.map(|number| (number, entry.path())));
         }
         numbered.sort();
-        Ok(numbered.into_iter().map(|(_, path)| path).collect())
+        Ok(numbered)
     }
 
+    /// Whether no run has left anything here: neither checkpoints nor simulations.
     pub(crate) fn is_empty(&self) -> Result<bool, TrainerError> {
-        Ok(self.list()?.is_empty())
+        Ok(self.list()?.is_empty() && self.numbered(RUN)?.is_empty())
     }
 
-    /// Writes the checkpoint of an epoch; `save_posterior` writes the posterior into the folder it is given.
+    /// Where a run's source may keep files.
+    pub(crate) fn folder_of_run(&self, run: usize) -> PathBuf {
+        self.folder.join(format!("{RUN}{run:03}"))
+    }
+
+    /// Writes the checkpoint after the history's last step; `save` writes posterior and source into the folder it is given. Then
+    /// deletes all but the newest, and for each of these the one that was the best until then: `best(steps)` is the number of its steps.
     pub(crate) fn write(
         &self,
         position: &Position,
         history: &LossHistory,
         optimizer: &[u8],
-        save_posterior: impl FnOnce(&Path) -> Result<(), TrainerError>,
+        best: impl Fn(usize) -> Option<usize>,
+        save: impl FnOnce(&Path) -> Result<(), TrainerError>,
     ) -> Result<(), TrainerError> {
-        let name = format!("{PREFIX}{:06}", history.epochs.len());
-        let (scratch, place) = (self.folder.join(format!(".{name}")), self.folder.join(&name));
-        if scratch.exists() {
-            fs::remove_dir_all(&scratch).map_err(TrainerError::write(&scratch))?;
+        let place = self.place(history.steps.len());
+        // After an error at the end of an epoch there is a checkpoint of these steps already.
+        let replaced = place.with_file_name(format!("{REPLACED}{:08}", history.steps.len()));
+        if place.exists() {
+            fs::rename(&place, &replaced).map_err(TrainerError::write(&place))?;
         }
-        save_posterior(&scratch)?;
-        history.save(scratch.join(HISTORY))?;
-        let write = |name: &str, bytes: &[u8]| {
-            let path = scratch.join(name);
-            fs::write(&path, bytes).map_err(TrainerError::write(&path))
-        };
-        write(OPTIMIZER, optimizer)?;
-        let checksums = checksums(&scratch).map_err(TrainerError::read(&scratch))?;
-        let manifest = Manifest { format_version: FORMAT_VERSION, position: position.clone(), checksums };
-        write(MANIFEST, serde_json::to_string_pretty(&manifest).expect("a manifest is plain data").as_bytes())?;
-        sync(&scratch).map_err(TrainerError::write(&scratch))?;
-        fs::rename(&scratch, &place).map_err(TrainerError::write(&place))?;
-        sync_folder(&self.folder).map_err(TrainerError::write(&self.folder))?;
+        let written = write_folder_atomically(&place, TrainerError::write(&place), |folder| {
+            save(folder)?;
+            history.save(folder.join(HISTORY))?;
+            let write = |name: &str, bytes: &[u8]| {
+                let path = folder.join(name);
+                fs::write(&path, bytes).map_err(TrainerError::write(&path))
+            };
+            write(OPTIMIZER, optimizer)?;
+            let manifest = Manifest { format_version: FORMAT_VERSION, position: position.clone() };
+            write(MANIFEST, serde_json::to_string_pretty(&manifest).expect("a manifest is plain data").as_bytes())
+        });
+        self.settle_replaced()?;
         let all = self.list()?;
-        for old in &all[..all.len().saturating_sub(self.keep)] {
+        if let Err(error) = written {
+            let previous = all.into_iter().next_back().map(|(_, path)| path);
+            return Err(TrainerError::CheckpointNotWritten { place, previous, source: Box::new(error) });
+        }
+        let newest = all.len().saturating_sub(self.keep);
+        let best: Vec<usize> = all[newest..].iter().filter_map(|(steps, _)| best(*steps)).collect();
+        for (_, old) in all[..newest].iter().filter(|(steps, _)| !best.contains(steps)) {
             fs::remove_dir_all(old).map_err(TrainerError::write(old))?;
         }
         Ok(())
     }
 
-    /// Reads the newest checkpoint, if there is one.
-    pub(crate) fn newest(&self) -> Result<Option<Checkpoint>, TrainerError> {
-        let Some(folder) = self.list()?.pop() else { return Ok(None) };
+    /// Deletes checkpoints that were replaced, and brings those back whose replacement was not written.
+    fn settle_replaced(&self) -> Result<(), TrainerError> {
+        for (steps, replaced) in self.numbered(REPLACED)? {
+            let place = self.place(steps);
+            let settled = if place.exists() { fs::remove_dir_all(&replaced) } else { fs::rename(&replaced, &place) };
+            settled.map_err(TrainerError::write(&replaced))?;
+        }
+        Ok(())
+    }
+
+    /// Reads the newest checkpoint that is whole, if there is any checkpoint, and sets newer ones that are damaged aside.
+    pub(crate) fn newest(&self) -> Result<(Option<Checkpoint>, Vec<DamagedCheckpoint>), TrainerError> {
+        let mut damaged: Vec<(PathBuf, String)> = Vec::new();
+        for (_, folder) in self.list()?.into_iter().rev() {
+            match Checkpoint::read(&folder) {
+                Ok(checkpoint) => {
+                    let aside = damaged.into_iter().map(|(folder, reason)| set_aside(&folder, reason));
+                    return Ok((Some(checkpoint), aside.collect::<Result<_, _>>()?));
+                }
+                Err(TrainerError::DamagedCheckpoint { folder, reason }) => damaged.push((folder, reason)),
+                Err(error) => return Err(error),
+            }
+        }
+        match damaged.into_iter().next() {
+            Some((folder, reason)) => Err(TrainerError::DamagedCheckpoint { folder, reason }),
+            None => Ok((None, Vec::new())),
+        }
+    }
+}
+
+impl Checkpoint {
+    fn read(folder: &Path) -> Result<Self, TrainerError> {
+        let folder = folder.to_owned();
         let damaged = |reason: String| TrainerError::DamagedCheckpoint { folder: folder.clone(), reason };
+        verify(&folder).map_err(damaged)?;
         let text =
             fs::read_to_string(folder.join(MANIFEST)).map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
         let manifest: Value = serde_json::from_str(&text).map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
@@ -142,54 +229,28 @@ impl Checkpoints {
         }
         let manifest: Manifest =
             serde_json::from_value(manifest).map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
-        let found = checksums(&folder).map_err(|error| damaged(error.to_string()))?;
-        for (name, checksum) in &manifest.checksums {
-            match found.get(name) {
-                None => return Err(damaged(format!("{name} is missing"))),
-                Some(found) if found != checksum => {
-                    return Err(damaged(format!("{name} is truncated or was changed: its checksum does not match")));
-                }
-                Some(_) => {}
-            }
-        }
         let history = LossHistory::load(folder.join(HISTORY))?;
         let path = folder.join(OPTIMIZER);
         let optimizer = fs::read(&path).map_err(TrainerError::read(&path))?;
-        Ok(Some(Checkpoint { folder, position: manifest.position, history, optimizer }))
+        Ok(Self { folder, position: manifest.position, history, optimizer })
     }
 }
 
-/// CRC-32 of each file of a folder but the manifest.
-fn checksums(folder: &Path) -> std::io::Result<BTreeMap<String, u32>> {
-    let mut checksums = BTreeMap::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name != MANIFEST {
-            checksums.insert(name, crc32fast::hash(&fs::read(entry.path())?));
-        }
-    }
-    Ok(checksums)
-}
-
-/// Forces a folder's files and the folder itself to disk.
-fn sync(folder: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        File::options().write(true).open(entry?.path())?.sync_all()?;
-    }
-    sync_folder(folder)
-}
-
-/// Forces the entries of a folder to disk, where the system can be asked to.
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+/// Renames a damaged checkpoint, so that a new one can take its place, and nothing is lost.
+fn set_aside(folder: &Path, reason: String) -> Result<DamagedCheckpoint, TrainerError> {
+    let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let free = (0..).map(|i| folder.with_file_name(format!("{DAMAGED}{i}-{name}"))).find(|place| !place.exists());
+    let place = free.expect("one of endlessly many names is free");
+    fs::rename(folder, &place).map_err(TrainerError::write(folder))?;
+    tracing::warn!(checkpoint = %place.display(), reason, "set a damaged checkpoint aside");
+    Ok(DamagedCheckpoint { folder: place, reason })
 }
 
 /// Makes a folder, and finds out at once whether files can be written to it.
 pub(crate) fn make_writable(folder: &Path) -> Result<(), TrainerError> {
-    let probe = folder.join(".writable");
+    let probe = folder.join("writable");
     fs::create_dir_all(folder)
-        .and_then(|()| fs::write(&probe, []))
+        .and_then(|()| write_atomically(&probe, |_| Ok(())))
         .and_then(|()| fs::remove_file(&probe))
         .map_err(TrainerError::write(folder))
 }

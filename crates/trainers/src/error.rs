@@ -1,7 +1,8 @@
 //! Says what stopped a training, and what to do.
 
 use bayesburn_amortizers::{AmortizerError, Difference};
-use bayesburn_simulation::SimulationError;
+use bayesburn_core::SimulationsError;
+use bayesburn_simulation::{DataError, SimulationError};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -13,6 +14,12 @@ pub enum TrainerError {
     /// The generative model.
     #[error(transparent)]
     Simulation(#[from] SimulationError),
+    /// Simulations that are already there.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Batches that cannot be joined.
+    #[error(transparent)]
+    Simulations(#[from] SimulationsError),
     /// Configuring simulations, or the networks.
     #[error(transparent)]
     Amortizer(#[from] AmortizerError),
@@ -26,19 +33,70 @@ pub enum TrainerError {
         /// The value.
         got: String,
     },
-    /// A loss or gradient that is NaN or infinite.
+    /// Too many steps in a row whose loss or gradient is NaN or infinite.
     #[error(
-        "the {what} is {value} after {steps} steps, and the weights are kept as they were then: try a smaller learning rate, tighter \
-         clipping, standardisation, or look for extreme values in the simulations"
+        "the {what} is {value}, in {skipped} steps in a row, until step {steps}; they were left out, and the weights are as they were before \
+         them: call `end_run` and try a smaller learning rate, tighter clipping or standardisation, or look for extreme values in the simulations"
     )]
     NonFinite {
         /// Which number.
         what: &'static str,
-        /// Steps that succeeded.
-        steps: usize,
-        /// Its value.
+        /// Its value in the last of these steps.
         value: f64,
+        /// How many steps were left out in a row.
+        skipped: usize,
+        /// Steps so far.
+        steps: usize,
     },
+    /// The loss of untrained networks on the pilot simulations is not finite.
+    #[error(
+        "the loss of the pilot simulations is {value} before the first step: standardise, or look for extreme values in the simulations"
+    )]
+    PilotLoss {
+        /// The loss.
+        value: f32,
+    },
+    /// The program was asked to end, by Ctrl-C or by its own flag.
+    #[error("the training was interrupted after {steps} steps; {}", match checkpoint {
+        Some(checkpoint) => format!("its state is in {}: build the trainer with `resume()` to go on", checkpoint.display()),
+        None => "it writes no checkpoints, so that only this process can go on with it".to_owned(),
+    })]
+    Interrupted {
+        /// Steps so far.
+        steps: usize,
+        /// The checkpoint.
+        checkpoint: Option<PathBuf>,
+    },
+    /// Something needs simulations, and the trainer was made from data.
+    #[error(
+        "this needs a generative model, and the trainer was made from data: train offline, or make the trainer from a model"
+    )]
+    NoModel,
+    /// Something needs a validation loss.
+    #[error("{what} needs a validation loss: set `validation_simulations`, or give the source validation data")]
+    NoValidation {
+        /// Which setting.
+        what: &'static str,
+    },
+    /// A set of simulations smaller than a batch.
+    #[error(
+        "a batch has {batch_size} simulations, but there are {available} to train on: choose a smaller `batch_size`, or simulate more"
+    )]
+    FewerThanABatch {
+        /// Simulations to train on.
+        available: usize,
+        /// Simulations in a batch.
+        batch_size: usize,
+    },
+    /// The signal handler cannot be set.
+    #[error("cannot watch for Ctrl-C: {reason}; leave `stop_on_ctrl_c` out, or pass a flag of your own to `stop_on`")]
+    Signal {
+        /// The cause.
+        reason: String,
+    },
+    /// What a source of the user's own reports.
+    #[error("the source of batches failed: {0}")]
+    Source(String),
     /// Checkpoints of an earlier run would be mixed with those of a new one.
     #[error(
         "{} already holds checkpoints: call `resume()` to go on with that run, or choose another folder for a new one",
@@ -48,9 +106,36 @@ pub enum TrainerError {
         /// The folder.
         folder: PathBuf,
     },
-    /// A checkpoint that is cut short or changed.
+    /// Another process, or another trainer of this one, writes checkpoints there.
     #[error(
-        "the checkpoint {} is damaged ({reason}): delete that folder to resume from the checkpoint before it",
+        "another trainer is writing checkpoints to {}: wait until it has ended, or choose another folder",
+        folder.display()
+    )]
+    FolderLocked {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A checkpoint could not be written.
+    #[error(
+        "the checkpoint {} could not be written: {source}; {}",
+        place.display(),
+        match previous {
+            Some(previous) => format!("the one before it, {}, is whole: mend the cause, such as a full disk, and go on with `resume()`", previous.display()),
+            None => "there is none before it: mend the cause, such as a full disk, and begin again".to_owned(),
+        }
+    )]
+    CheckpointNotWritten {
+        /// Where it should be.
+        place: PathBuf,
+        /// The newest checkpoint that is whole.
+        previous: Option<PathBuf>,
+        /// The cause.
+        source: Box<TrainerError>,
+    },
+    /// No checkpoint is whole, or one that is needed is cut short or changed.
+    #[error(
+        "the checkpoint {} is damaged ({reason}), and none that could take its place is whole: restore it from a copy, or begin a new \
+         run in another folder",
         folder.display()
     )]
     DamagedCheckpoint {
@@ -75,8 +160,8 @@ pub enum TrainerError {
     },
     /// An interrupted run of another configuration.
     #[error(
-        "the interrupted run ({}) has `{key}` = {saved}, and this run has {now}: go on with the same configuration, or choose \
-         another folder for a new run",
+        "the interrupted run ({}) has `{key}` = {saved}, and this run has {now}: go on with the same configuration, give that run up by \
+         `end_run`, or choose another folder for a new run",
         folder.display()
     )]
     CheckpointMismatch {

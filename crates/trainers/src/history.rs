@@ -1,27 +1,53 @@
 //! Records the loss of every step and the validation loss of every epoch.
 
 use crate::TrainerError;
+use bayesburn_core::{SimulationId, files::write_atomically};
 use serde::{Deserialize, Serialize};
-use std::{fmt::Write, fs, path::Path};
+use std::{
+    fs::File,
+    io::{BufReader, Write},
+    path::Path,
+};
+
+/// Invalid simulations whose identity is kept; beyond that they are only counted.
+const KEPT_INVALID: usize = 100;
 
 /// One training step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(from = "(Option<f32>, f32)", into = "(Option<f32>, f32)")]
 pub struct StepLoss {
-    /// The training loss before the step.
-    pub loss: f32,
+    /// The training loss before the step. `None`: the loss or its gradient was not finite, and the step was left out.
+    pub loss: Option<f32>,
     /// The learning rate of the step.
-    pub learning_rate: f64,
+    pub learning_rate: f32,
+}
+
+// As pairs, a history of 200,000 steps is 4 MB of JSON; with names it would be 11.
+impl From<(Option<f32>, f32)> for StepLoss {
+    fn from((loss, learning_rate): (Option<f32>, f32)) -> Self {
+        Self { loss, learning_rate }
+    }
+}
+
+impl From<StepLoss> for (Option<f32>, f32) {
+    fn from(step: StepLoss) -> Self {
+        (step.loss, step.learning_rate)
+    }
 }
 
 /// One epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EpochSummary {
-    /// Steps of all runs up to the end of this epoch.
+    /// Steps of all runs up to the end of this epoch, those left out included.
     pub steps: usize,
-    /// The mean training loss of the epoch's steps.
-    pub mean_loss: f32,
-    /// The mean negative log posterior density of the validation simulations, if there are any.
+    /// The mean training loss of the epoch's steps; `None` if all of them were left out.
+    pub mean_loss: Option<f32>,
+    /// The mean negative log posterior density of the validation simulations, if there are any and it is finite.
     pub validation_loss: Option<f32>,
+    /// Steps left out because their loss or gradient was not finite.
+    pub skipped_steps: usize,
+    /// Simulations that were not finite, and were redrawn, dropped or masked, in the epoch's batches.
+    pub invalid_simulations: usize,
 }
 
 /// The losses of all runs of a trainer, in order.
@@ -29,8 +55,9 @@ pub struct EpochSummary {
 /// ```
 /// use bayesburn_trainers::{LossHistory, StepLoss};
 ///
-/// let steps = vec![StepLoss { loss: 0.5, learning_rate: 1e-3 }];
-/// let history = LossHistory { steps, epochs: Vec::new() };
+/// let mut history = LossHistory::default();
+/// history.steps.push(StepLoss { loss: Some(0.5), learning_rate: 1e-3 });
+/// history.steps.push(StepLoss { loss: None, learning_rate: 1e-3 }); // left out
 /// assert_eq!(history.train_losses(), [0.5]);
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -40,19 +67,56 @@ pub struct LossHistory {
     pub steps: Vec<StepLoss>,
     /// One entry for each epoch.
     pub epochs: Vec<EpochSummary>,
+    /// Simulations that were not finite, in the order in which they were met; the first 100 of them.
+    /// [`GenerativeModel::replay`](bayesburn_simulation::GenerativeModel::replay) shows one.
+    pub invalid_simulations: Vec<SimulationId>,
+    /// The invalid simulations of the epoch that is not finished yet.
+    pub(crate) invalid_in_epoch: usize,
 }
 
 impl LossHistory {
-    /// The training loss of each step.
+    /// The training loss of each step that was not left out.
     #[must_use]
     pub fn train_losses(&self) -> Vec<f32> {
-        self.steps.iter().map(|step| step.loss).collect()
+        self.steps.iter().filter_map(|step| step.loss).collect()
     }
 
-    /// The validation losses, each with the number of steps after which it was measured.
+    /// The validation losses, each with the number of [`LossHistory::train_losses`] before it.
     #[must_use]
     pub fn validation_losses(&self) -> Vec<(usize, f32)> {
-        self.epochs.iter().filter_map(|epoch| Some((epoch.steps, epoch.validation_loss?))).collect()
+        let mut skipped = 0;
+        let with_steps = self.epochs.iter().map(|epoch| {
+            skipped += epoch.skipped_steps;
+            (epoch.steps - skipped, epoch.validation_loss)
+        });
+        with_steps.filter_map(|(steps, loss)| Some((steps, loss?))).collect()
+    }
+
+    /// The steps of the epoch that is not finished yet.
+    pub(crate) fn unfinished_epoch(&self) -> &[StepLoss] {
+        &self.steps[self.epochs.last().map_or(0, |epoch| epoch.steps)..]
+    }
+
+    /// Counts the invalid simulations of a batch.
+    pub(crate) fn count_invalid(&mut self, invalid: &[SimulationId]) {
+        self.invalid_in_epoch += invalid.len();
+        let room = KEPT_INVALID.saturating_sub(self.invalid_simulations.len());
+        self.invalid_simulations.extend(invalid.iter().take(room));
+    }
+
+    /// Ends the epoch.
+    pub(crate) fn finish_epoch(&mut self, validation_loss: Option<f32>) -> EpochSummary {
+        let steps = self.unfinished_epoch();
+        let taken: Vec<f64> = steps.iter().filter_map(|step| step.loss).map(f64::from).collect();
+        let summary = EpochSummary {
+            steps: self.steps.len(),
+            mean_loss: (!taken.is_empty()).then(|| (taken.iter().sum::<f64>() / taken.len() as f64) as f32),
+            validation_loss,
+            skipped_steps: steps.len() - taken.len(),
+            invalid_simulations: std::mem::take(&mut self.invalid_in_epoch),
+        };
+        self.epochs.push(summary);
+        summary
     }
 
     /// Saves everything as JSON, which [`LossHistory::load`] reads.
@@ -60,8 +124,8 @@ impl LossHistory {
     /// # Errors
     /// A file that cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), TrainerError> {
-        let text = serde_json::to_string(self).expect("a history is plain data");
-        fs::write(&path, text).map_err(TrainerError::write(path.as_ref()))
+        write_atomically(path.as_ref(), |file| Ok(serde_json::to_writer(file, self)?))
+            .map_err(TrainerError::write(path.as_ref()))
     }
 
     /// Loads what [`LossHistory::save`] wrote.
@@ -69,48 +133,77 @@ impl LossHistory {
     /// # Errors
     /// A file that cannot be read, or is not a history.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, TrainerError> {
-        let text = fs::read_to_string(&path).map_err(TrainerError::read(path.as_ref()))?;
-        serde_json::from_str(&text).map_err(|error| TrainerError::read(path.as_ref())(error.into()))
+        let file = File::open(&path).map_err(TrainerError::read(path.as_ref()))?;
+        serde_json::from_reader(BufReader::new(file)).map_err(|error| TrainerError::read(path.as_ref())(error.into()))
     }
 
-    /// Saves a table with a row for each step: step, loss, learning rate, and the validation loss where an epoch ends.
+    /// Saves a table with a row for each step: step, loss (empty where the step was left out), learning rate, and the validation loss
+    /// where an epoch ends.
     ///
     /// # Errors
     /// A file that cannot be written.
     pub fn save_csv(&self, path: impl AsRef<Path>) -> Result<(), TrainerError> {
-        let mut text = String::from("step,loss,learning_rate,validation_loss\n");
-        let mut validation = self.validation_losses().into_iter().peekable();
-        for (i, step) in self.steps.iter().enumerate() {
-            let at_end = validation.next_if(|(steps, _)| *steps == i + 1).map(|(_, loss)| loss.to_string());
-            let at_end = at_end.unwrap_or_default();
-            writeln!(text, "{},{},{},{at_end}", i + 1, step.loss, step.learning_rate)
-                .expect("writing to a string cannot fail");
-        }
-        fs::write(&path, text).map_err(TrainerError::write(path.as_ref()))
+        let text = |loss: Option<f32>| loss.map_or(String::new(), |loss| loss.to_string());
+        let mut epochs = self.epochs.iter().peekable();
+        write_atomically(path.as_ref(), |file| {
+            writeln!(file, "step,loss,learning_rate,validation_loss")?;
+            for (i, step) in self.steps.iter().enumerate() {
+                let at_end = epochs.next_if(|epoch| epoch.steps == i + 1).and_then(|epoch| epoch.validation_loss);
+                writeln!(file, "{},{},{},{}", i + 1, text(step.loss), step.learning_rate, text(at_end))?;
+            }
+            Ok(())
+        })
+        .map_err(TrainerError::write(path.as_ref()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+
+    /// Four steps, the second left out, in two epochs.
+    fn history() -> LossHistory {
+        let mut history = LossHistory::default();
+        for i in 0..4 {
+            let loss = (i != 1).then(|| 1.0 / (i as f32 + 3.0));
+            history.steps.push(StepLoss { loss, learning_rate: 1e-3 / (i as f32 + 7.0) });
+            history.count_invalid(&[SimulationId { seed: 1, index: i, attempt: 0, first: i, batch: 1 }]);
+            if i % 2 == 1 {
+                history.finish_epoch((i == 1).then_some(-0.3));
+            }
+        }
+        history
+    }
+
+    #[test]
+    fn epochs_count_what_was_left_out_and_what_was_invalid() {
+        let history = history();
+        let first = history.epochs[0];
+        assert_eq!((first.steps, first.skipped_steps, first.invalid_simulations), (2, 1, 2));
+        assert_eq!(first.mean_loss, Some(1.0 / 3.0));
+        let second = history.epochs[1];
+        assert_eq!((second.steps, second.skipped_steps, second.invalid_simulations), (4, 0, 2));
+        assert_eq!((second.mean_loss, second.validation_loss), (Some(0.5 * (0.2 + 1.0 / 6.0)), None));
+        assert_eq!(history.train_losses().len(), 3);
+        assert_eq!(history.validation_losses(), [(1, -0.3)]);
+        assert_eq!(history.invalid_simulations.len(), 4);
+    }
 
     #[test]
     fn a_saved_history_is_read_back_and_its_table_has_every_step() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let step = |i: usize| StepLoss { loss: 1.0 / (i as f32 + 3.0), learning_rate: 1e-3 / (i as f64 + 7.0) };
-        let epoch = |steps, validation_loss| EpochSummary { steps, mean_loss: 0.1, validation_loss };
-        let history =
-            LossHistory { steps: (0..4).map(step).collect(), epochs: vec![epoch(2, Some(-0.3)), epoch(4, None)] };
         let path = folder.path().join("history.json");
+        let history = history();
         history.save(&path).expect("writable");
         assert_eq!(LossHistory::load(&path).expect("readable"), history);
-        assert_eq!(history.validation_losses(), [(2, -0.3)]);
 
         let table = folder.path().join("history.csv");
         history.save_csv(&table).expect("writable");
         let lines: Vec<String> = fs::read_to_string(table).expect("readable").lines().map(str::to_owned).collect();
         assert_eq!(lines.len(), 5);
-        assert!(lines[2].starts_with("2,0.25,") && lines[2].ends_with(",-0.3"), "{}", lines[2]);
+        assert!(lines[1].starts_with("1,0.33333334,") && lines[1].ends_with(','), "{}", lines[1]);
+        assert!(lines[2].starts_with("2,,") && lines[2].ends_with(",-0.3"), "{}", lines[2]);
         assert!(lines[4].ends_with(','), "{}", lines[4]);
     }
 }

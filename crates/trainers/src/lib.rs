@@ -1,20 +1,23 @@
-//! Trains amortized posteriors on simulations: the loop, its schedule, and everything that lets a run stop and go on.
+//! Trains amortized posteriors on simulations: one loop, many sources of batches, and everything that lets a run stop and go on.
 //!
 //! | type | what it is |
 //! |---|---|
-//! | [`Trainer`] | joins a generative model and an amortized posterior; made by [`Trainer::builder`] |
-//! | [`OnlineConfig`] | one online run: epochs, batch size, optimizer, schedule, clipping, validation |
-//! | [`LossHistory`] | every step's loss and learning rate, every epoch's validation loss |
+//! | [`Trainer`] | joins simulations and an amortized posterior; made by [`Trainer::builder`] |
+//! | [`Source`] | where batches come from: [`Online`], [`Replay`], [`Rounds`], [`Offline`], or one's own |
+//! | [`TrainingConfig`] | how a training goes: optimizer, schedule, clipping, validation, when to stop |
+//! | [`Callback`] | sees every step and epoch, and may stop the training |
+//! | [`LossHistory`] | every step's loss and learning rate, every epoch's validation loss, what was left out |
 //! | [`Optimizer`], [`Schedule`] | closed choices, Adam with cosine decay by default |
 //!
 //! On the CPU a run depends on the seed and the configuration alone. After each epoch a checkpoint holds weights, optimizer, history and
-//! the position in the stream of simulations, so that a resumed run ends with exactly the weights of one that was never stopped.
+//! the position in the run, so that a resumed run ends with exactly the weights of one that was never stopped. (The one exception is a
+//! rollback, [`AfterLimit::RollBack`], in the epoch in whose midst a run was interrupted: it goes to where the run was resumed.)
 //!
 //! ```no_run
 //! use bayesburn_amortizers::PosteriorConfig;
 //! use bayesburn_networks::{DeepSetConfig, InvertibleNetworkConfig};
 //! use bayesburn_simulation::{GenerativeModel, Prior, Simulator};
-//! use bayesburn_trainers::{OnlineConfig, Trainer};
+//! use bayesburn_trainers::{Online, Trainer, TrainingConfig};
 //! use ndarray::Array2;
 //! use rand::RngExt;
 //! use rand_distr::StandardNormal;
@@ -28,31 +31,43 @@
 //!     .seed(2023)
 //!     .checkpoints("out/run")
 //!     .resume()
+//!     .stop_on_ctrl_c()
 //!     .build()?;
-//! trainer.train_online(&OnlineConfig::new().with_epochs(3).with_validation_simulations(200))?;
+//! trainer.train(Online::new().with_epochs(3), &TrainingConfig::new().with_validation_simulations(200))?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! Features: `tensorboard` (default) writes event files that TensorBoard reads.
 
 mod builder;
+mod callback;
 mod checkpoint;
 mod clip;
+mod config;
 mod error;
 mod history;
-mod online;
+mod interrupt;
 mod optimizer;
+mod prefetch;
 mod progress;
 mod schedule;
+mod session;
+mod source;
+mod step;
+mod stopping;
 #[cfg(feature = "tensorboard")]
 mod tensorboard;
 mod trainer;
 
+pub use bayesburn_simulation::Progress;
 pub use builder::TrainerBuilder;
+pub use callback::{Callback, EpochReport, StepReport};
+pub use checkpoint::DamagedCheckpoint;
+pub use config::{AfterLimit, NonFiniteSteps, TrainedPart, TrainingConfig};
 pub use error::TrainerError;
 pub use history::{EpochSummary, LossHistory, StepLoss};
-pub use online::OnlineConfig;
 pub use optimizer::Optimizer;
-pub use progress::Progress;
 pub use schedule::{Decay, Schedule};
-pub use trainer::Trainer;
+pub use source::{LastBatch, Offline, Online, Replay, Rounds, RunContext, Source, Validation};
+pub use stopping::{EarlyStopping, FinalWeights};
+pub use trainer::{Origin, Trainer};

@@ -1,16 +1,8 @@
 //! Shows a training's progress on a terminal.
 
+use crate::StepLoss;
+use bayesburn_simulation::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
-/// Whether progress is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Progress {
-    /// A bar for each epoch on standard error, if that is a terminal.
-    #[default]
-    Auto,
-    /// Nothing.
-    Hidden,
-}
 
 /// The bar of one epoch.
 #[derive(Debug)]
@@ -33,21 +25,24 @@ impl EpochBar {
         Self { bar, losses: 0.0, steps: 0 }
     }
 
-    pub(crate) fn step(&mut self, loss: f32, learning_rate: f64) {
+    /// Begins in the midst of the epoch.
+    pub(crate) fn resume(&self, steps: usize) {
+        self.bar.set_position(steps as u64);
+        self.bar.reset_eta();
+    }
+
+    pub(crate) fn step(&mut self, step: &StepLoss) {
+        self.bar.inc(1);
+        let Some(loss) = step.loss else { return };
         self.losses += f64::from(loss);
         self.steps += 1;
-        self.bar.inc(1);
         if !self.bar.is_hidden() {
-            let mean = self.losses / self.steps as f64;
-            self.bar.set_message(format!("loss {loss:.3}, average {mean:.3}, rate {learning_rate:.2e}"));
+            let (mean, rate) = (self.losses / self.steps as f64, step.learning_rate);
+            self.bar.set_message(format!("loss {loss:.3}, average {mean:.3}, rate {rate:.2e}"));
         }
     }
 
-    pub(crate) fn finish(self, validation_loss: Option<f32>) {
-        if let (Some(loss), false) = (validation_loss, self.bar.is_hidden()) {
-            let mean = self.losses / self.steps as f64;
-            self.bar.set_message(format!("average {mean:.3}, validation {loss:.3}"));
-        }
+    pub(crate) fn finish(self) {
         self.bar.finish();
     }
 }

@@ -1,6 +1,6 @@
 //! Writes losses and learning rate as event files for TensorBoard.
 
-use crate::{TrainerError, checkpoint::make_writable};
+use crate::{EpochSummary, StepLoss, TrainerError, checkpoint::make_writable};
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -29,19 +29,21 @@ impl Events {
         Ok(Self { folder, writer })
     }
 
-    pub(crate) fn step(&mut self, step: usize, loss: f32, learning_rate: f64) -> Result<(), TrainerError> {
+    pub(crate) fn step(&mut self, steps: usize, step: &StepLoss) -> Result<(), TrainerError> {
         let writer = &mut self.writer;
         guard(&self.folder, || {
-            writer.add_scalar("train/loss", loss, step);
-            writer.add_scalar("train/learning_rate", learning_rate as f32, step);
+            if let Some(loss) = step.loss {
+                writer.add_scalar("train/loss", loss, steps);
+            }
+            writer.add_scalar("train/learning_rate", step.learning_rate, steps);
         })
     }
 
-    pub(crate) fn epoch(&mut self, step: usize, validation_loss: Option<f32>) -> Result<(), TrainerError> {
+    pub(crate) fn epoch(&mut self, epoch: &EpochSummary) -> Result<(), TrainerError> {
         let writer = &mut self.writer;
         guard(&self.folder, || {
-            if let Some(loss) = validation_loss {
-                writer.add_scalar("validation/loss", loss, step);
+            if let Some(loss) = epoch.validation_loss {
+                writer.add_scalar("validation/loss", loss, epoch.steps);
             }
             writer.flush();
         })

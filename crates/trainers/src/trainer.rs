@@ -1,38 +1,78 @@
-//! The training loop.
+//! Holds what a training has come to: posterior, history, position and checkpoints.
 
 use crate::{
-    EpochSummary, LossHistory, OnlineConfig, Progress, StepLoss, TrainerBuilder, TrainerError,
-    checkpoint::{Checkpoints, Position, Run},
-    clip::clip_global_norm,
-    progress::EpochBar,
+    Callback, DamagedCheckpoint, LossHistory, Progress, RunContext, Source, TrainerBuilder, TrainerError,
+    TrainingConfig,
+    checkpoint::{Checkpoint, Checkpoints, Position, Run},
+    interrupt::Interrupt,
+    session::Session,
+    source::NumberedBatches,
+    step::Loss,
+    stopping::best_epoch,
 };
-use bayesburn_amortizers::{AmortizedPosterior, Configurator, Configured, Difference, PosteriorConfig};
-use bayesburn_core::{Purpose, Simulations, derive_seed, stream};
-use bayesburn_networks::{DeepSetConfig, Pass, SummaryConfig};
-use bayesburn_simulation::GenerativeModel;
-use burn::{
-    optim::{GradientsParams, OptimizerRecord, module_optimizer::ModuleOptimizer},
-    tensor::Bytes,
+use bayesburn_amortizers::{
+    AmortizedPosterior, Configurator, Configured, Difference, PosteriorConfig, PosteriorNetworks,
 };
+use bayesburn_core::{Purpose, Simulations, stream};
+use bayesburn_networks::{DeepSetConfig, SummaryConfig};
+use bayesburn_simulation::{Dataset, GenerativeModel};
+use burn::optim::module_optimizer::ModuleOptimizer;
 use rand::Rng;
-use std::{path::Path, sync::Arc};
+use serde_json::json;
+use std::{path::PathBuf, sync::Arc};
 
-/// Trains an amortized posterior on a generative model.
+/// Where a trainer's simulations come from: what its pilot run takes to find widths and standardisation constants.
+#[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "a program has one, until its trainer is built")]
+pub enum Origin {
+    /// They are drawn when they are needed.
+    Model(GenerativeModel),
+    /// They are there: the trainer can train offline only.
+    Data(Dataset),
+}
+
+impl From<GenerativeModel> for Origin {
+    fn from(model: GenerativeModel) -> Self {
+        Self::Model(model)
+    }
+}
+
+impl From<Dataset> for Origin {
+    fn from(data: Dataset) -> Self {
+        Self::Data(data)
+    }
+}
+
+/// The networks that a run came to have the lowest validation loss with, and in which of its epochs.
+pub(crate) type Best<C> = (usize, PosteriorNetworks<<C as SummaryConfig>::Network>);
+
+/// Trains an amortized posterior.
 ///
 /// Everything random comes from the trainer's seed; on the CPU the result does not depend on the number of threads, to the bit.
 pub struct Trainer<C: SummaryConfig = DeepSetConfig> {
-    pub(crate) model: GenerativeModel,
+    pub(crate) model: Option<GenerativeModel>,
     pub(crate) amortizer: AmortizedPosterior<C>,
     pub(crate) configurator: Arc<dyn Configurator>,
+    pub(crate) loss: Loss<C>,
+    pub(crate) callbacks: Vec<Box<dyn Callback<C>>>,
+    pub(crate) interrupts: Vec<Interrupt>,
+    pub(crate) prefetch: usize,
     pub(crate) position: Position,
     pub(crate) history: LossHistory,
     /// The number of the run that the next training call begins or goes on with.
     pub(crate) run: usize,
     /// The optimizer of that run, if it was interrupted by an error in this process.
     pub(crate) optimizer: Option<ModuleOptimizer>,
-    /// The run that the resumed checkpoint interrupted, and its optimizer's state, until that run takes it up.
-    pub(crate) saved_optimizer: Option<(usize, Vec<u8>)>,
+    /// The best networks of that run, where it will want them back.
+    pub(crate) best: Option<Best<C>>,
+    /// The checkpoint that was resumed from, until the run that it interrupted takes it up.
+    pub(crate) resumed: Option<Checkpoint>,
+    pub(crate) damaged: Vec<DamagedCheckpoint>,
+    /// The most batches of [`Trainer::memory`], and these.
+    pub(crate) memory: (usize, NumberedBatches),
     pub(crate) checkpoints: Option<Checkpoints>,
+    /// Whether something was trained since the last checkpoint.
+    pub(crate) checkpoint_is_due: bool,
     #[cfg(feature = "tensorboard")]
     pub(crate) events: Option<crate::tensorboard::Events>,
     pub(crate) progress: Progress,
@@ -49,15 +89,15 @@ impl<C: SummaryConfig> std::fmt::Debug for Trainer<C> {
 }
 
 impl<C: SummaryConfig> Trainer<C> {
-    /// Begins to build a trainer for this model and these networks.
-    pub fn builder(model: GenerativeModel, config: PosteriorConfig<C>) -> TrainerBuilder<C> {
-        TrainerBuilder::new(model, config)
+    /// Begins to build a trainer for these networks, on a [`GenerativeModel`], or on a [`Dataset`] for offline training alone.
+    pub fn builder(origin: impl Into<Origin>, config: PosteriorConfig<C>) -> TrainerBuilder<C> {
+        TrainerBuilder::new(origin.into(), config)
     }
 
-    /// The generative model.
+    /// The generative model; `None` if the trainer was made from data.
     #[must_use]
-    pub fn model(&self) -> &GenerativeModel {
-        &self.model
+    pub fn model(&self) -> Option<&GenerativeModel> {
+        self.model.as_ref()
     }
 
     /// The posterior as trained so far.
@@ -78,6 +118,25 @@ impl<C: SummaryConfig> Trainer<C> {
         &self.history
     }
 
+    /// The simulations last trained on, oldest first: as many batches as [`TrainerBuilder::memory`] asked for.
+    pub fn memory(&self) -> impl Iterator<Item = &Simulations> {
+        self.memory.1.iter()
+    }
+
+    /// Checkpoints that resuming found damaged. They were renamed, and an older one was used.
+    #[must_use]
+    pub fn damaged_checkpoints(&self) -> &[DamagedCheckpoint] {
+        &self.damaged
+    }
+
+    /// The checkpoint of the epoch, in the newest run, that has the lowest validation loss: a folder that
+    /// [`AmortizedPosterior::load`] reads, and that is kept until another epoch is better.
+    #[must_use]
+    pub fn best_checkpoint(&self) -> Option<PathBuf> {
+        let run = self.position.runs.len().checked_sub(1)?;
+        Some(self.checkpoints.as_ref()?.place(self.best_steps(run, usize::MAX)?))
+    }
+
     /// What the networks see of these simulations.
     ///
     /// # Errors
@@ -90,157 +149,125 @@ impl<C: SummaryConfig> Trainer<C> {
     /// derived from the trainer's, so that none of theirs is among them.
     ///
     /// # Errors
-    /// What the generative model or the configurator reports.
+    /// What the generative model or the configurator reports; no generative model.
     pub fn simulate(&self, num_simulations: usize, seed: u64) -> Result<Configured, TrainerError> {
-        self.configure(&self.model.simulate(num_simulations, seed)?)
+        let model = self.model.as_ref().ok_or(TrainerError::NoModel)?;
+        self.configure(&model.simulate(num_simulations, seed)?)
     }
 
-    /// Trains on fresh simulations, and returns the history.
+    /// Trains on the batches of a source, and returns the history.
     ///
     /// A second call begins a new run, with a new optimizer and schedule, from the weights of the first. In a resumed program,
     /// calls that were complete return at once and the interrupted one goes on where its last checkpoint was written.
     ///
+    /// ```no_run
+    /// # use bayesburn_amortizers::PosteriorConfig;
+    /// # use bayesburn_networks::{DeepSetConfig, InvertibleNetworkConfig};
+    /// # use bayesburn_simulation::{GenerativeModel, Prior, Simulator};
+    /// use bayesburn_trainers::{Online, Replay, Trainer, TrainingConfig};
+    ///
+    /// # let prior = Prior::from_fn(["mu"], |_, _| [0.0]);
+    /// # let simulator = Simulator::from_fn(|_, _, _| ndarray::Array2::zeros((50, 1)));
+    /// # let networks = PosteriorConfig::new(DeepSetConfig::new(4), InvertibleNetworkConfig::new());
+    /// let mut trainer = Trainer::builder(GenerativeModel::new(prior, simulator)?, networks).build()?;
+    /// let config = TrainingConfig::new().with_validation_simulations(200);
+    /// trainer.train(Online::new().with_epochs(3), &config)?;
+    /// trainer.train(Replay::new().with_epochs(3), &config)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// A setting outside its range; an interrupted run of another configuration; simulations that fail; a loss or gradient that is
-    /// not finite; a checkpoint that cannot be written. What was trained until then stays in the trainer, and another call of the
-    /// same configuration goes on from there.
-    pub fn train_online(&mut self, config: &OnlineConfig) -> Result<&LossHistory, TrainerError> {
+    /// A setting outside its range; an interrupted run of another configuration; simulations that fail; too many steps that are not
+    /// finite; a checkpoint that cannot be written; an interruption. What was trained until then stays in the trainer, and is saved
+    /// where checkpoints are; another call of the same configuration goes on from there.
+    pub fn train(&mut self, mut source: impl Source, config: &TrainingConfig) -> Result<&LossHistory, TrainerError> {
         config.check()?;
-        self.enter_run(config)?;
-        let mut optimizer = match self.optimizer.take() {
-            Some(optimizer) => optimizer,
-            None => self.restored_optimizer(config.optimizer.init())?,
-        };
-        if let Err(error) = self.online_epochs(config, &mut optimizer) {
-            self.optimizer = Some(optimizer);
-            return Err(error);
+        let epochs = source.epochs()?;
+        self.enter_run(json!({ "source": source.config(), "training": config }))?;
+        // A run that was over, but could not be saved, is saved now.
+        if self.position.runs[self.run].finished.is_none() || self.checkpoint_is_due {
+            let of_run = u64::MAX - self.run as u64;
+            let context = RunContext {
+                model: self.model.clone(),
+                // That of run 0 is `derive_seed(seed, purpose)`.
+                seed: stream(self.position.seed, const { Purpose::new("training simulations") }, of_run).next_u64(),
+                trainer_seed: self.position.seed,
+                folder: self.checkpoints.as_ref().map(|checkpoints| checkpoints.folder_of_run(self.run)),
+                prefetch: self.prefetch,
+                progress: self.progress,
+            };
+            let trained = Session::new(self, config, &epochs).and_then(|session| session.train(&mut source, &context));
+            if let Err(error) = trained {
+                // Nothing was trained, so that nothing obliges the next call to this configuration.
+                if self.position.runs[self.run].steps_done == 0 {
+                    self.position.runs.pop();
+                }
+                return Err(error);
+            }
         }
-        self.run += 1;
+        self.leave_run();
         Ok(&self.history)
     }
 
-    /// The epochs of the current run that are still to do, from the step after the last one that succeeded.
-    fn online_epochs(&mut self, config: &OnlineConfig, optimizer: &mut ModuleOptimizer) -> Result<(), TrainerError> {
-        let epochs_done = self.position.runs[self.run].epochs_done;
-        if epochs_done == config.epochs {
-            return Ok(());
+    /// Gives up the run that an error or an interruption left unfinished: the next call of [`Trainer::train`] begins a new one, of any
+    /// configuration, from the weights as they are. Without such a run nothing happens.
+    ///
+    /// Until that call has written a checkpoint, a program that resumes finds the unfinished run again.
+    pub fn end_run(&mut self) {
+        if let Some(run) = self.position.runs.get_mut(self.run) {
+            run.finished.get_or_insert_with(|| "given up".to_owned());
+            self.leave_run();
         }
-        let validation = self.validation_set(config.validation_simulations)?;
-        let seed = derive_seed(self.position.seed, const { Purpose::new("training simulations") });
-        let (iterations, total) = (config.iterations_per_epoch, config.epochs * config.iterations_per_epoch);
-        for epoch in epochs_done..config.epochs {
-            let mut bar = EpochBar::new(self.progress, epoch + 1, config.epochs, iterations);
-            for iteration in self.steps_of_epoch().len()..iterations {
-                let rate = config.schedule.rate(epoch * iterations + iteration, total);
-                let batch = self.model.simulate_from(seed, self.position.next_simulation, config.batch_size)?;
-                let batch = self.configurator.configure(&batch)?;
-                let loss = self.step(&batch, optimizer, rate, config.clip_norm)?;
-                self.position.next_simulation += config.batch_size as u64;
-                bar.step(loss, rate);
-            }
-            bar.finish(self.finish_epoch(validation.as_ref())?);
-            self.write_checkpoint(optimizer)?;
-        }
-        Ok(())
+    }
+
+    /// Why the newest run ended: all its epochs were done, it had stopped improving, or a callback's reason. `None` while it is
+    /// unfinished.
+    #[must_use]
+    pub fn stop_reason(&self) -> Option<&str> {
+        self.position.runs.last()?.finished.as_deref()
+    }
+
+    fn leave_run(&mut self) {
+        self.run += 1;
+        self.optimizer = None;
+        self.best = None;
     }
 
     /// Makes sure that the current run is the one that this call asks for: a new one, or one that was interrupted, here or before
     /// the program was resumed.
-    fn enter_run(&mut self, config: &OnlineConfig) -> Result<(), TrainerError> {
-        let now = serde_json::to_value(config).expect("a configuration is plain data");
+    fn enter_run(&mut self, now: serde_json::Value) -> Result<(), TrainerError> {
         let Some(interrupted) = self.position.runs.get(self.run) else {
-            self.position.runs.push(Run { config: now, epochs_done: 0 });
+            let epochs_before = self.history.epochs.len();
+            self.position.runs.push(Run {
+                config: now,
+                steps_done: 0,
+                epochs_before,
+                skipped_in_row: 0,
+                rollbacks: 0,
+                finished: None,
+            });
             return Ok(());
         };
         match Difference::first(&interrupted.config, &now) {
             None => Ok(()),
             Some(difference) => {
-                let folder =
-                    self.checkpoints.as_ref().map_or(Path::new("in memory"), |checkpoints| checkpoints.folder());
-                Err(TrainerError::mismatch(folder, difference))
+                let folder = self.checkpoints.as_ref().map_or("in memory".into(), |c| c.folder().to_owned());
+                Err(TrainerError::mismatch(&folder, difference))
             }
         }
     }
 
-    /// The optimizer with the state that the checkpoint has of it, if the current run is the one that was interrupted.
-    fn restored_optimizer(&mut self, optimizer: ModuleOptimizer) -> Result<ModuleOptimizer, TrainerError> {
-        let Some((_, bytes)) = self.saved_optimizer.take_if(|(run, _)| *run == self.run) else { return Ok(optimizer) };
-        let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(bytes)).map_err(|error| {
-            let folder = self.checkpoints.as_ref().map(|c| c.folder().to_owned()).unwrap_or_default();
-            TrainerError::DamagedCheckpoint { folder, reason: format!("optimizer state: {error}") }
-        })?;
-        Ok(optimizer.load_record(record))
+    /// The validation losses of a run's epochs so far; the run is the newest.
+    pub(crate) fn validation_losses(&self, run: usize) -> Vec<Option<f32>> {
+        let epochs = &self.history.epochs[self.position.runs[run].epochs_before..];
+        epochs.iter().map(|epoch| epoch.validation_loss).collect()
     }
 
-    /// The steps of the epoch that is not finished yet.
-    fn steps_of_epoch(&self) -> &[StepLoss] {
-        &self.history.steps[self.history.epochs.last().map_or(0, |epoch| epoch.steps)..]
+    /// The steps after which the best epoch ended of those, in a run, that ended after at most `steps`; the run is the newest.
+    pub(crate) fn best_steps(&self, run: usize, steps: usize) -> Option<usize> {
+        let epochs = &self.history.epochs[self.position.runs[run].epochs_before..];
+        let epochs = &epochs[..epochs.partition_point(|epoch| epoch.steps <= steps)];
+        let losses: Vec<_> = epochs.iter().map(|epoch| epoch.validation_loss).collect();
+        Some(epochs[best_epoch(&losses)?].steps)
     }
-
-    fn validation_set(&self, num: usize) -> Result<Option<Configured>, TrainerError> {
-        let seed = derive_seed(self.position.seed, const { Purpose::new("validation simulations") });
-        (num > 0).then(|| self.simulate(num, seed)).transpose()
-    }
-
-    /// One step on one batch; returns the loss before it.
-    fn step(
-        &mut self,
-        batch: &Configured,
-        optimizer: &mut ModuleOptimizer,
-        rate: f64,
-        clip_norm: Option<f64>,
-    ) -> Result<f32, TrainerError> {
-        let number = self.history.steps.len() as u64;
-        let pass_seed = stream(self.position.seed, const { Purpose::new("training pass") }, number).next_u64();
-        let loss = self.amortizer.loss(batch, &mut Pass::training(pass_seed))?;
-        let value: f32 = loss.clone().into_scalar();
-        let steps = self.history.steps.len();
-        finite("training loss", steps, f64::from(value))?;
-        let networks = self.amortizer.networks();
-        let gradients = GradientsParams::from_grads(loss.backward(), networks);
-        let (gradients, norm) = clip_global_norm(networks, gradients, clip_norm);
-        finite("norm of the gradients", steps, norm)?;
-        self.amortizer.set_networks(optimizer.step(rate, networks.clone(), gradients));
-        self.history.steps.push(StepLoss { loss: value, learning_rate: rate });
-        #[cfg(feature = "tensorboard")]
-        if let Some(events) = &mut self.events {
-            events.step(self.history.steps.len(), value, rate)?;
-        }
-        Ok(value)
-    }
-
-    /// Adds the epoch to the history, and returns the validation loss.
-    fn finish_epoch(&mut self, validation: Option<&Configured>) -> Result<Option<f32>, TrainerError> {
-        let validation_loss = validation.map(|set| self.amortizer.negative_log_likelihood(set)).transpose()?;
-        let steps = self.history.steps.len();
-        if let Some(loss) = validation_loss {
-            finite("validation loss", steps, f64::from(loss))?;
-        }
-        let losses = self.steps_of_epoch();
-        let sum: f64 = losses.iter().map(|step| f64::from(step.loss)).sum();
-        let summary = EpochSummary { steps, mean_loss: (sum / losses.len() as f64) as f32, validation_loss };
-        tracing::info!(epoch = self.history.epochs.len() + 1, ?summary);
-        self.history.epochs.push(summary);
-        self.position.runs[self.run].epochs_done += 1;
-        #[cfg(feature = "tensorboard")]
-        if let Some(events) = &mut self.events {
-            events.epoch(steps, validation_loss)?;
-        }
-        Ok(validation_loss)
-    }
-
-    fn write_checkpoint(&self, optimizer: &ModuleOptimizer) -> Result<(), TrainerError> {
-        let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
-        let state = optimizer.to_record().into_bytes().map_err(|error| TrainerError::Io {
-            action: "write",
-            path: checkpoints.folder().to_owned(),
-            source: std::io::Error::other(error),
-        })?;
-        checkpoints.write(&self.position, &self.history, &state, |folder| Ok(self.amortizer.save(folder)?))
-    }
-}
-
-/// An error unless the value is finite.
-pub(crate) fn finite(what: &'static str, steps: usize, value: f64) -> Result<(), TrainerError> {
-    if value.is_finite() { Ok(()) } else { Err(TrainerError::NonFinite { what, steps, value }) }
 }

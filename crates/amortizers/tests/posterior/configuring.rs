@@ -29,7 +29,8 @@ fn every_combination_of_contexts_has_its_place() {
             has(1).then(|| Array3::from_shape_fn((2, 3, 2), |(b, n, c)| -((100 * b + 10 * n + c) as f32)).into_dyn());
         given.prior_non_batchable_context = has(2).then(|| arr2(&[[7.0, 8.0], [9.0, 10.0]]).into_dyn());
         given.sim_non_batchable_context = has(3).then(|| arr1(&[3.0]).into_dyn());
-        let Configured { parameters, conditions } = configure(&given);
+        let Configured { parameters, conditions, weights } = configure(&given);
+        assert_eq!(weights, None);
         assert_eq!(parameters, given.parameters);
         for ((b, n, f), &v) in conditions.summary_conditions.indexed_iter() {
             let mut expected = vec![(100 * b + 10 * n) as f32, (100 * b + 10 * n + 1) as f32];
@@ -63,6 +64,60 @@ fn data_without_an_observation_axis_are_one_observation() {
     assert_eq!(conditions.summary_conditions, ndarray::arr3(&[[[1.0, 2.0, 3.0, 7.0]], [[4.0, 5.0, 6.0, 8.0]]]));
 }
 
+/// A batch with a mask, and the same data with NaN in place of what is missing, whatever the batch holds there. The sixteen
+/// combinations of contexts follow behind the mask.
+#[test]
+fn missing_values_are_the_same_in_a_mask_and_as_nan() {
+    let mut given = simulations();
+    let missing = |b: usize, n: usize, f: usize| [(0, 1, 0), (1, 2, 1), (1, 0, 0), (1, 0, 1)].contains(&(b, n, f));
+    given.sim_data_mask = Some(Array3::from_shape_fn((2, 3, 2), |at| f32::from(!missing(at.0, at.1, at.2))).into_dyn());
+    for substitute in [0.0, -9.0, f32::NAN] {
+        let data = |fill: f32| {
+            let value = |b, n, f| (100 * b + 10 * n + f) as f32;
+            Array3::from_shape_fn((2, 3, 2), |(b, n, f)| if missing(b, n, f) { fill } else { value(b, n, f) })
+        };
+        given.sim_data = data(substitute).into_dyn();
+        let conditions = configure(&given).conditions;
+        assert_eq!(conditions, Conditions::with_missing(data(f32::NAN)));
+        let expected = ndarray::concatenate![
+            Axis(2),
+            data(0.0),
+            Array3::from_shape_fn((2, 3, 2), |(b, n, f)| f32::from(!missing(b, n, f)))
+        ];
+        assert_eq!(conditions.summary_conditions, expected);
+    }
+    given.sim_batchable_context = Some(arr2(&[[7.0], [8.0]]).into_dyn());
+    given.sim_non_batchable_context = Some(arr1(&[3.0]).into_dyn());
+    let Conditions { summary_conditions, direct_conditions } = configure(&given).conditions;
+    assert_eq!(summary_conditions.dim(), (2, 3, 5));
+    assert_eq!(summary_conditions.index_axis(Axis(2), 4), arr2(&[[7.0; 3], [8.0; 3]]));
+    assert_eq!(direct_conditions, Some(arr2(&[[3.0], [3.0]])));
+}
+
+#[test]
+fn a_mask_without_an_observation_axis_is_that_of_one_observation() {
+    let mut given = simulations();
+    given.sim_data = arr2(&[[1.0, 2.0], [3.0, 4.0]]).into_dyn();
+    given.sim_data_mask = Some(arr2(&[[1.0, 0.0], [1.0, 1.0]]).into_dyn());
+    let conditions = configure(&given).conditions;
+    assert_eq!(conditions.summary_conditions, ndarray::arr3(&[[[1.0, 0.0, 1.0, 0.0]], [[3.0, 4.0, 1.0, 1.0]]]));
+}
+
+/// Infinity is no missing value, and NaN is one only where it is said to be.
+#[test]
+fn infinite_observed_values_are_refused() {
+    let mut masked = pilot(2);
+    masked.conditions = Conditions::with_missing(masked.conditions.summary_conditions);
+    let posterior = untrained(config(), &masked, 1);
+    let mut data = data_sets(8, 5, 3).summary_conditions;
+    data[[7, 4, 1]] = f32::NAN;
+    assert!(posterior.sample(&Conditions::with_missing(data.clone()), 3, 1).is_ok());
+    data[[7, 4, 0]] = f32::INFINITY;
+    let error = posterior.sample(&Conditions::with_missing(data), 3, 1).expect_err("infinite");
+    assert!(matches!(error, AmortizerError::NonFinite { what: "the data", data_set: 7, .. }), "{error}");
+    assert!(error.to_string().contains("holds inf"), "{error}");
+}
+
 #[test]
 fn arrays_of_other_axes_are_refused_with_both_shapes() {
     let wrong = |what: &str, set: &dyn Fn(&mut Simulations)| {
@@ -78,6 +133,9 @@ fn arrays_of_other_axes_are_refused_with_both_shapes() {
     wrong("sim_batchable_context has shape [2, 5, 1]", &|s| {
         s.sim_batchable_context = Some(ArrayD::zeros(IxDyn(&[2, 5, 1])));
     });
+    wrong("sim_data_mask has shape [2, 3, 1], and the default configurator takes the shape of sim_data", &|s| {
+        s.sim_data_mask = Some(ArrayD::zeros(IxDyn(&[2, 3, 1])));
+    });
     wrong("prior_batchable_context has shape [2]", &|s| s.prior_batchable_context = Some(ArrayD::zeros(IxDyn(&[2]))));
     wrong("[2, 3, 1, 1]", &|s| s.prior_batchable_context = Some(ArrayD::zeros(IxDyn(&[2, 3, 1, 1]))));
 }
@@ -89,7 +147,7 @@ fn a_closure_is_a_configurator() {
         configurator.configure(&simulations())
     }
     let configured = through(|simulations: &Simulations| {
-        let Configured { parameters, conditions } = DefaultConfigurator.configure(simulations)?;
+        let Configured { parameters, conditions, .. } = DefaultConfigurator.configure(simulations)?;
         let mean = conditions.summary_conditions.mean_axis(Axis(1)).unwrap_or_default();
         Configured::new(parameters.mapv(f32::ln), conditions.with_direct(mean))
     })
@@ -109,6 +167,31 @@ fn observed_data_can_be_given_what_the_default_configurator_adds() {
     assert_eq!(Conditions::one(Array2::zeros((4, 2))).summary_conditions.dim(), (1, 4, 2));
 }
 
+/// Every number says which simulation it is of.
+#[test]
+fn rows_are_taken_with_all_that_belongs_to_them() {
+    let column = |factor: f32| Array1::from_shape_fn(6, |row| factor * row as f32);
+    let data = Array3::from_shape_fn((6, 3, 2), |(row, n, f)| (100 * row + 10 * n + f) as f32);
+    let conditions = Conditions::new(data.clone()).with_direct(column(-1.0).insert_axis(Axis(1)));
+    let plain = Configured::new(column(1.0).insert_axis(Axis(1)), conditions).expect("six rows each");
+    let batch = plain.clone().with_weights(column(0.5)).expect("six weights");
+    assert_eq!((batch.len(), batch.is_empty()), (6, false));
+    let part = batch.rows(2..5);
+    assert_eq!((part.len(), part.parameters.clone()), (3, arr2(&[[2.0], [3.0], [4.0]])));
+    assert_eq!(part.conditions.summary_conditions, data.select(Axis(0), &[2, 3, 4]));
+    assert_eq!(part.conditions.direct_conditions, Some(arr2(&[[-2.0], [-3.0], [-4.0]])));
+    assert_eq!(part.weights, Some(arr1(&[1.0, 1.5, 2.0])));
+    assert_eq!(batch.rows(0..6), batch);
+    assert!(batch.rows(3..3).is_empty());
+    assert_eq!(plain.rows(2..5), Configured { weights: None, ..part });
+}
+
+#[test]
+#[should_panic(expected = "rows 60..65 of a batch of 64")]
+fn rows_that_are_not_there_panic() {
+    let _ = pilot(2).rows(60..65);
+}
+
 #[track_caller]
 fn assert_width(result: Result<impl Sized, AmortizerError>, text: &str, widths: (usize, usize)) {
     let error = result.err().expect("the width is wrong");
@@ -125,10 +208,11 @@ fn other_widths_than_the_pilots_are_refused_everywhere() {
     let wide = || Conditions::new(Array3::zeros((64, 5, 3)));
     let with_direct = || good().with_direct(Array2::zeros((64, 1)));
     let mut pass = Pass::training(1);
-    let configured = |conditions, dim| Configured { parameters: Array2::zeros((64, dim)), conditions };
+    let configured = |conditions, dim| Configured { parameters: Array2::zeros((64, dim)), conditions, weights: None };
     assert_width(posterior.loss(&configured(wide(), 2), &mut pass), "the summary conditions", (2, 3));
     assert_width(posterior.loss(&configured(with_direct(), 2), &mut pass), "the direct conditions", (0, 1));
     assert_width(posterior.loss(&configured(good(), 1), &mut pass), "the parameters", (2, 1));
+    assert_width(posterior.log_density(&configured(wide(), 2), &mut pass), "the summary conditions", (2, 3));
     assert_width(posterior.sample(&wide(), 3, 1), "the summary conditions", (2, 3));
     assert_width(posterior.sample(&with_direct(), 3, 1), "the direct conditions", (0, 1));
     assert_width(posterior.summaries(&wide()), "the summary conditions", (2, 3));
@@ -146,11 +230,12 @@ fn other_widths_than_the_pilots_are_refused_everywhere() {
 #[test]
 fn arrays_of_different_numbers_of_data_sets_are_refused() {
     let posterior = untrained(config(), &pilot(2), 1);
-    let short = Configured { parameters: Array2::zeros((63, 2)), conditions: pilot(2).conditions };
+    let short = Configured { parameters: Array2::zeros((63, 2)), ..pilot(2) };
     let direct = data_sets(3, 5, 9).with_direct(Array2::zeros((2, 1)));
     let errors = [
         (Configured::new(short.parameters.clone(), short.conditions.clone()).err(), 64, 63),
         (posterior.loss(&short, &mut Pass::training(1)).err(), 64, 63),
+        (posterior.log_density(&short, &mut Pass::training(1)).err(), 64, 63),
         (posterior.log_prob(&short.parameters, &short.conditions).err(), 64, 63),
         (posterior.negative_log_likelihood(&short).err(), 64, 63),
         (posterior.sample(&direct, 3, 1).err(), 3, 2),
@@ -180,6 +265,7 @@ fn values_that_are_not_finite_name_the_data_set() {
             ("the data", posterior.sample(&bad.conditions, 3, 1).err()),
             ("the data", posterior.summaries(&bad.conditions).err()),
             ("the data", posterior.loss(&bad, &mut Pass::training(1)).err()),
+            ("the data", posterior.log_density(&bad, &mut Pass::training(1)).err()),
             ("the data", posterior.latent(&bad).err()),
             ("the direct condition", posterior.sample(&bad_direct.conditions, 3, 1).err()),
             ("the parameter vector", posterior.log_prob(&bad_parameters.parameters, &bad_parameters.conditions).err()),

@@ -1,7 +1,8 @@
-//! Checks that a saved posterior is loaded as it was, or refused with what is wrong.
+//! Checks that a saved posterior is loaded as it was, or refused with what is wrong; and that no damage goes unseen.
 
 use crate::{MeanConfig, affine, config, config_of, data_sets, dense, designs, device, perturbed, pilot, untrained};
 use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, PosteriorConfig, Standardization, SummaryLoss};
+use bayesburn_core::files::seal;
 use bayesburn_networks::{ActNormConfig, AffineNets, CouplingDesign, DeepSetConfig, PermutationConfig, SoftFlowConfig};
 use serde_json::{Value, json};
 use std::{fs, path::Path};
@@ -79,13 +80,64 @@ fn missing_files_are_named() {
     let (folder, _) = saved(config(), 2);
     let missing = |file: &str| {
         fs::remove_file(folder.path().join(file)).expect("it was saved");
-        let error = load(folder.path()).expect_err("a file is missing");
+        load(folder.path()).expect_err("a file is missing")
+    };
+    let weights = missing("weights.safetensors");
+    assert!(matches!(weights, AmortizerError::Damaged { .. }), "{weights}");
+    assert!(weights.to_string().contains("`weights.safetensors` is missing"), "{weights}");
+    let direct = untrained(config(), &pilot(2), 1).load_weights(folder.path()).expect_err("a file is missing");
+    let configuration = missing("posterior.json");
+    for (error, file) in [(direct, "weights.safetensors"), (configuration, "posterior.json")] {
         assert!(matches!(error, AmortizerError::Io { action: "read", .. }), "{error}");
         let message = error.to_string();
         assert!(message.starts_with("cannot read") && message.contains(file), "{message}");
-    };
-    missing("weights.safetensors");
-    missing("posterior.json");
+    }
+    let nowhere = load(folder.path().join("mistyped")).expect_err("no such folder");
+    assert!(matches!(nowhere, AmortizerError::Io { action: "read", .. }), "{nowhere}");
+    assert!(nowhere.to_string().contains("mistyped"), "{nowhere}");
+}
+
+/// In posterior.json and the seal every byte and every length; in the weights, which a byte for byte check would take minutes for,
+/// some hundred of each, the 8 bytes of the header's length and the header's first ones among them.
+#[test]
+fn no_flipped_byte_and_no_truncation_goes_unseen() {
+    let (folder, _) = saved(config(), 2);
+    for (name, some) in [("posterior.json", usize::MAX), ("checksums.txt", usize::MAX), ("weights.safetensors", 150)] {
+        let path = folder.path().join(name);
+        let whole = fs::read(&path).expect("it was saved");
+        let step = whole.len().div_ceil(some).max(1);
+        let places = (0..whole.len()).filter(|at| *at < some || at % step == 0);
+        let refused = |bytes: &[u8], what: &str| {
+            fs::write(&path, bytes).expect("writable");
+            let error = load(folder.path()).expect_err(what);
+            assert!(matches!(error, AmortizerError::Damaged { .. }), "{name}, {what}: {error}");
+            error.to_string()
+        };
+        for at in places {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1 << (at % 8);
+            refused(&flipped, &format!("byte {at} flipped"));
+            refused(&whole[..at], &format!("cut to {at} bytes"));
+        }
+        let longer = refused(&[&whole[..], b" "].concat(), "a byte more");
+        assert!(longer.contains("restore the folder from a copy") && longer.contains(name), "{longer}");
+        fs::write(&path, &whole).expect("writable");
+        load(folder.path()).expect("whole again");
+    }
+}
+
+#[test]
+fn files_that_come_and_a_seal_that_goes_are_seen() {
+    let (folder, posterior) = saved(config(), 2);
+    fs::write(folder.path().join("notes.txt"), "mine").expect("writable");
+    let error = load(folder.path()).expect_err("a file more");
+    assert!(error.to_string().contains("`notes.txt` was added"), "{error}");
+    // What is there when a posterior is saved belongs to it.
+    posterior.save(folder.path()).expect("the folder is writable");
+    load(folder.path()).expect("sealed with the notes");
+    fs::remove_file(folder.path().join("checksums.txt")).expect("it was saved");
+    let error = load(folder.path()).expect_err("no seal");
+    assert!(matches!(error, AmortizerError::Damaged { .. }) && error.to_string().contains("checksums.txt"), "{error}");
 }
 
 #[test]
@@ -101,6 +153,7 @@ fn a_folder_that_cannot_be_written_is_named() {
     fs::create_dir_all(taken.join("weights.safetensors")).expect("the folder is writable");
     let error = untrained(config(), &pilot(2), 1).save(&taken).expect_err("a folder is no file");
     assert!(error.to_string().contains("cannot write") && error.to_string().contains("weights.safetensors"), "{error}");
+    assert!(!taken.join("posterior.json").exists(), "refused before anything is written");
 }
 
 #[test]
@@ -110,12 +163,14 @@ fn truncated_weights_are_refused() {
     let whole = fs::read(&path).expect("it was saved");
     for len in [0, 4, 100, whole.len() / 2, whole.len() - 1] {
         fs::write(&path, &whole[..len]).expect("writable");
+        seal(folder.path()).expect("writable"); // what the seal does not see, the weights' own format does
         let error = load(folder.path()).expect_err("the weights are truncated");
         assert!(matches!(error, AmortizerError::Weights { .. }), "{len} bytes: {error}");
         let message = error.to_string();
         assert!(message.contains("weights.safetensors") && message.contains("damaged"), "{message}");
     }
     fs::write(&path, &whole).expect("writable");
+    seal(folder.path()).expect("writable");
     load(folder.path()).expect("whole again");
 }
 
@@ -142,12 +197,13 @@ fn weights_of_another_architecture_name_a_tensor() {
     }
 }
 
-/// Loads a folder whose configuration was changed by hand.
+/// Loads a folder whose configuration was changed by hand, and sealed.
 fn with_description(change: impl FnOnce(&mut Value)) -> AmortizerError {
     let (folder, posterior) = saved(config().with_summary_loss(SummaryLoss::Mmd { weight: 0.1 }), 2);
     let mut description = posterior.description();
     change(&mut description);
     fs::write(folder.path().join("posterior.json"), description.to_string()).expect("writable");
+    seal(folder.path()).expect("writable");
     load(folder.path()).expect_err("the description was changed")
 }
 
@@ -203,6 +259,7 @@ fn other_versions_and_types_are_refused() {
     let error = AmortizedPosterior::<MeanConfig>::load(folder.path(), &device()).expect_err("another summary network");
     assert_says(&error, &["of this type", "config.summary"]);
     fs::write(folder.path().join("posterior.json"), "{ \"format_version\": 1, ").expect("writable");
+    seal(folder.path()).expect("writable");
     assert_says(&load(folder.path()).expect_err("not JSON"), &["EOF"]);
 }
 

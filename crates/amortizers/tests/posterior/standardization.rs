@@ -75,6 +75,7 @@ fn units_of_data_do_not_matter_where_they_are_standardised() {
     let rescaled = Configured {
         conditions: rescaled.conditions.with_direct(direct.mapv(|v| 0.01 * v + 3.0)),
         parameters: rescaled.parameters,
+        weights: None,
     };
     let difference = |standardization| {
         let log_prob = |batch: &Configured| {
@@ -100,7 +101,7 @@ fn constants_are_not_trained() {
 #[test]
 fn a_pilot_that_holds_nan_is_refused() {
     let bad = Conditions::new(Array3::from_elem((64, 5, 2), f32::NAN));
-    let bad = Configured { parameters: pilot(2).parameters, conditions: bad };
+    let bad = Configured { conditions: bad, ..pilot(2) };
     let error = AmortizedPosterior::new(config(), ["a", "b"], &[pilot(2), bad], 1, &device());
     assert!(matches!(error.expect_err("NaN"), AmortizerError::NonFinite { data_set: 0, .. }));
 }

@@ -1,7 +1,8 @@
 //! Summarises sets: the order of the observations does not matter, and their number may vary.
 
 use crate::{
-    Activation, ConfigError, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork, error::at_least_one,
+    Activation, ConfigError, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork,
+    error::{at_least_one, in_range},
 };
 use burn::{
     config::Config,
@@ -87,6 +88,10 @@ pub struct DeepSetConfig {
     /// How the modules are wired.
     #[config(default = "DeepSetArchitecture::Residual")]
     pub architecture: DeepSetArchitecture,
+    /// Probability in `[0, 1)` that a hidden unit is dropped in training, in either wiring: after each activation, each unit of each
+    /// observation by itself. Fresh simulations need none; a fixed set of simulations does.
+    #[config(default = 0.0)]
+    pub dropout: f64,
 }
 
 impl DeepSetConfig {
@@ -104,6 +109,7 @@ impl SummaryConfig for DeepSetConfig {
         at_least_one("summary_dim", self.summary_dim)?;
         at_least_one("units", self.units)?;
         at_least_one("features", features)?;
+        in_range((0.0..1.0).contains(&self.dropout), "dropout", "in [0, 1)", self.dropout)?;
         let stage = |num_dense| DenseStageConfig { num_dense, units: self.units, activation: self.activation };
         let (embedding, equivariant_stages, invariant_stages, mut width) = match &self.architecture {
             DeepSetArchitecture::Residual => {
@@ -120,12 +126,12 @@ impl SummaryConfig for DeepSetConfig {
         };
         let mut equivariant = Vec::with_capacity(self.num_equiv);
         for _ in 0..self.num_equiv {
-            let module = EquivariantModule::new(width, &equivariant_stages, embedding.is_some(), init);
+            let module = EquivariantModule::new(width, &equivariant_stages, self.dropout, embedding.is_some(), init);
             width = module.width();
             equivariant.push(module);
         }
-        let s1 = DenseStage::new(&invariant_stages[0], width, init);
-        let s2 = DenseStage::new(&invariant_stages[1], s1.width, init);
+        let s1 = DenseStage::new(&invariant_stages[0], self.dropout, width, init);
+        let s2 = DenseStage::new(&invariant_stages[1], self.dropout, s1.width, init);
         width = s2.width;
         let output = init.linear(width, self.summary_dim, OutputInit::Glorot);
         Ok(DeepSet { embedding, equivariant, s1, s2, output, config: self.clone(), features })
@@ -169,7 +175,7 @@ impl SummaryNetwork for DeepSet {
         self.config.summary_dim
     }
 
-    fn forward(&self, data: Tensor<3>, _pass: &mut Pass) -> Tensor<2> {
+    fn forward(&self, data: Tensor<3>, pass: &mut Pass) -> Tensor<2> {
         let [_, _, features] = data.dims();
         assert_eq!(features, self.features, "data of {features} features for a network of {}", self.features);
         let pooling = self.config.pooling;
@@ -178,13 +184,13 @@ impl SummaryNetwork for DeepSet {
             None => data,
         };
         for module in &self.equivariant {
-            h = module.forward(h, pooling);
+            h = module.forward(h, pooling, pass);
         }
-        let pooled = pooling.apply(self.s1.forward(h));
+        let pooled = pooling.apply(self.s1.forward(h, pass));
         let [rows, _, width] = pooled.dims();
         let mut g = pooled.reshape([rows, width]);
         for layer in &self.s2.layers {
-            let out = self.s2.activation.apply(layer.forward(g.clone()));
+            let out = self.s2.activate(layer.forward(g.clone()), pass);
             g = if self.is_residual() { g + out } else { out };
         }
         self.output.forward(g)
@@ -205,13 +211,19 @@ struct EquivariantModule {
 }
 
 impl EquivariantModule {
-    fn new(width: usize, [s1, s2, s3]: &[DenseStageConfig; 3], residual: bool, init: &mut ParameterInit) -> Self {
-        let s1 = DenseStage::new(s1, width, init);
-        let s2 = DenseStage::new(s2, s1.width, init);
+    fn new(
+        width: usize,
+        [s1, s2, s3]: &[DenseStageConfig; 3],
+        dropout: f64,
+        residual: bool,
+        init: &mut ParameterInit,
+    ) -> Self {
+        let s1 = DenseStage::new(s1, dropout, width, init);
+        let s2 = DenseStage::new(s2, dropout, s1.width, init);
         let joint = JointLinear::new(width, s2.width, s3.units, init);
         let rest = DenseStageConfig { num_dense: s3.num_dense - 1, ..s3.clone() };
         let projection = residual.then(|| init.linear(s3.units, width, OutputInit::Glorot));
-        Self { s1, s2, joint, s3: DenseStage::new(&rest, s3.units, init), projection }
+        Self { s1, s2, joint, s3: DenseStage::new(&rest, dropout, s3.units, init), projection }
     }
 
     /// The width of what comes out. A projection leads back to the width of what goes in, which is that of s₃ too.
@@ -219,10 +231,10 @@ impl EquivariantModule {
         self.s3.width
     }
 
-    fn forward(&self, x: Tensor<3>, pooling: Pooling) -> Tensor<3> {
-        let pooled = self.s2.forward(pooling.apply(self.s1.forward(x.clone())));
-        let joint = self.s3.activation.apply(self.joint.forward(x.clone(), pooled));
-        let out = self.s3.forward(joint);
+    fn forward(&self, x: Tensor<3>, pooling: Pooling, pass: &mut Pass) -> Tensor<3> {
+        let pooled = self.s2.forward(pooling.apply(self.s1.forward(x.clone(), pass)), pass);
+        let joint = self.s3.activate(self.joint.forward(x.clone(), pooled), pass);
+        let out = self.s3.forward(joint, pass);
         match &self.projection {
             Some(projection) => x + projection.forward(out),
             None => out,
@@ -230,30 +242,38 @@ impl EquivariantModule {
     }
 }
 
-/// Dense layers, each followed by the activation.
+/// Dense layers, each followed by the activation and, in training, by dropout.
 #[derive(Module, Debug)]
 struct DenseStage {
     layers: Vec<Linear>,
     #[module(skip)]
     activation: Activation,
+    #[module(skip)]
+    dropout: f64,
     /// Of what comes out.
     #[module(skip)]
     width: usize,
 }
 
 impl DenseStage {
-    fn new(config: &DenseStageConfig, d_input: usize, init: &mut ParameterInit) -> Self {
+    fn new(config: &DenseStageConfig, dropout: f64, d_input: usize, init: &mut ParameterInit) -> Self {
         let mut width = d_input;
         let mut layers = Vec::with_capacity(config.num_dense);
         for _ in 0..config.num_dense {
             layers.push(init.linear(width, config.units, OutputInit::Glorot));
             width = config.units;
         }
-        Self { layers, activation: config.activation, width }
+        Self { layers, activation: config.activation, dropout, width }
     }
 
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.layers.iter().fold(x, |x, layer| self.activation.apply(layer.forward(x)))
+    fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
+        self.layers.iter().fold(x, |x, layer| self.activate(layer.forward(x), pass))
+    }
+
+    /// What follows a layer.
+    fn activate<const R: usize>(&self, x: Tensor<R>, pass: &mut Pass) -> Tensor<R> {
+        let out = self.activation.apply(x);
+        if self.dropout > 0.0 && pass.is_training() { out.clone() * pass.dropout_mask(self.dropout, &out) } else { out }
     }
 }
 

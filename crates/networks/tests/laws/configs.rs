@@ -2,8 +2,8 @@
 
 use bayesburn_networks::{
     AffineConfig, AffineNets, ConfigError, CouplingDesign, DeepSetArchitecture, DeepSetConfig, DenseNetConfig,
-    DenseStageConfig, InvertibleNetworkConfig, OutputInit, ParameterInit, PlainDeepSetConfig, SoftFlowConfig,
-    SplineConfig, SummaryConfig, num_trainable_parameters, number_parameters,
+    DenseStageConfig, InterleavedConfig, InvertibleNetworkConfig, OutputInit, ParameterInit, PlainDeepSetConfig,
+    SeparateNets, SoftFlowConfig, SplineConfig, SummaryConfig, num_trainable_parameters, number_parameters,
 };
 use burn::{
     module::{Module, ModuleVisitor, Param},
@@ -60,6 +60,9 @@ fn a_configuration_that_makes_no_network_names_the_field() {
         ("summary_dim", DeepSetConfig::new(0), 3),
         ("units", DeepSetConfig::new(4).with_units(0), 3),
         ("features", DeepSetConfig::new(4), 0),
+        ("dropout", DeepSetConfig::new(4).with_dropout(1.0), 3),
+        ("dropout", DeepSetConfig::new(4).with_dropout(-0.1), 3),
+        ("dropout", DeepSetConfig::new(4).with_dropout(f64::NAN), 3),
         ("s3.num_dense", DeepSetConfig::new(4).with_architecture(plain), 3),
     ] {
         assert_names(field, config.init(features, &mut ParameterInit::new(0, &device)).err());
@@ -81,6 +84,26 @@ fn a_setting_of_0_that_makes_sense_is_allowed() {
     // The noise scale of SoftFlow is a condition.
     let soft_flow = InvertibleNetworkConfig::new().with_soft_flow(Some(SoftFlowConfig::new()));
     assert!(soft_flow.init(1, 0, &mut init).is_ok());
+}
+
+/// In the configuration as text each network has one `dropout`: 1 of an affine layer with a shared network or of a spline, 2 of
+/// separate ones, 2 of an interleaved design.
+#[test]
+fn the_dropout_of_an_invertible_network_is_that_of_every_network_in_it() {
+    let separate = AffineNets::Separate(SeparateNets::new(DenseNetConfig::new(), DenseNetConfig::new()));
+    let separate = AffineConfig::new().with_nets(separate);
+    for (design, networks) in [
+        (CouplingDesign::Affine(AffineConfig::new()), 1),
+        (CouplingDesign::Affine(separate.clone()), 2),
+        (CouplingDesign::Spline(SplineConfig::new()), 1),
+        (CouplingDesign::Interleaved(InterleavedConfig::new()), 2),
+        (CouplingDesign::Interleaved(InterleavedConfig::new().with_affine(separate)), 3),
+    ] {
+        let config = InvertibleNetworkConfig::new().with_coupling(design);
+        let [before, after] = [config.clone(), config.with_dropout(0.125)].map(|config| format!("{config:?}"));
+        assert_eq!((before.matches("dropout: 0.0,").count(), after.matches("dropout: 0.0,").count()), (networks, 0));
+        assert_eq!(after.replace("dropout: 0.125,", "dropout: 0.0,"), before);
+    }
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use crate::support::{gradients, largest_error, map_floats, normal, tensor, values};
 use bayesburn_networks::{
-    ActNormConfig, Activation, AffineConfig, AffineNets, Bijection, CouplingDesign, DenseNet, DenseNetConfig,
-    InvertibleNetworkConfig, OutputInit, ParameterInit, Pass, PermutationConfig, SoftFlowConfig,
+    ActNormConfig, Activation, AffineConfig, AffineNets, Bijection, CouplingDesign, DeepSet, DeepSetArchitecture,
+    DeepSetConfig, DenseNet, DenseNetConfig, InvertibleNetworkConfig, OutputInit, ParameterInit, Pass,
+    PermutationConfig, PlainDeepSetConfig, SoftFlowConfig, SummaryConfig, SummaryNetwork,
 };
 use burn::{
     linalg,
@@ -56,6 +57,99 @@ fn monte_carlo_dropout_is_on_at_inference_and_the_seed_reproduces_it() {
     assert!(sums.iter().any(|s| *s != UNITS as f64));
     assert_eq!(sums, run(&net, Pass::inference(1)));
     assert_ne!(sums, run(&net, Pass::inference(2)));
+}
+
+/// Both wirings with every stage that has hidden layers, mean pooling, relu. With weights and data above 0 relu is the identity and
+/// every path from input to output goes through units of different masks, so that the mean over masks is the network without
+/// dropout; with biases of 0 it is not 0.
+fn deep_sets(dropout: f64, device: &Device) -> [(&'static str, DeepSet); 3] {
+    let plain = DeepSetArchitecture::Plain(PlainDeepSetConfig::new());
+    [
+        ("residual", DeepSetConfig::new(2)),
+        ("residual, no equivariant module", DeepSetConfig::new(2).with_num_equiv(0)),
+        ("plain", DeepSetConfig::new(2).with_architecture(plain).with_num_equiv(1)),
+    ]
+    .map(|(name, config)| {
+        let config = config.with_units(8).with_dropout(dropout);
+        let network = config.init(3, &mut ParameterInit::new(1, device)).expect("valid");
+        (name, map_floats(network, |_, old| old.iter::<f64>().map(f64::abs).collect()))
+    })
+}
+
+/// 2,000 data sets, all the same.
+fn equal_sets(device: &Device) -> Tensor<3> {
+    let set: Vec<f64> = normal(51, 5 * 3).into_iter().map(f64::abs).collect();
+    tensor(&set, [1, 5, 3], device).repeat_dim(0, 2000)
+}
+
+#[test]
+fn dropout_of_deep_sets_is_on_in_training_alone() {
+    let device = Device::default();
+    let data = || equal_sets(&device).narrow(0, 0, 3);
+    for ((name, with), (_, without)) in deep_sets(DROPOUT, &device).into_iter().zip(deep_sets(0.0, &device)) {
+        let run = |network: &DeepSet, mut pass: Pass| values(network.forward(data(), &mut pass));
+        let plain = run(&without, Pass::inference(1));
+        assert_eq!(run(&with, Pass::inference(1)), plain, "{name}");
+        assert_eq!(run(&with, Pass::inference(2)), plain, "{name}");
+        assert_eq!(run(&without, Pass::training(1)), plain, "{name}: no dropout is no noise");
+        let trained = run(&with, Pass::training(1));
+        assert_eq!(run(&with, Pass::training(1)), trained, "{name}: the seed reproduces it");
+        assert_ne!(run(&with, Pass::training(2)), trained, "{name}");
+        assert!(trained.iter().zip(&plain).all(|(a, b)| a != b), "{name}: each row is dropped from");
+        assert_ne!(trained[..2], trained[2..4], "{name}: equal rows have masks of their own");
+    }
+}
+
+/// With dropout 0 a network takes nothing from the pass: what comes after it in the pass is what it was.
+#[test]
+fn no_dropout_draws_nothing() {
+    let device = Device::default();
+    let like = Tensor::<2>::zeros([1, 1], &device);
+    for (dropout, same) in [(0.0, true), (DROPOUT, false)] {
+        for (name, network) in deep_sets(dropout, &device) {
+            let mut pass = Pass::training(7);
+            network.forward(equal_sets(&device).narrow(0, 0, 3), &mut pass);
+            let next = values(pass.normal([1, 4], &like));
+            let first = values(Pass::training(7).normal([1, 4], &like));
+            assert_eq!(next == first, same, "{name}, dropout {dropout}");
+        }
+    }
+}
+
+#[test]
+fn dropout_of_deep_sets_keeps_the_mean_of_a_linear_network() {
+    let device = Device::default();
+    for (name, network) in deep_sets(DROPOUT, &device) {
+        let run = |mut pass: Pass| values(network.forward(equal_sets(&device), &mut pass));
+        let (expected, got) = (run(Pass::inference(1)), run(Pass::training(1)));
+        for (s, &expected) in expected[..2].iter().enumerate() {
+            let rows: Vec<f64> = got.iter().skip(s).step_by(2).copied().collect();
+            let n = rows.len() as f64;
+            let mean = rows.iter().sum::<f64>() / n;
+            let error = (rows.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0) / n).sqrt();
+            // n = 2,000, 6 means, |z| < 4: alpha = 4e-4. Masks of 0 and 1 would take some 0.3 of a layer's output away.
+            let z = (mean - expected) / error;
+            assert!(z.abs() < 4.0, "{name}: {mean} in place of {expected}, z = {z}");
+            let planted = 0.97 * expected;
+            assert!(((mean - planted) / error).abs() > 4.0, "{name}: 3% less would not be seen, z = {z}");
+        }
+    }
+}
+
+/// Other data in the other rows, the same masks: the first row's summary stays, to the bit.
+#[test]
+fn dropout_leaves_rows_independent() {
+    let device = Device::default();
+    let sets = |seed| {
+        let others = tensor(&normal(seed, 4 * 5 * 3), [4, 5, 3], &device);
+        Tensor::cat(vec![equal_sets(&device).narrow(0, 0, 1), others], 0)
+    };
+    for (name, network) in deep_sets(DROPOUT, &device) {
+        let run = |data: Tensor<3>| values(network.forward(data, &mut Pass::training(1)));
+        let (a, b) = (run(sets(52)), run(sets(53)));
+        assert_eq!(a[..2], b[..2], "{name}");
+        assert_ne!(a[2..], b[2..], "{name}");
+    }
 }
 
 #[test]

@@ -71,6 +71,7 @@ fn for_all(law: &impl Law) {
         for (name, config) in [
             ("residual", small(DeepSetArchitecture::Residual)),
             ("residual, silu", small(DeepSetArchitecture::Residual).with_activation(Activation::Silu)),
+            ("residual, dropout", small(DeepSetArchitecture::Residual).with_dropout(0.2)),
             ("residual, no equivariant module", small(DeepSetArchitecture::Residual).with_num_equiv(0)),
             ("plain", plain(2, 2, 2)),
             ("plain, one layer", plain(0, 0, 1)),

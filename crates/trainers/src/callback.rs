@@ -1,0 +1,71 @@
+//! Lets a program look at every step and epoch of a training, and stop it.
+
+use crate::{EpochSummary, StepLoss};
+use bayesburn_amortizers::AmortizedPosterior;
+use bayesburn_networks::{DeepSetConfig, SummaryConfig};
+use std::ops::ControlFlow;
+
+/// Sees every step and epoch of a training, and may stop it with a reason. The run is then complete: its last checkpoint is written
+/// and the training call returns.
+///
+/// A resumed run calls it from where the run goes on; what it keeps itself is its own to save.
+///
+/// # To implement this
+/// Override one or both methods.
+///
+/// ```
+/// use bayesburn_networks::SummaryConfig;
+/// use bayesburn_trainers::{Callback, EpochReport, StepReport};
+/// use std::{ops::ControlFlow, time::{Duration, Instant}};
+///
+/// /// Stops a training when its time is over.
+/// struct TimeLimit(Instant, Duration);
+///
+/// impl<C: SummaryConfig> Callback<C> for TimeLimit {
+///     fn on_step(&mut self, _step: &StepReport) -> ControlFlow<String> {
+///         match self.0.elapsed() < self.1 {
+///             true => ControlFlow::Continue(()),
+///             false => ControlFlow::Break("out of time".into()),
+///         }
+///     }
+/// }
+/// ```
+pub trait Callback<C: SummaryConfig = DeepSetConfig>: Send {
+    /// After each step.
+    fn on_step(&mut self, _step: &StepReport) -> ControlFlow<String> {
+        ControlFlow::Continue(())
+    }
+
+    /// After each epoch and its validation, before its checkpoint is written.
+    fn on_epoch(&mut self, _epoch: &EpochReport<'_, C>) -> ControlFlow<String> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// A step of a training.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepReport {
+    /// The steps of all runs, this one included.
+    pub steps: usize,
+    /// The step's number in its run, from 0.
+    pub step: usize,
+    /// The number of its epoch in its run, from 0.
+    pub epoch: usize,
+    /// Simulations in the step's batch.
+    pub batch_size: usize,
+    /// What the history has of it.
+    pub loss: StepLoss,
+    /// The global norm of the gradients before clipping; `None` if the loss was not finite.
+    pub gradient_norm: Option<f64>,
+}
+
+/// An epoch of a training.
+#[derive(Debug)]
+pub struct EpochReport<'a, C: SummaryConfig = DeepSetConfig> {
+    /// The epoch's number in its run, from 0.
+    pub epoch: usize,
+    /// What the history has of it.
+    pub summary: &'a EpochSummary,
+    /// The posterior after the epoch.
+    pub posterior: &'a AmortizedPosterior<C>,
+}

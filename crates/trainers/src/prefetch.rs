@@ -1,0 +1,97 @@
+//! Makes batches on a thread beside the training, some steps ahead of it.
+
+use crate::{RunContext, Source, TrainerError};
+use bayesburn_amortizers::{Configurator, Configured};
+use bayesburn_core::Simulations;
+use std::{
+    ops::Range,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, sync_channel},
+    },
+    thread::Scope,
+};
+
+/// What a step trains on.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) simulations: Simulations,
+    pub(crate) configured: Configured,
+}
+
+/// A source, shared between the thread that makes batches and the one that trains.
+pub(crate) struct SharedSource<'a> {
+    pub(crate) source: Mutex<&'a mut dyn Source>,
+    pub(crate) run: &'a RunContext,
+    pub(crate) configurator: &'a dyn Configurator,
+}
+
+impl<'a> SharedSource<'a> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, &'a mut dyn Source> {
+        // A source that panicked has become an error; what it keeps may only save it work.
+        self.source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The batch of a step. A panic of the source becomes an error.
+    fn batch(&self, step: usize) -> Result<Batch, TrainerError> {
+        let made = catch_unwind(AssertUnwindSafe(|| {
+            let simulations = self.lock().batch(step, self.run)?;
+            let configured = self.configurator.configure(&simulations)?;
+            Ok(Batch { simulations, configured })
+        }));
+        made.unwrap_or_else(|panic| {
+            let message = panic.downcast_ref::<&str>().map(ToString::to_string);
+            let message = message.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            Err(TrainerError::Source(format!("it panicked at step {step}: {message}")))
+        })
+    }
+}
+
+/// The batches of the steps still to do, in order.
+pub(crate) enum Batches<'a, 's> {
+    /// Made on another thread, as many ahead as the channel holds.
+    Ahead(Receiver<Result<Batch, TrainerError>>),
+    /// Made when they are asked for.
+    Now { source: &'a SharedSource<'s>, steps: Range<usize> },
+}
+
+impl<'a, 's> Batches<'a, 's> {
+    /// The batches of these steps, made up to `ahead` steps before they are asked for; 0: not before. The thread ends with its last
+    /// batch, with the first that fails, or with the batch that it is at when this is dropped.
+    pub(crate) fn start<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        source: &'a SharedSource<'s>,
+        steps: Range<usize>,
+        ahead: usize,
+    ) -> Self
+    where
+        'a: 'scope,
+        's: 'scope,
+    {
+        if ahead == 0 {
+            return Self::Now { source, steps };
+        }
+        // One more is in the thread's hands.
+        let (sender, receiver) = sync_channel(ahead - 1);
+        scope.spawn(move || {
+            for step in steps {
+                let batch = source.batch(step);
+                let failed = batch.is_err();
+                if sender.send(batch).is_err() || failed {
+                    return;
+                }
+            }
+        });
+        Self::Ahead(receiver)
+    }
+
+    /// The next batch.
+    pub(crate) fn next(&mut self) -> Result<Batch, TrainerError> {
+        let over = || TrainerError::Source("no batch was made for the next step".into());
+        match self {
+            Self::Ahead(receiver) => receiver.recv().map_err(|_| over())?,
+            Self::Now { source, steps } => source.batch(steps.next().ok_or_else(over)?),
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! Runs the training loop of one call: steps, epochs, validation, checkpoints, and when to stop.
+
+use crate::{
+    AfterLimit, Decay, EpochReport, FinalWeights, RunContext, Source, StepLoss, StepReport, Trainer, TrainerError,
+    TrainingConfig,
+    builder::MEMORY,
+    checkpoint::Checkpoint,
+    error::in_range,
+    interrupt::{Interrupt, Listening},
+    prefetch::{Batch, Batches, SharedSource},
+    progress::EpochBar,
+    step::{Outcome, step},
+    stopping::best_epoch,
+};
+use bayesburn_amortizers::{Configured, PosteriorNetworks};
+use bayesburn_core::{Purpose, derive_seed, files::verify, stream};
+use bayesburn_networks::{Pass, SummaryConfig};
+use burn::{
+    optim::{OptimizerRecord, module_optimizer::ModuleOptimizer},
+    tensor::Bytes,
+};
+use rand::Rng;
+use std::{
+    ops::{ControlFlow, Range},
+    path::Path,
+    sync::Mutex,
+};
+
+/// Simulations of a validation batch that share context: as many as those of the pilot.
+const VALIDATION_BATCH: usize = 16;
+
+/// One call of [`Trainer::train`], from where the run stands.
+pub(crate) struct Session<'a, C: SummaryConfig> {
+    trainer: &'a mut Trainer<C>,
+    config: &'a TrainingConfig,
+    /// The steps of each epoch.
+    epochs: Vec<Range<usize>>,
+    optimizer: ModuleOptimizer,
+    /// What a run of steps that are not finite goes back to, if it is to go back.
+    good: Option<(PosteriorNetworks<C::Network>, ModuleOptimizer)>,
+}
+
+impl<'a, C: SummaryConfig> Session<'a, C> {
+    pub(crate) fn new(
+        trainer: &'a mut Trainer<C>,
+        config: &'a TrainingConfig,
+        epochs: &[usize],
+    ) -> Result<Self, TrainerError> {
+        in_range(
+            !epochs.is_empty() && !epochs.contains(&0),
+            "epochs",
+            "at least 1, of at least 1 step each",
+            epochs.len(),
+        )?;
+        let mut ranges = Vec::with_capacity(epochs.len());
+        let mut start = 0usize;
+        for steps in epochs {
+            let end = start.checked_add(*steps);
+            let end =
+                end.ok_or_else(|| in_range(false, "steps", "fewer than 2⁶⁴", "more").expect_err("out of range"))?;
+            ranges.push(start..end);
+            start = end;
+        }
+        let optimizer = match trainer.optimizer.take() {
+            Some(optimizer) => optimizer,
+            None => config.optimizer.init(),
+        };
+        Ok(Self { trainer, config, epochs: ranges, optimizer, good: None })
+    }
+
+    /// Trains until the run is over. After an error the trainer can go on with it.
+    pub(crate) fn train(mut self, source: &mut dyn Source, context: &RunContext) -> Result<(), TrainerError> {
+        if let Some(checkpoint) = self.trainer.resumed.take()
+            && let Err(error) = self.take_up(&checkpoint, source)
+        {
+            self.trainer.resumed = Some(checkpoint);
+            return Err(error);
+        }
+        let configurator = self.trainer.configurator.clone();
+        let shared = SharedSource { source: Mutex::new(source), run: context, configurator: &*configurator };
+        let listening: Vec<Listening> = self.trainer.interrupts.iter().map(Interrupt::listen).collect();
+        let result = self.validation_set(&shared).and_then(|validation| {
+            let left = self.epochs[self.epochs.len() - 1].end - self.run().steps_done;
+            // At once, and touched, so that memory does not grow with the steps. 1 << 20 steps are 12 MB.
+            let steps = &mut self.trainer.history.steps;
+            let len = steps.len();
+            steps.reserve_exact(left.min(1 << 20));
+            steps.resize(steps.capacity(), StepLoss { loss: Some(0.0), learning_rate: 0.0 });
+            steps.truncate(len);
+            self.epochs(&shared, &validation)
+        });
+        drop(listening);
+        let Err(error) = result else { return Ok(()) };
+        // What was trained since the last checkpoint is not lost, unless it is the checkpoint that cannot be written.
+        let saved = matches!(error, TrainerError::CheckpointNotWritten { .. } | TrainerError::Interrupted { .. });
+        if !(saved || self.run().steps_done == 0)
+            && let Err(second) = self.write_checkpoint(&shared)
+        {
+            tracing::error!(%second, "the state of the failed training could not be saved");
+        }
+        self.trainer.optimizer = (self.run().steps_done > 0).then_some(self.optimizer);
+        Err(error)
+    }
+
+    fn run(&mut self) -> &mut crate::checkpoint::Run {
+        &mut self.trainer.position.runs[self.trainer.run]
+    }
+
+    /// If the trainer was resumed in the midst of this run: the optimizer, the source and the best weights as they were saved.
+    fn take_up(&mut self, checkpoint: &Checkpoint, source: &mut dyn Source) -> Result<(), TrainerError> {
+        let run = self.trainer.run;
+        if checkpoint.position.runs.len() != run + 1 || checkpoint.position.runs[run].finished.is_some() {
+            return Ok(());
+        }
+        let damaged = |reason: String| TrainerError::DamagedCheckpoint { folder: checkpoint.folder.clone(), reason };
+        let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(checkpoint.optimizer.clone()))
+            .map_err(|error| damaged(format!("optimizer state: {error}")))?;
+        self.optimizer = self.optimizer.clone().load_record(record);
+        source.restore(&checkpoint.folder)?;
+        let best = best_epoch(&self.trainer.validation_losses(run));
+        let (true, Some(best), Some(steps)) = (self.keeps_best(), best, self.trainer.best_steps(run, usize::MAX))
+        else {
+            return Ok(());
+        };
+        let folder = self.trainer.checkpoints.as_ref().expect("resumed from checkpoints").place(steps);
+        let damaged = |reason| TrainerError::DamagedCheckpoint { folder: folder.clone(), reason };
+        verify(&folder).map_err(damaged)?;
+        let networks = self.trainer.amortizer.clone().load_weights(&folder)?.networks().clone();
+        self.trainer.best = Some((best, networks));
+        Ok(())
+    }
+
+    fn keeps_best(&self) -> bool {
+        self.config.early_stopping.as_ref().is_some_and(|stopping| stopping.final_weights == FinalWeights::Best)
+    }
+
+    /// The simulated part of the validation data, and an error if something needs validation and there is none.
+    fn validation_set(&self, shared: &SharedSource<'_>) -> Result<Vec<Configured>, TrainerError> {
+        let num = self.config.validation_simulations;
+        let mut simulated = Vec::new();
+        if num > 0 {
+            let none = "0 for a trainer that was made from data, which validates on data";
+            in_range(shared.run.model.is_some(), "validation_simulations", none, num)?;
+            let model = shared.run.model()?;
+            let seed = derive_seed(self.trainer.position.seed, const { Purpose::new("validation simulations") });
+            // Where a batch shares context, such as the number of observations, there are many batches, so that its range is seen.
+            let size = if model.simulations_are_independent() { num } else { VALIDATION_BATCH };
+            for first in (0..num).step_by(size) {
+                let batch = model.simulate_from(seed, first as u64, size.min(num - first))?;
+                simulated.push(shared.configurator.configure(&batch)?);
+            }
+        }
+        let plateau = matches!(self.config.schedule.decay, Decay::Plateau { .. }).then_some("a plateau schedule");
+        let what = self.config.early_stopping.as_ref().map(|_| "early stopping").or(plateau);
+        match what {
+            Some(what) if simulated.is_empty() && shared.lock().validation(0, shared.run)?.is_none() => {
+                Err(TrainerError::NoValidation { what })
+            }
+            _ => Ok(simulated),
+        }
+    }
+
+    /// The epochs that are not finished. The number of the next is that of those in the history: after an error between an epoch's
+    /// last step and its end, what is missing is its end.
+    fn epochs(&mut self, shared: &SharedSource<'_>, validation: &[Configured]) -> Result<(), TrainerError> {
+        self.remember_good();
+        while self.run().finished.is_none() {
+            let epoch = self.trainer.validation_losses(self.trainer.run).len();
+            let steps = self.epochs[epoch].clone();
+            let stop = std::thread::scope(|scope| {
+                // For each epoch its own: a source that prepares for the next, by simulating a whole round for example, then does
+                // not keep this epoch's validation and checkpoint waiting.
+                let left = self.run().steps_done..steps.end;
+                let mut batches = Batches::start(scope, shared, left, shared.run.prefetch);
+                self.steps(epoch, &mut batches, shared)
+            })?;
+            let loss = self.validate(shared, validation)?;
+            self.finish_epoch(epoch, loss, stop)?;
+            self.write_checkpoint(shared)?;
+            self.remember_good();
+            if self.run().finished.is_none() {
+                self.end_if_interrupted(shared)?;
+            }
+        }
+        if self.trainer.checkpoint_is_due {
+            self.write_checkpoint(shared)?;
+        }
+        Ok(())
+    }
+
+    /// The steps left of an epoch; the reason to stop before its end, if a callback has one.
+    fn steps(
+        &mut self,
+        epoch: usize,
+        batches: &mut Batches<'_, '_>,
+        shared: &SharedSource<'_>,
+    ) -> Result<Option<String>, TrainerError> {
+        let (steps, losses) = (self.epochs[epoch].clone(), self.trainer.validation_losses(self.trainer.run));
+        let mut bar = EpochBar::new(self.trainer.progress, epoch + 1, self.epochs.len(), steps.len());
+        bar.resume(self.run().steps_done - steps.start);
+        let mut stop = None;
+        while self.run().steps_done < steps.end && stop.is_none() {
+            let batch = batches.next()?;
+            let report = self.step(batch, epoch, &losses)?;
+            bar.step(&report.loss);
+            for callback in &mut self.trainer.callbacks {
+                if let ControlFlow::Break(reason) = callback.on_step(&report) {
+                    stop.get_or_insert(reason);
+                }
+            }
+            // After an epoch's last step its end comes first.
+            if stop.is_none() && self.run().steps_done < steps.end {
+                self.end_if_interrupted(shared)?;
+            }
+        }
+        bar.finish();
+        Ok(stop)
+    }
+
+    /// One step, whether its loss and gradients are finite or not.
+    fn step(&mut self, batch: Batch, epoch: usize, losses: &[Option<f32>]) -> Result<StepReport, TrainerError> {
+        let total = self.epochs.last().map_or(0, |epoch| epoch.end);
+        let (number, rollbacks) = (self.run().steps_done, self.run().rollbacks);
+        let factor = self.config.non_finite_steps.after_limit.rate_factor(rollbacks);
+        let rate = factor * self.config.schedule.rate(number, total, losses);
+        let trainer = &mut *self.trainer;
+        let before = trainer.history.steps.len();
+        let seed = stream(trainer.position.seed, const { Purpose::new("training pass") }, before as u64).next_u64();
+        let (amortizer, pass) = (&mut trainer.amortizer, &mut Pass::training(seed));
+        let outcome = step(amortizer, &mut self.optimizer, &batch.configured, &trainer.loss, pass, rate, self.config)?;
+        let (loss, gradient_norm) = match outcome {
+            Outcome::Taken { loss, gradient_norm } => (Some(loss), Some(gradient_norm)),
+            Outcome::NonFinite { .. } => (None, None),
+        };
+        let loss = StepLoss { loss, learning_rate: rate as f32 };
+        trainer.history.steps.push(loss);
+        trainer.history.count_invalid(&batch.simulations.invalid);
+        trainer.position.runs[trainer.run].steps_done += 1;
+        trainer.checkpoint_is_due = true;
+        #[cfg(feature = "tensorboard")]
+        if let Some(events) = &mut trainer.events {
+            events.step(before + 1, &loss)?;
+        }
+        let batch_size = batch.configured.len();
+        let (capacity, memory) = &mut trainer.memory;
+        if *capacity > 0 {
+            memory.insert(before as u64, batch.simulations);
+            memory.forget_before((before + 1).saturating_sub(*capacity) as u64);
+        }
+        match outcome {
+            Outcome::Taken { .. } => self.run().skipped_in_row = 0,
+            Outcome::NonFinite { what, value } => self.skipped(what, value)?,
+        }
+        Ok(StepReport { steps: before + 1, step: number, epoch, batch_size, loss, gradient_norm })
+    }
+
+    /// Counts a step that was left out, and does what is to be done if there are too many.
+    fn skipped(&mut self, what: &'static str, value: f64) -> Result<(), TrainerError> {
+        let steps = self.trainer.history.steps.len();
+        self.run().skipped_in_row += 1;
+        let skipped = self.run().skipped_in_row;
+        tracing::warn!(what, value, steps, "left a step out");
+        if skipped <= self.config.non_finite_steps.limit {
+            return Ok(());
+        }
+        let rollbacks = self.run().rollbacks;
+        match (self.config.non_finite_steps.after_limit, &self.good) {
+            (AfterLimit::RollBack { times, .. }, Some((networks, optimizer))) if rollbacks < times => {
+                self.trainer.amortizer.set_networks(networks.clone());
+                self.optimizer = optimizer.clone();
+                self.run().rollbacks += 1;
+                self.run().skipped_in_row = 0;
+                tracing::warn!(steps, "went back to the weights that the epoch began with");
+                Ok(())
+            }
+            _ => Err(TrainerError::NonFinite { what, value, skipped, steps }),
+        }
+    }
+
+    fn remember_good(&mut self) {
+        if matches!(self.config.non_finite_steps.after_limit, AfterLimit::RollBack { .. }) {
+            self.good = Some((self.trainer.amortizer.networks().clone(), self.optimizer.clone()));
+        }
+    }
+
+    /// The mean validation loss over what was simulated for it and what the source has for it. `None` if there is nothing, or the loss
+    /// is not finite.
+    fn validate(&self, shared: &SharedSource<'_>, simulated: &[Configured]) -> Result<Option<f32>, TrainerError> {
+        let (mut sum, mut rows) = (0.0, 0);
+        let mut add = |part: &Configured| -> Result<(), TrainerError> {
+            sum += f64::from(self.trainer.amortizer.negative_log_likelihood(part)?) * part.len() as f64;
+            rows += part.len();
+            Ok(())
+        };
+        simulated.iter().try_for_each(&mut add)?;
+        for part in 0.. {
+            let Some(simulations) = shared.lock().validation(part, shared.run)? else { break };
+            add(&shared.configurator.configure(&simulations)?)?;
+        }
+        let loss = (sum / rows as f64) as f32;
+        if rows > 0 && !loss.is_finite() {
+            tracing::warn!(loss, steps = self.trainer.history.steps.len(), "the validation loss is not finite");
+        }
+        Ok((rows > 0 && loss.is_finite()).then_some(loss))
+    }
+
+    /// Adds the epoch to the history, and decides whether the run is over; then its final weights are set.
+    fn finish_epoch(&mut self, epoch: usize, loss: Option<f32>, stop: Option<String>) -> Result<(), TrainerError> {
+        let trainer = &mut *self.trainer;
+        let summary = trainer.history.finish_epoch(loss);
+        trainer.checkpoint_is_due = true;
+        tracing::info!(epoch = epoch + 1, ?summary);
+        let losses = trainer.validation_losses(trainer.run);
+        let number = losses.len() - 1;
+        if self.keeps_best() && best_epoch(&losses) == Some(number) {
+            self.trainer.best = Some((number, self.trainer.amortizer.networks().clone()));
+        }
+        let trainer = &mut *self.trainer;
+        let report = EpochReport { epoch, summary: &summary, posterior: &trainer.amortizer };
+        let mut stop = stop;
+        for callback in &mut trainer.callbacks {
+            if let ControlFlow::Break(reason) = callback.on_epoch(&report) {
+                stop.get_or_insert(reason);
+            }
+        }
+        let patience = self.config.early_stopping.as_ref().and_then(|stopping| stopping.reason(&losses));
+        let complete = (epoch + 1 == self.epochs.len()).then(|| "all epochs are done".to_owned());
+        if let Some(reason) = stop.or(patience).or(complete) {
+            tracing::info!(reason, "the run is over");
+            if let Some((_, networks)) = self.trainer.best.take() {
+                self.trainer.amortizer.set_networks(networks);
+            }
+            self.run().finished = Some(reason);
+        }
+        // Last, since it may fail.
+        #[cfg(feature = "tensorboard")]
+        if let Some(events) = &mut self.trainer.events {
+            events.epoch(&summary)?;
+        }
+        Ok(())
+    }
+
+    fn end_if_interrupted(&mut self, shared: &SharedSource<'_>) -> Result<(), TrainerError> {
+        // All of them, so that none is left for the next run.
+        if self.trainer.interrupts.iter().filter(|interrupt| interrupt.take()).count() == 0 {
+            return Ok(());
+        }
+        self.write_checkpoint(shared)?;
+        let steps = self.trainer.history.steps.len();
+        let checkpoint = self.trainer.checkpoints.as_ref().map(|checkpoints| checkpoints.place(steps));
+        Err(TrainerError::Interrupted { steps, checkpoint })
+    }
+
+    fn write_checkpoint(&mut self, shared: &SharedSource<'_>) -> Result<(), TrainerError> {
+        let trainer = &*self.trainer;
+        let Some(checkpoints) = &trainer.checkpoints else { return Ok(()) };
+        let state = self.optimizer.to_record().into_bytes().map_err(|error| TrainerError::Io {
+            action: "write",
+            path: checkpoints.folder().to_owned(),
+            source: std::io::Error::other(error),
+        })?;
+        let step = trainer.position.runs[trainer.run].steps_done;
+        let save = |folder: &Path| {
+            trainer.amortizer.save(folder)?;
+            if trainer.memory.0 > 0 {
+                trainer.memory.1.save(.., folder, MEMORY)?;
+            }
+            shared.lock().save(step, folder)
+        };
+        let best = |steps| trainer.best_steps(trainer.run, steps);
+        checkpoints.write(&trainer.position, &trainer.history, &state, best, save)?;
+        self.trainer.checkpoint_is_due = false;
+        Ok(())
+    }
+}

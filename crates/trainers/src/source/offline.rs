@@ -1,0 +1,215 @@
+//! Trains on simulations that are already there, in memory or on disk.
+
+use super::{
+    LastBatch, RunContext, Source,
+    shuffle::{Groups, ShuffledEpoch, groups, num_batches, valid},
+};
+use crate::{TrainerError, error::in_range};
+use bayesburn_core::{Purpose, Simulations, stream};
+use bayesburn_simulation::{Dataset, Group};
+use rand::seq::SliceRandom;
+use serde_json::{Value, json};
+
+const SHUFFLE: Purpose = Purpose::new("offline shuffle");
+/// Rows that are read at a time for the validation loss.
+const VALIDATION_ROWS: usize = 1024;
+
+/// What the validation loss of an offline training is measured on.
+#[derive(Debug, Clone)]
+pub enum Validation {
+    /// Nothing of the data.
+    None,
+    /// A share of the data, between 0 and 1, drawn at random, that is not trained on.
+    Fraction(f64),
+    /// Other data, all of it.
+    Data(Dataset),
+}
+
+/// Offline training: epochs over a fixed set of simulations. For simulators so slow, or far away, that simulating is done beforehand.
+///
+/// Each epoch takes all simulations in a new random order. A fixed set can be overfitted: hold some out for validation, stop early and
+/// regularise, as [`TrainingConfig::regularised`](crate::TrainingConfig::regularised) does, with dropout in the networks.
+#[derive(Debug, Clone)]
+pub struct Offline {
+    data: Dataset,
+    epochs: usize,
+    batch_size: usize,
+    last_batch: LastBatch,
+    validation: Validation,
+    /// The rows to train on and those to validate on.
+    split: Option<(Groups, Groups)>,
+    /// The epoch that batches were last asked for.
+    epoch: Option<(usize, ShuffledEpoch)>,
+}
+
+impl Offline {
+    /// 10 epochs over these data, in batches of 32, the last of them as small as it comes; a tenth is held out for validation.
+    #[must_use]
+    pub fn new(data: Dataset) -> Self {
+        Self {
+            data,
+            epochs: 10,
+            batch_size: 32,
+            last_batch: LastBatch::Keep,
+            validation: Validation::Fraction(0.1),
+            split: None,
+            epoch: None,
+        }
+    }
+
+    /// Number of epochs, at least 1.
+    #[must_use]
+    pub fn with_epochs(mut self, epochs: usize) -> Self {
+        self.epochs = epochs;
+        self
+    }
+
+    /// Simulations in a step, at least 1 and at most as many as there are to train on.
+    #[must_use]
+    pub fn with_batch_size(mut self, batch_size: usize) -> Self {
+        self.batch_size = batch_size;
+        self
+    }
+
+    /// What becomes of the last simulations of an epoch, when they are fewer than a batch.
+    #[must_use]
+    pub fn with_last_batch(mut self, last_batch: LastBatch) -> Self {
+        self.last_batch = last_batch;
+        self
+    }
+
+    /// What the validation loss is measured on.
+    #[must_use]
+    pub fn with_validation(mut self, validation: Validation) -> Self {
+        self.validation = validation;
+        self
+    }
+
+    /// How many rows of each group are held out, so that in all it is the fraction asked for, rounded down.
+    fn held_out(&self) -> Vec<usize> {
+        let fraction = match self.validation {
+            Validation::Fraction(fraction) => fraction,
+            Validation::None | Validation::Data(_) => 0.0,
+        };
+        let share = |rows: usize| (fraction * rows as f64) as usize;
+        let mut rows = 0;
+        let of_group = |group: &Group| {
+            rows += group.len();
+            share(rows) - share(rows - group.len())
+        };
+        self.data.groups().iter().map(of_group).collect()
+    }
+
+    fn epoch_length(&self) -> usize {
+        let left = self.data.groups().iter().zip(self.held_out()).map(|(group, held_out)| group.len() - held_out);
+        num_batches(left, self.batch_size, self.last_batch)
+    }
+
+    fn validation_data(&self) -> &Dataset {
+        match &self.validation {
+            Validation::Data(data) => data,
+            Validation::None | Validation::Fraction(_) => &self.data,
+        }
+    }
+
+    /// The rows to train on, and those to validate on in parts; the same in every run of a trainer, so that none of the latter was
+    /// trained on in a run before.
+    fn split(&mut self, seed: u64) -> Result<&(Groups, Groups), TrainerError> {
+        if self.split.is_none() {
+            let mut training = groups(&self.data)?;
+            let mut validation = match &self.validation {
+                Validation::Data(data) => groups(data)?,
+                Validation::None | Validation::Fraction(_) => Vec::new(),
+            };
+            let mut rng = stream(seed, const { Purpose::new("validation split") }, 0);
+            for (group, held_out) in training.iter_mut().zip(self.held_out()).filter(|(_, held_out)| *held_out > 0) {
+                group.shuffle(&mut rng);
+                let mut rows = group.split_off(group.len() - held_out);
+                rows.sort_unstable();
+                validation.push(rows);
+                // Data are read faster in the order in which they lie.
+                group.sort_unstable();
+            }
+            let mut parts = Vec::new();
+            for rows in validation.iter().flat_map(|group| group.chunks(VALIDATION_ROWS)) {
+                // A part of which everything is dropped as invalid is no part.
+                if rows.len() == VALIDATION_ROWS || valid(self.validation_data().select(&numbers(rows)))?.is_some() {
+                    parts.push(rows.to_vec());
+                }
+            }
+            self.split = Some((training, parts));
+        }
+        Ok(self.split.as_ref().expect("it was just made"))
+    }
+}
+
+fn numbers(rows: &[u32]) -> Vec<usize> {
+    rows.iter().map(|row| *row as usize).collect()
+}
+
+impl Source for Offline {
+    fn epochs(&self) -> Result<Vec<usize>, TrainerError> {
+        in_range(self.epochs > 0, "epochs", "at least 1", self.epochs)?;
+        in_range(self.batch_size > 0, "batch_size", "at least 1", self.batch_size)?;
+        if let Validation::Fraction(fraction) = self.validation {
+            in_range((0.0..1.0).contains(&fraction), "validation fraction", "at least 0 and below 1", fraction)?;
+        }
+        let held_out: usize = self.held_out().iter().sum();
+        if let (Validation::Fraction(fraction), 0) = (&self.validation, held_out) {
+            in_range(
+                *fraction == 0.0,
+                "validation fraction",
+                "0, or so much that it is a simulation at least",
+                fraction,
+            )?;
+        }
+        let available = self.data.len() - held_out;
+        if self.batch_size > available {
+            return Err(TrainerError::FewerThanABatch { available, batch_size: self.batch_size });
+        }
+        match self.epoch_length() {
+            0 => Err(TrainerError::FewerThanABatch { available, batch_size: self.batch_size }),
+            length => Ok(vec![length; self.epochs]),
+        }
+    }
+
+    fn batch(&mut self, step: usize, run: &RunContext) -> Result<Simulations, TrainerError> {
+        let length = self.epoch_length();
+        let (number, batch) = (step / length, step % length);
+        if self.epoch.as_ref().is_none_or(|(held, _)| *held != number) {
+            // Before the next is made: one index at a time in memory.
+            self.epoch = None;
+            let (size, last) = (self.batch_size, self.last_batch);
+            let (training, _) = self.split(run.trainer_seed())?;
+            let epoch = ShuffledEpoch::new(training.clone(), size, last, (run.seed(), SHUFFLE, number as u64));
+            self.epoch = Some((number, epoch));
+        }
+        let (_, epoch) = self.epoch.as_ref().expect("it was just made");
+        // Of a small batch all simulations may be invalid and dropped; then the next one takes its place.
+        for batch in (0..length).map(|i| (batch + i) % length) {
+            if let Some(simulations) = valid(self.data.select(&epoch.rows(batch)))? {
+                return Ok(simulations);
+            }
+        }
+        Ok(self.data.select(&epoch.rows(batch))?)
+    }
+
+    fn config(&self) -> Value {
+        json!({ "offline": {
+            "data": self.data.fingerprint(),
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "last_batch": self.last_batch,
+            "validation": match &self.validation {
+                Validation::None => json!("none"),
+                Validation::Fraction(fraction) => json!({ "fraction": fraction }),
+                Validation::Data(data) => json!({ "data": data.fingerprint() }),
+            },
+        }})
+    }
+
+    fn validation(&mut self, part: usize, run: &RunContext) -> Result<Option<Simulations>, TrainerError> {
+        let rows = self.split(run.trainer_seed())?.1.get(part).map(|rows| numbers(rows));
+        Ok(rows.map(|rows| self.validation_data().select(&rows)).transpose()?)
+    }
+}

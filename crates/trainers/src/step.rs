@@ -1,0 +1,86 @@
+//! Takes one optimizer step: loss, gradients, clipping, update.
+
+use crate::{AfterLimit, TrainedPart, TrainingConfig, clip::clip_global_norm};
+use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, Configured};
+use bayesburn_networks::{Pass, SummaryConfig};
+use burn::{
+    module::{Module, ModuleVisitor, Param},
+    optim::{GradientsAccumulator, GradientsParams, module_optimizer::ModuleOptimizer},
+    tensor::Tensor,
+};
+use std::sync::Arc;
+
+/// A training loss, `[1]`, of a batch.
+pub(crate) type Loss<C> =
+    Arc<dyn Fn(&AmortizedPosterior<C>, &Configured, &mut Pass) -> Result<Tensor<1>, AmortizerError> + Send + Sync>;
+
+/// What came of a step.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Outcome {
+    /// The weights were changed.
+    Taken { loss: f32, gradient_norm: f64 },
+    /// The loss or the gradients are not finite, and nothing was changed.
+    NonFinite { what: &'static str, value: f64 },
+}
+
+/// One step on one batch with this learning rate; `loss` is measured before it.
+pub(crate) fn step<C: SummaryConfig>(
+    posterior: &mut AmortizedPosterior<C>,
+    optimizer: &mut ModuleOptimizer,
+    batch: &Configured,
+    loss: &Loss<C>,
+    pass: &mut Pass,
+    rate: f64,
+    config: &TrainingConfig,
+) -> Result<Outcome, AmortizerError> {
+    let (mut value, mut sum) = (0.0, GradientsAccumulator::new());
+    let parts = config.micro_batches.min(batch.len());
+    for part in 0..parts {
+        let rows = part * batch.len() / parts..(part + 1) * batch.len() / parts;
+        let (loss, share) = match parts {
+            1 => (loss(posterior, batch, pass)?, 1.0),
+            _ => (loss(posterior, &batch.rows(rows.clone()), pass)?, rows.len() as f64 / batch.len() as f64),
+        };
+        let of_part: f32 = loss.clone().into_scalar();
+        value += share * f64::from(of_part);
+        if !value.is_finite() {
+            return Ok(Outcome::NonFinite { what: "training loss", value });
+        }
+        let loss = if parts == 1 { loss } else { loss.mul_scalar(share) };
+        sum.accumulate(posterior.networks(), GradientsParams::from_grads(loss.backward(), posterior.networks()));
+    }
+    let mut gradients = sum.grads();
+    match config.trained_part {
+        TrainedPart::All => {}
+        TrainedPart::Summary => freeze(posterior.networks().inference(), &mut gradients),
+        TrainedPart::Inference => freeze(posterior.networks().summary(), &mut gradients),
+    }
+    let (gradients, gradient_norm) = clip_global_norm(posterior.networks(), gradients, config.clip_norm);
+    if !gradient_norm.is_finite() {
+        return Ok(Outcome::NonFinite { what: "norm of the gradients", value: gradient_norm });
+    }
+    let networks = optimizer.step(rate, posterior.networks().clone(), gradients);
+    posterior.set_networks(networks);
+    Ok(Outcome::Taken { loss: value as f32, gradient_norm })
+}
+
+/// Takes the gradients of a part away: the optimizer leaves parameters without gradients as they are.
+fn freeze<M: Module>(part: &M, gradients: &mut GradientsParams) {
+    struct Remove<'a>(&'a mut GradientsParams);
+    impl ModuleVisitor for Remove<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0.remove::<D>(param.id);
+        }
+    }
+    part.visit(&mut Remove(gradients));
+}
+
+impl AfterLimit {
+    /// What the learning rate is multiplied by after this many returns to earlier weights.
+    pub(crate) fn rate_factor(self, rollbacks: usize) -> f64 {
+        match self {
+            Self::Stop => 1.0,
+            Self::RollBack { rate_factor, .. } => rate_factor.powi(rollbacks as i32),
+        }
+    }
+}
