@@ -178,6 +178,10 @@ fn sources_outside_their_ranges_are_refused_by_what_is_wrong() {
     let all = Validation::Fraction(1.0);
     let text = message(trainer.train(Offline::new(data(100)).with_validation(all), &config).map(|_| ()));
     assert!(text.contains("`validation fraction` is 1"), "{text}");
+    // Parameters of other names, as of a file whose columns are in another order.
+    let swapped = data(40).with_parameter_names(["mu_2", "mu_1"]).expect("two names");
+    let text = message(trainer.train(Offline::new(swapped), &config).map(|_| ()));
+    assert!(text.contains("[\"mu_1\", \"mu_2\"]") && text.contains("with_parameter_names"), "{text}");
     // Validation data of another shape: three features in place of two.
     let three = Simulator::from_fn(|_, mu, _| Array2::from_elem((10, 3), mu[0]));
     let prior = Prior::from_fn(["mu_1", "mu_2"], |rng, _| [(); 2].map(|()| rng.sample(StandardNormal)));

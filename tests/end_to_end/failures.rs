@@ -293,6 +293,30 @@ fn a_failed_run_leaves_the_way_open_for_another_configuration() {
     trainer.end_run();
     let history = trainer.train(short_run().with_batch_size(9), &training()).expect("a new run");
     assert_eq!(history.steps.len(), 4 + 18);
+    assert_eq!(history.epochs.iter().map(|epoch| epoch.steps).collect::<Vec<_>>(), [4, 10, 16, 22]);
+}
+
+/// A program that gave a run up does so again when it is resumed.
+#[test]
+fn a_run_that_was_given_up_is_given_up_again_after_resuming() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = |interrupt_at: usize| {
+        let flag = Arc::new(AtomicBool::new(false));
+        let builder = Trainer::builder(normal_means(), small_networks()).checkpoints(folder.path()).resume();
+        let builder = builder.stop_on(flag.clone()).callback(Raise(flag, interrupt_at)).progress(Progress::Hidden);
+        let mut trainer = builder.build().expect("whole or empty");
+        let limit_0 = training().with_non_finite_steps(NonFiniteSteps::new().with_limit(0));
+        let first = trainer.train(short_run(), &limit_0).map(|_| ());
+        if first.is_err() {
+            trainer.end_run();
+        }
+        let second = trainer.train(short_run().with_batch_size(9), &training()).map(|_| ());
+        (first.is_err(), second.is_err(), trainer.history().steps.len())
+    };
+    // Interrupted in the first run, which is given up; the second is complete.
+    assert_eq!(program(4), (true, false, 22));
+    // Resumed, it takes the same way, and finds the second complete.
+    assert_eq!(program(0), (true, false, 22));
 }
 
 const CTRL_C: &str = "BAYESBURN_TEST_CTRL_C";

@@ -191,7 +191,8 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         self
     }
 
-    /// How many of the newest checkpoints are kept; 3 if not set. Beside them the one with the lowest validation loss is kept.
+    /// How many of the newest checkpoints are kept; 3 if not set. Beside them, for each, the one is kept that has the lowest
+    /// validation loss until then of its run.
     #[must_use]
     pub fn keep_checkpoints(mut self, keep: usize) -> Self {
         self.keep = keep;
@@ -257,11 +258,11 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         let pilot = pilot.iter().map(|batch| Ok(self.configurator.configure(batch)?));
         let pilot = pilot.collect::<Result<Vec<_>, TrainerError>>()?;
         let weights_seed = derive_seed(self.seed, const { Purpose::new("weights") });
-        let names = match &self.origin {
-            Origin::Model(model) => model.parameter_names(),
-            Origin::Data(data) => data.parameter_names(),
+        let parameter_names = match &self.origin {
+            Origin::Model(model) => model.parameter_names().clone(),
+            Origin::Data(data) => data.parameter_names().clone(),
         };
-        let names = self.parameter_names.unwrap_or_else(|| names.to_vec());
+        let names = self.parameter_names.unwrap_or_else(|| parameter_names.to_vec());
         let amortizer = AmortizedPosterior::new(self.config, names, &pilot, weights_seed, &self.device)?;
         let loss: f32 = (self.loss)(&amortizer, &pilot[0], &mut Pass::training(weights_seed))?.into_scalar();
         if !loss.is_finite() {
@@ -272,6 +273,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
                 Origin::Model(model) => Some(model),
                 Origin::Data(_) => None,
             },
+            parameter_names,
             amortizer,
             configurator: self.configurator,
             loss: self.loss,

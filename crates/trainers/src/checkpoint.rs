@@ -41,6 +41,8 @@ pub(crate) struct Run {
     pub(crate) rollbacks: usize,
     /// Why it is over, if it is.
     pub(crate) finished: Option<String>,
+    /// Whether it is over because the program gave it up after an error.
+    pub(crate) given_up: bool,
 }
 
 /// Everything that determines how a training goes on, beside the weights, the optimizer's state and the history.

@@ -67,6 +67,22 @@ pub enum TrainerError {
         /// The checkpoint.
         checkpoint: Option<PathBuf>,
     },
+    /// The call of a run that was given up, in a program that resumes.
+    #[error(
+        "this run was given up by `end_run` before the program was resumed: call `end_run` here too, as it did, to go on with the next"
+    )]
+    GivenUp,
+    /// Simulations of other parameters than the trainer's.
+    #[error(
+        "the trainer is for the parameters {expected:?}, but these simulations are of {got:?}: give data the names, in the order of \
+         their axis, by `Dataset::with_parameter_names`"
+    )]
+    ParameterNames {
+        /// The trainer's.
+        expected: Vec<String>,
+        /// The simulations'.
+        got: Vec<String>,
+    },
     /// Something needs simulations, and the trainer was made from data.
     #[error(
         "this needs a generative model, and the trainer was made from data: train offline, or make the trainer from a model"

@@ -46,7 +46,6 @@ impl Interrupt {
         match self {
             Self::Flag(_) => Listening(None),
             Self::CtrlC(handler) => {
-                handler.pressed.store(false, Ordering::SeqCst);
                 handler.ends_process.store(false, Ordering::SeqCst);
                 Listening(Some(handler))
             }

@@ -33,11 +33,20 @@ impl<'a> SharedSource<'a> {
         self.source.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What the networks see of simulations, which must be of the trainer's parameters.
+    pub(crate) fn configure(&self, simulations: &Simulations) -> Result<Configured, TrainerError> {
+        let (expected, got) = (&self.run.parameter_names, &simulations.parameter_names);
+        if expected != got {
+            return Err(TrainerError::ParameterNames { expected: expected.to_vec(), got: got.to_vec() });
+        }
+        Ok(self.configurator.configure(simulations)?)
+    }
+
     /// The batch of a step. A panic of the source becomes an error.
     fn batch(&self, step: usize) -> Result<Batch, TrainerError> {
         let made = catch_unwind(AssertUnwindSafe(|| {
             let simulations = self.lock().batch(step, self.run)?;
-            let configured = self.configurator.configure(&simulations)?;
+            let configured = self.configure(&simulations)?;
             Ok(Batch { simulations, configured })
         }));
         made.unwrap_or_else(|panic| {

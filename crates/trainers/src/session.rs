@@ -80,7 +80,7 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         let shared = SharedSource { source: Mutex::new(source), run: context, configurator: &*configurator };
         let listening: Vec<Listening> = self.trainer.interrupts.iter().map(Interrupt::listen).collect();
         let result = self.validation_set(&shared).and_then(|validation| {
-            let left = self.epochs[self.epochs.len() - 1].end - self.run().steps_done;
+            let left = self.epochs[self.epochs.len() - 1].end.saturating_sub(self.run().steps_done);
             // At once, and touched, so that memory does not grow with the steps. 1 << 20 steps are 12 MB.
             let steps = &mut self.trainer.history.steps;
             let len = steps.len();
@@ -93,7 +93,8 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         let Err(error) = result else { return Ok(()) };
         // What was trained since the last checkpoint is not lost, unless it is the checkpoint that cannot be written.
         let saved = matches!(error, TrainerError::CheckpointNotWritten { .. } | TrainerError::Interrupted { .. });
-        if !(saved || self.run().steps_done == 0)
+        if self.trainer.checkpoint_is_due
+            && !saved
             && let Err(second) = self.write_checkpoint(&shared)
         {
             tracing::error!(%second, "the state of the failed training could not be saved");
@@ -147,7 +148,7 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
             let size = if model.simulations_are_independent() { num } else { VALIDATION_BATCH };
             for first in (0..num).step_by(size) {
                 let batch = model.simulate_from(seed, first as u64, size.min(num - first))?;
-                simulated.push(shared.configurator.configure(&batch)?);
+                simulated.push(shared.configure(&batch)?);
             }
         }
         let plateau = matches!(self.config.schedule.decay, Decay::Plateau { .. }).then_some("a plateau schedule");
@@ -163,6 +164,10 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
     /// The epochs that are not finished. The number of the next is that of those in the history: after an error between an epoch's
     /// last step and its end, what is missing is its end.
     fn epochs(&mut self, shared: &SharedSource<'_>, validation: &[Configured]) -> Result<(), TrainerError> {
+        // What an earlier call could not save comes first: the best weights may be in it.
+        if self.trainer.checkpoint_is_due {
+            self.write_checkpoint(shared)?;
+        }
         self.remember_good();
         while self.run().finished.is_none() {
             let epoch = self.trainer.validation_losses(self.trainer.run).len();
@@ -182,9 +187,6 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
                 self.end_if_interrupted(shared)?;
             }
         }
-        if self.trainer.checkpoint_is_due {
-            self.write_checkpoint(shared)?;
-        }
         Ok(())
     }
 
@@ -197,7 +199,7 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
     ) -> Result<Option<String>, TrainerError> {
         let (steps, losses) = (self.epochs[epoch].clone(), self.trainer.validation_losses(self.trainer.run));
         let mut bar = EpochBar::new(self.trainer.progress, epoch + 1, self.epochs.len(), steps.len());
-        bar.resume(self.run().steps_done - steps.start);
+        bar.resume(self.run().steps_done.saturating_sub(steps.start));
         let mut stop = None;
         while self.run().steps_done < steps.end && stop.is_none() {
             let batch = batches.next()?;
@@ -237,20 +239,22 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         trainer.history.count_invalid(&batch.simulations.invalid);
         trainer.position.runs[trainer.run].steps_done += 1;
         trainer.checkpoint_is_due = true;
-        #[cfg(feature = "tensorboard")]
-        if let Some(events) = &mut trainer.events {
-            events.step(before + 1, &loss)?;
-        }
         let batch_size = batch.configured.len();
         let (capacity, memory) = &mut trainer.memory;
         if *capacity > 0 {
             memory.insert(before as u64, batch.simulations);
             memory.forget_before((before + 1).saturating_sub(*capacity) as u64);
         }
+        // Last of what belongs to the step, since it may fail.
+        #[cfg(feature = "tensorboard")]
+        let logged = trainer.events.as_mut().map_or(Ok(()), |events| events.step(before + 1, &loss));
+        #[cfg(not(feature = "tensorboard"))]
+        let logged: Result<(), TrainerError> = Ok(());
         match outcome {
             Outcome::Taken { .. } => self.run().skipped_in_row = 0,
             Outcome::NonFinite { what, value } => self.skipped(what, value)?,
         }
+        logged?;
         Ok(StepReport { steps: before + 1, step: number, epoch, batch_size, loss, gradient_norm })
     }
 
@@ -295,7 +299,7 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         simulated.iter().try_for_each(&mut add)?;
         for part in 0.. {
             let Some(simulations) = shared.lock().validation(part, shared.run)? else { break };
-            add(&shared.configurator.configure(&simulations)?)?;
+            add(&shared.configure(&simulations)?)?;
         }
         let loss = (sum / rows as f64) as f32;
         if rows > 0 && !loss.is_finite() {
@@ -345,7 +349,9 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         if self.trainer.interrupts.iter().filter(|interrupt| interrupt.take()).count() == 0 {
             return Ok(());
         }
-        self.write_checkpoint(shared)?;
+        if self.trainer.checkpoint_is_due {
+            self.write_checkpoint(shared)?;
+        }
         let steps = self.trainer.history.steps.len();
         let checkpoint = self.trainer.checkpoints.as_ref().map(|checkpoints| checkpoints.place(steps));
         Err(TrainerError::Interrupted { steps, checkpoint })

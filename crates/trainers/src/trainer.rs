@@ -13,7 +13,7 @@ use crate::{
 use bayesburn_amortizers::{
     AmortizedPosterior, Configurator, Configured, Difference, PosteriorConfig, PosteriorNetworks,
 };
-use bayesburn_core::{Purpose, Simulations, stream};
+use bayesburn_core::{ParameterNames, Purpose, Simulations, stream};
 use bayesburn_networks::{DeepSetConfig, SummaryConfig};
 use bayesburn_simulation::{Dataset, GenerativeModel};
 use burn::optim::module_optimizer::ModuleOptimizer;
@@ -51,6 +51,8 @@ pub(crate) type Best<C> = (usize, PosteriorNetworks<<C as SummaryConfig>::Networ
 /// Everything random comes from the trainer's seed; on the CPU the result does not depend on the number of threads, to the bit.
 pub struct Trainer<C: SummaryConfig = DeepSetConfig> {
     pub(crate) model: Option<GenerativeModel>,
+    /// Those of the model or the data.
+    pub(crate) parameter_names: ParameterNames,
     pub(crate) amortizer: AmortizedPosterior<C>,
     pub(crate) configurator: Arc<dyn Configurator>,
     pub(crate) loss: Loss<C>,
@@ -129,7 +131,7 @@ impl<C: SummaryConfig> Trainer<C> {
         &self.damaged
     }
 
-    /// The checkpoint of the epoch, in the newest run, that has the lowest validation loss: a folder that
+    /// The checkpoint of the epoch, in the newest run, which has the lowest validation loss: a folder that
     /// [`AmortizedPosterior::load`] reads, and that is kept until another epoch is better.
     #[must_use]
     pub fn best_checkpoint(&self) -> Option<PathBuf> {
@@ -183,7 +185,12 @@ impl<C: SummaryConfig> Trainer<C> {
     pub fn train(&mut self, mut source: impl Source, config: &TrainingConfig) -> Result<&LossHistory, TrainerError> {
         config.check()?;
         let epochs = source.epochs()?;
-        self.enter_run(json!({ "source": source.config(), "training": config }))?;
+        let steps = epochs.iter().fold(0usize, |sum, steps| sum.saturating_add(*steps));
+        let plan = json!({ "epochs": epochs.len(), "steps": steps });
+        self.enter_run(json!({ "source": source.config(), "plan": plan, "training": config }))?;
+        if self.position.runs[self.run].given_up {
+            return Err(TrainerError::GivenUp);
+        }
         // A run that was over, but could not be saved, is saved now.
         if self.position.runs[self.run].finished.is_none() || self.checkpoint_is_due {
             let of_run = u64::MAX - self.run as u64;
@@ -192,6 +199,7 @@ impl<C: SummaryConfig> Trainer<C> {
                 // That of run 0 is `derive_seed(seed, purpose)`.
                 seed: stream(self.position.seed, const { Purpose::new("training simulations") }, of_run).next_u64(),
                 trainer_seed: self.position.seed,
+                parameter_names: self.parameter_names.clone(),
                 folder: self.checkpoints.as_ref().map(|checkpoints| checkpoints.folder_of_run(self.run)),
                 prefetch: self.prefetch,
                 progress: self.progress,
@@ -212,10 +220,19 @@ impl<C: SummaryConfig> Trainer<C> {
     /// Gives up the run that an error or an interruption left unfinished: the next call of [`Trainer::train`] begins a new one, of any
     /// configuration, from the weights as they are. Without such a run nothing happens.
     ///
-    /// Until that call has written a checkpoint, a program that resumes finds the unfinished run again.
+    /// Until that call has written a checkpoint, a program that resumes finds the unfinished run again; after that, the call of the
+    /// run that was given up returns [`TrainerError::GivenUp`], so that the program comes here again.
     pub fn end_run(&mut self) {
-        if let Some(run) = self.position.runs.get_mut(self.run) {
-            run.finished.get_or_insert_with(|| "given up".to_owned());
+        let Some(run) = self.position.runs.get_mut(self.run) else { return };
+        if run.finished.is_none() {
+            run.finished = Some("given up".to_owned());
+            run.given_up = true;
+            // The next run's first epoch begins after these steps.
+            if !self.history.unfinished_epoch().is_empty() {
+                self.history.finish_epoch(None);
+            }
+        }
+        if run.given_up {
             self.leave_run();
         }
     }
@@ -245,6 +262,7 @@ impl<C: SummaryConfig> Trainer<C> {
                 skipped_in_row: 0,
                 rollbacks: 0,
                 finished: None,
+                given_up: false,
             });
             return Ok(());
         };

@@ -100,8 +100,17 @@ impl Dataset {
         let datasets: Vec<&Dataset> = datasets.into_iter().collect();
         let parts = datasets.iter().flat_map(|data| data.rows.parts.iter().cloned()).collect();
         let shards = datasets.iter().flat_map(|data| data.rows.shards.iter().cloned()).collect();
-        let invalid = datasets.first().map(|data| data.invalid).unwrap_or_default();
-        Ok(Self { invalid, ..Self::of_parts("the data sets".to_owned(), parts, shards)? })
+        let joined = Self::of_parts("the data sets".to_owned(), parts, shards)?;
+        let (names, invalid) = datasets.first().map(|data| (data.names.clone(), data.invalid)).unwrap_or_default();
+        if let Some((i, other)) = datasets.iter().enumerate().find(|(_, data)| data.names != names) {
+            return Err(DataError::Differs {
+                origin: format!("data set {i}"),
+                quantity: "parameter_names",
+                expected: format!("{names:?}"),
+                got: format!("{:?}", other.names),
+            });
+        }
+        Ok(Self { names, invalid, ..joined })
     }
 
     /// Opens stored simulations:

@@ -16,7 +16,7 @@ pub use shuffle::LastBatch;
 pub(crate) use shuffle::{ShuffledEpoch, groups, valid};
 
 use crate::TrainerError;
-use bayesburn_core::Simulations;
+use bayesburn_core::{ParameterNames, Simulations};
 use bayesburn_simulation::{GenerativeModel, Progress};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -108,6 +108,7 @@ pub struct RunContext {
     pub(crate) model: Option<GenerativeModel>,
     pub(crate) seed: u64,
     pub(crate) trainer_seed: u64,
+    pub(crate) parameter_names: ParameterNames,
     pub(crate) folder: Option<PathBuf>,
     /// How many steps batches may be made ahead.
     pub(crate) prefetch: usize,

@@ -29,6 +29,20 @@ pub enum Validation {
 ///
 /// Each epoch takes all simulations in a new random order. A fixed set can be overfitted: hold some out for validation, stop early and
 /// regularise, as [`TrainingConfig::regularised`](crate::TrainingConfig::regularised) does, with dropout in the networks.
+///
+/// ```no_run
+/// use bayesburn_amortizers::PosteriorConfig;
+/// use bayesburn_networks::{DeepSetConfig, InvertibleNetworkConfig};
+/// use bayesburn_simulation::Dataset;
+/// use bayesburn_trainers::{Offline, Trainer, TrainingConfig};
+///
+/// // A folder with `parameters.npy` [B, D] and `sim_data.npy` [B, N, F], of any program; it may be larger than memory.
+/// let data = Dataset::open("simulations")?.with_parameter_names(["mu", "sigma"])?;
+/// let networks = PosteriorConfig::new(DeepSetConfig::new(8), InvertibleNetworkConfig::new()).with_dropout(0.05);
+/// let mut trainer = Trainer::builder(data.clone(), networks).checkpoints("out/run").build()?;
+/// trainer.train(Offline::new(data).with_epochs(50), &TrainingConfig::regularised())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Offline {
     data: Dataset,
@@ -133,7 +147,7 @@ impl Offline {
             let mut parts = Vec::new();
             for rows in validation.iter().flat_map(|group| group.chunks(VALIDATION_ROWS)) {
                 // A part of which everything is dropped as invalid is no part.
-                if rows.len() == VALIDATION_ROWS || valid(self.validation_data().select(&numbers(rows)))?.is_some() {
+                if valid(self.validation_data().select(&numbers(rows)))?.is_some() {
                     parts.push(rows.to_vec());
                 }
             }

@@ -132,7 +132,9 @@ impl Rounds {
         if let Some(folder) = run.folder() {
             let settings = Presimulation::new(self.simulations_per_round, seed).with_progress(run.progress);
             let settings = if independent { settings } else { settings.with_simulations_per_shard(self.batch_size) };
-            let data = model.presimulate(folder.join(format!("round-{number:03}")), &settings)?;
+            // Of other numbers, what an earlier run left here would be other simulations.
+            let name = format!("round-{number:03}-{}-{}", self.simulations_per_round, self.batch_size);
+            let data = model.presimulate(folder.join(name), &settings)?;
             // After a resumption they may have been there for long.
             data.verify()?;
             return Ok(data);

@@ -11,7 +11,7 @@ use rand::seq::SliceRandom;
 pub enum LastBatch {
     /// They are a smaller batch.
     Keep,
-    /// They are left out; in the next epoch others are.
+    /// They are left out; in the next epoch others are, but for groups smaller than a batch, which are never trained on.
     Drop,
 }
 
