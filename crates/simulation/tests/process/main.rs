@@ -50,6 +50,11 @@ fn assert_says(error: &SimulationError, parts: &[&str]) {
 
 /// Whether a process runs; one that has ended and is not yet waited for does not.
 fn runs(pid: u32) -> bool {
+    // Where there is `/proc`, there may be no `ps`. The state follows the name, which is in parentheses.
+    if std::path::Path::new("/proc/self/stat").exists() {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        return stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'));
+    }
     let ps = std::process::Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().expect("ps runs");
     let state = String::from_utf8_lossy(&ps.stdout).trim().to_owned();
     !state.is_empty() && !state.starts_with('Z')
