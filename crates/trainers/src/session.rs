@@ -55,9 +55,8 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         let mut ranges = Vec::with_capacity(epochs.len());
         let mut start = 0usize;
         for steps in epochs {
-            let end = start.checked_add(*steps);
-            let end =
-                end.ok_or_else(|| in_range(false, "steps", "fewer than 2⁶⁴", "more").expect_err("out of range"))?;
+            let end = start.saturating_add(*steps);
+            in_range(end < usize::MAX, "steps", "fewer in all than an integer holds", steps)?;
             ranges.push(start..end);
             start = end;
         }
