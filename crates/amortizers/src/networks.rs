@@ -75,7 +75,7 @@ impl<S: SummaryNetwork> PosteriorNetworks<S> {
         (condition, summary)
     }
 
-    /// Latents z `[B, D]` and log q(θ | condition) `[B]`: ln N(z; 0, I) + ln|det ∂z/∂θ|.
+    /// Latents z `[B, D]` and log q(θ | condition) `[B]`: ln N(z; 0, I) + ln|det ∂z/∂θ|. The condition has a row for each B / M rows.
     pub(crate) fn latent_and_log_prob(
         &self,
         parameters: Tensor<2>,
@@ -127,7 +127,7 @@ impl<S: SummaryNetwork> PosteriorNetworks<S> {
         }
     }
 
-    /// Latents `[rows, D]` to parameters.
+    /// Latents `[rows, D]` to parameters; the condition as for [`PosteriorNetworks::latent_and_log_prob`].
     pub(crate) fn parameters(&self, z: Tensor<2>, condition: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
         let targets = self.inference.inverse(z, Some(condition), pass);
         match &self.parameters {

@@ -172,7 +172,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             .map(|start| {
                 let range = start..(start + CHUNK_ROWS).min(got);
                 let theta = parameters.slice_axis(Axis(0), Slice::from(range.clone())).to_owned();
-                let rows = rows_of(condition.view(), range.map(|row| if expected == 1 { 0 } else { row }));
+                let rows = rows_of(condition.view(), if expected == 1 { 0..1 } else { range });
                 let mut pass = Pass::inference(stream(0, DENSITY_PASS, start as u64).random());
                 let (z, log_prob) = networks.latent_and_log_prob(
                     tensor::<2, _>(&theta, &device),
@@ -228,18 +228,22 @@ fn draw_chunk<S: SummaryNetwork>(
         let mut rng = stream(seed, LATENTS, number);
         noise.extend((0..block.draws.len() * dim).map(|_| rng.sample::<f32, _>(StandardNormal)));
     }
-    let rows = rows_of(condition, blocks.iter().flat_map(|block| block.draws.clone().map(|_| block.data_set)));
+    // One row for each block where they are of the same length: what depends on the condition alone is then computed once for all of its
+    // draws.
+    let alike = blocks.iter().all(|block| block.draws.len() == blocks[0].draws.len());
+    let repeats = |block: &Block| if alike { 1 } else { block.draws.len() };
+    let of_each = blocks.iter().flat_map(|block| std::iter::repeat_n(block.data_set, repeats(block)));
+    let rows = rows_of(condition, of_each);
     let number = ((first + blocks[0].data_set) as u64) << 32 | blocks[0].draws.start as u64;
     let mut pass = Pass::inference(stream(seed, DRAW_PASS, number).random());
-    let z = Tensor::from_data(TensorData::new(noise, [rows.nrows(), dim]), device);
+    let shape = [noise.len() / dim, dim];
+    let z = Tensor::from_data(TensorData::new(noise, shape), device);
     values(networks.parameters(z, tensor::<2, _>(&rows, device), &mut pass))
 }
 
 /// The condition of each of these data sets, one after the other.
 fn rows_of(condition: ArrayView2<'_, f32>, data_sets: impl Iterator<Item = usize>) -> Array2<f32> {
-    let width = condition.ncols();
-    let flat: Vec<f32> = data_sets.flat_map(|data_set| condition.row(data_set).to_vec()).collect();
-    Array2::from_shape_vec((flat.len() / width, width), flat).expect("whole rows")
+    condition.select(Axis(0), &data_sets.collect::<Vec<_>>())
 }
 
 fn values<const R: usize>(tensor: Tensor<R>) -> Vec<f32> {

@@ -31,6 +31,12 @@ impl ActNorm {
         Self { scale: init.constant([dim], 1.0), bias: init.constant([dim], 0.0) }
     }
 
+    /// The places of scale and bias among the operands of a kernel.
+    #[cfg(feature = "flex")]
+    pub(crate) fn operands(&self, operands: &mut bayesburn_kernels::Operands) -> [usize; 2] {
+        [operands.push(self.scale.val()), operands.push(self.bias.val())]
+    }
+
     /// Sets scale and bias so that these targets, `[B, D]`, come out with mean 0 and standard deviation 1. A dimension that does
     /// not vary is only shifted.
     #[must_use]

@@ -10,6 +10,8 @@ use crate::{
     ActNorm, ActNormConfig, Bijection, ConfigError, DenseNet, DenseNetConfig, OutputInit, ParameterInit, Pass,
     Permutation, PermutationConfig,
 };
+#[cfg(feature = "flex")]
+use bayesburn_kernels::{FlowLayer, Operands};
 use burn::{config::Config, module::Module, tensor::Tensor};
 
 /// The transform of a coupling.
@@ -48,6 +50,15 @@ impl CouplingConfig {
 }
 
 impl Coupling {
+    /// The same as a part of a kernel.
+    #[cfg(feature = "flex")]
+    fn kernel(&self, widths: &[usize], pass: &Pass, operands: &mut Operands) -> Option<bayesburn_kernels::Coupling> {
+        match self {
+            Self::Affine(affine) => affine.kernel(widths, pass, operands),
+            Self::Spline(spline) => spline.kernel(widths, pass, operands),
+        }
+    }
+
     fn forward(&self, x: Tensor<2>, given: Tensor<2>, pass: &mut Pass) -> (Tensor<2>, Tensor<1>) {
         match self {
             Self::Affine(affine) => affine.forward(x, given, pass),
@@ -84,6 +95,8 @@ pub struct CouplingLayer {
     first: Option<Coupling>,
     second: Coupling,
     #[module(skip)]
+    dim: usize,
+    #[module(skip)]
     split: usize,
 }
 
@@ -102,7 +115,27 @@ impl CouplingLayer {
             permutation: permutation.init(dim, init),
             first: (split > 0).then(|| coupling.init(split, dim - split + condition_dim, init)).transpose()?,
             second: coupling.init(dim - split, split + condition_dim, init)?,
+            dim,
             split,
+        })
+    }
+
+    /// The same as a part of a kernel, for a condition of this width.
+    #[cfg(feature = "flex")]
+    pub(crate) fn kernel(&self, condition_dim: usize, pass: &Pass, operands: &mut Operands) -> Option<FlowLayer> {
+        let order = match &self.permutation {
+            None => (0..self.dim).collect(),
+            Some(permutation) => permutation.order()?,
+        };
+        let widths = |half: usize| [half, condition_dim].into_iter().filter(|&width| width > 0).collect::<Vec<_>>();
+        Some(FlowLayer {
+            act_norm: self.act_norm.as_ref().map(|act_norm| act_norm.operands(operands)),
+            order,
+            first: match &self.first {
+                Some(first) => Some(first.kernel(&widths(self.dim - self.split), pass, operands)?),
+                None => None,
+            },
+            second: self.second.kernel(&widths(self.split), pass, operands)?,
         })
     }
 

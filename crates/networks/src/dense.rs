@@ -5,6 +5,8 @@ use crate::{
     error::{at_least_one, in_range},
     pass::constant,
 };
+#[cfg(feature = "flex")]
+use bayesburn_kernels::{Layer, Operands, Stack, Weight};
 use burn::{
     config::Config,
     module::{Module, Param},
@@ -30,6 +32,20 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// The same in a kernel, if kernels have it.
+    #[cfg(feature = "flex")]
+    pub(crate) fn kernel(self) -> Option<bayesburn_kernels::Activation> {
+        use bayesburn_kernels::Activation as Kernel;
+        match self {
+            Self::Relu => Some(Kernel::Relu),
+            Self::Silu => Some(Kernel::Silu),
+            Self::Gelu => None,
+            Self::Elu => Some(Kernel::Elu),
+            Self::Tanh => Some(Kernel::Tanh),
+            Self::Softplus => Some(Kernel::Softplus),
+        }
+    }
+
     /// Applies it to each element.
     #[must_use]
     pub fn apply<const R: usize>(self, x: Tensor<R>) -> Tensor<R> {
@@ -43,6 +59,28 @@ impl Activation {
             Self::Softplus => activation::softplus(x, 1.0),
         }
     }
+}
+
+/// A linear layer of a kernel, of one input.
+#[cfg(feature = "flex")]
+pub(crate) fn dense_layer(layer: &Linear, operands: &mut Operands) -> Layer {
+    let weight = Weight { operand: operands.push(layer.weight.val()), first_row: 0 };
+    let bias = layer.bias.as_ref().expect("all layers here have a bias");
+    let [units] = bias.dims();
+    Layer { weights: vec![weight], bias: operands.push(bias.val()), units, activation: None, skip: false }
+}
+
+/// The rows of a matrix that belong to inputs of these widths, side by side.
+#[cfg(feature = "flex")]
+fn side_by_side(operand: usize, widths: &[usize]) -> Vec<Weight> {
+    widths
+        .iter()
+        .scan(0, |first_row, width| {
+            let weight = Weight { operand, first_row: *first_row };
+            *first_row += width;
+            Some(weight)
+        })
+        .collect()
 }
 
 /// Configuration of a [`DenseNet`].
@@ -133,6 +171,26 @@ impl DenseNet {
             Some(weight) => out + input.matmul(self.normalised(weight.val())),
             None => out,
         }
+    }
+
+    /// The same as a part of a kernel; the input is what has these widths, side by side. `None` if kernels cannot do what this
+    /// network does.
+    #[cfg(feature = "flex")]
+    pub(crate) fn stack(&self, widths: &[usize], pass: &Pass, operands: &mut Operands) -> Option<Stack> {
+        let drops = self.config.dropout > 0.0 && (pass.is_training() || self.config.mc_dropout);
+        if drops || self.config.spectral_norm {
+            return None;
+        }
+        let activation = self.config.activation.kernel()?;
+        let mut layers = Vec::with_capacity(self.hidden.len() + 1);
+        for (i, layer) in self.hidden.iter().enumerate() {
+            let skip = self.config.residual && i > 0;
+            layers.push(Layer { activation: Some(activation), skip, ..dense_layer(layer, operands) });
+        }
+        layers.push(dense_layer(&self.output, operands));
+        layers[0].weights = side_by_side(layers[0].weights[0].operand, widths);
+        let shortcut = self.shortcut.as_ref().map(|weight| side_by_side(operands.push(weight.val()), widths));
+        Some(Stack { layers, shortcut: shortcut.unwrap_or_default() })
     }
 
     fn linear(&self, layer: &Linear, x: Tensor<2>) -> Tensor<2> {

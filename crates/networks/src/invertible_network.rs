@@ -6,6 +6,8 @@ use crate::{
     error::{at_least_one, in_range},
     pass::constant,
 };
+#[cfg(feature = "flex")]
+use bayesburn_kernels::{Flow, InverseFlow, Operands, run, runs_on};
 use burn::{config::Config, module::Module, tensor::Tensor};
 
 /// Which transforms the layers use.
@@ -141,7 +143,8 @@ impl InvertibleNetwork {
     /// (Kingma & Dhariwal 2018, section 3.1).
     #[must_use]
     pub fn initialise_act_norm(mut self, targets: Tensor<2>, condition: Option<Tensor<2>>, pass: &mut Pass) -> Self {
-        let condition = self.with_noise_scale(&targets, condition, None);
+        let [rows, _] = targets.dims();
+        let condition = repeated(self.with_noise_scale(&targets, condition, None), rows);
         let mut x = targets;
         for layer in &mut self.layers {
             layer.act_norm = layer.act_norm.take().map(|act_norm| act_norm.normalising(x.clone()));
@@ -154,8 +157,12 @@ impl InvertibleNetwork {
         let [rows, dim] = x.dims();
         let condition = condition.map_or([rows, 0], |condition| condition.dims());
         assert_eq!(dim, self.dim, "targets or latents of {dim} dimensions for a network of {}", self.dim);
-        let expected = [rows, self.condition_dim];
-        assert_eq!(condition, expected, "a condition of shape {condition:?} where the network needs {expected:?}");
+        let [given, width] = condition;
+        assert!(
+            width == self.condition_dim && given > 0 && rows % given == 0,
+            "a condition of shape {condition:?} where the network needs [M, {}], with M a divisor of {rows}",
+            self.condition_dim
+        );
     }
 
     /// Appends SoftFlow's noise scale, `[B, 1]`, to the condition: the given one, or the smallest.
@@ -166,7 +173,7 @@ impl InvertibleNetwork {
         scale: Option<Tensor<2>>,
     ) -> Option<Tensor<2>> {
         let Some(soft_flow) = &self.soft_flow else { return condition };
-        let [rows, _] = like.dims();
+        let rows = condition.as_ref().map_or(like.dims()[0], |condition| condition.dims()[0]);
         let scale = scale.unwrap_or_else(|| constant(vec![soft_flow.min as f32; rows], [rows, 1], like));
         Some(match condition {
             Some(condition) => Tensor::cat(vec![condition, scale], 1),
@@ -175,6 +182,87 @@ impl InvertibleNetwork {
     }
 }
 
+/// A row of the condition for each row of targets; each row that there is belongs to as many that follow one another.
+fn repeated(condition: Option<Tensor<2>>, rows: usize) -> Option<Tensor<2>> {
+    let condition = condition?;
+    let [given, width] = condition.dims();
+    if given == rows {
+        return Some(condition);
+    }
+    Some(condition.reshape([given, 1, width]).expand([given, rows / given, width]).reshape([rows, width]))
+}
+
+#[cfg(feature = "flex")]
+impl InvertibleNetwork {
+    /// The layers as kernels, each of as many layers as have few enough operands; `None` if kernels cannot do what they do.
+    fn flows(&self, x: &Tensor<2>, condition: Option<&Tensor<2>>, pass: &Pass) -> Option<Vec<(Flow, Operands)>> {
+        if !pass.uses_kernels() || !runs_on(x) {
+            return None;
+        }
+        let condition_dim = condition.map_or(0, |condition| condition.dims()[1]);
+        let begin = || {
+            let mut operands = Operands::default();
+            let targets = operands.push(x.clone());
+            let condition = condition.map(|condition| (operands.push(condition.clone()), condition_dim));
+            (Flow { layers: Vec::new(), dim: self.dim, targets, condition }, operands)
+        };
+        let mut flows = vec![begin()];
+        for layer in &self.layers {
+            let (flow, operands) = flows.last_mut().expect("there is one");
+            let there = operands.len();
+            let kernel = layer.kernel(condition_dim, pass, operands)?;
+            if operands.len() <= Operands::MOST {
+                flow.layers.push(kernel);
+                continue;
+            }
+            operands.truncate(there);
+            let (mut flow, mut operands) = begin();
+            flow.layers.push(layer.kernel(condition_dim, pass, &mut operands)?);
+            if operands.len() > Operands::MOST {
+                return None;
+            }
+            flows.push((flow, operands));
+        }
+        Some(flows)
+    }
+
+    fn forward_by_kernels(
+        &self,
+        targets: &Tensor<2>,
+        condition: Option<&Tensor<2>>,
+        pass: &Pass,
+    ) -> Option<(Tensor<2>, Tensor<1>)> {
+        let [rows, dim] = targets.dims();
+        let mut log_det: Option<Tensor<1>> = None;
+        let mut z = targets.clone();
+        for (flow, mut operands) in self.flows(targets, condition, pass)? {
+            operands.replace(flow.targets, z);
+            let both = run(flow, operands);
+            z = both.clone().narrow(1, 0, dim);
+            let this = both.narrow(1, dim, 1).reshape([rows]);
+            log_det = Some(match log_det {
+                Some(sum) => sum + this,
+                None => this,
+            });
+        }
+        Some((z, log_det?))
+    }
+
+    /// Where there are no gradients: the kernel of the inverse has none.
+    fn inverse_by_kernels(&self, latents: &Tensor<2>, condition: Option<&Tensor<2>>, pass: &Pass) -> Option<Tensor<2>> {
+        if latents.device().is_autodiff() {
+            return None;
+        }
+        let flows = self.flows(latents, condition, pass)?;
+        Some(flows.into_iter().rev().fold(latents.clone(), |x, (flow, mut operands)| {
+            operands.replace(flow.targets, x);
+            run(InverseFlow(flow), operands)
+        }))
+    }
+}
+
+/// The condition `[M, C]` may have fewer rows than targets or latents `[B, D]`: each then belongs to B / M of them that follow one
+/// another, and what depends on it alone is computed once.
 impl Bijection for InvertibleNetwork {
     /// Targets to latents. In a training pass with SoftFlow, the targets are blurred first; at inference they are not, so that
     /// densities are deterministic (BayesFlow v1 blurs there too).
@@ -185,7 +273,7 @@ impl Bijection for InvertibleNetwork {
             Some(soft_flow) if pass.is_training() => {
                 let scale = pass.uniform([rows, 1], (soft_flow.min as f32, soft_flow.max as f32), &targets);
                 let noise = pass.normal([rows, dim], &targets) * scale.clone();
-                let condition = self.with_noise_scale(&targets, condition, Some(scale));
+                let condition = self.with_noise_scale(&targets, repeated(condition, rows), Some(scale));
                 (targets + noise, condition)
             }
             _ => {
@@ -193,6 +281,11 @@ impl Bijection for InvertibleNetwork {
                 (targets, condition)
             }
         };
+        #[cfg(feature = "flex")]
+        if let Some(result) = self.forward_by_kernels(&z, condition.as_ref(), pass) {
+            return result;
+        }
+        let condition = repeated(condition, rows);
         let mut log_det: Option<Tensor<1>> = None;
         for layer in &self.layers {
             let (out, this) = layer.forward(z, condition.clone(), pass);
@@ -208,6 +301,11 @@ impl Bijection for InvertibleNetwork {
     fn inverse(&self, latents: Tensor<2>, condition: Option<Tensor<2>>, pass: &mut Pass) -> Tensor<2> {
         self.check_shapes(&latents, condition.as_ref());
         let condition = self.with_noise_scale(&latents, condition, None);
+        #[cfg(feature = "flex")]
+        if let Some(targets) = self.inverse_by_kernels(&latents, condition.as_ref(), pass) {
+            return targets;
+        }
+        let condition = repeated(condition, latents.dims()[0]);
         self.layers.iter().rev().fold(latents, |x, layer| layer.inverse(x, condition.clone(), pass))
     }
 }

@@ -10,6 +10,7 @@ use rand_distr::StandardNormal;
 #[derive(Debug)]
 pub struct Pass {
     training: bool,
+    kernels: bool,
     rng: StreamRng,
 }
 
@@ -17,13 +18,24 @@ impl Pass {
     /// A training pass: dropout and noise are on. Give every step its own seed.
     #[must_use]
     pub fn training(seed: u64) -> Self {
-        Self { training: true, rng: stream(seed, const { Purpose::new("training pass") }, 0) }
+        Self { training: true, kernels: true, rng: stream(seed, const { Purpose::new("training pass") }, 0) }
     }
 
     /// An inference pass: only Monte Carlo dropout is on.
     #[must_use]
     pub fn inference(seed: u64) -> Self {
-        Self { training: false, rng: stream(seed, const { Purpose::new("inference pass") }, 0) }
+        Self { training: false, kernels: true, rng: stream(seed, const { Purpose::new("inference pass") }, 0) }
+    }
+
+    /// The same pass by Burn's own operations, one by one, as on devices that have no kernels: what the kernels are tested against.
+    #[must_use]
+    pub fn without_kernels(self) -> Self {
+        Self { kernels: false, ..self }
+    }
+
+    /// Whether networks may run as single operations where they can.
+    pub(crate) fn uses_kernels(&self) -> bool {
+        self.kernels
     }
 
     /// Whether this is a training pass.

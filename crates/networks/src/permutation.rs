@@ -52,6 +52,20 @@ impl PermutationConfig {
     }
 }
 
+impl Permutation {
+    /// The order of a fixed permutation, read from the device.
+    #[cfg(feature = "flex")]
+    pub(crate) fn order(&self) -> Option<Vec<usize>> {
+        match self {
+            Self::Fixed(fixed) => {
+                let order = fixed.order.val().into_data_as::<i64>().try_into_vec::<i64>().ok()?;
+                Some(order.into_iter().map(|i| i as usize).collect())
+            }
+            Self::Learnable(_) => None,
+        }
+    }
+}
+
 impl Bijection for Permutation {
     fn forward(&self, targets: Tensor<2>, _condition: Option<Tensor<2>>, _pass: &mut Pass) -> (Tensor<2>, Tensor<1>) {
         let [rows, _] = targets.dims();

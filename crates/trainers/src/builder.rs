@@ -283,7 +283,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
             position: Position { seed: self.seed, ..Position::default() },
             history: LossHistory::default(),
             run: 0,
-            optimizer: None,
+            updater: None,
             best: None,
             resumed: None,
             damaged,

@@ -58,6 +58,7 @@ mod stopping;
 #[cfg(feature = "tensorboard")]
 mod tensorboard;
 mod trainer;
+mod updater;
 
 pub use bayesburn_simulation::Progress;
 pub use builder::TrainerBuilder;

@@ -11,14 +11,11 @@ use crate::{
     progress::EpochBar,
     step::{Outcome, step},
     stopping::best_epoch,
+    updater::Updater,
 };
 use bayesburn_amortizers::{Configured, PosteriorNetworks};
 use bayesburn_core::{Purpose, derive_seed, files::verify, stream};
 use bayesburn_networks::{Pass, SummaryConfig};
-use burn::{
-    optim::{OptimizerRecord, module_optimizer::ModuleOptimizer},
-    tensor::Bytes,
-};
 use rand::Rng;
 use std::{
     ops::{ControlFlow, Range},
@@ -35,9 +32,9 @@ pub(crate) struct Session<'a, C: SummaryConfig> {
     config: &'a TrainingConfig,
     /// The steps of each epoch.
     epochs: Vec<Range<usize>>,
-    optimizer: ModuleOptimizer,
+    updater: Updater,
     /// What a run of steps that are not finite goes back to, if it is to go back.
-    good: Option<(PosteriorNetworks<C::Network>, ModuleOptimizer)>,
+    good: Option<(PosteriorNetworks<C::Network>, Updater)>,
 }
 
 impl<'a, C: SummaryConfig> Session<'a, C> {
@@ -60,11 +57,11 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
             ranges.push(start..end);
             start = end;
         }
-        let optimizer = match trainer.optimizer.take() {
-            Some(optimizer) => optimizer,
-            None => config.optimizer.init(),
+        let updater = match trainer.updater.take() {
+            Some(updater) => updater,
+            None => Updater::new(&config.optimizer),
         };
-        Ok(Self { trainer, config, epochs: ranges, optimizer, good: None })
+        Ok(Self { trainer, config, epochs: ranges, updater, good: None })
     }
 
     /// Trains until the run is over. After an error the trainer can go on with it.
@@ -98,7 +95,7 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         {
             tracing::error!(%second, "the state of the failed training could not be saved");
         }
-        self.trainer.optimizer = (self.run().steps_done > 0).then_some(self.optimizer);
+        self.trainer.updater = (self.run().steps_done > 0).then_some(self.updater);
         Err(error)
     }
 
@@ -113,9 +110,9 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
             return Ok(());
         }
         let damaged = |reason: String| TrainerError::DamagedCheckpoint { folder: checkpoint.folder.clone(), reason };
-        let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(checkpoint.optimizer.clone()))
+        self.updater
+            .restore(checkpoint.optimizer.clone(), self.trainer.amortizer.networks())
             .map_err(|error| damaged(format!("optimizer state: {error}")))?;
-        self.optimizer = self.optimizer.clone().load_record(record);
         source.restore(&checkpoint.folder)?;
         let best = best_epoch(&self.trainer.validation_losses(run));
         let (true, Some(best), Some(steps)) = (self.keeps_best(), best, self.trainer.best_steps(run, usize::MAX))
@@ -228,7 +225,7 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         let before = trainer.history.steps.len();
         let seed = stream(trainer.position.seed, const { Purpose::new("training pass") }, before as u64).next_u64();
         let (amortizer, pass) = (&mut trainer.amortizer, &mut Pass::training(seed));
-        let outcome = step(amortizer, &mut self.optimizer, &batch.configured, &trainer.loss, pass, rate, self.config)?;
+        let outcome = step(amortizer, &mut self.updater, &batch.configured, &trainer.loss, pass, rate, self.config)?;
         let (loss, gradient_norm) = match outcome {
             Outcome::Taken { loss, gradient_norm } => (Some(loss), Some(gradient_norm)),
             Outcome::NonFinite { .. } => (None, None),
@@ -268,9 +265,9 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         }
         let rollbacks = self.run().rollbacks;
         match (self.config.non_finite_steps.after_limit, &self.good) {
-            (AfterLimit::RollBack { times, .. }, Some((networks, optimizer))) if rollbacks < times => {
+            (AfterLimit::RollBack { times, .. }, Some((networks, updater))) if rollbacks < times => {
                 self.trainer.amortizer.set_networks(networks.clone());
-                self.optimizer = optimizer.clone();
+                self.updater = updater.clone();
                 self.run().rollbacks += 1;
                 self.run().skipped_in_row = 0;
                 tracing::warn!(steps, "went back to the weights that the epoch began with");
@@ -282,7 +279,7 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
 
     fn remember_good(&mut self) {
         if matches!(self.config.non_finite_steps.after_limit, AfterLimit::RollBack { .. }) {
-            self.good = Some((self.trainer.amortizer.networks().clone(), self.optimizer.clone()));
+            self.good = Some((self.trainer.amortizer.networks().clone(), self.updater.clone()));
         }
     }
 
@@ -359,7 +356,7 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
     fn write_checkpoint(&mut self, shared: &SharedSource<'_>) -> Result<(), TrainerError> {
         let trainer = &*self.trainer;
         let Some(checkpoints) = &trainer.checkpoints else { return Ok(()) };
-        let state = self.optimizer.to_record().into_bytes().map_err(|error| TrainerError::Io {
+        let state = self.updater.to_bytes(trainer.amortizer.networks()).map_err(|error| TrainerError::Io {
             action: "write",
             path: checkpoints.folder().to_owned(),
             source: std::io::Error::other(error),

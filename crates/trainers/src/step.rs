@@ -1,11 +1,11 @@
 //! Takes one optimizer step: loss, gradients, clipping, update.
 
-use crate::{AfterLimit, TrainedPart, TrainingConfig, clip::clip_global_norm};
+use crate::{AfterLimit, TrainedPart, TrainingConfig, updater::Updater};
 use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, Configured};
 use bayesburn_networks::{Pass, SummaryConfig};
 use burn::{
     module::{Module, ModuleVisitor, Param},
-    optim::{GradientsAccumulator, GradientsParams, module_optimizer::ModuleOptimizer},
+    optim::{GradientsAccumulator, GradientsParams},
     tensor::Tensor,
 };
 use std::sync::Arc;
@@ -26,14 +26,14 @@ pub(crate) enum Outcome {
 /// One step on one batch with this learning rate; `loss` is measured before it.
 pub(crate) fn step<C: SummaryConfig>(
     posterior: &mut AmortizedPosterior<C>,
-    optimizer: &mut ModuleOptimizer,
+    updater: &mut Updater,
     batch: &Configured,
     loss: &Loss<C>,
     pass: &mut Pass,
     rate: f64,
     config: &TrainingConfig,
 ) -> Result<Outcome, AmortizerError> {
-    let (mut value, mut sum) = (0.0, GradientsAccumulator::new());
+    let (mut value, mut sum, mut gradients) = (0.0, GradientsAccumulator::new(), GradientsParams::new());
     let parts = config.micro_batches.min(batch.len());
     for part in 0..parts {
         let rows = part * batch.len() / parts..(part + 1) * batch.len() / parts;
@@ -46,22 +46,28 @@ pub(crate) fn step<C: SummaryConfig>(
         if !value.is_finite() {
             return Ok(Outcome::NonFinite { what: "training loss", value });
         }
-        let loss = if parts == 1 { loss } else { loss.mul_scalar(share) };
-        sum.accumulate(posterior.networks(), GradientsParams::from_grads(loss.backward(), posterior.networks()));
+        if parts == 1 {
+            gradients = GradientsParams::from_grads(loss.backward(), posterior.networks());
+        } else {
+            let of_part = GradientsParams::from_grads(loss.mul_scalar(share).backward(), posterior.networks());
+            sum.accumulate(posterior.networks(), of_part);
+        }
     }
-    let mut gradients = sum.grads();
+    if parts > 1 {
+        gradients = sum.grads();
+    }
     match config.trained_part {
         TrainedPart::All => {}
         TrainedPart::Summary => freeze(posterior.networks().inference(), &mut gradients),
         TrainedPart::Inference => freeze(posterior.networks().summary(), &mut gradients),
     }
-    let (gradients, gradient_norm) = clip_global_norm(posterior.networks(), gradients, config.clip_norm);
-    if !gradient_norm.is_finite() {
-        return Ok(Outcome::NonFinite { what: "norm of the gradients", value: gradient_norm });
-    }
-    let networks = optimizer.step(rate, posterior.networks().clone(), gradients);
-    posterior.set_networks(networks);
-    Ok(Outcome::Taken { loss: value as f32, gradient_norm })
+    Ok(match updater.step(posterior.networks(), gradients, rate, config.clip_norm) {
+        Ok((networks, gradient_norm)) => {
+            posterior.set_networks(networks);
+            Outcome::Taken { loss: value as f32, gradient_norm }
+        }
+        Err(value) => Outcome::NonFinite { what: "norm of the gradients", value },
+    })
 }
 
 /// Takes the gradients of a part away: the optimizer leaves parameters without gradients as they are.

@@ -9,6 +9,7 @@ use crate::{
     source::NumberedBatches,
     step::Loss,
     stopping::best_epoch,
+    updater::Updater,
 };
 use bayesburn_amortizers::{
     AmortizedPosterior, Configurator, Configured, Difference, PosteriorConfig, PosteriorNetworks,
@@ -16,7 +17,6 @@ use bayesburn_amortizers::{
 use bayesburn_core::{ParameterNames, Purpose, Simulations, stream};
 use bayesburn_networks::{DeepSetConfig, SummaryConfig};
 use bayesburn_simulation::{Dataset, GenerativeModel};
-use burn::optim::module_optimizer::ModuleOptimizer;
 use rand::Rng;
 use serde_json::json;
 use std::{path::PathBuf, sync::Arc};
@@ -64,7 +64,7 @@ pub struct Trainer<C: SummaryConfig = DeepSetConfig> {
     /// The number of the run that the next training call begins or goes on with.
     pub(crate) run: usize,
     /// The optimizer of that run, if it was interrupted by an error in this process.
-    pub(crate) optimizer: Option<ModuleOptimizer>,
+    pub(crate) updater: Option<Updater>,
     /// The best networks of that run, where it will want them back.
     pub(crate) best: Option<Best<C>>,
     /// The checkpoint that was resumed from, until the run that it interrupted takes it up.
@@ -246,7 +246,7 @@ impl<C: SummaryConfig> Trainer<C> {
 
     fn leave_run(&mut self) {
         self.run += 1;
-        self.optimizer = None;
+        self.updater = None;
         self.best = None;
     }
 

@@ -2,6 +2,8 @@
 
 use super::transform_net;
 use crate::{ConfigError, DenseNet, DenseNetConfig, ParameterInit, Pass, bijection::sum_dimensions, error::in_range};
+#[cfg(feature = "flex")]
+use bayesburn_kernels::{Coupling as Kernel, Operands};
 use burn::{config::Config, module::Module, tensor::Tensor};
 use std::f64::consts::PI;
 
@@ -78,6 +80,19 @@ impl AffineCoupling {
             None => scale,
         };
         (scale, translation)
+    }
+
+    /// The same as a part of a kernel.
+    #[cfg(feature = "flex")]
+    pub(super) fn kernel(&self, widths: &[usize], pass: &Pass, operands: &mut Operands) -> Option<Kernel> {
+        Some(Kernel::Affine {
+            scale: self.scale.stack(widths, pass, operands)?,
+            translation: match &self.translation {
+                Some(translation) => Some(translation.stack(widths, pass, operands)?),
+                None => None,
+            },
+            soft_clamping: self.soft_clamping.map(|c| c as f32),
+        })
     }
 
     pub(super) fn forward(&self, x: Tensor<2>, given: Tensor<2>, pass: &mut Pass) -> (Tensor<2>, Tensor<1>) {

@@ -6,6 +6,8 @@ use crate::{
     bijection::sum_dimensions,
     error::{at_least_one, in_range},
 };
+#[cfg(feature = "flex")]
+use bayesburn_kernels::{Coupling as Kernel, Operands, Spline};
 use burn::{
     config::Config,
     module::Module,
@@ -82,12 +84,9 @@ impl SplineCoupling {
         let raw = raw.reshape([rows as i64, dim as i64, -1]);
         // softplus(raw + offset) is `at_zero` for raw = 0.
         let positive = |from: usize, len: usize, at_zero: f64| {
-            // ln(exp(a) − 1), written so that it does not overflow.
-            let offset = at_zero + (-(-at_zero).exp()).ln_1p();
-            softplus(raw.clone().narrow(2, from, len).add_scalar(offset), 1.0).clamp_min(SMALLEST)
+            softplus(raw.clone().narrow(2, from, len).add_scalar(offset(at_zero)), 1.0).clamp_min(SMALLEST)
         };
-        let bin = 2.0 * self.domain / bins as f64;
-        let (widths, heights) = (positive(2, bins, bin), positive(2 + bins, bins, bin));
+        let (widths, heights) = (positive(2, bins, self.bin()), positive(2 + bins, bins, self.bin()));
         let inner = positive(2 + 2 * bins, bins - 1, 1.0);
         let slope = heights.clone().sum_dim(2) / widths.clone().sum_dim(2);
         let knots = |edge: usize, steps: Tensor<3>| {
@@ -100,6 +99,24 @@ impl SplineCoupling {
             derivative: Tensor::cat(vec![slope.clone(), inner, slope.clone()], 2),
             slope,
         }
+    }
+
+    /// The same as a part of a kernel.
+    #[cfg(feature = "flex")]
+    pub(super) fn kernel(&self, widths: &[usize], pass: &Pass, operands: &mut Operands) -> Option<Kernel> {
+        let spline = Spline {
+            bins: self.bins,
+            domain: self.domain as f32,
+            bin_offset: offset(self.bin()) as f32,
+            derivative_offset: offset(1.0) as f32,
+            smallest: SMALLEST as f32,
+        };
+        Some(Kernel::Spline { net: self.net.stack(widths, pass, operands)?, spline })
+    }
+
+    /// Width and height of each bin before training.
+    fn bin(&self) -> f64 {
+        2.0 * self.domain / self.bins as f64
     }
 
     pub(super) fn forward(&self, x: Tensor<2>, given: Tensor<2>, pass: &mut Pass) -> (Tensor<2>, Tensor<1>) {
@@ -131,6 +148,11 @@ impl SplineCoupling {
         let x = bin.x.clone() + bin.position_of(inside_y) * bin.width.clone();
         x.mask_where(outside, line).reshape([rows, dim])
     }
+}
+
+/// ln(exp(a) − 1), whose softplus is a, written so that it does not overflow.
+fn offset(a: f64) -> f64 {
+    a + (-(-a).exp()).ln_1p()
 }
 
 impl Knots {

@@ -1,9 +1,13 @@
 //! Summarises sets: the order of the observations does not matter, and their number may vary.
 
+#[cfg(feature = "flex")]
+use crate::dense::dense_layer;
 use crate::{
     Activation, ConfigError, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork,
     error::{at_least_one, in_range},
 };
+#[cfg(feature = "flex")]
+use bayesburn_kernels::{Layer, Operands, Pool, SetModule, SetNetwork, Stack, Weight, run, runs_on};
 use burn::{
     config::Config,
     module::{Module, Param},
@@ -170,6 +174,39 @@ impl DeepSet {
     }
 }
 
+#[cfg(feature = "flex")]
+impl DeepSet {
+    /// The whole network as one kernel; `None` if kernels cannot do what it does.
+    fn kernel(&self, data: &Tensor<3>, pass: &Pass) -> Option<(SetNetwork, Operands)> {
+        let drops = self.config.dropout > 0.0 && pass.is_training();
+        if drops || !pass.uses_kernels() || !runs_on(data) {
+            return None;
+        }
+        let [_, observations, features] = data.dims();
+        let mut operands = Operands::default();
+        let data = operands.push(data.clone());
+        let embedding = self.embedding.as_ref().map(|layer| linear(layer, &mut operands));
+        let modules = self.equivariant.iter().map(|module| module.kernel(&mut operands)).collect::<Option<Vec<_>>>()?;
+        let before = self.s1.stack(&mut operands)?;
+        let mut after = self.s2.stack(&mut operands)?;
+        after.layers.iter_mut().for_each(|layer| layer.skip = self.is_residual());
+        after.layers.push(dense_layer(&self.output, &mut operands));
+        let pool = match self.config.pooling {
+            Pooling::Mean => Pool::Mean,
+            Pooling::Max => Pool::Max,
+        };
+        let before = (!before.layers.is_empty()).then_some(before);
+        let network = SetNetwork { data, observations, features, embedding, modules, before, after, pool };
+        (operands.len() <= Operands::MOST).then_some((network, operands))
+    }
+}
+
+/// A linear layer as the only one of a stack.
+#[cfg(feature = "flex")]
+fn linear(layer: &Linear, operands: &mut Operands) -> Stack {
+    Stack { layers: vec![dense_layer(layer, operands)], shortcut: Vec::new() }
+}
+
 impl SummaryNetwork for DeepSet {
     fn summary_dim(&self) -> usize {
         self.config.summary_dim
@@ -178,6 +215,10 @@ impl SummaryNetwork for DeepSet {
     fn forward(&self, data: Tensor<3>, pass: &mut Pass) -> Tensor<2> {
         let [_, _, features] = data.dims();
         assert_eq!(features, self.features, "data of {features} features for a network of {}", self.features);
+        #[cfg(feature = "flex")]
+        if let Some((network, operands)) = self.kernel(&data, pass) {
+            return run(network, operands);
+        }
         let pooling = self.config.pooling;
         let mut h = match &self.embedding {
             Some(embedding) => embedding.forward(data),
@@ -226,6 +267,19 @@ impl EquivariantModule {
         Self { s1, s2, joint, s3: DenseStage::new(&rest, dropout, s3.units, init), projection }
     }
 
+    /// The same as a part of a kernel.
+    #[cfg(feature = "flex")]
+    fn kernel(&self, operands: &mut Operands) -> Option<SetModule> {
+        let not_empty = |stack: Stack| (!stack.layers.is_empty()).then_some(stack);
+        let before = not_empty(self.s1.stack(operands)?);
+        let after = not_empty(self.s2.stack(operands)?);
+        let mut joint = Stack { layers: vec![self.joint.layer(operands)], shortcut: Vec::new() };
+        joint.layers[0].activation = Some(self.s3.activation.kernel()?);
+        joint.layers.extend(self.s3.stack(operands)?.layers);
+        joint.layers.extend(self.projection.as_ref().map(|projection| dense_layer(projection, operands)));
+        Some(SetModule { before, after, joint, skip: self.projection.is_some() })
+    }
+
     /// The width of what comes out. A projection leads back to the width of what goes in, which is that of s₃ too.
     fn width(&self) -> usize {
         self.s3.width
@@ -266,6 +320,14 @@ impl DenseStage {
         Self { layers, activation: config.activation, dropout, width }
     }
 
+    /// The same, without dropout, as a part of a kernel; it may have no layer.
+    #[cfg(feature = "flex")]
+    fn stack(&self, operands: &mut Operands) -> Option<Stack> {
+        let activation = Some(self.activation.kernel()?);
+        let layer = |layer| Layer { activation, ..dense_layer(layer, operands) };
+        Some(Stack { layers: self.layers.iter().map(layer).collect(), shortcut: Vec::new() })
+    }
+
     fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
         self.layers.iter().fold(x, |x, layer| self.activate(layer.forward(x), pass))
     }
@@ -291,6 +353,15 @@ impl JointLinear {
         let element = init.glorot_uniform([d_element, units], d_input, units);
         let weight = init.glorot_uniform([d_pooled, units], d_input, units);
         Self { element, pooled: Linear { weight, bias: Some(init.constant([units], 0.0)) } }
+    }
+
+    /// The same as a layer of a kernel.
+    #[cfg(feature = "flex")]
+    fn layer(&self, operands: &mut Operands) -> Layer {
+        let element = Weight { operand: operands.push(self.element.val()), first_row: 0 };
+        let mut layer = dense_layer(&self.pooled, operands);
+        layer.weights.insert(0, element);
+        layer
     }
 
     fn forward(&self, x: Tensor<3>, pooled: Tensor<3>) -> Tensor<3> {

@@ -4,6 +4,8 @@ mod act_norm;
 mod bijections;
 mod configs;
 mod init;
+#[cfg(feature = "flex")]
+mod kernels;
 mod passes;
 mod splines;
 mod summaries;

@@ -1,0 +1,78 @@
+//! Splits a batch over the cores.
+
+use rayon::ThreadPool;
+use std::{
+    ops::Range,
+    sync::{
+        LazyLock, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+/// Blocks of a pass with gradients: enough for the cores of a workstation, few enough that adding up their gradients stays below
+/// 3% of the pass.
+const MOST_BLOCKS: usize = 8;
+
+/// Rows, or sets, below which a block of a pass with gradients is not worth a thread.
+const LEAST_ROWS: usize = 16;
+
+/// Rows of a block of a pass without gradients: 128 KB for each layer of 128 units, so that a block stays in a core's cache.
+const ROWS_WITHOUT_GRADIENTS: usize = 256;
+
+/// The blocks of a batch. They depend on its size alone: what is computed does not depend on the number of threads.
+pub(crate) fn blocks(rows: usize, with_gradients: bool) -> Vec<Range<usize>> {
+    let number =
+        if with_gradients { (rows / LEAST_ROWS).clamp(1, MOST_BLOCKS) } else { rows.div_ceil(ROWS_WITHOUT_GRADIENTS) };
+    (0..number).map(|i| rows * i / number..rows * (i + 1) / number).collect()
+}
+
+/// Threads that help whoever calls: one fewer than rayon's pool has. A pool of their own, because the threads of rayon's that wait for
+/// work would take time from the caller, who works too. `None` on one core, or where the system gives no threads.
+static HELPERS: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
+    let helpers = rayon::current_num_threads() - 1;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(helpers).thread_name(|i| format!("kernels {i}"));
+    (helpers > 0).then(|| pool.build().ok()).flatten()
+});
+
+/// Does `work` on each block, on all cores; results are in the blocks' order.
+///
+/// The caller works too, instead of handing everything over and sleeping until it is done: a step has six such passes, and a thread needs
+/// up to 50 µs to wake. A thread of rayon's, which is one of many at work already, works alone.
+pub(crate) fn on_each<R: Send>(blocks: &[Range<usize>], work: impl Fn(Range<usize>) -> R + Sync) -> Vec<R> {
+    let helpers = if blocks.len() < 2 || rayon::current_thread_index().is_some() { None } else { HELPERS.as_ref() };
+    let Some(helpers) = helpers else { return blocks.iter().cloned().map(work).collect() };
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(blocks.len())));
+    let take_blocks = || {
+        while let Some(block) = blocks.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let result = work(block.clone());
+            done.lock().unwrap_or_else(PoisonError::into_inner).push((block.start, result));
+        }
+    };
+    helpers.in_place_scope(|scope| {
+        for _ in 0..helpers.current_num_threads().min(blocks.len() - 1) {
+            scope.spawn(|_| take_blocks());
+        }
+        take_blocks();
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_unstable_by_key(|(start, _)| *start);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_cover_all_rows_once() {
+        for rows in [1, 15, 16, 31, 32, 33, 255, 256, 257, 1000, 5000] {
+            for with_gradients in [false, true] {
+                let blocks = blocks(rows, with_gradients);
+                assert_eq!(blocks.iter().cloned().flatten().collect::<Vec<_>>(), (0..rows).collect::<Vec<_>>());
+                assert!(blocks.iter().all(|block| !block.is_empty()));
+            }
+        }
+        assert_eq!(blocks(32, true).len(), 2);
+        assert_eq!(blocks(10_000, true).len(), MOST_BLOCKS);
+    }
+}

@@ -1,0 +1,177 @@
+//! Runs a kernel as one operation of Burn, with its own backward pass.
+
+use burn::{
+    backend::{
+        Autodiff, Backend, BackendTensor, DispatchAutodiffContext, DispatchKindConversion, DispatchTensor, Flex,
+        GradientCheckpointingStrategy,
+        autodiff::{
+            checkpoint::{base::Checkpointer, strategy::NoCheckpointing},
+            grads::Gradients,
+            ops::{Backward, NodeGuard, Ops, OpsKind},
+        },
+        tensor::FloatTensor,
+    },
+    tensor::{DType, Device, Tensor, TensorData},
+};
+use std::{fmt, marker::PhantomData, sync::Arc};
+
+pub(crate) type Cpu = FloatTensor<Flex>;
+type Tracked = FloatTensor<Autodiff<Flex>>;
+
+/// A function of arrays with a gradient of its own.
+pub trait Kernel: fmt::Debug + Send + Sync + 'static {
+    /// What the backward pass needs beside the operands.
+    type Tape: fmt::Debug + Send + Sync + 'static;
+
+    /// The output, row after row, its shape, and the tape, which is used only `with_gradients`.
+    fn forward(&self, operands: &[&[f32]], with_gradients: bool) -> (Vec<f32>, [usize; 2], Self::Tape);
+
+    /// The gradients of the wanted operands, from that of the output.
+    fn backward(
+        &self,
+        operands: &[&[f32]],
+        tape: &Self::Tape,
+        of_output: &[f32],
+        wanted: &[bool],
+    ) -> Vec<Option<Vec<f32>>>;
+}
+
+/// Tensors of any number of axes, in the order of their places. A kernel is a function of at most [`Operands::MOST`].
+#[derive(Debug, Default)]
+pub struct Operands(Vec<DispatchTensor>);
+
+impl Operands {
+    /// The largest number of tensors.
+    pub const MOST: usize = 256;
+
+    /// Adds a tensor and returns its place.
+    pub fn push<const D: usize>(&mut self, tensor: Tensor<D>) -> usize {
+        self.0.push(tensor.into_dispatch());
+        self.0.len() - 1
+    }
+
+    /// The tensors of Burn Flex, in their order.
+    pub(crate) fn on_cpu(&self) -> Vec<Cpu> {
+        self.0.iter().map(|tensor| on::<Flex>(tensor.clone()).float().to_contiguous()).collect()
+    }
+
+    /// Puts another tensor in this place.
+    pub fn replace<const D: usize>(&mut self, place: usize, tensor: Tensor<D>) {
+        self.0[place] = tensor.into_dispatch();
+    }
+
+    /// Removes all from this place on.
+    pub fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Whether kernels can work on this tensor: on Burn Flex, in f32, without gradient checkpointing.
+pub fn runs_on<const D: usize>(tensor: &Tensor<D>) -> bool {
+    let device = tensor.device();
+    let recomputes = device.gradient_checkpointing_strategy() == Some(GradientCheckpointingStrategy::Balanced);
+    tensor.dtype() == DType::F32 && !recomputes && device.without_autodiff() == Device::flex()
+}
+
+/// The kernel's output, `[rows, columns]`, whose gradients are those of the kernel.
+///
+/// # Panics
+/// If there are more than [`Operands::MOST`] operands, or kernels do not work on one of them, see [`runs_on`].
+pub fn run<K: Kernel>(kernel: K, operands: Operands) -> Tensor<2> {
+    let mut values = Vec::with_capacity(operands.0.len());
+    let mut tracked: Vec<Option<Tracked>> = Vec::with_capacity(operands.0.len());
+    for tensor in operands.0 {
+        if tensor.autodiff == DispatchAutodiffContext::Disabled {
+            values.push(on::<Flex>(tensor).float().to_contiguous());
+            tracked.push(None);
+        } else {
+            let tensor = on::<Autodiff<Flex>>(tensor).float();
+            values.push(tensor.primitive().to_contiguous());
+            tracked.push(Some(tensor));
+        }
+    }
+    let with_gradients = tracked.iter().flatten().any(Tracked::is_tracked);
+    let (out, shape, tape) = kernel.forward(&slices(&values), with_gradients);
+    let out = Cpu::from_data(TensorData::new(out, shape));
+    if tracked.iter().all(Option::is_none) {
+        return Tensor::from_primitive::<Flex>(out);
+    }
+    let pass = Pass { kernel, operands: values, tape };
+    let out = match tracked.len() {
+        0..=16 => register::<K, 16>(pass, tracked, out, with_gradients),
+        17..=64 => register::<K, 64>(pass, tracked, out, with_gradients),
+        65..=Operands::MOST => register::<K, { Operands::MOST }>(pass, tracked, out, with_gradients),
+        many => panic!("{many} operands for a kernel, which can have {} at most", Operands::MOST),
+    };
+    Tensor::from_primitive::<Autodiff<Flex>>(out)
+}
+
+fn on<B: Backend>(tensor: DispatchTensor) -> BackendTensor<B>
+where
+    DispatchTensor: DispatchKindConversion<B>,
+{
+    let tensor = <DispatchTensor as DispatchKindConversion<B>>::try_into_backend(tensor);
+    tensor.expect("operands on Burn Flex, without gradient checkpointing")
+}
+
+pub(crate) fn slices(tensors: &[Cpu]) -> Vec<&[f32]> {
+    tensors.iter().map(|tensor| tensor.as_slice().expect("contiguous f32")).collect()
+}
+
+/// What a forward pass leaves for the backward pass.
+#[derive(Debug)]
+struct Pass<K: Kernel> {
+    kernel: K,
+    operands: Vec<Cpu>,
+    tape: K::Tape,
+}
+
+/// Makes the output a node of Burn's graph. Nodes have a fixed number of parents, so the operands are followed by constants.
+fn register<K: Kernel, const N: usize>(
+    pass: Pass<K>,
+    tracked: Vec<Option<Tracked>>,
+    out: Cpu,
+    with_gradients: bool,
+) -> Tracked {
+    let constant = Tracked::new(Cpu::from_data(TensorData::new(vec![0.0f32], [1])));
+    let node = |i: usize| tracked.get(i).and_then(Option::as_ref).unwrap_or(&constant).node();
+    let nodes: [NodeGuard; N] = std::array::from_fn(node);
+    let prepared = BackwardOf::<K>(PhantomData).prepare::<NoCheckpointing>(nodes).compute_bound().stateful();
+    debug_assert_eq!(with_gradients, matches!(prepared, OpsKind::Tracked(_)));
+    match prepared {
+        OpsKind::Tracked(prepared) => prepared.finish(Arc::new(pass), out),
+        OpsKind::UnTracked(prepared) => prepared.finish(out),
+    }
+}
+
+/// The backward pass of a kernel.
+#[derive(Debug)]
+struct BackwardOf<K>(PhantomData<K>);
+
+impl<K: Kernel, const N: usize> Backward<Flex, N> for BackwardOf<K> {
+    type State = Arc<Pass<K>>;
+
+    fn backward(self, ops: Ops<Self::State, N>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let of_output = gradients.consume::<Flex>(&ops.node).to_contiguous();
+        let Pass { kernel, operands, tape } = &*ops.state;
+        let of_output = of_output.as_slice().expect("contiguous f32");
+        let wanted: Vec<bool> = ops.parents[..operands.len()].iter().map(Option::is_some).collect();
+        let of_operands = kernel.backward(&slices(operands), tape, of_output, &wanted);
+        for ((parent, operand), of_operand) in ops.parents.into_iter().zip(operands).zip(of_operands) {
+            if let (Some(parent), Some(of_operand)) = (parent, of_operand) {
+                let shape = operand.layout().shape().clone();
+                gradients.register::<Flex>(parent.id, Cpu::from_data(TensorData::new(of_operand, shape)));
+            }
+        }
+    }
+}
