@@ -1,7 +1,7 @@
 //! Measures what long trainings need: memory over many steps, memory and speed on data larger than it, and what simulating beside the
 //! training saves.
 //!
-//! `cargo bench -p benchmarks --bench soak -- online | offline | overlap`; each prints a table. Linux only: memory is read from
+//! `cargo bench --bench soak -- online | offline | overlap`; each prints a table. Linux only: memory is read from
 //! `/proc/self/status`.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program that measures")]
