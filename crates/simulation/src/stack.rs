@@ -5,10 +5,7 @@ use bayesburn_core::{Purpose, SimulationId, StreamRng, stream};
 use ndarray::{ArrayD, ArrayViewD, Axis, Dimension, IxDyn};
 use rand::Rng;
 use rayon::prelude::*;
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Mutex, PoisonError},
-};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Attempt a > 0 of every simulation takes its streams from a seed of its own, drawn from stream a of this purpose.
 const REDRAW: Purpose = Purpose::new("redraw");
@@ -31,6 +28,18 @@ pub(crate) struct Stacked {
     pub(crate) values: ArrayD<f32>,
     /// Where along the first axis values are not finite, ascending; empty where that is an error.
     pub(crate) invalid: Vec<usize>,
+}
+
+/// Draws of neighbours, up to the first of another shape.
+#[derive(Debug, Default)]
+struct Part {
+    first: usize,
+    /// Of one draw.
+    shape: Vec<usize>,
+    values: Vec<f32>,
+    invalid: Vec<usize>,
+    /// The row of another shape, and that shape.
+    changed: Option<(usize, Vec<usize>)>,
 }
 
 /// Which simulations, of which seed, and for which model.
@@ -87,25 +96,51 @@ impl Batch<'_> {
         purpose: Purpose,
         f: impl Fn(&mut StreamRng, usize) -> ArrayD<f32> + Sync,
     ) -> Result<Stacked, SimulationError> {
-        let seed = self.attempt_seed();
-        // Behind a lock, which only invalid rows take.
-        let invalid = Mutex::new(Vec::new());
-        let rows: Vec<Result<ArrayD<f32>, SimulationError>> = (0..self.rows.map_or(self.len, <[_]>::len))
-            .into_par_iter()
-            .map(|row| {
+        let (seed, rows) = (self.attempt_seed(), self.rows.map_or(self.len, <[_]>::len));
+        // Single rows where there are few, since they may take long; many are taken together, so that what they return is written side
+        // by side and not allocated row by row.
+        let together = (rows / (16 * rayon::current_num_threads())).clamp(1, 64);
+        let draw = |first: usize| -> Result<Part, SimulationError> {
+            let mut part = Part { first, ..Part::default() };
+            for row in first..(first + together).min(rows) {
                 let index = self.index(row);
                 let value = self.guard(quantity, index, || f(&mut stream(seed, purpose, index), row))?;
                 if !self.check_value(quantity, index, value.view())? {
-                    invalid.lock().unwrap_or_else(PoisonError::into_inner).push(row);
+                    part.invalid.push(row);
                 }
-                Ok(value)
-            })
-            .collect();
+                if row == first {
+                    part.shape = value.shape().to_vec();
+                    part.values.reserve_exact(value.len() * together.min(rows - first));
+                } else if part.shape != value.shape() {
+                    part.changed = Some((row, value.shape().to_vec()));
+                    break;
+                }
+                match value.as_slice() {
+                    Some(values) => part.values.extend_from_slice(values),
+                    None => part.values.extend(value.iter()),
+                }
+            }
+            Ok(part)
+        };
+        let starts: Vec<usize> = (0..rows).step_by(together).collect();
+        let parts: Vec<Result<Part, SimulationError>> = starts.into_par_iter().map(draw).collect();
         // Of several errors the first simulation's, whichever thread was faster.
-        let rows = rows.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let mut invalid = invalid.into_inner().unwrap_or_else(PoisonError::into_inner);
-        invalid.sort_unstable();
-        Ok(Stacked { values: self.stack(quantity, &rows)?, invalid })
+        let parts = parts.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let shape = parts[0].shape.clone();
+        for part in &parts {
+            if part.shape != shape {
+                return Err(self.shape_changed(quantity, part.first, &shape, &part.shape));
+            }
+            if let Some((row, got)) = &part.changed {
+                return Err(self.shape_changed(quantity, *row, &shape, got));
+            }
+        }
+        let invalid = parts.iter().flat_map(|part| part.invalid.iter().copied()).collect();
+        let len: usize = shape.iter().product();
+        let mut values = vec![0.0; rows * len];
+        values.par_chunks_mut(together * len).zip(parts).for_each(|(slot, part)| slot.copy_from_slice(&part.values));
+        let values = ArrayD::from_shape_vec(IxDyn(&[&[rows], &shape[..]].concat()), values);
+        Ok(Stacked { values: values.expect("as many values as rows of this shape have"), invalid })
     }
 
     /// Calls `f(generator)` once for the whole batch; the generator is that of the batch's first simulation, and the same in
@@ -185,18 +220,22 @@ impl Batch<'_> {
         let mut stacked = ArrayD::zeros(IxDyn(&[&[rows.len()], shape].concat()));
         for ((i, row), mut slot) in rows.iter().enumerate().zip(stacked.axis_iter_mut(Axis(0))) {
             if row.shape() != shape {
-                return Err(SimulationError::ShapeChanged {
-                    quantity,
-                    index: self.index(i),
-                    seed: self.seed,
-                    attempt: self.attempt,
-                    expected: shape.to_vec(),
-                    got: row.shape().to_vec(),
-                });
+                return Err(self.shape_changed(quantity, i, shape, row.shape()));
             }
             slot.assign(row);
         }
         Ok(stacked)
+    }
+
+    fn shape_changed(&self, quantity: Quantity, row: usize, expected: &[usize], got: &[usize]) -> SimulationError {
+        SimulationError::ShapeChanged {
+            quantity,
+            index: self.index(row),
+            seed: self.seed,
+            attempt: self.attempt,
+            expected: expected.to_vec(),
+            got: got.to_vec(),
+        }
     }
 }
 
