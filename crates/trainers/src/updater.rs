@@ -291,3 +291,82 @@ mod one_pass {
         }
     }
 }
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+    use bayesburn_networks::{OutputInit, ParameterInit, number_parameters};
+    use burn::{
+        nn::Linear,
+        optim::{AdamConfig, AdamWConfig},
+        tensor::{Device, Tensor},
+    };
+
+    fn optimizers() -> [Optimizer; 2] {
+        let adamw = AdamWConfig::new().with_weight_decay(0.1);
+        [Optimizer::Adam(AdamConfig::new().with_epsilon(1e-7)), Optimizer::AdamW(adamw)]
+    }
+
+    /// Steps by Burn's own optimizer.
+    fn burns(optimizer: &Optimizer) -> Updater {
+        Updater { burn: optimizer.init(), one_pass: None }
+    }
+
+    fn layer() -> Linear {
+        number_parameters(ParameterInit::new(1, &Device::flex().autodiff()).linear(3, 2, OutputInit::Glorot))
+    }
+
+    /// Some steps on Σ (W x + b)², whose gradients change as the weights do and are above the largest norm at first.
+    fn steps(updater: &mut Updater, mut layer: Linear, number: usize) -> (Linear, Vec<f64>) {
+        let x = Tensor::<2>::from_data([[3.0, 4.0, -1.0], [0.5, 1.0, 2.0]], &Device::flex().autodiff());
+        let mut norms = Vec::new();
+        for _ in 0..number {
+            let gradients = layer.forward(x.clone()).square().sum().backward();
+            let gradients = GradientsParams::from_grads(gradients, &layer);
+            let (next, norm) = updater.step(&layer, gradients, 0.05, Some(20.0)).expect("finite gradients");
+            norms.push(norm);
+            layer = next;
+        }
+        (layer, norms)
+    }
+
+    fn largest_difference(a: &Linear, b: &Linear) -> f32 {
+        let values = |layer: &Linear| {
+            let mut values: Vec<f32> = layer.weight.val().into_data().try_into_vec().expect("f32");
+            let bias = layer.bias.as_ref().expect("a bias").val();
+            values.extend(bias.into_data().try_into_vec::<f32>().expect("f32"));
+            values
+        };
+        values(a).into_iter().zip(values(b)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    }
+
+    #[test]
+    fn steps_in_one_pass_are_burns() {
+        for optimizer in optimizers() {
+            let (one_pass, norms) = steps(&mut Updater::new(&optimizer), layer(), 10);
+            let (burn, burns_norms) = steps(&mut burns(&optimizer), layer(), 10);
+            assert!(largest_difference(&one_pass, &burn) < 1e-5);
+            assert!(norms[0] > 20.0 && norms.iter().zip(burns_norms).all(|(a, b)| (a - b).abs() < 1e-3 * b));
+            // The twin: another number of steps gives other weights.
+            assert!(largest_difference(&steps(&mut burns(&optimizer), layer(), 9).0, &burn) > 1e-3);
+        }
+    }
+
+    /// A state may be saved by either and gone on with by either.
+    #[test]
+    fn states_are_in_burns_format() {
+        for optimizer in optimizers() {
+            let through = steps(&mut burns(&optimizer), layer(), 8).0;
+            for (mut before, mut after) in [
+                (Updater::new(&optimizer), burns(&optimizer)),
+                (burns(&optimizer), Updater::new(&optimizer)),
+                (Updater::new(&optimizer), Updater::new(&optimizer)),
+            ] {
+                let (halfway, _) = steps(&mut before, layer(), 4);
+                let state = before.to_bytes(&halfway).expect("a state").to_vec();
+                after.restore(state, &halfway).expect("a state");
+                assert!(largest_difference(&steps(&mut after, halfway, 4).0, &through) < 1e-5);
+            }
+        }
+    }
+}
