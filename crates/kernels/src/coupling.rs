@@ -3,8 +3,9 @@
 use crate::{
     gradients::Gradients,
     memory::Buffer,
+    source::Source,
     spline::Spline,
-    stack::{Source, Stack, StackTape},
+    stack::{Stack, StackTape},
     vector::{map, map_with},
 };
 use std::f32::consts::PI;

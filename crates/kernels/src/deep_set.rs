@@ -5,7 +5,8 @@ use crate::{
     gradients::{Gradients, sum_blocks},
     memory::Buffer,
     operation::Kernel,
-    stack::{Source, Stack, StackTape},
+    source::Source,
+    stack::{Stack, StackTape},
     vector::{add, sum_rows, vectorised},
 };
 use std::ops::Range;

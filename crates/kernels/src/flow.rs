@@ -6,7 +6,7 @@ use crate::{
     gradients::{Gradients, sum_blocks},
     memory::Buffer,
     operation::Kernel,
-    stack::Source,
+    source::Source,
     vector::add,
 };
 use std::ops::Range;

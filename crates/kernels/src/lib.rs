@@ -23,6 +23,7 @@ mod gradients;
 mod matrix;
 mod memory;
 mod operation;
+mod source;
 mod spline;
 mod stack;
 mod vector;

@@ -2,9 +2,10 @@
 
 use crate::{
     gradients::Gradients,
-    matrix::{Matrix, multiply},
+    matrix::{Matrix, Product, Start},
     memory::Buffer,
-    vector::{add, add_row, map, map_with, sigmoid, softplus, sum_rows, vectorised},
+    source::Source,
+    vector::{add, map, map_with, sigmoid, softplus, sum_rows, vectorised},
 };
 use wide::f32x8;
 
@@ -57,55 +58,6 @@ pub struct Weight {
     pub first_row: usize,
 }
 
-/// An input: row r of the batch sees row (phase + r) / repeat of the values.
-#[derive(Clone, Copy)]
-pub(crate) struct Source<'a> {
-    values: &'a [f32],
-    width: usize,
-    repeat: usize,
-    phase: usize,
-}
-
-impl<'a> Source<'a> {
-    pub(crate) fn new(values: &'a [f32], width: usize) -> Self {
-        Self { values, width, repeat: 1, phase: 0 }
-    }
-
-    /// Each row for `repeat` rows of the batch, which begins `phase` rows after the first of these.
-    pub(crate) fn repeated(values: &'a [f32], width: usize, repeat: usize, phase: usize) -> Self {
-        Self { values, width, repeat, phase }
-    }
-
-    fn rows(&self) -> usize {
-        self.values.len() / self.width
-    }
-
-    fn matrix(&self) -> Matrix<'a> {
-        Matrix::new(self.values, self.rows(), self.width)
-    }
-
-    /// Adds row (phase + r) / repeat of `of_rows` to row r of `sum`.
-    fn spread(&self, of_rows: &[f32], sum: &mut [f32], units: usize) {
-        if self.repeat == 1 {
-            return add(sum, of_rows);
-        }
-        for (r, sum) in sum.chunks_exact_mut(units).enumerate() {
-            let row = (self.phase + r) / self.repeat;
-            add(sum, &of_rows[row * units..(row + 1) * units]);
-        }
-    }
-
-    /// The sum over the rows of the batch that see each row: the transpose of [`Source::spread`].
-    fn gather(&self, values: &[f32], units: usize) -> Buffer {
-        let mut sums = Buffer::zeros(self.rows() * units);
-        for (r, values) in values.chunks_exact(units).enumerate() {
-            let row = (self.phase + r) / self.repeat;
-            add(&mut sums[row * units..(row + 1) * units], values);
-        }
-        sums
-    }
-}
-
 /// What the backward pass needs of a forward pass.
 #[derive(Debug)]
 pub(crate) struct StackTape {
@@ -133,23 +85,20 @@ impl Stack {
         let mut tape = StackTape { before: Vec::new(), outputs: Vec::with_capacity(self.layers.len()) };
         for layer in &self.layers {
             let mut out = Buffer::new(rows * layer.units);
-            match tape.outputs.last() {
-                None => products(&layer.weights, operands, sources, &mut out, layer.units, false),
-                Some(input) => {
-                    let width = input.len() / rows;
-                    let weight = layer.weights[0].matrix(operands, width, layer.units);
-                    multiply(&mut out, Matrix::new(input, rows, width), weight);
-                }
-            }
-            let before = layer.finish(operands, &mut out);
+            layer.sums(operands, sources, tape.outputs.last().map(|input| &**input), &mut out);
+            let before = layer.activate(&mut out);
             if layer.skip {
                 add(&mut out, tape.outputs.last().map_or(sources[0].values, |input| input));
             }
             tape.before.push(before);
             tape.outputs.push(out);
         }
-        if !self.shortcut.is_empty() {
-            products(&self.shortcut, operands, sources, tape.output_mut(), self.units(), true);
+        let units = self.units();
+        for (weight, source) in self.shortcut.iter().zip(sources) {
+            // Each product is rounded before it is added, whether its rows are repeated or not.
+            let mut product = Buffer::new(source.rows() * units);
+            Product::new(source.matrix(), weight.matrix(operands, source.width, units)).write(&mut product);
+            source.with_values(&product, units).add_to(tape.output_mut());
         }
         tape
     }
@@ -188,10 +137,11 @@ impl Stack {
             let width = input.len() / rows;
             let of_sums = Matrix::new(&gradient, rows, layer.units);
             if let Some(of_weight) = gradients.of(layer.weights[0].operand) {
-                multiply(of_weight, Matrix::new(input, rows, width).transposed(), of_sums);
+                Product::new(Matrix::new(input, rows, width).transposed(), of_sums).write(of_weight);
             }
             let mut of_input = Buffer::new(rows * width);
-            multiply(&mut of_input, of_sums, layer.weights[0].matrix(operands, width, layer.units).transposed());
+            let weight = layer.weights[0].matrix(operands, width, layer.units).transposed();
+            Product::new(of_sums, weight).write(&mut of_input);
             if let Some(of_skip) = of_skip {
                 add(&mut of_input, &of_skip);
             }
@@ -207,33 +157,7 @@ impl Weight {
     }
 }
 
-/// The sum of the inputs' products with their weights; an input with repeated rows is multiplied once for all of them.
-fn products(
-    weights: &[Weight],
-    operands: &[&[f32]],
-    sources: &[Source<'_>],
-    out: &mut [f32],
-    units: usize,
-    mut adds: bool,
-) {
-    for (weight, source) in weights.iter().zip(sources) {
-        let weight = weight.matrix(operands, source.width, units);
-        if source.repeat == 1 && !adds {
-            multiply(out, source.matrix(), weight);
-        } else {
-            // Each product is rounded before it is added, whether its rows are repeated or not.
-            let mut product = Buffer::new(source.rows() * units);
-            multiply(&mut product, source.matrix(), weight);
-            if !adds {
-                out.fill(0.0);
-            }
-            source.spread(&product, out, units);
-        }
-        adds = true;
-    }
-}
-
-#[expect(clippy::too_many_arguments, reason = "the arguments of `products` and where its gradients go")]
+#[expect(clippy::too_many_arguments, reason = "the inputs, their weights, the output and where gradients go")]
 fn backward_products(
     weights: &[Weight],
     operands: &[&[f32]],
@@ -245,16 +169,17 @@ fn backward_products(
     gradients: &mut Gradients<'_>,
 ) {
     for (i, (weight, source)) in weights.iter().zip(sources).enumerate() {
+        // Rows that are shared are multiplied once.
         let gathered = (source.repeat > 1).then(|| source.gather(of_sums, units));
         let of_sums = Matrix::new(gathered.as_deref().unwrap_or(of_sums), source.rows(), units);
         if let Some(of_weight) = gradients.of(weight.operand) {
             let rows = weight.first_row * units..(weight.first_row + source.width) * units;
-            multiply(&mut of_weight[rows], source.matrix().transposed(), of_sums);
+            Product::new(source.matrix().transposed(), of_sums).write(&mut of_weight[rows]);
         }
         if wanted[i] {
             let weight = weight.matrix(operands, source.width, units).transposed();
             let mut of_source = Buffer::new(source.rows() * source.width);
-            multiply(&mut of_source, of_sums, weight);
+            Product::new(of_sums, weight).write(&mut of_source);
             match &mut of_sources[i] {
                 Some(sum) => add(sum, &of_source),
                 none => *none = Some(of_source),
@@ -264,22 +189,50 @@ fn backward_products(
 }
 
 impl Layer {
-    /// Adds the bias and applies the activation; returns the sums if the backward pass needs them.
-    fn finish(&self, operands: &[&[f32]], out: &mut Buffer) -> Option<Buffer> {
-        let bias = operands[self.bias];
-        let Some(activation) = self.activation else {
-            add_row(out, bias);
-            return None;
-        };
-        if activation == Activation::Relu && !self.skip {
-            vectorised(|| {
-                for row in out.chunks_exact_mut(bias.len()) {
-                    row.iter_mut().zip(bias).for_each(|(value, add)| *value = (*value + add).max(0.0));
-                }
-            });
-            return None;
+    /// x W + b for all inputs, or for the output of the layer before. If nothing but max(x, 0) follows, it is applied.
+    fn sums(&self, operands: &[&[f32]], sources: &[Source<'_>], input: Option<&[f32]>, out: &mut [f32]) {
+        let relu = self.is_plain_relu();
+        let bias = Source::of_all(operands[self.bias]);
+        let rows = out.len() / self.units;
+        if let Some(input) = input {
+            let width = input.len() / rows;
+            let (a, b) = (Matrix::new(input, rows, width), self.weights[0].matrix(operands, width, self.units));
+            return Product { a, b, start: Start::Rows(bias), relu }.write(out);
         }
-        add_row(out, bias);
+        // From the last input to the first, each product is what the next one is added to. So a last input whose rows are shared is
+        // multiplied once for all that see them, and gives the same bits as if they were not shared.
+        let product = |i: usize, start, out: &mut [f32]| {
+            let b = self.weights[i].matrix(operands, sources[i].width, self.units);
+            Product { a: sources[i].matrix(), b, start, relu: relu && i == 0 }.write(out);
+        };
+        let last = sources.len() - 1;
+        let shared = sources[last].repeat > 1;
+        assert!(sources[..last].iter().all(|source| source.repeat == 1), "only the last input's rows are shared");
+        let mut of_shared = Buffer::new(if shared { sources[last].rows() * self.units } else { 0 });
+        if shared {
+            product(last, Start::Rows(bias), &mut of_shared);
+        } else {
+            product(last, Start::Rows(bias), out);
+        }
+        let of_shared = sources[last].with_values(&of_shared, self.units);
+        if shared && last == 0 {
+            for (r, row) in out.chunks_exact_mut(self.units).enumerate() {
+                row.copy_from_slice(of_shared.row(r));
+            }
+        }
+        for i in (0..last).rev() {
+            product(i, if shared && i + 1 == last { Start::Rows(of_shared) } else { Start::There }, out);
+        }
+    }
+
+    /// Whether the layer is max(x W + b, 0): then its output tells the derivative.
+    fn is_plain_relu(&self) -> bool {
+        self.activation == Some(Activation::Relu) && !self.skip
+    }
+
+    /// Applies the activation; returns the sums if the backward pass needs them.
+    fn activate(&self, out: &mut Buffer) -> Option<Buffer> {
+        let activation = self.activation.filter(|_| !self.is_plain_relu())?;
         let before = Buffer::copy_of(out);
         let zero = f32x8::ZERO;
         match activation {

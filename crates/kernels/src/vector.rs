@@ -58,15 +58,6 @@ pub(crate) fn add(sum: &mut [f32], other: &[f32]) {
     vectorised(|| sum.iter_mut().zip(other).for_each(|(sum, other)| *sum += other));
 }
 
-/// Adds a row to each row.
-pub(crate) fn add_row(values: &mut [f32], row: &[f32]) {
-    vectorised(|| {
-        for values in values.chunks_exact_mut(row.len()) {
-            values.iter_mut().zip(row).for_each(|(value, add)| *value += add);
-        }
-    });
-}
-
 /// Sums the rows into `sums`.
 pub(crate) fn sum_rows(values: &[f32], sums: &mut [f32]) {
     sums.fill(0.0);
