@@ -27,6 +27,8 @@ mod conditions;
 mod config;
 mod configurator;
 mod difference;
+#[cfg(feature = "flex")]
+mod direct;
 mod error;
 mod files;
 mod mmd;
@@ -42,3 +44,5 @@ pub use difference::Difference;
 pub use error::AmortizerError;
 pub use networks::PosteriorNetworks;
 pub use posterior::AmortizedPosterior;
+#[cfg(feature = "flex")]
+pub use {bayesburn_kernels::DensityPart, direct::DirectLoss};

@@ -66,7 +66,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let mut posterior = Self::untrained(config, widths, seed, device)?;
         for batch in pilot {
             batch.check()?;
-            posterior.check_widths(batch)?;
+            posterior.widths.check(batch)?;
         }
         posterior.fit_standardization(pilot);
         if posterior.config.inference.act_norm == ActNormConfig::FromData {
@@ -153,7 +153,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// a weight is negative.
     pub fn loss(&self, batch: &Configured, pass: &mut Pass) -> Result<Tensor<1>, AmortizerError> {
         batch.check_part()?;
-        self.check_widths(batch)?;
+        self.widths.check(batch)?;
         Ok(self.networks.loss(batch, self.config.summary_loss, &self.device, pass))
     }
 
@@ -182,7 +182,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// As [`AmortizedPosterior::loss`].
     pub fn log_density(&self, batch: &Configured, pass: &mut Pass) -> Result<Tensor<1>, AmortizerError> {
         batch.check_part()?;
-        self.check_widths(batch)?;
+        self.widths.check(batch)?;
         Ok(self.networks.log_density(batch, &self.device, pass).0)
     }
 
@@ -219,20 +219,22 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     pub(crate) fn for_inference(&self) -> (PosteriorNetworks<C::Network>, Device) {
         (self.networks.valid(), self.device.clone().inner())
     }
+}
 
-    fn check_widths(&self, batch: &Configured) -> Result<(), AmortizerError> {
+impl Widths {
+    pub(crate) fn check(&self, batch: &Configured) -> Result<(), AmortizerError> {
         self.check_parameters(batch.parameters.view())?;
         self.check_conditions(&batch.conditions)
     }
 
     pub(crate) fn check_parameters(&self, parameters: ArrayView2<'_, f32>) -> Result<(), AmortizerError> {
-        width("the parameters", self.widths.names.len(), parameters.ncols())
+        width("the parameters", self.names.len(), parameters.ncols())
     }
 
     pub(crate) fn check_conditions(&self, conditions: &Conditions) -> Result<(), AmortizerError> {
-        width("the summary conditions", self.widths.features, conditions.summary_conditions.dim().2)?;
+        width("the summary conditions", self.features, conditions.summary_conditions.dim().2)?;
         let direct = conditions.direct_conditions.as_ref().map_or(0, |direct| direct.ncols());
-        width("the direct conditions", self.widths.direct, direct)
+        width("the direct conditions", self.direct, direct)
     }
 }
 

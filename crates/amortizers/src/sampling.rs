@@ -80,7 +80,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             return Err(AmortizerError::Empty { what: "the request", remedy: "ask for at least 1 draw" });
         }
         conditions.check()?;
-        self.check_conditions(conditions)?;
+        self.widths.check_conditions(conditions)?;
         let (networks, device) = self.for_inference();
         let condition = condition_rows(&networks, conditions, &device, seed, first);
         let blocks: Vec<Block> = (0..conditions.len())
@@ -141,7 +141,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// As [`AmortizedPosterior::log_prob`].
     pub fn summaries(&self, conditions: &Conditions) -> Result<Array2<f32>, AmortizerError> {
         conditions.check()?;
-        self.check_conditions(conditions)?;
+        self.widths.check_conditions(conditions)?;
         let (networks, device) = self.for_inference();
         let rows = condition_rows(&networks, conditions, &device, 0, 0);
         Ok(rows.slice_axis(Axis(1), Slice::from(..networks.summary.summary_dim())).to_owned())
@@ -153,8 +153,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         conditions: &Conditions,
     ) -> Result<(Array2<f32>, Array1<f32>), AmortizerError> {
         conditions.check()?;
-        self.check_conditions(conditions)?;
-        self.check_parameters(parameters.view())?;
+        self.widths.check_conditions(conditions)?;
+        self.widths.check_parameters(parameters.view())?;
         let (expected, got) = (conditions.len(), parameters.nrows());
         if got == 0 {
             let remedy = "pass at least one parameter vector";

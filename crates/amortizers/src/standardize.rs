@@ -58,6 +58,13 @@ impl Standardizer {
         x * self.std.val().unsqueeze() + self.mean.val().unsqueeze()
     }
 
+    /// Means and standard deviations.
+    #[cfg(feature = "flex")]
+    pub(crate) fn constants(&self) -> [Vec<f32>; 2] {
+        [&self.mean, &self.std]
+            .map(|constants| constants.val().into_data_as::<f32>().try_into_vec().expect("converted to f32"))
+    }
+
     /// Σ ln std, `[1]`: minus the log-determinant of [`Standardizer::forward`].
     pub(crate) fn sum_log_std(&self) -> Tensor<1> {
         self.std.val().log().sum()

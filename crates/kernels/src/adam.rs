@@ -37,35 +37,36 @@ pub struct Moments {
     pub second: Vec<f32>,
 }
 
+/// A parameter in a step.
+#[derive(Debug)]
+pub struct Updated<'a> {
+    /// Its values, which the step changes.
+    pub parameter: &'a mut [f32],
+    /// Their gradients.
+    pub gradient: &'a [f32],
+    /// What Adam keeps of earlier ones.
+    pub moments: &'a mut Moments,
+}
+
 impl Adam {
-    /// The parameters after a step, given their gradients, which are first multiplied by `factor`.
+    /// Takes a step with these parameters, given their gradients, which are first multiplied by `factor`.
     ///
     /// # Panics
-    /// If the numbers of parameters, gradients and moments, or their lengths, differ; or a tensor is not one of Burn Flex in f32 without
-    /// autodiff.
-    pub fn step(
-        &self,
-        rate: f32,
-        factor: f32,
-        parameters: &Operands,
-        gradients: &Operands,
-        moments: &mut [Moments],
-    ) -> Vec<Vec<f32>> {
-        let (parameters, gradients) = (parameters.on_cpu(), gradients.on_cpu());
-        let (parameters, gradients) = (slices(&parameters), slices(&gradients));
-        assert_eq!((parameters.len(), parameters.len()), (gradients.len(), moments.len()), "gradients and moments");
-        let moments: Vec<Mutex<&mut Moments>> = moments.iter_mut().map(Mutex::new).collect();
-        let update = |i: usize| {
-            let mut moments = moments[i].lock().unwrap_or_else(PoisonError::into_inner);
-            self.update(rate, factor, parameters[i], gradients[i], &mut moments)
-        };
-        let parts = on_each(&pieces(&parameters), |piece| piece.map(update).collect::<Vec<_>>());
-        parts.into_iter().flatten().collect()
+    /// If a parameter and its gradient or moments differ in length.
+    pub fn step(&self, rate: f32, factor: f32, parameters: Vec<Updated<'_>>) {
+        let pieces = pieces(parameters.iter().map(|updated| updated.parameter.len()));
+        let parameters: Vec<_> = parameters.into_iter().map(Mutex::new).collect();
+        on_each(&pieces, |piece| {
+            for updated in &parameters[piece] {
+                self.update(rate, factor, &mut updated.lock().unwrap_or_else(PoisonError::into_inner));
+            }
+        });
     }
 
-    fn update(&self, rate: f32, factor: f32, parameter: &[f32], gradient: &[f32], moments: &mut Moments) -> Vec<f32> {
+    fn update(&self, rate: f32, factor: f32, updated: &mut Updated<'_>) {
         let Self { beta_1, beta_2, epsilon, weight_decay } = *self;
-        let Moments { time, first, second } = moments;
+        let Updated { parameter, gradient, moments } = updated;
+        let Moments { time, first, second } = &mut **moments;
         *time += 1;
         first.resize(parameter.len(), 0.0);
         second.resize(parameter.len(), 0.0);
@@ -76,14 +77,13 @@ impl Adam {
         let (rest_1, rest_2, keep) = (1.0 - beta_1, 1.0 - beta_2, 1.0 - rate * weight_decay);
         vectorised(|| {
             let moments = first.iter_mut().zip(second);
-            let updated = parameter.iter().zip(gradient).zip(moments).map(|((p, g), (m, v))| {
+            for ((p, g), (m, v)) in parameter.iter_mut().zip(*gradient).zip(moments) {
                 let g = factor * g;
                 *m = beta_1 * *m + rest_1 * g;
                 *v = beta_2 * *v + rest_2 * g * g;
-                keep * p - scaled_rate * *m / (v.sqrt() + epsilon)
-            });
-            updated.collect()
-        })
+                *p = keep * *p - scaled_rate * *m / (v.sqrt() + epsilon);
+            }
+        });
     }
 }
 
@@ -94,11 +94,12 @@ impl Adam {
 pub fn global_norm(tensors: &Operands) -> f64 {
     let tensors = tensors.on_cpu();
     let slices = slices(&tensors);
-    let sums = on_each(&pieces(&slices), |piece| slices[piece].iter().copied().map(sum_of_squares).sum::<f64>());
+    let pieces = pieces(slices.iter().map(|slice| slice.len()));
+    let sums = on_each(&pieces, |piece| slices[piece].iter().copied().map(sum_of_squares).sum::<f64>());
     sums.iter().sum::<f64>().sqrt()
 }
 
-fn sum_of_squares(values: &[f32]) -> f64 {
+pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
     let square = |&x: &f32| f64::from(x) * f64::from(x);
     vectorised(|| {
         // Eight sums side by side, which the processor can take in one.
@@ -112,11 +113,11 @@ fn sum_of_squares(values: &[f32]) -> f64 {
 }
 
 /// Neighbours that have enough numbers together.
-fn pieces(slices: &[&[f32]]) -> Vec<Range<usize>> {
-    let (mut pieces, mut start, mut numbers) = (Vec::new(), 0, 0);
-    for (i, slice) in slices.iter().enumerate() {
-        numbers += slice.len();
-        if numbers >= PIECE || i + 1 == slices.len() {
+fn pieces(lens: impl ExactSizeIterator<Item = usize>) -> Vec<Range<usize>> {
+    let (mut pieces, mut start, mut numbers, count) = (Vec::new(), 0, 0, lens.len());
+    for (i, len) in lens.enumerate() {
+        numbers += len;
+        if numbers >= PIECE || i + 1 == count {
             pieces.push(start..i + 1);
             (start, numbers) = (i + 1, 0);
         }
@@ -132,23 +133,17 @@ mod tests {
     /// Three steps of AdamW on two parameters by the paper's formulas in f64.
     #[test]
     fn steps_are_those_of_the_paper() {
-        let device = Device::flex();
         let adam = Adam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7, weight_decay: 0.01 };
         let (rate, factor) = (0.1, 0.5);
         let mut moments = vec![Moments::default(); 2];
-        let mut values = vec![vec![1.0f32, -2.0, 0.5], vec![3.0]];
+        let mut values = [vec![1.0f32, -2.0, 0.5], vec![3.0]];
         let mut expected: Vec<Vec<[f64; 3]>> =
             values.iter().map(|p| p.iter().map(|&p| [f64::from(p), 0.0, 0.0]).collect()).collect();
         for time in 1..4 {
             let gradients = [vec![0.3f32 * time as f32, -1.0, 0.0], vec![1e-3]];
-            let operands = |values: &[Vec<f32>]| {
-                let mut operands = Operands::default();
-                values.iter().for_each(|v| {
-                    operands.push(Tensor::<1>::from_floats(v.as_slice(), &device));
-                });
-                operands
-            };
-            values = adam.step(rate, factor, &operands(&values), &operands(&gradients), &mut moments);
+            let updated = values.iter_mut().zip(&gradients).zip(&mut moments);
+            let updated = updated.map(|((parameter, gradient), moments)| Updated { parameter, gradient, moments });
+            adam.step(rate, factor, updated.collect());
             for (p, g) in expected.iter_mut().flatten().zip(gradients.iter().flatten()) {
                 let g = f64::from(factor * g);
                 *p = [p[0], 0.9 * p[1] + 0.1 * g, 0.999 * p[2] + 0.001 * g * g];

@@ -59,11 +59,18 @@ pub struct SetModule {
 pub struct SetTape(Vec<BlockTape>);
 
 #[derive(Debug)]
-struct BlockTape {
+pub(crate) struct BlockTape {
     embedding: Option<StackTape>,
     modules: Vec<ModuleTape>,
     last: PoolTape,
     after: StackTape,
+}
+
+impl BlockTape {
+    /// The summaries.
+    pub(crate) fn output(&self) -> &[f32] {
+        self.after.output()
+    }
 }
 
 #[derive(Debug)]
@@ -186,7 +193,7 @@ impl SetNetwork {
         }
     }
 
-    fn forward_block(&self, operands: &[&[f32]], sets: &Range<usize>) -> BlockTape {
+    pub(crate) fn forward_block(&self, operands: &[&[f32]], sets: &Range<usize>) -> BlockTape {
         let (n, data) = (self.observations, self.data(operands, sets));
         let rows = sets.len() * n;
         let embedding = self.embedding.as_ref().map(|stack| stack.forward(operands, &data.source(), rows));
@@ -228,7 +235,8 @@ impl SetNetwork {
         Observations { values, width: values.len() / (data.values.len() / data.width) }
     }
 
-    fn backward_block<'a>(
+    /// The gradients of the data, if they are wanted, and of the parameters.
+    pub(crate) fn backward_block<'a>(
         &self,
         operands: &'a [&'a [f32]],
         sets: &Range<usize>,
@@ -291,7 +299,7 @@ impl Kernel for SetNetwork {
         let parts = on_each(&set_blocks(sets, self.observations, with_gradients), |sets| {
             let tape = self.forward_block(operands, &sets);
             // Without gradients the tapes are dropped block by block.
-            (tape.after.output().to_vec(), with_gradients.then_some(tape))
+            (tape.output().to_vec(), with_gradients.then_some(tape))
         });
         let (out, tapes): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
         (out.concat(), [sets, self.after.units()], SetTape(tapes.into_iter().flatten().collect()))

@@ -45,7 +45,7 @@ pub struct InverseFlow(pub Flow);
 
 /// What the backward pass needs of each layer.
 #[derive(Debug)]
-struct LayerTape {
+pub(crate) struct LayerTape {
     input: Buffer,
     /// Both halves before their transforms, and the first one after it.
     u1: Buffer,
@@ -60,7 +60,7 @@ struct LayerTape {
 pub struct FlowTape(Vec<Vec<LayerTape>>);
 
 /// A block of rows, and the rows of the condition that it needs.
-struct Block<'a> {
+pub(crate) struct Block<'a> {
     rows: Range<usize>,
     condition_rows: Range<usize>,
     condition: Option<Source<'a>>,
@@ -71,7 +71,7 @@ impl Flow {
         operands[self.targets].len() / self.dim
     }
 
-    fn block<'a>(&self, operands: &[&'a [f32]], rows: Range<usize>) -> Block<'a> {
+    pub(crate) fn block<'a>(&self, operands: &[&'a [f32]], rows: Range<usize>) -> Block<'a> {
         let Some((place, width)) = self.condition else {
             return Block { rows, condition_rows: 0..0, condition: None };
         };
@@ -87,7 +87,7 @@ impl Flow {
         Block { rows, condition_rows, condition: Some(source) }
     }
 
-    fn forward_block(&self, operands: &[&[f32]], block: &Block<'_>, out: &mut Vec<f32>) -> Vec<LayerTape> {
+    pub(crate) fn forward_block(&self, operands: &[&[f32]], block: &Block<'_>, out: &mut Vec<f32>) -> Vec<LayerTape> {
         let (rows, dim) = (block.rows.len(), self.dim);
         let mut log_det = Buffer::zeros(rows);
         let mut x = Buffer::copy_of(&operands[self.targets][block.rows.start * dim..block.rows.end * dim]);
@@ -105,7 +105,7 @@ impl Flow {
     }
 
     /// Gradients of targets, condition and parameters.
-    fn backward_block<'a>(
+    pub(crate) fn backward_block<'a>(
         &self,
         operands: &'a [&'a [f32]],
         block: &Block<'_>,

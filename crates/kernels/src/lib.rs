@@ -18,6 +18,7 @@ mod adam;
 mod blocks;
 mod coupling;
 mod deep_set;
+mod density_loss;
 mod flow;
 mod gradients;
 mod matrix;
@@ -29,9 +30,10 @@ mod stack;
 mod vector;
 
 pub use self::{
-    adam::{Adam, Moments, global_norm},
+    adam::{Adam, Moments, Updated, global_norm},
     coupling::Coupling,
     deep_set::{Pool, SetModule, SetNetwork},
+    density_loss::{DensityBatch, DensityLoss, DensityPart},
     flow::{Flow, FlowLayer, InverseFlow},
     operation::{Kernel, Operands, run, runs_on},
     spline::Spline,

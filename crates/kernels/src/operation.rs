@@ -11,6 +11,7 @@ use burn::{
         },
         tensor::FloatTensor,
     },
+    module::{Param, ParamId},
     tensor::{DType, Device, Tensor, TensorData},
 };
 use std::{fmt, marker::PhantomData, sync::Arc};
@@ -36,9 +37,13 @@ pub trait Kernel: fmt::Debug + Send + Sync + 'static {
     ) -> Vec<Option<Vec<f32>>>;
 }
 
-/// Tensors of any number of axes, in the order of their places. A kernel is a function of at most [`Operands::MOST`].
+/// Tensors of any number of axes, in the order of their places. In Burn's graph, a kernel is a function of at most [`Operands::MOST`].
 #[derive(Debug, Default)]
-pub struct Operands(Vec<DispatchTensor>);
+pub struct Operands {
+    tensors: Vec<DispatchTensor>,
+    /// Places and identities of those that are parameters.
+    parameters: Vec<(usize, ParamId)>,
+}
 
 impl Operands {
     /// The largest number of tensors.
@@ -46,33 +51,63 @@ impl Operands {
 
     /// Adds a tensor and returns its place.
     pub fn push<const D: usize>(&mut self, tensor: Tensor<D>) -> usize {
-        self.0.push(tensor.into_dispatch());
-        self.0.len() - 1
+        self.tensors.push(tensor.into_dispatch());
+        self.tensors.len() - 1
+    }
+
+    /// Adds a parameter and returns its place.
+    pub fn push_parameter<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) -> usize {
+        self.parameters.push((self.tensors.len(), parameter.id));
+        self.push(parameter.val())
+    }
+
+    /// Whether gradients are wanted of all parameters.
+    #[must_use]
+    pub fn trains_all(&self) -> bool {
+        let tracked = |tensor| values(tensor).1.is_some_and(|tensor| tensor.is_tracked());
+        self.parameters.iter().all(|(place, _)| tracked(self.tensors[*place].clone()))
+    }
+
+    /// The parameters: place, identity and values.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (usize, ParamId, Vec<f32>)> {
+        self.parameters.iter().map(|&(place, id)| {
+            let tensor = values(self.tensors[place].clone()).0;
+            (place, id, tensor.as_slice().expect("contiguous f32").to_vec())
+        })
     }
 
     /// The tensors of Burn Flex, in their order.
     pub(crate) fn on_cpu(&self) -> Vec<Cpu> {
-        self.0.iter().map(|tensor| on::<Flex>(tensor.clone()).float().to_contiguous()).collect()
+        self.tensors.iter().map(|tensor| on::<Flex>(tensor.clone()).float().to_contiguous()).collect()
+    }
+
+    /// The numbers of each, in their order.
+    ///
+    /// # Panics
+    /// If one is not a tensor of Burn Flex in f32 without autodiff.
+    pub fn values(&self) -> impl Iterator<Item = Vec<f32>> {
+        self.on_cpu().into_iter().map(|tensor| tensor.as_slice().expect("contiguous f32").to_vec())
     }
 
     /// Puts another tensor in this place.
     pub fn replace<const D: usize>(&mut self, place: usize, tensor: Tensor<D>) {
-        self.0[place] = tensor.into_dispatch();
+        self.tensors[place] = tensor.into_dispatch();
     }
 
     /// Removes all from this place on.
     pub fn truncate(&mut self, len: usize) {
-        self.0.truncate(len);
+        self.tensors.truncate(len);
+        self.parameters.retain(|(place, _)| *place < len);
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.tensors.is_empty()
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.tensors.len()
     }
 }
 
@@ -88,18 +123,7 @@ pub fn runs_on<const D: usize>(tensor: &Tensor<D>) -> bool {
 /// # Panics
 /// If there are more than [`Operands::MOST`] operands, or kernels do not work on one of them, see [`runs_on`].
 pub fn run<K: Kernel>(kernel: K, operands: Operands) -> Tensor<2> {
-    let mut values = Vec::with_capacity(operands.0.len());
-    let mut tracked: Vec<Option<Tracked>> = Vec::with_capacity(operands.0.len());
-    for tensor in operands.0 {
-        if tensor.autodiff == DispatchAutodiffContext::Disabled {
-            values.push(on::<Flex>(tensor).float().to_contiguous());
-            tracked.push(None);
-        } else {
-            let tensor = on::<Autodiff<Flex>>(tensor).float();
-            values.push(tensor.primitive().to_contiguous());
-            tracked.push(Some(tensor));
-        }
-    }
+    let (values, tracked): (Vec<Cpu>, Vec<Option<Tracked>>) = operands.tensors.into_iter().map(values).unzip();
     let with_gradients = tracked.iter().flatten().any(Tracked::is_tracked);
     let (out, shape, tape) = kernel.forward(&slices(&values), with_gradients);
     let out = Cpu::from_data(TensorData::new(out, shape));
@@ -114,6 +138,15 @@ pub fn run<K: Kernel>(kernel: K, operands: Operands) -> Tensor<2> {
         many => panic!("{many} operands for a kernel, which can have {} at most", Operands::MOST),
     };
     Tensor::from_primitive::<Autodiff<Flex>>(out)
+}
+
+/// Numbers one after the other, and the tensor itself if it may be part of a graph.
+fn values(tensor: DispatchTensor) -> (Cpu, Option<Tracked>) {
+    if tensor.autodiff == DispatchAutodiffContext::Disabled {
+        return (on::<Flex>(tensor).float().to_contiguous(), None);
+    }
+    let tensor = on::<Autodiff<Flex>>(tensor).float();
+    (tensor.primitive().to_contiguous(), Some(tensor))
 }
 
 fn on<B: Backend>(tensor: DispatchTensor) -> BackendTensor<B>

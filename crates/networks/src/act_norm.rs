@@ -34,7 +34,7 @@ impl ActNorm {
     /// The places of scale and bias among the operands of a kernel.
     #[cfg(feature = "flex")]
     pub(crate) fn operands(&self, operands: &mut bayesburn_kernels::Operands) -> [usize; 2] {
-        [operands.push(self.scale.val()), operands.push(self.bias.val())]
+        [operands.push_parameter(&self.scale), operands.push_parameter(&self.bias)]
     }
 
     /// Sets scale and bias so that these targets, `[B, D]`, come out with mean 0 and standard deviation 1. A dimension that does

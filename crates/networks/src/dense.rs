@@ -64,10 +64,10 @@ impl Activation {
 /// A linear layer of a kernel, of one input.
 #[cfg(feature = "flex")]
 pub(crate) fn dense_layer(layer: &Linear, operands: &mut Operands) -> Layer {
-    let weight = Weight { operand: operands.push(layer.weight.val()), first_row: 0 };
+    let weight = Weight { operand: operands.push_parameter(&layer.weight), first_row: 0 };
     let bias = layer.bias.as_ref().expect("all layers here have a bias");
     let [units] = bias.dims();
-    Layer { weights: vec![weight], bias: operands.push(bias.val()), units, activation: None, skip: false }
+    Layer { weights: vec![weight], bias: operands.push_parameter(bias), units, activation: None, skip: false }
 }
 
 /// The rows of a matrix that belong to inputs of these widths, side by side.
@@ -189,7 +189,7 @@ impl DenseNet {
         }
         layers.push(dense_layer(&self.output, operands));
         layers[0].weights = side_by_side(layers[0].weights[0].operand, widths);
-        let shortcut = self.shortcut.as_ref().map(|weight| side_by_side(operands.push(weight.val()), widths));
+        let shortcut = self.shortcut.as_ref().map(|weight| side_by_side(operands.push_parameter(weight), widths));
         Some(Stack { layers, shortcut: shortcut.unwrap_or_default() })
     }
 

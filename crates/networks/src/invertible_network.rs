@@ -194,8 +194,23 @@ fn repeated(condition: Option<Tensor<2>>, rows: usize) -> Option<Tensor<2>> {
 
 #[cfg(feature = "flex")]
 impl InvertibleNetwork {
-    /// The layers as kernels, each of as many layers as have few enough operands; `None` if kernels cannot do what they do.
-    fn flows(&self, x: &Tensor<2>, condition: Option<&Tensor<2>>, pass: &Pass) -> Option<Vec<(Flow, Operands)>> {
+    /// The network as a kernel on targets and conditions of these widths, with its operands; `None` if kernels cannot do what it does.
+    #[must_use]
+    pub fn kernel(&self, targets: &Tensor<2>, condition: &Tensor<2>, pass: &Pass) -> Option<(Flow, Operands)> {
+        if self.soft_flow.is_some() {
+            return None;
+        }
+        self.flows(targets, Some(condition), pass, usize::MAX)?.pop()
+    }
+
+    /// The layers as kernels, each of as many layers as have no more operands than this; `None` if kernels cannot do what they do.
+    fn flows(
+        &self,
+        x: &Tensor<2>,
+        condition: Option<&Tensor<2>>,
+        pass: &Pass,
+        most_operands: usize,
+    ) -> Option<Vec<(Flow, Operands)>> {
         if !pass.uses_kernels() || !runs_on(x) {
             return None;
         }
@@ -211,14 +226,14 @@ impl InvertibleNetwork {
             let (flow, operands) = flows.last_mut().expect("there is one");
             let there = operands.len();
             let kernel = layer.kernel(condition_dim, pass, operands)?;
-            if operands.len() <= Operands::MOST {
+            if operands.len() <= most_operands {
                 flow.layers.push(kernel);
                 continue;
             }
             operands.truncate(there);
             let (mut flow, mut operands) = begin();
             flow.layers.push(layer.kernel(condition_dim, pass, &mut operands)?);
-            if operands.len() > Operands::MOST {
+            if operands.len() > most_operands {
                 return None;
             }
             flows.push((flow, operands));
@@ -235,7 +250,7 @@ impl InvertibleNetwork {
         let [rows, dim] = targets.dims();
         let mut log_det: Option<Tensor<1>> = None;
         let mut z = targets.clone();
-        for (flow, mut operands) in self.flows(targets, condition, pass)? {
+        for (flow, mut operands) in self.flows(targets, condition, pass, Operands::MOST)? {
             operands.replace(flow.targets, z);
             let both = run(flow, operands);
             z = both.clone().narrow(1, 0, dim);
@@ -253,7 +268,7 @@ impl InvertibleNetwork {
         if latents.device().is_autodiff() {
             return None;
         }
-        let flows = self.flows(latents, condition, pass)?;
+        let flows = self.flows(latents, condition, pass, Operands::MOST)?;
         Some(flows.into_iter().rev().fold(latents.clone(), |x, (flow, mut operands)| {
             operands.replace(flow.targets, x);
             run(InverseFlow(flow), operands)

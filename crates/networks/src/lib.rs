@@ -55,7 +55,7 @@ pub use init::{OutputInit, ParameterInit};
 pub use invertible_network::{
     CouplingDesign, InterleavedConfig, InvertibleNetwork, InvertibleNetworkConfig, SoftFlowConfig,
 };
-pub use parameters::{num_trainable_parameters, number_parameters};
+pub use parameters::{num_trainable_parameters, number_parameters, with_parameters};
 pub use pass::Pass;
 pub use permutation::{Permutation, PermutationConfig};
 pub use summary::{

@@ -1,9 +1,10 @@
-//! Counts and numbers the parameters of a network.
+//! Counts, numbers and replaces the parameters of a network.
 
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId},
-    tensor::{Int, Tensor},
+    tensor::{Int, Tensor, TensorData},
 };
+use std::collections::HashMap;
 
 /// The number of trainable parameters. Fixed permutations and standardisation constants do not count.
 ///
@@ -52,4 +53,22 @@ pub fn number_parameters<M: Module>(module: M) -> M {
         }
     }
     module.map(&mut Renumber(0))
+}
+
+/// The module with these values of the parameters that are named; the others stay.
+///
+/// # Panics
+/// If there are more or fewer values than a parameter has.
+pub fn with_parameters<M: Module>(module: M, values: HashMap<ParamId, Vec<f32>>) -> M {
+    struct Replace(HashMap<ParamId, Vec<f32>>);
+    impl ModuleMapper for Replace {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let Some(values) = self.0.remove(&param.id) else { return param };
+            param.map(|old| {
+                let (device, shape, trained) = (old.device(), old.dims(), old.is_require_grad());
+                Tensor::from_data(TensorData::new(values, shape), &device).set_require_grad(trained)
+            })
+        }
+    }
+    module.map(&mut Replace(values))
 }

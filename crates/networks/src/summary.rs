@@ -5,6 +5,8 @@ mod deep_set;
 pub use deep_set::{DeepSet, DeepSetArchitecture, DeepSetConfig, DenseStageConfig, PlainDeepSetConfig, Pooling};
 
 use crate::{ConfigError, ParameterInit, Pass};
+#[cfg(feature = "flex")]
+use bayesburn_kernels::{Operands, SetNetwork};
 use burn::{
     config::Config,
     module::{Module, ModuleDisplay},
@@ -26,6 +28,14 @@ pub trait SummaryNetwork: Module + ModuleDisplay + Sync + 'static {
     /// # Panics
     /// If F is not the number of features that the network was made for.
     fn forward(&self, data: Tensor<3>, pass: &mut Pass) -> Tensor<2>;
+
+    /// The network as a kernel on data of these widths, with its operands: it then trains without Burn's graph. `None`, which networks of
+    /// one's own leave it at, if kernels cannot do what it does.
+    #[cfg(feature = "flex")]
+    fn kernel(&self, data: &Tensor<3>, pass: &Pass) -> Option<(SetNetwork, Operands)> {
+        let _ = (data, pass);
+        None
+    }
 }
 
 /// What a summary network is made from: plain data, which checkpoints save.

@@ -8,7 +8,7 @@ use crate::{
     error::in_range,
     interrupt::Interrupt,
     source::{LastBatch, NumberedBatches, ShuffledEpoch, groups, valid},
-    step::Loss,
+    step::{OwnLoss, training_loss},
 };
 use bayesburn_amortizers::{
     AmortizedPosterior, AmortizerError, Configurator, Configured, DefaultConfigurator, Difference, PosteriorConfig,
@@ -37,7 +37,7 @@ pub struct TrainerBuilder<C: SummaryConfig> {
     origin: Origin,
     config: PosteriorConfig<C>,
     configurator: Arc<dyn Configurator>,
-    loss: Loss<C>,
+    own_loss: Option<OwnLoss<C>>,
     callbacks: Vec<Box<dyn Callback<C>>>,
     interrupt: Option<Arc<AtomicBool>>,
     ctrl_c: bool,
@@ -72,7 +72,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
             origin,
             config,
             configurator: Arc::new(DefaultConfigurator),
-            loss: Arc::new(|posterior, batch, pass| posterior.loss(batch, pass)),
+            own_loss: None,
             callbacks: Vec::new(),
             interrupt: None,
             ctrl_c: false,
@@ -143,7 +143,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         + Sync
         + 'static,
     ) -> Self {
-        self.loss = Arc::new(loss);
+        self.own_loss = Some(Arc::new(loss));
         self
     }
 
@@ -264,7 +264,8 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         };
         let names = self.parameter_names.unwrap_or_else(|| parameter_names.to_vec());
         let amortizer = AmortizedPosterior::new(self.config, names, &pilot, weights_seed, &self.device)?;
-        let loss: f32 = (self.loss)(&amortizer, &pilot[0], &mut Pass::training(weights_seed))?.into_scalar();
+        let pass = &mut Pass::training(weights_seed);
+        let loss: f32 = training_loss(&amortizer, self.own_loss.as_ref(), &pilot[0], pass)?.into_scalar();
         if !loss.is_finite() {
             return Err(TrainerError::PilotLoss { value: loss });
         }
@@ -276,7 +277,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
             parameter_names,
             amortizer,
             configurator: self.configurator,
-            loss: self.loss,
+            own_loss: self.own_loss,
             callbacks: self.callbacks,
             interrupts,
             prefetch: self.prefetch,

@@ -44,6 +44,8 @@ mod callback;
 mod checkpoint;
 mod clip;
 mod config;
+#[cfg(feature = "flex")]
+mod direct;
 mod error;
 mod history;
 mod interrupt;

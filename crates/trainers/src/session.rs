@@ -33,6 +33,9 @@ pub(crate) struct Session<'a, C: SummaryConfig> {
     /// The steps of each epoch.
     epochs: Vec<Range<usize>>,
     updater: Updater,
+    /// The parameters, between the first and the last of some steps that need no graph.
+    #[cfg(feature = "flex")]
+    direct: Option<crate::direct::Direct>,
     /// What a run of steps that are not finite goes back to, if it is to go back.
     good: Option<(PosteriorNetworks<C::Network>, Updater)>,
 }
@@ -61,7 +64,15 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
             Some(updater) => updater,
             None => Updater::new(&config.optimizer),
         };
-        Ok(Self { trainer, config, epochs: ranges, updater, good: None })
+        Ok(Self {
+            trainer,
+            config,
+            epochs: ranges,
+            updater,
+            #[cfg(feature = "flex")]
+            direct: None,
+            good: None,
+        })
     }
 
     /// Trains until the run is over. After an error the trainer can go on with it.
@@ -173,7 +184,10 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
                 // not keep this epoch's validation and checkpoint waiting.
                 let left = self.run().steps_done..steps.end;
                 let mut batches = Batches::start(scope, shared, left, shared.run.prefetch);
-                self.steps(epoch, &mut batches, shared)
+                self.take_parameters();
+                let stop = self.steps(epoch, &mut batches, shared);
+                self.put_parameters_back();
+                stop
             })?;
             let loss = self.validate(shared, validation)?;
             self.finish_epoch(epoch, loss, stop)?;
@@ -225,7 +239,16 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         let before = trainer.history.steps.len();
         let seed = stream(trainer.position.seed, const { Purpose::new("training pass") }, before as u64).next_u64();
         let (amortizer, pass) = (&mut trainer.amortizer, &mut Pass::training(seed));
-        let outcome = step(amortizer, &mut self.updater, &batch.configured, &trainer.loss, pass, rate, self.config)?;
+        let (updater, own_loss, configured) = (&mut self.updater, trainer.own_loss.as_ref(), &batch.configured);
+        #[cfg(feature = "flex")]
+        let direct =
+            self.direct.as_mut().map(|direct| direct.step(updater, configured, rate, self.config)).transpose()?;
+        #[cfg(not(feature = "flex"))]
+        let direct = None;
+        let outcome = match direct {
+            Some(outcome) => outcome,
+            None => step(amortizer, updater, configured, own_loss, pass, rate, self.config)?,
+        };
         let (loss, gradient_norm) = match outcome {
             Outcome::Taken { loss, gradient_norm } => (Some(loss), Some(gradient_norm)),
             Outcome::NonFinite { .. } => (None, None),
@@ -268,12 +291,29 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
             (AfterLimit::RollBack { times, .. }, Some((networks, updater))) if rollbacks < times => {
                 self.trainer.amortizer.set_networks(networks.clone());
                 self.updater = updater.clone();
+                self.take_parameters();
                 self.run().rollbacks += 1;
                 self.run().skipped_in_row = 0;
                 tracing::warn!(steps, "went back to the weights that the epoch began with");
                 Ok(())
             }
             _ => Err(TrainerError::NonFinite { what, value, skipped, steps }),
+        }
+    }
+
+    /// Has the next steps taken without Burn's graph, where they can.
+    fn take_parameters(&mut self) {
+        #[cfg(feature = "flex")]
+        if self.trainer.own_loss.is_none() {
+            self.direct = crate::direct::Direct::new(&self.trainer.amortizer, &self.updater, self.config);
+        }
+    }
+
+    /// Gives the posterior what the steps since [`Session::take_parameters`] have made of its parameters.
+    fn put_parameters_back(&mut self) {
+        #[cfg(feature = "flex")]
+        if let Some(direct) = self.direct.take() {
+            direct.put_back(&mut self.trainer.amortizer);
         }
     }
 
@@ -345,6 +385,7 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         if self.trainer.interrupts.iter().filter(|interrupt| interrupt.take()).count() == 0 {
             return Ok(());
         }
+        self.put_parameters_back();
         if self.trainer.checkpoint_is_due {
             self.write_checkpoint(shared)?;
         }

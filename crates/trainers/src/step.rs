@@ -10,9 +10,22 @@ use burn::{
 };
 use std::sync::Arc;
 
-/// A training loss, `[1]`, of a batch.
-pub(crate) type Loss<C> =
+/// A training loss of one's own, `[1]`, of a batch.
+pub(crate) type OwnLoss<C> =
     Arc<dyn Fn(&AmortizedPosterior<C>, &Configured, &mut Pass) -> Result<Tensor<1>, AmortizerError> + Send + Sync>;
+
+/// The training loss, `[1]`: one's own, or the posterior's.
+pub(crate) fn training_loss<C: SummaryConfig>(
+    posterior: &AmortizedPosterior<C>,
+    own: Option<&OwnLoss<C>>,
+    batch: &Configured,
+    pass: &mut Pass,
+) -> Result<Tensor<1>, AmortizerError> {
+    match own {
+        Some(own) => own(posterior, batch, pass),
+        None => posterior.loss(batch, pass),
+    }
+}
 
 /// What came of a step.
 #[derive(Debug, Clone, Copy)]
@@ -23,12 +36,12 @@ pub(crate) enum Outcome {
     NonFinite { what: &'static str, value: f64 },
 }
 
-/// One step on one batch with this learning rate; `loss` is measured before it.
+/// One step on one batch with this learning rate, by Burn's graph; the loss is measured before it.
 pub(crate) fn step<C: SummaryConfig>(
     posterior: &mut AmortizedPosterior<C>,
     updater: &mut Updater,
     batch: &Configured,
-    loss: &Loss<C>,
+    own_loss: Option<&OwnLoss<C>>,
     pass: &mut Pass,
     rate: f64,
     config: &TrainingConfig,
@@ -38,8 +51,11 @@ pub(crate) fn step<C: SummaryConfig>(
     for part in 0..parts {
         let rows = part * batch.len() / parts..(part + 1) * batch.len() / parts;
         let (loss, share) = match parts {
-            1 => (loss(posterior, batch, pass)?, 1.0),
-            _ => (loss(posterior, &batch.rows(rows.clone()), pass)?, rows.len() as f64 / batch.len() as f64),
+            1 => (training_loss(posterior, own_loss, batch, pass)?, 1.0),
+            _ => {
+                let share = rows.len() as f64 / batch.len() as f64;
+                (training_loss(posterior, own_loss, &batch.rows(rows), pass)?, share)
+            }
         };
         let of_part: f32 = loss.clone().into_scalar();
         value += share * f64::from(of_part);

@@ -7,7 +7,7 @@ use crate::{
     interrupt::Interrupt,
     session::Session,
     source::NumberedBatches,
-    step::Loss,
+    step::OwnLoss,
     stopping::best_epoch,
     updater::Updater,
 };
@@ -55,7 +55,8 @@ pub struct Trainer<C: SummaryConfig = DeepSetConfig> {
     pub(crate) parameter_names: ParameterNames,
     pub(crate) amortizer: AmortizedPosterior<C>,
     pub(crate) configurator: Arc<dyn Configurator>,
-    pub(crate) loss: Loss<C>,
+    /// In place of the posterior's.
+    pub(crate) own_loss: Option<OwnLoss<C>>,
     pub(crate) callbacks: Vec<Box<dyn Callback<C>>>,
     pub(crate) interrupts: Vec<Interrupt>,
     pub(crate) prefetch: usize,

@@ -2,11 +2,12 @@
 
 use crate::{Optimizer, clip::clip_global_norm};
 use burn::{
-    module::Module,
+    module::{Module, ParamId},
     optim::{GradientsParams, OptimizerRecord, module_optimizer::ModuleOptimizer},
     store::RecordError,
     tensor::Bytes,
 };
+use std::ops::Range;
 
 /// An optimizer and its state: Burn's, or Adam in one pass over all parameters where kernels have it.
 #[derive(Clone)]
@@ -49,6 +50,33 @@ impl Updater {
         Ok((self.burn.step(rate, networks.clone(), gradients), norm))
     }
 
+    /// A step with these values, given the norm of all their gradients together, which are scaled down to `max_norm` if it is larger:
+    /// identities and places of the parameters that have gradients, in their order.
+    ///
+    /// # Errors
+    /// As [`Updater::step`].
+    ///
+    /// # Panics
+    /// If this is not an optimizer that [`Updater::steps_directly`].
+    #[cfg(feature = "flex")]
+    pub(crate) fn step_directly(
+        &mut self,
+        parameters: impl Iterator<Item = (ParamId, Range<usize>)>,
+        values: &mut [f32],
+        (gradients, norm): (&[f32], f64),
+        rate: f64,
+        max_norm: Option<f64>,
+    ) -> Result<(), f64> {
+        let one_pass = self.one_pass.as_mut().expect("an optimizer that kernels have");
+        one_pass.step_directly(parameters, values, (gradients, norm), rate, max_norm)
+    }
+
+    /// Whether steps can be taken with parameters in one array.
+    #[cfg(feature = "flex")]
+    pub(crate) fn steps_directly(&self) -> bool {
+        self.one_pass.is_some()
+    }
+
     /// The state in Burn's format, whoever took the steps.
     pub(crate) fn to_bytes<M: Module>(&self, networks: &M) -> Result<Bytes, RecordError> {
         #[cfg(feature = "flex")]
@@ -86,10 +114,11 @@ impl Updater {
 #[cfg(feature = "flex")]
 mod one_pass {
     use crate::Optimizer;
-    use bayesburn_kernels::{Adam, Moments, Operands, global_norm};
+    use bayesburn_kernels::{Adam, Moments, Operands, Updated, global_norm};
+    use bayesburn_networks::with_parameters;
     use burn::{
         config::Config,
-        module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId},
+        module::{Module, ModuleVisitor, Param, ParamId},
         optim::{
             AdamState, AdaptiveMomentumState, GradientsParams, LearningRate, OptimizerRecord,
             module_optimizer::ModuleOptimizer,
@@ -99,6 +128,7 @@ mod one_pass {
     use serde::{Deserialize, de::IgnoredAny};
     use std::{
         collections::{HashMap, VecDeque},
+        ops::Range,
         sync::{Arc, Mutex, PoisonError},
     };
 
@@ -153,15 +183,43 @@ mod one_pass {
             networks.visit(&mut collected);
             let Collected { ids, parameters, of_parameters, .. } = collected;
             let norm = global_norm(&of_parameters);
+            let mut places = Vec::with_capacity(ids.len());
+            let (mut values, mut gradients) = (Vec::new(), Vec::new());
+            for (parameter, gradient) in parameters.values().zip(of_parameters.values()) {
+                places.push(values.len()..values.len() + parameter.len());
+                values.extend(parameter);
+                gradients.extend(gradient);
+            }
+            let named = ids.iter().copied().zip(places.iter().cloned());
+            self.step_directly(named.clone(), &mut values, (&gradients, norm), rate, max_norm)?;
+            let values = named.map(|(id, place)| (id, values[place].to_vec())).collect();
+            Ok((with_parameters(networks.clone(), values), norm))
+        }
+
+        pub(super) fn step_directly(
+            &mut self,
+            parameters: impl Iterator<Item = (ParamId, Range<usize>)>,
+            mut values: &mut [f32],
+            (gradients, norm): (&[f32], f64),
+            rate: f64,
+            max_norm: Option<f64>,
+        ) -> Result<(), f64> {
             if !norm.is_finite() {
                 return Err(norm);
             }
             let factor = max_norm.map_or(1.0, |max_norm| if norm > max_norm { max_norm / norm } else { 1.0 });
-            let mut moments: Vec<Moments> = ids.iter().map(|id| self.moments.remove(id).unwrap_or_default()).collect();
-            let values = self.adam.step(rate as f32, factor as f32, &parameters, &of_parameters, &mut moments);
-            let mut replace = Replace(ids.iter().copied().zip(values).collect());
-            self.moments.extend(ids.into_iter().zip(moments));
-            Ok((networks.clone().map(&mut replace), norm))
+            let parameters: Vec<_> = parameters.collect();
+            let take = |(id, _): &(ParamId, Range<usize>)| self.moments.remove(id).unwrap_or_default();
+            let mut moments: Vec<Moments> = parameters.iter().map(take).collect();
+            let (mut updated, mut done) = (Vec::with_capacity(parameters.len()), 0);
+            for ((_, place), moments) in parameters.iter().zip(&mut moments) {
+                let (parameter, rest) = values.split_at_mut(place.start - done).1.split_at_mut(place.len());
+                updated.push(Updated { parameter, gradient: &gradients[place.clone()], moments });
+                (values, done) = (rest, place.end);
+            }
+            self.adam.step(rate as f32, factor as f32, updated);
+            self.moments.extend(parameters.into_iter().map(|(id, _)| id).zip(moments));
+            Ok(())
         }
 
         pub(super) fn to_record<M: Module>(&self, networks: &M) -> OptimizerRecord {
@@ -218,19 +276,6 @@ mod one_pass {
                 self.parameters.push(param.val().inner());
                 self.of_parameters.push(gradient);
             }
-        }
-    }
-
-    /// Gives parameters new values.
-    struct Replace(HashMap<ParamId, Vec<f32>>);
-
-    impl ModuleMapper for Replace {
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            let Some(values) = self.0.remove(&param.id) else { return param };
-            param.map(|old| {
-                let (device, shape, trained) = (old.device(), old.dims(), old.is_require_grad());
-                Tensor::from_data(TensorData::new(values, shape), &device).set_require_grad(trained)
-            })
         }
     }
 

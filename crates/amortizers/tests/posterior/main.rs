@@ -2,6 +2,8 @@
 
 mod configuring;
 mod density;
+#[cfg(feature = "flex")]
+mod direct;
 mod files;
 mod losses;
 mod sampling;

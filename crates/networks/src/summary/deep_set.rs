@@ -174,9 +174,18 @@ impl DeepSet {
     }
 }
 
+/// A linear layer as the only one of a stack.
 #[cfg(feature = "flex")]
-impl DeepSet {
-    /// The whole network as one kernel; `None` if kernels cannot do what it does.
+fn linear(layer: &Linear, operands: &mut Operands) -> Stack {
+    Stack { layers: vec![dense_layer(layer, operands)], shortcut: Vec::new() }
+}
+
+impl SummaryNetwork for DeepSet {
+    fn summary_dim(&self) -> usize {
+        self.config.summary_dim
+    }
+
+    #[cfg(feature = "flex")]
     fn kernel(&self, data: &Tensor<3>, pass: &Pass) -> Option<(SetNetwork, Operands)> {
         let drops = self.config.dropout > 0.0 && pass.is_training();
         if drops || !pass.uses_kernels() || !runs_on(data) {
@@ -197,26 +206,16 @@ impl DeepSet {
         };
         let before = (!before.layers.is_empty()).then_some(before);
         let network = SetNetwork { data, observations, features, embedding, modules, before, after, pool };
-        (operands.len() <= Operands::MOST).then_some((network, operands))
-    }
-}
-
-/// A linear layer as the only one of a stack.
-#[cfg(feature = "flex")]
-fn linear(layer: &Linear, operands: &mut Operands) -> Stack {
-    Stack { layers: vec![dense_layer(layer, operands)], shortcut: Vec::new() }
-}
-
-impl SummaryNetwork for DeepSet {
-    fn summary_dim(&self) -> usize {
-        self.config.summary_dim
+        Some((network, operands))
     }
 
     fn forward(&self, data: Tensor<3>, pass: &mut Pass) -> Tensor<2> {
         let [_, _, features] = data.dims();
         assert_eq!(features, self.features, "data of {features} features for a network of {}", self.features);
         #[cfg(feature = "flex")]
-        if let Some((network, operands)) = self.kernel(&data, pass) {
+        if let Some((network, operands)) = self.kernel(&data, pass)
+            && operands.len() <= Operands::MOST
+        {
             return run(network, operands);
         }
         let pooling = self.config.pooling;
@@ -358,7 +357,7 @@ impl JointLinear {
     /// The same as a layer of a kernel.
     #[cfg(feature = "flex")]
     fn layer(&self, operands: &mut Operands) -> Layer {
-        let element = Weight { operand: operands.push(self.element.val()), first_row: 0 };
+        let element = Weight { operand: operands.push_parameter(&self.element), first_row: 0 };
         let mut layer = dense_layer(&self.pooled, operands);
         layer.weights.insert(0, element);
         layer

@@ -1,0 +1,200 @@
+//! Checks the loss without Burn's graph against the one by Burn's own operations: values, every gradient, parts, and what has none.
+
+use crate::{affine, config, config_of, dense, designs, mean_config, normals, perturbed, pilot, rng, untrained};
+use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, DensityPart, PosteriorConfig, SummaryLoss};
+use bayesburn_networks::{
+    ActNormConfig, AffineNets, CouplingDesign, DeepSetConfig, InvertibleNetworkConfig, Pass, PermutationConfig,
+    Pooling, SeparateNets, SoftFlowConfig,
+};
+use burn::{
+    module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId},
+    tensor::{Gradients, Tensor},
+};
+use ndarray::{Array1, Array2};
+use rand::RngExt;
+use rand_distr::StandardNormal;
+use std::collections::HashMap;
+
+const ALL: [DensityPart; 2] = [DensityPart::Summary, DensityPart::Inference];
+
+/// M simulations of N observations, some with weights and direct conditions.
+fn batch(m: usize, n: usize, dim: usize, direct: usize, weighted: bool, index: u64) -> Configured {
+    let mut rng = rng(index);
+    let mut conditions = Conditions::new(normals(&mut rng, (m, n, 2)).mapv(|v| 4.0 * v - 1.0));
+    if direct > 0 {
+        conditions = conditions.with_direct(Array2::from_shape_simple_fn((m, direct), || rng.random_range(-2.0..5.0)));
+    }
+    let parameters = Array2::from_shape_simple_fn((m, dim), || 3.0 + 10.0 * rng.sample::<f32, _>(StandardNormal));
+    let batch = Configured::new(parameters, conditions).expect("the batch is sound");
+    if !weighted {
+        return batch;
+    }
+    let weights = Array1::from_shape_simple_fn(m, || rng.random_range(0.0..2.0));
+    batch.with_weights(weights).expect("the weights are sound")
+}
+
+/// The loss and each parameter's gradient by Burn's own operations.
+fn by_graph(posterior: &AmortizedPosterior, batch: &Configured) -> (f32, HashMap<ParamId, Vec<f32>>) {
+    struct Collected<'a>(&'a Gradients, HashMap<ParamId, Vec<f32>>);
+    impl ModuleVisitor for Collected<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(gradient) = param.val().grad(self.0) {
+                self.1.insert(param.id, gradient.into_data().iter::<f32>().collect());
+            }
+        }
+    }
+    let loss = posterior.loss(batch, &mut Pass::training(1).without_kernels()).expect("the batch is sound");
+    let value = loss.clone().into_scalar();
+    let gradients = loss.backward();
+    let mut collected = Collected(&gradients, HashMap::new());
+    posterior.networks().visit(&mut collected);
+    (value, collected.1)
+}
+
+/// Whether each |a − b| is at most 2e-5 of the largest number of its own parameter or of a tenth of the largest of all: both are f32, and
+/// sums over a batch may cancel.
+fn agree(direct: &HashMap<ParamId, Vec<f32>>, graph: &HashMap<ParamId, Vec<f32>>) -> bool {
+    let largest = |values: &[f32]| values.iter().fold(0f32, |most, value| most.max(value.abs()));
+    let of_all = graph.values().map(|values| largest(values)).fold(0.0, f32::max);
+    graph.len() == direct.len()
+        && graph.iter().all(|(id, expected)| {
+            let scale = largest(expected).max(0.1 * of_all);
+            direct[id].len() == expected.len()
+                && direct[id].iter().zip(expected).all(|(a, b)| (a - b).abs() <= 2e-5 * scale)
+        })
+}
+
+/// Normal noise on every parameter, little enough that networks of many layers or units do not multiply rounding errors.
+fn near_start(config: PosteriorConfig, pilot: &Configured, index: u64) -> AmortizedPosterior {
+    let mut posterior = untrained(config, pilot, index);
+    let (direct, mut values) = posterior.direct_loss().expect("kernels have these networks");
+    let mut rng = rng(1000 + index);
+    values.iter_mut().for_each(|value| *value += 0.05 * rng.sample::<f32, _>(StandardNormal));
+    posterior.set_parameters(&direct, &values);
+    posterior
+}
+
+fn by_direct(posterior: &AmortizedPosterior, batch: &Configured) -> (f32, f64, HashMap<ParamId, Vec<f32>>) {
+    let (mut direct, values) = posterior.direct_loss().expect("kernels have these networks");
+    assert_eq!(values.len(), posterior.num_trainable_parameters());
+    let mut gradients = vec![f32::NAN; values.len()];
+    let (loss, norm) = direct.with_gradients(batch, &values, &ALL, &mut gradients).expect("the batch is sound");
+    let gradients = direct.parameters().map(|(id, _, place)| (id, gradients[place].to_vec())).collect();
+    (loss, norm, gradients)
+}
+
+fn configs() -> Vec<PosteriorConfig> {
+    let mut configs: Vec<PosteriorConfig> = designs().into_iter().map(config_of).collect();
+    let separate = affine().with_nets(AffineNets::Separate(SeparateNets::new(dense(), dense().with_shortcut(true))));
+    let inference = InvertibleNetworkConfig::new()
+        .with_num_coupling_layers(3)
+        .with_coupling(CouplingDesign::Affine(separate))
+        .with_permutation(PermutationConfig::None)
+        .with_act_norm(ActNormConfig::None);
+    configs.push(PosteriorConfig::new(DeepSetConfig::bayesflow_v1(3).with_pooling(Pooling::Max), inference));
+    // More operands than a node of Burn's graph may have.
+    configs.push(PosteriorConfig::new(
+        DeepSetConfig::new(2).with_units(4),
+        InvertibleNetworkConfig::new().with_num_coupling_layers(24).with_coupling(CouplingDesign::Affine(affine())),
+    ));
+    configs
+}
+
+#[test]
+fn the_loss_and_its_gradients_are_those_of_the_graph() {
+    for (i, config) in configs().into_iter().enumerate() {
+        for (j, (m, n, dim)) in [(1, 1, 1), (7, 5, 2), (33, 3, 3), (150, 4, 2)].into_iter().enumerate() {
+            let index = (10 * i + j) as u64;
+            let (direct, weighted) = (j % 3, j % 2 == 1);
+            let pilot = batch(64, n, dim, direct, false, 500 + index);
+            let posterior = near_start(config.clone(), &pilot, index);
+            let batch = batch(m, n, dim, direct, weighted, index);
+            let (loss, norm, gradients) = by_direct(&posterior, &batch);
+            let (expected, graph) = by_graph(&posterior, &batch);
+            assert!((loss - expected).abs() <= 1e-5 * expected.abs().max(1.0), "{i} {j}: {loss} against {expected}");
+            assert!(agree(&gradients, &graph), "{i} {j}");
+            let squares: f64 = graph.values().flatten().map(|&g| f64::from(g) * f64::from(g)).sum();
+            assert!(
+                (norm - squares.sqrt()).abs() <= 1e-4 * squares.sqrt(),
+                "{i} {j}: {norm} against {}",
+                squares.sqrt()
+            );
+            // The twin: the gradients of one simulation fewer are others.
+            if m > 1 {
+                let (_, other) = by_graph(&posterior, &batch.rows(0..m - 1));
+                assert!(!agree(&gradients, &other), "{i} {j}");
+            }
+        }
+    }
+}
+
+/// The same bits as when the other part is trained too, and what belongs to that part stays.
+#[test]
+fn one_part_can_be_trained_alone() {
+    let posterior = perturbed(config(), &pilot(2), 1);
+    let (mut direct, values) = posterior.direct_loss().expect("kernels have these networks");
+    let mut all = vec![0.0; values.len()];
+    direct.with_gradients(&pilot(2), &values, &ALL, &mut all).expect("the batch is sound");
+    for part in ALL {
+        let mut gradients = vec![7.0; values.len()];
+        let (_, norm) = direct.with_gradients(&pilot(2), &values, &[part], &mut gradients).expect("the batch is sound");
+        let mut squares = 0.0;
+        for (_, of, place) in direct.parameters() {
+            if of == part {
+                assert_eq!(gradients[place.clone()], all[place.clone()]);
+                squares += all[place].iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>();
+            } else {
+                assert!(gradients[place].iter().all(|&g| g == 7.0));
+            }
+        }
+        assert!((norm - squares.sqrt()).abs() < 1e-9 * norm);
+    }
+}
+
+#[test]
+fn the_number_of_observations_may_change() {
+    let posterior = perturbed(config(), &pilot(2), 1);
+    let (mut direct, values) = posterior.direct_loss().expect("kernels have these networks");
+    let mut gradients = vec![0.0; values.len()];
+    for n in [3, 11, 1] {
+        let batch = batch(20, n, 2, 0, false, 3);
+        let (loss, _) = direct.with_gradients(&batch, &values, &ALL, &mut gradients).expect("the batch is sound");
+        let expected = by_graph(&posterior, &batch).0;
+        assert!((loss - expected).abs() <= 1e-5 * expected.abs().max(1.0), "{n}: {loss} against {expected}");
+    }
+}
+
+#[test]
+fn values_can_be_put_back() {
+    let posterior = perturbed(config(), &pilot(2), 1);
+    let mut other = untrained(config(), &pilot(2), 1);
+    let (direct, values) = posterior.direct_loss().expect("kernels have these networks");
+    assert_ne!(other.direct_loss().expect("kernels have these networks").1, values);
+    other.set_parameters(&direct, &values);
+    let nll = |posterior: &AmortizedPosterior| posterior.negative_log_likelihood(&pilot(2)).expect("a sound batch");
+    assert_eq!(nll(&other), nll(&posterior));
+    assert!(other.direct_loss().expect("the parameters are trained as before").1 == values);
+}
+
+#[test]
+fn what_kernels_lack_goes_by_the_graph() {
+    let none = |config: PosteriorConfig| untrained(config, &pilot(2), 1).direct_loss().is_none();
+    let soft = SoftFlowConfig::new();
+    let with_soft_flow = InvertibleNetworkConfig::new().with_soft_flow(Some(soft));
+    assert!(!none(config()));
+    assert!(none(config().with_dropout(0.1)));
+    assert!(none(config().with_summary_loss(SummaryLoss::Mmd { weight: 1.0 })));
+    assert!(none(PosteriorConfig::new(DeepSetConfig::new(2), with_soft_flow)));
+    assert!(untrained(mean_config(), &pilot(2), 1).direct_loss().is_none());
+
+    /// Freezes the first parameter it meets.
+    struct Freeze(bool);
+    impl ModuleMapper for Freeze {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            if std::mem::replace(&mut self.0, true) { param } else { param.set_require_grad(false) }
+        }
+    }
+    let mut frozen = untrained(config(), &pilot(2), 1);
+    frozen.set_networks(frozen.networks().clone().map(&mut Freeze(false)));
+    assert!(frozen.direct_loss().is_none());
+}

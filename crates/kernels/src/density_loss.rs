@@ -1,0 +1,233 @@
+//! Computes a posterior's training loss and all its gradients at once.
+//!
+//! A block of the batch goes through both networks, the loss, and back through both, on one thread, before anything is added up. So a
+//! step has one meeting of the cores where networks that are operations of Burn's graph have six, what the forward pass leaves
+//! is still in a core's cache when the backward pass needs it, and the graph, which took a millisecond of each step, is not needed.
+
+use crate::{
+    adam::sum_of_squares,
+    blocks::{blocks, on_each},
+    deep_set::SetNetwork,
+    flow::Flow,
+    memory::Buffer,
+    operation::Operands,
+    vector::{add, vectorised},
+};
+use burn::module::ParamId;
+use std::{
+    f64::consts::TAU,
+    ops::Range,
+    sync::{Mutex, PoisonError},
+};
+
+/// The mean of −w log q(θ | x), where q is a flow whose condition is a set network's output and, behind it, numbers given directly.
+#[derive(Debug)]
+pub struct DensityLoss {
+    summary: SetNetwork,
+    inference: Flow,
+    /// Added to each −log q.
+    constant: f64,
+    parameters: Vec<Parameter>,
+    /// The number of operands of both networks.
+    operands: [usize; 2],
+}
+
+#[derive(Debug)]
+struct Parameter {
+    id: ParamId,
+    part: DensityPart,
+    /// Its place among the operands of its network.
+    operand: usize,
+    /// Where its values are among those of all parameters.
+    range: Range<usize>,
+}
+
+/// The part of the networks that a parameter belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DensityPart {
+    /// The set network.
+    Summary,
+    /// The flow.
+    Inference,
+}
+
+/// Simulations to compute the loss of, B of them.
+#[derive(Debug, Clone, Copy)]
+pub struct DensityBatch<'a> {
+    /// x, `[B, N, F]`.
+    pub data: &'a [f32],
+    /// N.
+    pub observations: usize,
+    /// What the condition has beside the set network's output, `[B, C]`; may be empty.
+    pub direct: &'a [f32],
+    /// θ, `[B, D]`.
+    pub targets: &'a [f32],
+    /// w, `[B]`; `None`: 1 for all.
+    pub weights: Option<&'a [f32]>,
+}
+
+/// The loss, and the gradients of the parameters that are trained.
+struct BlockOfLoss {
+    loss: f64,
+    gradients: [Vec<Option<Buffer>>; 2],
+}
+
+impl DensityLoss {
+    /// Of both networks with their operands, among which are their parameters; and the values of all parameters, one after the other.
+    ///
+    /// # Panics
+    /// If kernels do not work on an operand, see [`runs_on`](crate::runs_on).
+    #[must_use]
+    pub fn new(summary: (SetNetwork, Operands), inference: (Flow, Operands), constant: f64) -> (Self, Vec<f32>) {
+        let (mut parameters, mut values) = (Vec::new(), Vec::new());
+        for (part, operands) in [(DensityPart::Summary, &summary.1), (DensityPart::Inference, &inference.1)] {
+            for (operand, id, value) in operands.parameters() {
+                let range = values.len()..values.len() + value.len();
+                values.extend(value);
+                parameters.push(Parameter { id, part, operand, range });
+            }
+        }
+        let operands = [summary.1.len(), inference.1.len()];
+        (Self { summary: summary.0, inference: inference.0, constant, parameters, operands }, values)
+    }
+
+    /// All parameters in their order: identity, part, and where their values are.
+    pub fn parameters(&self) -> impl Iterator<Item = (ParamId, DensityPart, Range<usize>)> {
+        self.parameters.iter().map(|parameter| (parameter.id, parameter.part, parameter.range.clone()))
+    }
+
+    /// The loss, and the norm of the gradients of all parameters of these parts together. The gradients go where the parameters' values
+    /// are; those of other parts stay as they are.
+    ///
+    /// # Panics
+    /// If the lengths of the batch's arrays do not fit the networks or each other, or those of `values` or `gradients` the parameters.
+    pub fn with_gradients(
+        &mut self,
+        batch: &DensityBatch<'_>,
+        values: &[f32],
+        trained: &[DensityPart],
+        gradients: &mut [f32],
+    ) -> (f64, f64) {
+        self.summary.observations = batch.observations;
+        let sets = batch.targets.len() / self.inference.dim;
+        let mut operands = self.operands.map(|len| vec![&[][..]; len]);
+        let mut wanted = self.operands.map(|len| vec![false; len]);
+        for parameter in &self.parameters {
+            let network = parameter.part as usize;
+            operands[network][parameter.operand] = &values[parameter.range.clone()];
+            wanted[network][parameter.operand] = trained.contains(&parameter.part);
+        }
+        if let Some((condition, _)) = self.inference.condition {
+            wanted[1][condition] = trained.contains(&DensityPart::Summary);
+        }
+        let parts = on_each(&blocks(sets, true), |block| self.block(batch, block, sets, &operands, &wanted));
+        let loss = parts.iter().map(|part| part.loss).sum();
+        (loss, self.sum(&parts, gradients))
+    }
+
+    fn block(
+        &self,
+        batch: &DensityBatch<'_>,
+        block: Range<usize>,
+        sets: usize,
+        operands: &[Vec<&[f32]>; 2],
+        wanted: &[Vec<bool>; 2],
+    ) -> BlockOfLoss {
+        let rows = block.len();
+        let of_block = |values: &'_ [f32]| -> Range<usize> {
+            let width = values.len() / sets;
+            block.start * width..block.end * width
+        };
+        let [mut summary_operands, mut inference_operands] = operands.clone();
+        summary_operands[self.summary.data] = &batch.data[of_block(batch.data)];
+        inference_operands[self.inference.targets] = &batch.targets[of_block(batch.targets)];
+        let direct = &batch.direct[of_block(batch.direct)];
+        let all = 0..rows;
+
+        let summary = self.summary.forward_block(&summary_operands, &all);
+        let condition = side_by_side(summary.output(), direct, rows);
+        if let Some((place, _)) = self.inference.condition {
+            inference_operands[place] = &condition;
+        }
+        let flow_block = self.inference.block(&inference_operands, all.clone());
+        let dim = self.inference.dim;
+        let mut out = Vec::with_capacity(rows * (dim + 1));
+        let flow = self.inference.forward_block(&inference_operands, &flow_block, &mut out);
+
+        // −log q = z²/2 + D/2 ln 2π − ln|det ∂z/∂θ|; the gradients of z and of the log-determinant take their places.
+        let constant = self.constant + 0.5 * dim as f64 * TAU.ln();
+        let mut loss = 0.0;
+        for (row, out) in out.chunks_exact_mut(dim + 1).enumerate() {
+            let weight = batch.weights.map_or(1.0, |weights| weights[block.start + row]);
+            let (z, log_det) = out.split_at_mut(dim);
+            let squares: f64 = z.iter().map(|&z| f64::from(z) * f64::from(z)).sum();
+            loss += f64::from(weight) * (0.5 * squares + constant - f64::from(log_det[0]));
+            let share = weight / sets as f32;
+            z.iter_mut().for_each(|z| *z *= share);
+            log_det[0] = -share;
+        }
+
+        let (_, of_condition, of_inference) =
+            self.inference.backward_block(&inference_operands, &flow_block, &flow, &out, &wanted[1]);
+        let of_summary = match of_condition {
+            Some(of_condition) => {
+                let width = summary.output().len() / rows;
+                let all_columns = of_condition.len() / rows;
+                let mut of_output = Buffer::new(rows * width);
+                for (of_output, of_row) in of_output.chunks_exact_mut(width).zip(of_condition.chunks_exact(all_columns))
+                {
+                    of_output.copy_from_slice(&of_row[..width]);
+                }
+                self.summary.backward_block(&summary_operands, &all, &summary, &of_output, &wanted[0]).1
+            }
+            None => wanted[0].iter().map(|_| None).collect(),
+        };
+        BlockOfLoss { loss: loss / sets as f64, gradients: [of_summary, of_inference] }
+    }
+
+    /// The sums over blocks, in their order, whatever threads they came from; returns the norm of all together.
+    fn sum(&self, parts: &[BlockOfLoss], gradients: &mut [f32]) -> f64 {
+        let mut rest = gradients;
+        let mut places = Vec::with_capacity(self.parameters.len());
+        for parameter in &self.parameters {
+            let (this, others) = rest.split_at_mut(parameter.range.len());
+            places.push(Mutex::new(this));
+            rest = others;
+        }
+        let sum = |index: usize| {
+            let Parameter { part, operand, .. } = &self.parameters[index];
+            let mut place = places[index].lock().unwrap_or_else(PoisonError::into_inner);
+            let mut terms = parts.iter().filter_map(|block| block.gradients[*part as usize][*operand].as_deref());
+            let Some(first) = terms.next() else { return 0.0 };
+            match terms.next() {
+                // The usual two, in one pass over memory.
+                Some(second) => vectorised(|| {
+                    place.iter_mut().zip(first.iter().zip(second)).for_each(|(sum, (a, b))| *sum = a + b);
+                }),
+                None => place.copy_from_slice(first),
+            }
+            terms.for_each(|term| add(&mut place, term));
+            sum_of_squares(&place)
+        };
+        let count = self.parameters.len();
+        let groups: Vec<_> = (0..count).step_by(16).map(|first| first..(first + 16).min(count)).collect();
+        let squares = on_each(&groups, |group| group.map(sum).sum::<f64>());
+        squares.iter().sum::<f64>().sqrt()
+    }
+}
+
+/// Rows of both, one behind the other.
+fn side_by_side(first: &[f32], second: &[f32], rows: usize) -> Buffer {
+    if second.is_empty() {
+        return Buffer::copy_of(first);
+    }
+    let (d1, d2) = (first.len() / rows, second.len() / rows);
+    let mut both = Buffer::new(first.len() + second.len());
+    for ((both, first), second) in
+        both.chunks_exact_mut(d1 + d2).zip(first.chunks_exact(d1)).zip(second.chunks_exact(d2))
+    {
+        both[..d1].copy_from_slice(first);
+        both[d1..].copy_from_slice(second);
+    }
+    both
+}
