@@ -1,6 +1,6 @@
 //! Gives the trainer what it cannot use, and reads what it says.
 
-use crate::models::{normal_means, short_run, small_networks, training};
+use crate::models::{direct_networks, normal_means, short_run, small_networks, training};
 use bayesburn::{
     core::files::seal,
     prelude::*,
@@ -133,6 +133,12 @@ fn a_configurator_may_infer_other_parameters_than_the_priors() {
 /// A gradient that is not finite leaves the weights as they were, and another call goes on from there.
 #[test]
 fn an_infinite_gradient_stops_the_run_before_the_weights_change() {
+    for networks in [small_networks(), direct_networks()] {
+        the_weights_stay_finite(networks);
+    }
+}
+
+fn the_weights_stay_finite(networks: PosteriorConfig) {
     // Values whose square overflows in f32, until the simulator is mended.
     let bad = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let seen = bad.clone();
@@ -143,7 +149,7 @@ fn an_infinite_gradient_stops_the_run_before_the_weights_change() {
     });
     let model = GenerativeModel::new(prior, simulator).expect("the pilot run succeeds");
     let mut trainer =
-        Trainer::builder(model, small_networks()).progress(Progress::Hidden).build().expect("the pilot is finite");
+        Trainer::builder(model, networks).progress(Progress::Hidden).build().expect("the pilot is finite");
     bad.store(true, std::sync::atomic::Ordering::SeqCst);
     let config = TrainingConfig::new().with_non_finite_steps(NonFiniteSteps::new().with_limit(0));
     let text = message(trainer.train(short_run(), &config).map(|_| ()));

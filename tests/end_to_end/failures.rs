@@ -1,6 +1,6 @@
 //! Lets simulators, losses and users interrupt a training, and looks at what is left of it.
 
-use crate::models::{normal_means, short_run, small_networks, training};
+use crate::models::{direct_networks, normal_means, short_run, small_networks, training};
 use bayesburn::{
     prelude::*,
     trainers::{AfterLimit, Callback, NonFiniteSteps, RunContext, Source, StepReport, TrainerError},
@@ -197,9 +197,15 @@ impl Callback for Raise {
 
 #[test]
 fn an_interrupted_training_ends_after_its_step_with_a_checkpoint() {
+    for networks in [small_networks(), direct_networks()] {
+        an_interrupted_training_resumes(networks);
+    }
+}
+
+fn an_interrupted_training_resumes(networks: PosteriorConfig) {
     let (folder, whole) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let builder = |folder: &Path| {
-        let builder = Trainer::builder(normal_means(), small_networks()).seed(5).checkpoints(folder);
+        let builder = Trainer::builder(normal_means(), networks.clone()).seed(5).checkpoints(folder);
         builder.resume().progress(Progress::Hidden)
     };
     // In the midst of an epoch, and after the last step of one.
@@ -246,9 +252,15 @@ impl Source for FailsOnce {
 /// An error between the last step of an epoch and its end: the next call ends the epoch, in this process and in another.
 #[test]
 fn an_epoch_that_could_not_be_validated_is_ended_by_the_next_call() {
+    for networks in [small_networks(), direct_networks()] {
+        the_next_call_ends_the_epoch(networks);
+    }
+}
+
+fn the_next_call_ends_the_epoch(networks: PosteriorConfig) {
     let whole = tempfile::tempdir().expect("a folder");
     let build = |folder: &Path| {
-        let builder = Trainer::builder(normal_means(), small_networks()).seed(5).checkpoints(folder).resume();
+        let builder = Trainer::builder(normal_means(), networks.clone()).seed(5).checkpoints(folder).resume();
         builder.progress(Progress::Hidden).build().expect("whole or empty")
     };
     build(whole.path()).train(short_run(), &training()).expect("training succeeds");

@@ -5,6 +5,7 @@
 mod bad_input;
 mod calibration;
 mod checkpoints;
+mod direct;
 mod failures;
 mod imports;
 mod models;

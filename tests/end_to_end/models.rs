@@ -14,9 +14,18 @@ pub(crate) fn normal_means() -> GenerativeModel {
     GenerativeModel::new(prior, simulator).expect("the pilot run succeeds")
 }
 
-/// Networks of 16 units, with dropout, so that every kind of random number is drawn.
+/// Networks of 16 units, with dropout, so that every kind of random number is drawn, and steps go by Burn's graph.
 pub(crate) fn small_networks() -> PosteriorConfig {
-    let net = DenseNetConfig::new().with_units(16).with_dropout(0.1);
+    networks(0.1)
+}
+
+/// The same without dropout, whose steps need no graph.
+pub(crate) fn direct_networks() -> PosteriorConfig {
+    networks(0.0)
+}
+
+fn networks(dropout: f64) -> PosteriorConfig {
+    let net = DenseNetConfig::new().with_units(16).with_dropout(dropout);
     let coupling = CouplingDesign::Affine(AffineConfig::new().with_nets(AffineNets::Shared(net)));
     let inference = InvertibleNetworkConfig::new().with_num_coupling_layers(2).with_coupling(coupling);
     PosteriorConfig::new(DeepSetConfig::new(4).with_units(16), inference)

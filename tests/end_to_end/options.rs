@@ -1,6 +1,6 @@
 //! Turns each option of a training, and looks at what it changes.
 
-use crate::models::{normal_means, short_run, small_networks, training};
+use crate::models::{direct_networks, normal_means, short_run, small_networks, training};
 use bayesburn::{
     prelude::*,
     trainers::{
@@ -144,12 +144,20 @@ fn inference_weights(trainer: &Trainer) -> Vec<Vec<f32>> {
 
 #[test]
 fn a_frozen_part_keeps_its_weights() {
+    for networks in [small_networks(), direct_networks()] {
+        the_other_part_changes(networks);
+    }
+}
+
+fn the_other_part_changes(networks: PosteriorConfig) {
     let summaries = |trainer: &Trainer| {
         let test = trainer.simulate(5, 1).expect("simulates");
         trainer.amortizer().summaries(&test.conditions).expect("the pilot widths")
     };
     // Trained for a while first: an inference network at its beginning does not look at the summaries.
-    let mut trainer = trained(&training());
+    let builder = Trainer::builder(normal_means(), networks).seed(5).progress(Progress::Hidden);
+    let mut trainer = builder.build().expect("valid networks");
+    trainer.train(short_run(), &training()).expect("training succeeds");
     let (before, loss_before) = (summaries(&trainer), loss(&trainer));
     trainer.train(short_run(), &training().with_trained_part(TrainedPart::Inference)).expect("training succeeds");
     let loss_between = loss(&trainer);

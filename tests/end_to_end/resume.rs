@@ -1,6 +1,6 @@
 //! Kills trainings of every mode at random moments, resumes them in new processes, and compares what they end with.
 
-use crate::models::{normal_means, short_run, small_networks, training};
+use crate::models::{direct_networks, normal_means, short_run, small_networks, training};
 use bayesburn::{
     core::{Purpose, stream},
     prelude::*,
@@ -25,7 +25,9 @@ const KILLS: usize = 20;
 fn training_process() {
     let (Ok(folder), Ok(mode)) = (std::env::var(FOLDER), std::env::var(MODE)) else { return };
     let model = normal_means();
-    let mut trainer = Trainer::builder(model.clone(), small_networks())
+    // Half of the modes with steps by Burn's graph, and half without.
+    let networks = if matches!(mode.as_str(), "online" | "offline") { direct_networks() } else { small_networks() };
+    let mut trainer = Trainer::builder(model.clone(), networks)
         .seed(7)
         .checkpoints(&folder)
         .resume()

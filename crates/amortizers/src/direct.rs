@@ -10,7 +10,7 @@ use std::ops::Range;
 /// [`AmortizedPosterior::loss`] as a function of all parameters in one array.
 ///
 /// Between the first and the last step of a stretch of training, parameters and gradients stay in two arrays: there is no tensor to make and
-/// no graph to walk. On the quickstart model that is a quarter of a step.
+/// no graph to walk. The posterior's standardisation is that of when this was made.
 ///
 /// ```
 /// use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, DensityPart, PosteriorConfig};
@@ -69,11 +69,13 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         Some((DirectLoss { density, widths: self.widths.clone(), parameters, data, direct }, values))
     }
 
-    /// Puts the values of all parameters into the networks.
+    /// Puts the values of all parameters into the networks, which `direct` was made of.
     ///
     /// # Panics
-    /// If there are not as many as `direct` has.
+    /// If there are not as many as `direct` has, or it was made of other networks.
     pub fn set_parameters(&mut self, direct: &DirectLoss, values: &[f32]) {
+        let numbers = direct.parameters().map(|(_, _, range)| range.len()).sum::<usize>();
+        assert_eq!(values.len(), numbers, "values of all parameters");
         let values = direct.parameters().map(|(id, _, range)| (id, values[range].to_vec())).collect();
         self.networks = with_parameters(self.networks.clone(), values);
     }

@@ -6,6 +6,7 @@
 //! | [`Configured`] | parameters, their [`Conditions`] and, if need be, weights |
 //! | [`Conditions`] | data sets, simulated or observed: summary conditions and direct conditions |
 //! | [`AmortizedPosterior`] | loss, density with gradients, `sample`, `log_prob`, latent variables; saved to and loaded from a folder |
+//! | `DirectLoss` | the loss and its gradients without Burn's graph, with the feature `flex` |
 //! | [`PosteriorConfig`] | the two networks, standardisation, summary loss |
 //!
 //! ```

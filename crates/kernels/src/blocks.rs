@@ -36,7 +36,7 @@ static HELPERS: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
 
 /// Does `work` on each block, on all cores; results are in the blocks' order.
 ///
-/// The caller works too, instead of handing everything over and sleeping until it is done: a step has six such passes, and a thread needs
+/// The caller works too, instead of handing everything over and sleeping until it is done: a step has three such passes, six by Burn's graph, and a thread needs
 /// up to 50 µs to wake. A thread of rayon's, which is one of many at work already, works alone.
 pub(crate) fn on_each<R: Send>(blocks: &[Range<usize>], work: impl Fn(Range<usize>) -> R + Sync) -> Vec<R> {
     let helpers = if blocks.len() < 2 || rayon::current_thread_index().is_some() { None } else { HELPERS.as_ref() };

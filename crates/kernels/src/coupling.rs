@@ -197,7 +197,7 @@ fn affine(
 }
 
 /// The first `dim` columns of rows of this width.
-fn columns(values: &[f32], width: usize, dim: usize, out: &mut [f32]) {
+pub(crate) fn columns(values: &[f32], width: usize, dim: usize, out: &mut [f32]) {
     for (out, row) in out.chunks_exact_mut(dim).zip(values.chunks_exact(width)) {
         out.copy_from_slice(&row[..dim]);
     }

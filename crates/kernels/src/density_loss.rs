@@ -1,17 +1,18 @@
 //! Computes a posterior's training loss and all its gradients at once.
 //!
-//! A block of the batch goes through both networks, the loss, and back through both, on one thread, before anything is added up. So a
-//! step has one meeting of the cores where networks that are operations of Burn's graph have six, what the forward pass leaves
-//! is still in a core's cache when the backward pass needs it, and the graph, which took a millisecond of each step, is not needed.
+//! A block of the batch goes through both networks, the loss, and back through both, on one thread, before anything is added up. So the
+//! cores meet twice, where they meet six times if both networks are operations of Burn's graph, what the forward pass leaves is still
+//! near when the backward pass needs it, and there is no graph to build.
 
 use crate::{
     adam::sum_of_squares,
     blocks::{blocks, on_each},
+    coupling::columns,
     deep_set::SetNetwork,
-    flow::Flow,
+    flow::{Flow, join},
+    gradients::{groups, write_sum},
     memory::Buffer,
     operation::Operands,
-    vector::{add, vectorised},
 };
 use burn::module::ParamId;
 use std::{
@@ -66,7 +67,17 @@ pub struct DensityBatch<'a> {
     pub weights: Option<&'a [f32]>,
 }
 
-/// The loss, and the gradients of the parameters that are trained.
+impl DensityPart {
+    /// The place of its network in pairs of what both have.
+    fn index(self) -> usize {
+        match self {
+            Self::Summary => 0,
+            Self::Inference => 1,
+        }
+    }
+}
+
+/// A block's share of the loss, and of the gradients of both networks' operands.
 struct BlockOfLoss {
     loss: f64,
     gradients: [Vec<Option<Buffer>>; 2],
@@ -110,10 +121,21 @@ impl DensityLoss {
     ) -> (f64, f64) {
         self.summary.observations = batch.observations;
         let sets = batch.targets.len() / self.inference.dim;
+        let numbers = self.parameters.last().map_or(0, |parameter| parameter.range.end);
+        assert_eq!((values.len(), gradients.len()), (numbers, numbers), "numbers of all parameters, and of gradients");
+        assert_eq!(batch.targets.len(), sets * self.inference.dim, "targets of whole rows");
+        assert_eq!(
+            batch.data.len(),
+            sets * batch.observations * self.summary.features,
+            "data of as many sets as targets"
+        );
+        let given = self.inference.condition.map_or(0, |(_, width)| width - self.summary.after.units());
+        assert_eq!(batch.direct.len(), sets * given, "direct conditions of each set");
+        assert!(batch.weights.is_none_or(|weights| weights.len() == sets), "a weight for each set");
         let mut operands = self.operands.map(|len| vec![&[][..]; len]);
         let mut wanted = self.operands.map(|len| vec![false; len]);
         for parameter in &self.parameters {
-            let network = parameter.part as usize;
+            let network = parameter.part.index();
             operands[network][parameter.operand] = &values[parameter.range.clone()];
             wanted[network][parameter.operand] = trained.contains(&parameter.part);
         }
@@ -134,10 +156,7 @@ impl DensityLoss {
         wanted: &[Vec<bool>; 2],
     ) -> BlockOfLoss {
         let rows = block.len();
-        let of_block = |values: &'_ [f32]| -> Range<usize> {
-            let width = values.len() / sets;
-            block.start * width..block.end * width
-        };
+        let of_block = |values: &[f32]| block.start * (values.len() / sets)..block.end * (values.len() / sets);
         let [mut summary_operands, mut inference_operands] = operands.clone();
         summary_operands[self.summary.data] = &batch.data[of_block(batch.data)];
         inference_operands[self.inference.targets] = &batch.targets[of_block(batch.targets)];
@@ -145,7 +164,9 @@ impl DensityLoss {
         let all = 0..rows;
 
         let summary = self.summary.forward_block(&summary_operands, &all);
-        let condition = side_by_side(summary.output(), direct, rows);
+        let width = summary.output().len() / rows;
+        let mut condition = Buffer::new(summary.output().len() + direct.len());
+        join(summary.output(), direct, [width, direct.len() / rows], &mut condition);
         if let Some((place, _)) = self.inference.condition {
             inference_operands[place] = &condition;
         }
@@ -171,13 +192,8 @@ impl DensityLoss {
             self.inference.backward_block(&inference_operands, &flow_block, &flow, &out, &wanted[1]);
         let of_summary = match of_condition {
             Some(of_condition) => {
-                let width = summary.output().len() / rows;
-                let all_columns = of_condition.len() / rows;
                 let mut of_output = Buffer::new(rows * width);
-                for (of_output, of_row) in of_output.chunks_exact_mut(width).zip(of_condition.chunks_exact(all_columns))
-                {
-                    of_output.copy_from_slice(&of_row[..width]);
-                }
+                columns(&of_condition, of_condition.len() / rows, width, &mut of_output);
                 self.summary.backward_block(&summary_operands, &all, &summary, &of_output, &wanted[0]).1
             }
             None => wanted[0].iter().map(|_| None).collect(),
@@ -197,37 +213,14 @@ impl DensityLoss {
         let sum = |index: usize| {
             let Parameter { part, operand, .. } = &self.parameters[index];
             let mut place = places[index].lock().unwrap_or_else(PoisonError::into_inner);
-            let mut terms = parts.iter().filter_map(|block| block.gradients[*part as usize][*operand].as_deref());
-            let Some(first) = terms.next() else { return 0.0 };
-            match terms.next() {
-                // The usual two, in one pass over memory.
-                Some(second) => vectorised(|| {
-                    place.iter_mut().zip(first.iter().zip(second)).for_each(|(sum, (a, b))| *sum = a + b);
-                }),
-                None => place.copy_from_slice(first),
+            let terms = parts.iter().filter_map(|block| block.gradients[part.index()][*operand].as_deref());
+            if terms.clone().next().is_none() {
+                return 0.0;
             }
-            terms.for_each(|term| add(&mut place, term));
+            write_sum(&mut place, terms);
             sum_of_squares(&place)
         };
-        let count = self.parameters.len();
-        let groups: Vec<_> = (0..count).step_by(16).map(|first| first..(first + 16).min(count)).collect();
-        let squares = on_each(&groups, |group| group.map(sum).sum::<f64>());
+        let squares = on_each(&groups(self.parameters.len()), |group| group.map(sum).sum::<f64>());
         squares.iter().sum::<f64>().sqrt()
     }
-}
-
-/// Rows of both, one behind the other.
-fn side_by_side(first: &[f32], second: &[f32], rows: usize) -> Buffer {
-    if second.is_empty() {
-        return Buffer::copy_of(first);
-    }
-    let (d1, d2) = (first.len() / rows, second.len() / rows);
-    let mut both = Buffer::new(first.len() + second.len());
-    for ((both, first), second) in
-        both.chunks_exact_mut(d1 + d2).zip(first.chunks_exact(d1)).zip(second.chunks_exact(d2))
-    {
-        both[..d1].copy_from_slice(first);
-        both[d1..].copy_from_slice(second);
-    }
-    both
 }

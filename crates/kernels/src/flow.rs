@@ -290,7 +290,7 @@ impl FlowLayer {
 }
 
 /// Both halves side by side.
-fn join(first: &[f32], second: &[f32], [d1, d2]: [usize; 2], out: &mut [f32]) {
+pub(crate) fn join(first: &[f32], second: &[f32], [d1, d2]: [usize; 2], out: &mut [f32]) {
     for (r, out) in out.chunks_exact_mut(d1 + d2).enumerate() {
         out[..d1].copy_from_slice(&first[r * d1..(r + 1) * d1]);
         out[d1..].copy_from_slice(&second[r * d2..(r + 1) * d2]);

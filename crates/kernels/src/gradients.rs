@@ -5,6 +5,7 @@ use crate::{
     memory::Buffer,
     vector::{add, vectorised},
 };
+use std::ops::Range;
 
 /// Gradients of the parameters among the operands, from one block of rows. Each parameter is used once, so that its gradient is
 /// written and not added to.
@@ -36,17 +37,27 @@ impl<'a> Gradients<'a> {
 /// The sum over blocks, in their order, whatever threads they came from.
 pub(crate) fn sum_blocks(blocks: Vec<Vec<Option<Buffer>>>) -> Vec<Option<Vec<f32>>> {
     let sum = |operand: usize| {
-        let mut terms = blocks.iter().filter_map(|block| block[operand].as_deref());
-        let (first, second) = (terms.next()?, terms.next());
-        let mut sum: Vec<f32> = match second {
-            // The usual two, in one pass over memory.
-            Some(second) => vectorised(|| first.iter().zip(second).map(|(a, b)| a + b).collect()),
-            None => first.to_vec(),
-        };
-        terms.for_each(|term| add(&mut sum, term));
+        let mut sum = vec![0.0; blocks.iter().find_map(|block| block[operand].as_deref())?.len()];
+        write_sum(&mut sum, blocks.iter().filter_map(|block| block[operand].as_deref()));
         Some(sum)
     };
-    let operands = blocks[0].len();
-    let parts: Vec<_> = (0..operands).step_by(16).map(|first| first..(first + 16).min(operands)).collect();
-    on_each(&parts, |part| part.map(sum).collect::<Vec<_>>()).into_iter().flatten().collect()
+    on_each(&groups(blocks[0].len()), |group| group.map(sum).collect::<Vec<_>>()).into_iter().flatten().collect()
+}
+
+/// The sum of these terms, in their order; nothing is written if there are none.
+pub(crate) fn write_sum<'a>(sum: &mut [f32], mut terms: impl Iterator<Item = &'a [f32]>) {
+    let Some(first) = terms.next() else { return };
+    match terms.next() {
+        // The usual two, in one pass over memory.
+        Some(second) => vectorised(|| {
+            sum.iter_mut().zip(first.iter().zip(second)).for_each(|(sum, (a, b))| *sum = a + b);
+        }),
+        None => sum.copy_from_slice(first),
+    }
+    terms.for_each(|term| add(sum, term));
+}
+
+/// Gradients in groups that are worth a thread.
+pub(crate) fn groups(gradients: usize) -> Vec<Range<usize>> {
+    (0..gradients).step_by(16).map(|first| first..(first + 16).min(gradients)).collect()
 }

@@ -5,6 +5,9 @@
 //! cores. The networks say by plain data ([`SetNetwork`], [`Flow`], [`Stack`]) what is to be computed, and refer to their parameters by the
 //! places of the tensors among the [`Operands`].
 //!
+//! [`DensityLoss`] needs no graph at all: the loss of a set network and a flow together, and all its gradients, as one function of all
+//! parameters in one array. A step of [`Adam`] then changes that array.
+//!
 //! Kernels know nothing of modules, and work on [Burn Flex](burn::backend::Flex) alone: [`runs_on`] says whether they can. Networks are
 //! first of all compositions of Burn's operations, which run on every device; that is also what the kernels are tested against.
 //!

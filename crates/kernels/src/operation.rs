@@ -76,17 +76,14 @@ impl Operands {
         })
     }
 
-    /// The tensors of Burn Flex, in their order.
-    pub(crate) fn on_cpu(&self) -> Vec<Cpu> {
-        self.tensors.iter().map(|tensor| on::<Flex>(tensor.clone()).float().to_contiguous()).collect()
-    }
-
-    /// The numbers of each, in their order.
+    /// What `use_numbers` makes of the numbers of all, in their order.
     ///
     /// # Panics
     /// If one is not a tensor of Burn Flex in f32 without autodiff.
-    pub fn values(&self) -> impl Iterator<Item = Vec<f32>> {
-        self.on_cpu().into_iter().map(|tensor| tensor.as_slice().expect("contiguous f32").to_vec())
+    pub fn with_numbers<R>(&self, use_numbers: impl FnOnce(&[&[f32]]) -> R) -> R {
+        let number = |tensor: &DispatchTensor| on::<Flex>(tensor.clone()).float().to_contiguous();
+        let tensors: Vec<Cpu> = self.tensors.iter().map(number).collect();
+        use_numbers(&slices(&tensors))
     }
 
     /// Puts another tensor in this place.
@@ -157,7 +154,7 @@ where
     tensor.expect("operands on Burn Flex, without gradient checkpointing")
 }
 
-pub(crate) fn slices(tensors: &[Cpu]) -> Vec<&[f32]> {
+fn slices(tensors: &[Cpu]) -> Vec<&[f32]> {
     tensors.iter().map(|tensor| tensor.as_slice().expect("contiguous f32")).collect()
 }
 

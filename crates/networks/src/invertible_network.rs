@@ -195,6 +195,7 @@ fn repeated(condition: Option<Tensor<2>>, rows: usize) -> Option<Tensor<2>> {
 #[cfg(feature = "flex")]
 impl InvertibleNetwork {
     /// The network as a kernel on targets and conditions of these widths, with its operands; `None` if kernels cannot do what it does.
+    #[doc(hidden)]
     #[must_use]
     pub fn kernel(&self, targets: &Tensor<2>, condition: &Tensor<2>, pass: &Pass) -> Option<(Flow, Operands)> {
         if self.soft_flow.is_some() {

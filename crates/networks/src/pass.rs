@@ -10,6 +10,7 @@ use rand_distr::StandardNormal;
 #[derive(Debug)]
 pub struct Pass {
     training: bool,
+    #[cfg_attr(not(feature = "flex"), expect(dead_code, reason = "there are no kernels"))]
     kernels: bool,
     rng: StreamRng,
 }
@@ -34,6 +35,7 @@ impl Pass {
     }
 
     /// Whether networks may run as single operations where they can.
+    #[cfg(feature = "flex")]
     pub(crate) fn uses_kernels(&self) -> bool {
         self.kernels
     }

@@ -31,6 +31,7 @@ pub trait SummaryNetwork: Module + ModuleDisplay + Sync + 'static {
 
     /// The network as a kernel on data of these widths, with its operands: it then trains without Burn's graph. `None`, which networks of
     /// one's own leave it at, if kernels cannot do what it does.
+    #[doc(hidden)]
     #[cfg(feature = "flex")]
     fn kernel(&self, data: &Tensor<3>, pass: &Pass) -> Option<(SetNetwork, Operands)> {
         let _ = (data, pass);

@@ -37,7 +37,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Features: `tensorboard` (default) writes event files that TensorBoard reads.
+//! Features: `tensorboard` (default) writes event files that TensorBoard reads; `flex` takes steps without Burn's graph on Burn Flex, where
+//! kernels have what is trained, and Adam's in one pass.
 
 mod builder;
 mod callback;
@@ -49,6 +50,8 @@ mod direct;
 mod error;
 mod history;
 mod interrupt;
+#[cfg(feature = "flex")]
+mod one_pass;
 mod optimizer;
 mod prefetch;
 mod progress;

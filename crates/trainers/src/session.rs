@@ -19,6 +19,7 @@ use bayesburn_networks::{Pass, SummaryConfig};
 use rand::Rng;
 use std::{
     ops::{ControlFlow, Range},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::Path,
     sync::Mutex,
 };
@@ -185,9 +186,10 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
                 let left = self.run().steps_done..steps.end;
                 let mut batches = Batches::start(scope, shared, left, shared.run.prefetch);
                 self.take_parameters();
-                let stop = self.steps(epoch, &mut batches, shared);
+                // A callback may panic, and whoever catches that finds the weights of the last step.
+                let stop = catch_unwind(AssertUnwindSafe(|| self.steps(epoch, &mut batches, shared)));
                 self.put_parameters_back();
-                stop
+                stop.unwrap_or_else(|panic| resume_unwind(panic))
             })?;
             let loss = self.validate(shared, validation)?;
             self.finish_epoch(epoch, loss, stop)?;
@@ -237,8 +239,6 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         let rate = factor * self.config.schedule.rate(number, total, losses);
         let trainer = &mut *self.trainer;
         let before = trainer.history.steps.len();
-        let seed = stream(trainer.position.seed, const { Purpose::new("training pass") }, before as u64).next_u64();
-        let (amortizer, pass) = (&mut trainer.amortizer, &mut Pass::training(seed));
         let (updater, own_loss, configured) = (&mut self.updater, trainer.own_loss.as_ref(), &batch.configured);
         #[cfg(feature = "flex")]
         let direct =
@@ -247,7 +247,11 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         let direct = None;
         let outcome = match direct {
             Some(outcome) => outcome,
-            None => step(amortizer, updater, configured, own_loss, pass, rate, self.config)?,
+            None => {
+                let purpose = const { Purpose::new("training pass") };
+                let pass = &mut Pass::training(stream(trainer.position.seed, purpose, before as u64).next_u64());
+                step(&mut trainer.amortizer, updater, configured, own_loss, pass, rate, self.config)?
+            }
         };
         let (loss, gradient_norm) = match outcome {
             Outcome::Taken { loss, gradient_norm } => (Some(loss), Some(gradient_norm)),
@@ -385,7 +389,6 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         if self.trainer.interrupts.iter().filter(|interrupt| interrupt.take()).count() == 0 {
             return Ok(());
         }
-        self.put_parameters_back();
         if self.trainer.checkpoint_is_due {
             self.write_checkpoint(shared)?;
         }
@@ -395,6 +398,7 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
     }
 
     fn write_checkpoint(&mut self, shared: &SharedSource<'_>) -> Result<(), TrainerError> {
+        self.put_parameters_back();
         let trainer = &*self.trainer;
         let Some(checkpoints) = &trainer.checkpoints else { return Ok(()) };
         let state = self.updater.to_bytes(trainer.amortizer.networks()).map_err(|error| TrainerError::Io {

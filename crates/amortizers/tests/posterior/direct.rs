@@ -151,6 +151,22 @@ fn one_part_can_be_trained_alone() {
     }
 }
 
+/// On all cores, and on the one thread that calls inside a pool.
+#[test]
+fn results_do_not_depend_on_threads() {
+    let posterior = perturbed(config(), &pilot(2), 1);
+    let batch = batch(150, 6, 2, 0, true, 3);
+    let step = || {
+        let (loss, norm, gradients) = by_direct(&posterior, &batch);
+        (loss.to_bits(), norm.to_bits(), gradients)
+    };
+    let on_all_cores = step();
+    for threads in [1, 2, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        assert!(on_all_cores == pool.install(step), "{threads} threads");
+    }
+}
+
 #[test]
 fn the_number_of_observations_may_change() {
     let posterior = perturbed(config(), &pilot(2), 1);
