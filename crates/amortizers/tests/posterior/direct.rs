@@ -103,7 +103,7 @@ fn configs() -> Vec<PosteriorConfig> {
 #[test]
 fn the_loss_and_its_gradients_are_those_of_the_graph() {
     for (i, config) in configs().into_iter().enumerate() {
-        for (j, (m, n, dim)) in [(1, 1, 1), (7, 5, 2), (33, 3, 3), (150, 4, 2)].into_iter().enumerate() {
+        for (j, (m, n, dim)) in [(1, 1, 1), (7, 5, 2), (33, 3, 3), (150, 4, 2), (20, 300, 2)].into_iter().enumerate() {
             let index = (10 * i + j) as u64;
             let (direct, weighted) = (j % 3, j % 2 == 1);
             let pilot = batch(64, n, dim, direct, false, 500 + index);
