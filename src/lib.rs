@@ -64,12 +64,12 @@ pub mod prelude {
         amortizers::{
             AmortizedPosterior, Conditions, Configurator, Configured, PosteriorConfig, Standardization, SummaryLoss,
         },
-        core::{Draws, Simulations, StreamRng},
+        core::{Draws, Interval, Simulations, StreamRng},
         diagnostics,
         networks::{CouplingDesign, DeepSetConfig, InvertibleNetworkConfig, SplineConfig},
         simulation::{
             Context, ContextGenerator, Dataset, GenerativeModel, InvalidSimulations, Presimulation, Prior,
-            ProcessSimulator, Simulator,
+            ProcessSimulator, Simulator, Univariate,
         },
         trainers::{
             EarlyStopping, LossHistory, Offline, Online, Progress, Replay, Rounds, Schedule, Trainer, TrainingConfig,

@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | [`Simulations`] | a batch of parameters, simulated data and contexts | a generative model | configurators |
 //! | [`Draws`] | posterior draws, `[data sets, draws, parameters]` | any sampler | diagnostics |
+//! | [`Interval`] | where a parameter can lie, mapped to the reals | the prior | posteriors |
 //! | [`ParameterNames`] | one name for each parameter | the prior | plots, reports |
 //! | [`StreamRng`] | the random generator, one independent stream for each `(seed, purpose, index)` | [`stream`] | everything random |
 //! | [`files`] | files and folders that are there whole or not at all, with checksums | everything that saves | everything that loads |
@@ -19,9 +20,11 @@
 
 mod draws;
 pub mod files;
+mod interval;
 mod simulations;
 mod streams;
 
 pub use draws::{Draws, DrawsError};
+pub use interval::{Interval, IntervalError};
 pub use simulations::{ParameterNames, SimulationId, Simulations, SimulationsError};
 pub use streams::{Purpose, StreamRng, derive_seed, stream};

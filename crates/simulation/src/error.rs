@@ -1,7 +1,7 @@
 //! Says what went wrong in a user's prior, simulator or context, in which simulation, and what to do.
 
 use crate::FailedProcess;
-use bayesburn_core::SimulationId;
+use bayesburn_core::{IntervalError, ParameterNames, SimulationId};
 use std::{fmt, io};
 use thiserror::Error;
 
@@ -91,6 +91,61 @@ pub enum SimulationError {
     DuplicateName {
         /// The name.
         name: String,
+    },
+    /// A setting of a distribution outside its range.
+    #[error("{got:?} for a {distribution} distribution: give {expected}, all finite")]
+    DistributionSetting {
+        /// Which distribution.
+        distribution: &'static str,
+        /// What its settings are.
+        expected: &'static str,
+        /// What came.
+        got: Vec<f64>,
+    },
+    /// Bounds between which there is nothing.
+    #[error(transparent)]
+    Interval(#[from] IntervalError),
+    /// A distribution cut to where it hardly ever is.
+    #[error("the distribution has a probability of {mass:e} from {low} to {high}: cut it where it has at least 1e-9")]
+    LittleMass {
+        /// The lower bound.
+        low: f64,
+        /// The upper bound.
+        high: f64,
+        /// The probability between them.
+        mass: f64,
+    },
+    /// Another number of something than of parameters.
+    #[error("{got} {what} for {expected} parameters: give one for each")]
+    PriorLengths {
+        /// Of what.
+        what: &'static str,
+        /// The number of parameters.
+        expected: usize,
+        /// The number that came.
+        got: usize,
+    },
+    /// A matrix that is no covariance.
+    #[error("a covariance {problem}: give a finite, symmetric, positive definite matrix with a row for each mean")]
+    Covariance {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A density was needed of a prior that has none.
+    #[error(
+        "the prior over {names:?} has no density: make it from distributions, by `Prior::independent` for example, or give its function          a density by `Prior::with_log_density`"
+    )]
+    NoDensity {
+        /// The prior's parameters.
+        names: ParameterNames,
+    },
+    /// A product with a prior that draws by a function.
+    #[error(
+        "the prior over {names:?} draws by a function, and a product needs distributions: draw all parameters in one function, and give it          a density by `Prior::with_log_density`"
+    )]
+    ProductOfFunctions {
+        /// The prior's parameters.
+        names: ParameterNames,
     },
     /// No simulation was asked for.
     #[error("0 simulations were asked for: ask for at least 1")]

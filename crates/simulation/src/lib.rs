@@ -2,7 +2,9 @@
 //!
 //! | type | what it is |
 //! |---|---|
-//! | [`Prior`] | draws parameters θ; from a function of one draw or of a whole batch |
+//! | [`Prior`] | draws parameters θ; from distributions, from a function of one draw or of a whole batch |
+//! | [`Univariate`] | a distribution of one parameter |
+//! | [`Density`] | a prior's density, and where each parameter can lie |
 //! | [`Simulator`] | draws data x given θ; likewise, or by a program in any language |
 //! | [`ProcessSimulator`] | that program: a pool of worker processes, and the protocol that they speak |
 //! | [`ContextGenerator`] | draws what else the prior or the simulator depends on: design variables, the number of observations |
@@ -48,7 +50,7 @@ pub use data::{DataError, Dataset, Group, Presimulation, load_simulations, save_
 pub use error::{Quantity, SimulationError};
 pub use invalid::InvalidSimulations;
 pub use model::{GenerativeModel, Shapes};
-pub use prior::{Moments, Prior};
+pub use prior::{Density, Moments, Prior, Univariate};
 pub use process::{FailedProcess, ProcessSimulator, WorkerFailure, WorkerFault};
 pub use progress::Progress;
 pub use simulator::Simulator;

@@ -1,12 +1,14 @@
 //! Joins a prior and a simulator into a generative model.
 
 use crate::{
-    InvalidSimulations, Prior, SimulationError, Simulator,
+    InvalidSimulations, Prior, Progress, Quantity, SimulationError, Simulator,
+    context::DrawnContext,
     invalid::redraw,
+    progress::SimulationBar,
     stack::{Batch, Finite},
 };
 use bayesburn_core::{ParameterNames, SimulationId, Simulations};
-use ndarray::ArrayD;
+use ndarray::{Array2, ArrayD, s};
 use std::fmt;
 
 /// The joint model p(θ, x): draws parameters and data together.
@@ -167,6 +169,74 @@ impl GenerativeModel {
         self.settle(&batch, simulations, &invalid)
     }
 
+    /// Simulates data for parameters that are given, `[B, D]`, such as draws of a posterior: proposals of the next round, or posterior
+    /// predictions. Row i is simulation `first + i` of the seed.
+    ///
+    /// Simulations that are independent of one another are made some hundred at a time, with a bar if `progress` has it; others are
+    /// one batch, as for [`GenerativeModel::simulate`]. The prior is not looked at.
+    ///
+    /// ```
+    /// use bayesburn_simulation::{GenerativeModel, Prior, Progress, Simulator, Univariate};
+    /// use ndarray::{Array2, arr1};
+    /// use rand::RngExt;
+    /// use rand_distr::StandardNormal;
+    ///
+    /// let prior = Prior::independent([("mu", Univariate::normal(0.0, 1.0)?)]);
+    /// let simulator = Simulator::from_fn(|rng, mu, _| arr1(&[mu[0] + rng.sample::<f32, _>(StandardNormal)]));
+    /// let model = GenerativeModel::new(prior, simulator)?;
+    /// let simulations = model.simulate_given(&Array2::from_elem((100, 1), 7.5), 2023, 0, Progress::Hidden)?;
+    /// assert!((simulations.sim_data.mean().expect("100 values") - 7.5).abs() < 0.5);
+    /// # Ok::<(), bayesburn_simulation::SimulationError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// No rows, or rows of another length than D; parameters that are not finite; what [`GenerativeModel::simulate`] says of the
+    /// simulator. [`InvalidSimulations::Redraw`], since parameters that are given are not drawn again.
+    pub fn simulate_given(
+        &self,
+        parameters: &Array2<f32>,
+        seed: u64,
+        first: u64,
+        progress: Progress,
+    ) -> Result<Simulations, SimulationError> {
+        /// Simulations between two steps of the bar.
+        const AT_A_TIME: usize = 512;
+        let (rows, got) = parameters.dim();
+        let (expected, policy) = (self.prior.names().len(), self.simulator.policy());
+        if got != expected {
+            return Err(SimulationError::ParameterCount { index: first, expected, got });
+        }
+        if matches!(policy, InvalidSimulations::Redraw { .. }) {
+            return Err(SimulationError::CannotRedraw);
+        }
+        self.batch(seed, first, rows).check()?;
+        let at_a_time = if self.simulations_are_independent() { AT_A_TIME } else { rows };
+        let bar = SimulationBar::new(progress, 0, rows as u64);
+        let mut parts = Vec::new();
+        let mut nothing_left = None;
+        for start in (0..rows).step_by(at_a_time) {
+            let these = parameters.slice(s![start..(start + at_a_time).min(rows), ..]).to_owned();
+            let batch = self.batch(seed, first + start as u64, these.nrows());
+            for (row, theta) in these.outer_iter().enumerate() {
+                batch.check_value(Quantity::Parameters, batch.index(row), theta.into_dyn())?;
+            }
+            let context = DrawnContext { batchable: None, non_batchable: None };
+            let (simulations, invalid) = self.given(&batch, these, context)?;
+            bar.add(simulations.len());
+            match self.settle(&batch, simulations, &invalid) {
+                Ok(simulations) => parts.push(simulations),
+                // Of all rows together there may be something.
+                Err(error @ SimulationError::NothingLeft { .. }) => nothing_left = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        bar.finish();
+        match (parts.is_empty(), nothing_left) {
+            (true, Some(error)) => Err(error),
+            _ => Ok(Simulations::join(&parts).expect("parts of one batch")),
+        }
+    }
+
     /// One attempt at one simulation as it was, NaN and infinity included, whatever becomes of invalid simulations otherwise: a
     /// batch of one, with the context that its batch shared.
     ///
@@ -207,6 +277,16 @@ impl GenerativeModel {
             return Ok((all.select(rows), invalid));
         }
         let (parameters, prior_context) = self.prior.draw(batch)?;
+        self.given(batch, parameters, prior_context)
+    }
+
+    /// Draws the data of a batch, given its parameters.
+    fn given(
+        &self,
+        batch: &Batch<'_>,
+        parameters: Array2<f32>,
+        prior_context: DrawnContext,
+    ) -> Result<(Simulations, Vec<usize>), SimulationError> {
         let (sim_data, sim_context) = self.simulator.draw(batch, &parameters)?;
         let simulations = Simulations {
             parameter_names: self.prior.names().clone(),

@@ -1,6 +1,7 @@
 //! Tests generative models as a user writes them: reproducibility, contexts, moments and errors.
 
 mod contexts;
+mod densities;
 mod errors;
 mod invalid;
 mod loaded;

@@ -1,0 +1,219 @@
+//! Says where a parameter can lie, and maps that interval to all real numbers and back.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use thiserror::Error;
+
+/// The values that a parameter can take: what a prior's density is above 0 for.
+///
+/// The map to the reals is the identity, a logarithm or a logit. Parameters are f32, so that bounds are as well: what comes back
+/// from the reals is never outside, to the last bit.
+///
+/// ```
+/// use bayesburn_core::Interval;
+///
+/// let rate = Interval::between(0.0, 2.0)?;
+/// let real = rate.to_real(0.5);
+/// assert!((real - (0.25_f64 / 0.75).ln()).abs() < 1e-12);
+/// assert_eq!(rate.from_real(real), 0.5);
+/// assert_eq!(rate.from_real(1e9), 2.0);
+/// # Ok::<(), bayesburn_core::IntervalError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub enum Interval {
+    /// Any number.
+    #[default]
+    Real,
+    /// From this on.
+    Above(f32),
+    /// Up to this.
+    Below(f32),
+    /// From the first to the second.
+    Between(f32, f32),
+}
+
+/// Bounds between which there is nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Error)]
+#[error("an interval from {low} to {high}: give finite bounds, the lower one first")]
+pub struct IntervalError {
+    /// The lower bound.
+    pub low: f32,
+    /// The upper bound.
+    pub high: f32,
+}
+
+impl Interval {
+    /// From `low` to `high`.
+    ///
+    /// # Errors
+    /// Unless `low < high`, both finite.
+    pub fn between(low: f32, high: f32) -> Result<Self, IntervalError> {
+        Self::Between(low, high).checked()
+    }
+
+    /// The interval, if there is something in it.
+    ///
+    /// # Errors
+    /// Bounds that are not finite, or in the wrong order.
+    pub fn checked(self) -> Result<Self, IntervalError> {
+        let (low, high) = self.bounds();
+        let finite = match self {
+            Self::Real => true,
+            Self::Above(low) => low.is_finite(),
+            Self::Below(high) => high.is_finite(),
+            Self::Between(low, high) => low.is_finite() && high.is_finite(),
+        };
+        if finite && low < high { Ok(self) } else { Err(IntervalError { low, high }) }
+    }
+
+    /// Both bounds, infinite where there is none.
+    #[must_use]
+    pub fn bounds(self) -> (f32, f32) {
+        match self {
+            Self::Real => (f32::NEG_INFINITY, f32::INFINITY),
+            Self::Above(low) => (low, f32::INFINITY),
+            Self::Below(high) => (f32::NEG_INFINITY, high),
+            Self::Between(low, high) => (low, high),
+        }
+    }
+
+    /// Whether a value lies in the interval, its bounds included; NaN does not.
+    #[must_use]
+    pub fn contains(self, value: f32) -> bool {
+        let (low, high) = self.bounds();
+        low <= value && value <= high
+    }
+
+    /// A value as a real number: itself, ln(θ − low), −ln(high − θ), or ln((θ − low) / (high − θ)).
+    ///
+    /// A value on a bound, or so near that f32 does not tell, is taken for the nearest that is not: 2⁻²⁵ of the width away, or the
+    /// smallest normal number.
+    #[must_use]
+    pub fn to_real(self, value: f32) -> f64 {
+        let (below, above) = self.distances(value);
+        match self {
+            Self::Real => f64::from(value),
+            Self::Above(_) => below.ln(),
+            Self::Below(_) => -above.ln(),
+            Self::Between(..) => below.ln() - above.ln(),
+        }
+    }
+
+    /// ln|d real / dθ| of [`Interval::to_real`].
+    #[must_use]
+    pub fn log_derivative(self, value: f32) -> f64 {
+        let (below, above) = self.distances(value);
+        match self {
+            Self::Real => 0.0,
+            Self::Above(_) => -below.ln(),
+            Self::Below(_) => -above.ln(),
+            Self::Between(low, high) => (f64::from(high) - f64::from(low)).ln() - below.ln() - above.ln(),
+        }
+    }
+
+    /// The value in the interval that a real number stands for.
+    #[must_use]
+    pub fn from_real(self, real: f64) -> f32 {
+        let (low, high) = self.bounds();
+        let value = match self {
+            Self::Real => real,
+            Self::Above(low) => f64::from(low) + real.exp(),
+            Self::Below(high) => f64::from(high) - (-real).exp(),
+            // From the nearer bound, so that values near to it keep their digits.
+            Self::Between(low, high) if real < 0.0 => {
+                f64::from(low) + (f64::from(high) - f64::from(low)) * real.exp() / (1.0 + real.exp())
+            }
+            Self::Between(low, high) => {
+                f64::from(high) - (f64::from(high) - f64::from(low)) * (-real).exp() / (1.0 + (-real).exp())
+            }
+        };
+        // What exp makes of a large number may be infinite.
+        (value as f32).clamp(low.max(f32::MIN), high.min(f32::MAX))
+    }
+
+    /// How far a value is from both bounds, at least so far that logarithms are finite.
+    fn distances(self, value: f32) -> (f64, f64) {
+        let (low, high) = self.bounds();
+        let smallest = match self {
+            Self::Between(low, high) => (f64::from(high) - f64::from(low)) / f64::from(1 << 25),
+            _ => f64::from(f32::MIN_POSITIVE),
+        };
+        let distance = |distance: f64| if distance > smallest { distance } else { smallest };
+        (distance(f64::from(value) - f64::from(low)), distance(f64::from(high) - f64::from(value)))
+    }
+}
+
+impl fmt::Display for Interval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Real => f.write_str("any number"),
+            Self::Above(low) => write!(f, "at least {low}"),
+            Self::Below(high) => write!(f, "at most {high}"),
+            Self::Between(low, high) => write!(f, "[{low}, {high}]"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Interval; 5] = [
+        Interval::Real,
+        Interval::Above(-1.5),
+        Interval::Below(3.0),
+        Interval::Between(-2.0, 2.0),
+        Interval::Between(0.1, 0.3),
+    ];
+
+    #[test]
+    fn values_come_back() {
+        for interval in ALL {
+            for value in [0.11f32, 0.2, 0.29] {
+                let back = interval.from_real(interval.to_real(value));
+                assert!((back - value).abs() <= 2.0 * f32::EPSILON * value, "{interval}: {value} became {back}");
+            }
+        }
+    }
+
+    #[test]
+    fn log_derivatives_are_those_of_differences() {
+        for interval in ALL {
+            for value in [0.125f32, 0.25] {
+                let step = 2f32.powi(-12);
+                let rise = interval.to_real(value + step) - interval.to_real(value - step);
+                let expected = (rise / (2.0 * f64::from(step))).ln();
+                let got = interval.log_derivative(value);
+                assert!((got - expected).abs() < 1e-4, "{interval} at {value}: {got}, by differences {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_comes_back_from_outside() {
+        for interval in ALL {
+            for real in [-1e300, -1e4, -90.0, -20.0, 0.0, 20.0, 90.0, 1e4, 1e300] {
+                let value = interval.from_real(real);
+                assert!(value.is_finite() && interval.contains(value), "{interval}: {real} became {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn bounds_have_finite_images() {
+        let unit = Interval::Between(0.0, 1.0);
+        assert!(unit.contains(0.0) && unit.contains(1.0) && !unit.contains(1.0 + f32::EPSILON));
+        for value in [0.0, 1.0] {
+            assert!(unit.to_real(value).is_finite() && unit.log_derivative(value).is_finite());
+        }
+        assert!(!Interval::Real.contains(f32::NAN));
+    }
+
+    #[test]
+    fn empty_intervals_are_refused() {
+        assert!(Interval::between(1.0, 1.0).is_err() && Interval::between(0.0, f32::INFINITY).is_err());
+        let error = Interval::between(2.0, -2.0).expect_err("the wrong order").to_string();
+        assert!(error.contains("from 2 to -2"), "{error}");
+        assert!(Interval::Above(f32::NAN).checked().is_err());
+    }
+}

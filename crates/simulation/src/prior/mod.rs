@@ -1,0 +1,315 @@
+//! Draws parameters from a prior: a function that the user wrote, or distributions with a density.
+
+mod density;
+mod normal;
+mod univariate;
+
+pub use density::Density;
+pub use univariate::Univariate;
+
+use crate::{
+    Context, ContextGenerator, Quantity, SimulationError,
+    context::{DrawnContext, Owner},
+    stack::{Batch, Finite},
+};
+use bayesburn_core::{Interval, ParameterNames, Purpose, StreamRng};
+use ndarray::{Array1, Array2, ArrayD, ArrayView2, Axis, Ix2};
+use normal::MultivariateNormal;
+use std::{fmt, sync::Arc};
+
+const PURPOSE: Purpose = Purpose::new("prior");
+
+type One = Arc<dyn Fn(&mut StreamRng, &Context<'_>) -> Array1<f32> + Send + Sync>;
+type Whole = Arc<dyn Fn(&mut StreamRng, usize, &Context<'_>) -> Array2<f32> + Send + Sync>;
+
+#[derive(Clone)]
+enum Function {
+    One(One),
+    Whole(Whole),
+}
+
+/// A prior over D named parameters.
+///
+/// Amortized inference needs its draws alone, which a function can give. Draws kept inside the prior's support, densities corrected
+/// for what leaks out of it, and inference in several rounds need its density too, which distributions bring along.
+///
+/// ```
+/// use bayesburn_simulation::{Prior, Univariate};
+/// use rand::RngExt;
+/// use rand_distr::{Exp1, StandardNormal};
+///
+/// let prior = Prior::from_fn(["mu", "sigma"], |rng, _| [rng.sample(StandardNormal), rng.sample(Exp1)]);
+/// assert_eq!(prior.sample(10, 2023)?.dim(), (10, 2));
+///
+/// let prior = Prior::independent([("mu", Univariate::normal(0.0, 1.0)?), ("sigma", Univariate::exponential(1.0)?)]);
+/// let density = prior.density().expect("distributions have one");
+/// assert!(density.contains(&[-0.5, 0.5]) && !density.contains(&[-0.5, -0.5]));
+///
+/// let prior = Prior::box_uniform(["x", "y", "z"], &[-2.0; 3], &[2.0; 3])?;
+/// assert_eq!(prior.log_density(&prior.sample(10, 2023)?)?, ndarray::Array1::from_elem(10, -64_f64.ln()));
+/// # Ok::<(), bayesburn_simulation::SimulationError>(())
+/// ```
+#[derive(Clone)]
+pub struct Prior {
+    names: ParameterNames,
+    function: Function,
+    context: ContextGenerator,
+    density: Option<Density>,
+}
+
+impl fmt::Debug for Prior {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prior").field("names", &self.names).field("context", &self.context).finish_non_exhaustive()
+    }
+}
+
+/// Means and standard deviations of the parameters under the prior, estimated from draws; `[D]` each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Moments {
+    /// Means.
+    pub means: Array1<f32>,
+    /// Standard deviations, with divisor n − 1; NaN for a single draw.
+    pub stds: Array1<f32>,
+}
+
+/// Whether there is one of something for each parameter.
+fn lengths(what: &'static str, got: usize, expected: usize) -> Result<(), SimulationError> {
+    if got == expected { Ok(()) } else { Err(SimulationError::PriorLengths { what, expected, got }) }
+}
+
+impl Prior {
+    /// A prior from a function of one draw: it returns one value for each name. Draws run in parallel on all cores.
+    pub fn from_fn<I: IntoIterator<Item = f32>>(
+        names: impl IntoIterator<Item = impl Into<String>>,
+        f: impl Fn(&mut StreamRng, &Context<'_>) -> I + Send + Sync + 'static,
+    ) -> Self {
+        let function = Function::One(Arc::new(move |rng, context| f(rng, context).into_iter().collect()));
+        Self::new(names, function)
+    }
+
+    /// A prior from a function of a whole batch: given the batch size B it returns `[B, D]`. It runs on one core.
+    pub fn from_batch_fn(
+        names: impl IntoIterator<Item = impl Into<String>>,
+        f: impl Fn(&mut StreamRng, usize, &Context<'_>) -> Array2<f32> + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(names, Function::Whole(Arc::new(f)))
+    }
+
+    fn new(names: impl IntoIterator<Item = impl Into<String>>, function: Function) -> Self {
+        Self {
+            names: names.into_iter().map(Into::into).collect(),
+            function,
+            context: ContextGenerator::new(),
+            density: None,
+        }
+    }
+
+    /// A prior that draws from its density.
+    fn of_density(names: impl IntoIterator<Item = impl Into<String>>, density: Density) -> Self {
+        let draws = density.clone();
+        Self { density: Some(density), ..Self::from_fn(names, move |rng, _| draws.sample(rng)) }
+    }
+
+    /// Parameters that are independent of one another, each with its name and distribution.
+    ///
+    /// ```
+    /// use bayesburn_simulation::{Prior, Univariate};
+    ///
+    /// let prior = Prior::independent([
+    ///     ("rate", Univariate::log_normal(0.0, 0.5)?),
+    ///     ("share", Univariate::beta(2.0, 2.0)?),
+    ///     ("effect", Univariate::student_t(3.0, 0.0, 1.0)?.truncated(-5.0, 5.0)?),
+    /// ]);
+    /// # Ok::<(), bayesburn_simulation::SimulationError>(())
+    /// ```
+    pub fn independent(parameters: impl IntoIterator<Item = (impl Into<String>, Univariate)>) -> Self {
+        let (names, parameters): (Vec<String>, _) =
+            parameters.into_iter().map(|(name, distribution)| (name.into(), distribution)).unzip();
+        Self::of_density(names, Density::independent(parameters))
+    }
+
+    /// Equally likely everywhere in a box, from `low[d]` to `high[d]` for parameter d.
+    ///
+    /// # Errors
+    /// Another number of bounds than of names; a lower bound that is not below the upper one.
+    pub fn box_uniform(
+        names: impl IntoIterator<Item = impl Into<String>>,
+        low: &[f64],
+        high: &[f64],
+    ) -> Result<Self, SimulationError> {
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        lengths("lower bounds", low.len(), names.len())?;
+        lengths("upper bounds", high.len(), names.len())?;
+        let sides = low.iter().zip(high).map(|(&low, &high)| Univariate::uniform(low, high));
+        let sides = sides.collect::<Result<Vec<_>, _>>()?;
+        Ok(Self::independent(names.into_iter().zip(sides)))
+    }
+
+    /// Jointly normal, with this mean `[D]` and covariance `[D, D]`.
+    ///
+    /// # Errors
+    /// Another number of means than of names; a covariance that is not `[D, D]`, symmetric and positive definite.
+    pub fn multivariate_normal<'a>(
+        names: impl IntoIterator<Item = impl Into<String>>,
+        mean: &[f64],
+        covariance: impl Into<ArrayView2<'a, f64>>,
+    ) -> Result<Self, SimulationError> {
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        lengths("means", mean.len(), names.len())?;
+        let normal = MultivariateNormal::new(mean, covariance.into())?;
+        Ok(Self::of_density(names, Density::normal(normal)))
+    }
+
+    /// The parameters of several priors, each independent of those of the others: a multivariate normal beside a gamma, say.
+    ///
+    /// # Errors
+    /// A prior without a density.
+    pub fn product(priors: impl IntoIterator<Item = Prior>) -> Result<Self, SimulationError> {
+        let (mut names, mut factors) = (Vec::new(), Vec::new());
+        for prior in priors {
+            if prior.is_of_functions() {
+                return Err(SimulationError::ProductOfFunctions { names: prior.names });
+            }
+            names.extend(prior.names.iter().cloned());
+            factors.extend(prior.density);
+        }
+        Ok(Self::of_density(names, Density::product(factors)))
+    }
+
+    /// Gives a prior that draws by a function its density: where each parameter can lie, and ln p(θ), normalised, for θ of D values in
+    /// there, −∞ where it is 0.
+    ///
+    /// A constant that is missing shifts every posterior density by as much. That draws and density agree is for the caller to see to.
+    ///
+    /// ```
+    /// use bayesburn_core::Interval;
+    /// use bayesburn_simulation::Prior;
+    /// use rand::RngExt;
+    ///
+    /// // Two times of which the second comes later: uniform on a triangle of area 1/2.
+    /// let prior = Prior::from_fn(["start", "end"], |rng, _| {
+    ///     let (a, b) = (rng.random::<f32>(), rng.random::<f32>());
+    ///     [a.min(b), a.max(b)]
+    /// })
+    /// .with_log_density([Interval::Between(0.0, 1.0); 2], |t| if t[0] <= t[1] { 2_f64.ln() } else { f64::NEG_INFINITY })?;
+    /// assert!(!prior.density().expect("just given").contains(&[0.7, 0.2]));
+    /// # Ok::<(), bayesburn_simulation::SimulationError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Another number of intervals than of names; an interval with nothing in it.
+    pub fn with_log_density(
+        mut self,
+        support: impl IntoIterator<Item = Interval>,
+        log_density: impl Fn(&[f32]) -> f64 + Send + Sync + 'static,
+    ) -> Result<Self, SimulationError> {
+        let support = support.into_iter().map(Interval::checked).collect::<Result<Vec<_>, _>>()?;
+        lengths("intervals", support.len(), self.names.len())?;
+        self.density = Some(Density::function(support, Arc::new(log_density)));
+        Ok(self)
+    }
+
+    /// Gives the prior context to depend on. A density does not know it: there is none then.
+    #[must_use]
+    pub fn with_context(mut self, context: ContextGenerator) -> Self {
+        self.context = context;
+        self.density = None;
+        self
+    }
+
+    /// The density, if the prior was made with one.
+    #[must_use]
+    pub fn density(&self) -> Option<&Density> {
+        self.density.as_ref()
+    }
+
+    /// ln p(θ) of each row of parameters, `[M, D]` to `[M]`; −∞ outside of the support.
+    ///
+    /// # Errors
+    /// A prior without a density; rows of another length.
+    pub fn log_density(&self, parameters: &Array2<f32>) -> Result<Array1<f64>, SimulationError> {
+        let density = self.density.as_ref().ok_or_else(|| SimulationError::NoDensity { names: self.names.clone() })?;
+        lengths("columns", parameters.ncols(), self.names.len())?;
+        Ok(parameters.outer_iter().map(|row| density.log_density(&row.to_vec())).collect())
+    }
+
+    /// Whether draws come from a function, and not from the density.
+    fn is_of_functions(&self) -> bool {
+        self.density.as_ref().is_none_or(Density::is_function)
+    }
+
+    /// The parameters' names.
+    #[must_use]
+    pub fn names(&self) -> &ParameterNames {
+        &self.names
+    }
+
+    /// Draws `[num_draws, D]` from the prior.
+    ///
+    /// # Errors
+    /// Zero draws, or a function that returns the wrong shape or a value that is not finite, or panics.
+    pub fn sample(&self, num_draws: usize, seed: u64) -> Result<Array2<f32>, SimulationError> {
+        let independent = self.is_independent();
+        let batch = Batch {
+            seed,
+            first: 0,
+            len: num_draws,
+            num_parameters: self.names.len(),
+            independent,
+            attempt: 0,
+            rows: None,
+            finite: Finite::All,
+        };
+        batch.check()?;
+        self.check_names()?;
+        Ok(self.draw(&batch)?.0)
+    }
+
+    /// Estimates the prior's means and standard deviations from `num_draws` draws (1,000 give means to 3% of a standard
+    /// deviation).
+    ///
+    /// # Errors
+    /// As [`Prior::sample`].
+    pub fn moments(&self, num_draws: usize, seed: u64) -> Result<Moments, SimulationError> {
+        let draws = self.sample(num_draws, seed)?.mapv(f64::from);
+        let means = draws.mean_axis(Axis(0)).expect("at least one draw");
+        let stds = draws.std_axis(Axis(0), 1.0);
+        Ok(Moments { means: means.mapv(|m| m as f32), stds: stds.mapv(|s| s as f32) })
+    }
+
+    pub(crate) fn check_names(&self) -> Result<(), SimulationError> {
+        if self.names.is_empty() {
+            return Err(SimulationError::NoParameters);
+        }
+        match self.names.iter().enumerate().find(|(i, name)| self.names[..*i].contains(name)) {
+            Some((_, name)) => Err(SimulationError::DuplicateName { name: name.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether draw i is the same in every batch.
+    pub(crate) fn is_independent(&self) -> bool {
+        matches!(self.function, Function::One(_)) && !self.context.is_shared()
+    }
+
+    pub(crate) fn draw(&self, batch: &Batch<'_>) -> Result<(Array2<f32>, DrawnContext), SimulationError> {
+        if let (Function::Whole(_), Some(rows)) = (&self.function, batch.rows) {
+            let (parameters, context) = self.draw(&batch.whole_batch())?;
+            return Ok((parameters.select(Axis(0), rows), context.select(rows)));
+        }
+        let context = self.context.draw(batch, Owner::Prior)?;
+        let drawn = match &self.function {
+            Function::One(f) => {
+                batch.each(Quantity::Parameters, PURPOSE, |rng, row| f(rng, &context.of_row(row)).into_dyn())?
+            }
+            Function::Whole(f) => {
+                batch.whole(Quantity::Parameters, PURPOSE, |rng| f(rng, batch.len, &context.of_batch()).into_dyn())?
+            }
+        };
+        let parameters: ArrayD<f32> = drawn.values;
+        let (expected, got) = (self.names.len(), parameters.shape()[1]);
+        let parameters = parameters.into_dimensionality::<Ix2>().ok().filter(|_| got == expected);
+        let parameters = parameters.ok_or(SimulationError::ParameterCount { index: batch.index(0), expected, got })?;
+        Ok((parameters, context))
+    }
+}

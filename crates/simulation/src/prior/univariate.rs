@@ -1,0 +1,473 @@
+//! Distributions of one parameter: density, draws, moments, and where it can lie.
+
+use crate::SimulationError;
+use bayesburn_core::{Interval, StreamRng};
+use rand::RngExt;
+use rand_distr as draws;
+use statrs::{
+    distribution::{Beta, Continuous, ContinuousCDF, Exp, Gamma, LogNormal, Normal, StudentsT, Uniform},
+    statistics::Distribution as _,
+};
+
+/// A distribution of one parameter.
+///
+/// | distribution | density at θ, up to a constant | support |
+/// |---|---|---|
+/// | [`uniform`](Univariate::uniform)(a, b) | 1 | a to b |
+/// | [`normal`](Univariate::normal)(μ, σ) | exp(−(θ − μ)² / 2σ²) | the reals |
+/// | [`log_normal`](Univariate::log_normal)(μ, σ) | exp(−(ln θ − μ)² / 2σ²) / θ | above 0 |
+/// | [`gamma`](Univariate::gamma)(α, β) | θ^(α−1) exp(−βθ) | above 0 |
+/// | [`beta`](Univariate::beta)(α, β) | θ^(α−1) (1 − θ)^(β−1) | 0 to 1 |
+/// | [`exponential`](Univariate::exponential)(λ) | exp(−λθ) | above 0 |
+/// | [`half_normal`](Univariate::half_normal)(σ) | exp(−θ² / 2σ²) | above 0 |
+/// | [`student_t`](Univariate::student_t)(ν, μ, σ) | (1 + ((θ − μ)/σ)² / ν)^(−(ν+1)/2) | the reals |
+///
+/// Each can be cut to an interval by [`Univariate::truncated`].
+///
+/// ```
+/// use bayesburn_simulation::Univariate;
+///
+/// let rate = Univariate::gamma(2.0, 3.0)?; // shape and rate: mean 2/3
+/// assert!((rate.log_density(0.5) - (9.0_f64 * 0.5).ln() + 1.5).abs() < 1e-12);
+/// let small = rate.truncated(0.0, 0.5)?;
+/// assert_eq!(small.log_density(0.6), f64::NEG_INFINITY);
+/// # Ok::<(), bayesburn_simulation::SimulationError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Univariate {
+    family: Family,
+    /// Where the family's values can lie, cut or not.
+    support: Interval,
+    /// What is left of it, if it was cut.
+    cut: Option<Cut>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Family {
+    Uniform(Uniform),
+    Normal(Normal),
+    LogNormal(LogNormal),
+    Gamma(Gamma),
+    Beta(Beta),
+    Exponential(Exp),
+    StudentT(StudentsT),
+}
+
+/// The part of a family's values between two bounds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Cut {
+    low: f64,
+    high: f64,
+    /// The probability of the part, and that of what lies below it.
+    mass: f64,
+    below: f64,
+}
+
+/// A part with less probability than this cannot be drawn from by quantiles, which have 16 digits.
+const LEAST_MASS: f64 = 1e-9;
+
+impl Family {
+    fn density(&self) -> &dyn Continuous<f64, f64> {
+        match self {
+            Self::Uniform(d) => d,
+            Self::Normal(d) => d,
+            Self::LogNormal(d) => d,
+            Self::Gamma(d) => d,
+            Self::Beta(d) => d,
+            Self::Exponential(d) => d,
+            Self::StudentT(d) => d,
+        }
+    }
+
+    fn cdf(&self) -> &dyn ContinuousCDF<f64, f64> {
+        match self {
+            Self::Uniform(d) => d,
+            Self::Normal(d) => d,
+            Self::LogNormal(d) => d,
+            Self::Gamma(d) => d,
+            Self::Beta(d) => d,
+            Self::Exponential(d) => d,
+            Self::StudentT(d) => d,
+        }
+    }
+
+    /// Mean and standard deviation; NaN where there is none.
+    fn moments(&self) -> (f64, f64) {
+        let (mean, std) = match self {
+            Self::Uniform(d) => (d.mean(), d.std_dev()),
+            Self::Normal(d) => (d.mean(), d.std_dev()),
+            Self::LogNormal(d) => (d.mean(), d.std_dev()),
+            Self::Gamma(d) => (d.mean(), d.std_dev()),
+            Self::Beta(d) => (d.mean(), d.std_dev()),
+            Self::Exponential(d) => (d.mean(), d.std_dev()),
+            Self::StudentT(d) => (d.mean(), d.std_dev()),
+        };
+        let finite = |moment: Option<f64>| moment.filter(|value| value.is_finite()).unwrap_or(f64::NAN);
+        (finite(mean), finite(std))
+    }
+
+    fn sample(&self, rng: &mut StreamRng) -> f64 {
+        // The constructors have checked what these are made of.
+        match self {
+            Self::Uniform(d) => d.min() + (d.max() - d.min()) * rng.random::<f64>(),
+            Self::Normal(d) => {
+                d.mean().unwrap_or(0.0) + d.std_dev().unwrap_or(1.0) * rng.sample::<f64, _>(draws::StandardNormal)
+            }
+            Self::LogNormal(d) => (d.location() + d.scale() * rng.sample::<f64, _>(draws::StandardNormal)).exp(),
+            Self::Gamma(d) => draws::Gamma::new(d.shape(), 1.0 / d.rate()).map_or(f64::NAN, |gamma| rng.sample(gamma)),
+            Self::Beta(d) => draws::Beta::new(d.shape_a(), d.shape_b()).map_or(f64::NAN, |beta| rng.sample(beta)),
+            Self::Exponential(d) => rng.sample::<f64, _>(draws::Exp1) / d.rate(),
+            Self::StudentT(d) => {
+                let t = draws::StudentT::new(d.freedom()).map_or(f64::NAN, |t| rng.sample(t));
+                d.location() + d.scale() * t
+            }
+        }
+    }
+}
+
+/// A setting of a distribution that has no such values.
+fn setting<T, E>(
+    made: Result<T, E>,
+    distribution: &'static str,
+    got: &[f64],
+    expected: &'static str,
+) -> Result<T, SimulationError> {
+    let finite = got.iter().all(|value| value.is_finite());
+    made.ok().filter(|_| finite).ok_or_else(|| SimulationError::DistributionSetting {
+        distribution,
+        expected,
+        got: got.to_vec(),
+    })
+}
+
+impl Univariate {
+    fn new(family: Family, support: Interval) -> Self {
+        Self { family, support, cut: None }
+    }
+
+    /// Equally likely from `low` to `high`, both rounded to f32.
+    ///
+    /// # Errors
+    /// Unless `low < high`, both finite.
+    pub fn uniform(low: f64, high: f64) -> Result<Self, SimulationError> {
+        let support = Interval::between(low as f32, high as f32)?;
+        let (low, high) = (f64::from(low as f32), f64::from(high as f32));
+        let made = setting(Uniform::new(low, high), "uniform", &[low, high], "low < high")?;
+        Ok(Self::new(Family::Uniform(made), support))
+    }
+
+    /// Normal, of this mean and standard deviation.
+    ///
+    /// # Errors
+    /// Unless the standard deviation is above 0, and both are finite.
+    pub fn normal(mean: f64, std: f64) -> Result<Self, SimulationError> {
+        let made = setting(Normal::new(mean, std), "normal", &[mean, std], "a mean, and a standard deviation above 0")?;
+        Ok(Self::new(Family::Normal(made), Interval::Real))
+    }
+
+    /// Of which the logarithm is normal, of this mean and standard deviation.
+    ///
+    /// # Errors
+    /// Unless the standard deviation is above 0, and both are finite.
+    pub fn log_normal(mean_log: f64, std_log: f64) -> Result<Self, SimulationError> {
+        let expected = "mean and standard deviation of the logarithm, the latter above 0";
+        let made = setting(LogNormal::new(mean_log, std_log), "log-normal", &[mean_log, std_log], expected)?;
+        Ok(Self::new(Family::LogNormal(made), Interval::Above(0.0)))
+    }
+
+    /// Gamma, of this shape and rate: the mean is shape / rate.
+    ///
+    /// # Errors
+    /// Unless both are above 0 and finite.
+    pub fn gamma(shape: f64, rate: f64) -> Result<Self, SimulationError> {
+        let made = setting(Gamma::new(shape, rate), "gamma", &[shape, rate], "shape and rate above 0")?;
+        Ok(Self::new(Family::Gamma(made), Interval::Above(0.0)))
+    }
+
+    /// Beta, of these shapes: the mean is α / (α + β).
+    ///
+    /// # Errors
+    /// Unless both are above 0 and finite.
+    pub fn beta(alpha: f64, beta: f64) -> Result<Self, SimulationError> {
+        let made = setting(Beta::new(alpha, beta), "beta", &[alpha, beta], "two shapes above 0")?;
+        Ok(Self::new(Family::Beta(made), Interval::Between(0.0, 1.0)))
+    }
+
+    /// Exponential, of this rate: the mean is 1 / rate.
+    ///
+    /// # Errors
+    /// Unless the rate is above 0 and finite.
+    pub fn exponential(rate: f64) -> Result<Self, SimulationError> {
+        let made = setting(Exp::new(rate), "exponential", &[rate], "a rate above 0")?;
+        Ok(Self::new(Family::Exponential(made), Interval::Above(0.0)))
+    }
+
+    /// The absolute value of a normal variable of mean 0 and this standard deviation.
+    ///
+    /// # Errors
+    /// Unless the standard deviation is above 0 and finite.
+    pub fn half_normal(std: f64) -> Result<Self, SimulationError> {
+        let made = setting(Normal::new(0.0, std), "half-normal", &[std], "a standard deviation above 0")?;
+        Self::new(Family::Normal(made), Interval::Real).truncated(0.0, f64::INFINITY)
+    }
+
+    /// Student's t of ν degrees of freedom, shifted by `location` and scaled by `scale`.
+    ///
+    /// # Errors
+    /// Unless degrees of freedom and scale are above 0, and all are finite.
+    pub fn student_t(degrees_of_freedom: f64, location: f64, scale: f64) -> Result<Self, SimulationError> {
+        let made = StudentsT::new(location, scale, degrees_of_freedom);
+        let expected = "degrees of freedom above 0, a location, and a scale above 0";
+        let made = setting(made, "student-t", &[degrees_of_freedom, location, scale], expected)?;
+        Ok(Self::new(Family::StudentT(made), Interval::Real))
+    }
+
+    /// The same given that it lies from `low` to `high`, of which either may be infinite; both are rounded to f32.
+    ///
+    /// # Errors
+    /// Unless `low < high`; a part of less than one in 10⁹ of the probability.
+    pub fn truncated(self, low: f64, high: f64) -> Result<Self, SimulationError> {
+        let (was_low, was_high) = self.support.bounds();
+        let (low, high) = ((low as f32).max(was_low), (high as f32).min(was_high));
+        let support = match (low.is_finite(), high.is_finite()) {
+            (false, false) => Interval::Real,
+            (true, false) => Interval::Above(low),
+            (false, true) => Interval::Below(high),
+            (true, true) => Interval::Between(low, high),
+        };
+        let support = support.checked()?;
+        if let Family::Uniform(_) = self.family {
+            return Self::uniform(f64::from(low), f64::from(high));
+        }
+        let (low, high) = (f64::from(low), f64::from(high));
+        let cdf = self.family.cdf();
+        let below = if low.is_finite() { cdf.cdf(low) } else { 0.0 };
+        // In the upper tail the difference of survival functions keeps the digits.
+        let mass = match (low.is_finite(), high.is_finite()) {
+            (true, false) => cdf.sf(low),
+            (_, true) if below > 0.5 => cdf.sf(low) - cdf.sf(high),
+            (_, true) => cdf.cdf(high) - below,
+            (false, false) => 1.0,
+        };
+        if mass < LEAST_MASS || mass.is_nan() {
+            return Err(SimulationError::LittleMass { low, high, mass });
+        }
+        Ok(Self { family: self.family, support, cut: Some(Cut { low, high, mass, below }) })
+    }
+
+    /// Where the parameter can lie.
+    #[must_use]
+    pub fn support(&self) -> Interval {
+        self.support
+    }
+
+    /// The logarithm of the normalised density at a value; −∞ outside of the support.
+    #[must_use]
+    pub fn log_density(&self, value: f32) -> f64 {
+        if !self.support.contains(value) {
+            return f64::NEG_INFINITY;
+        }
+        self.family.density().ln_pdf(f64::from(value)) - self.cut.map_or(0.0, |cut| cut.mass.ln())
+    }
+
+    /// Mean and standard deviation; NaN where there is none, as of Student's t with few degrees of freedom.
+    #[must_use]
+    pub fn mean_and_std(&self) -> (f64, f64) {
+        let (mean, std) = self.family.moments();
+        let Some(cut) = self.cut else { return (mean, std) };
+        let bounded = cut.low.is_finite() && cut.high.is_finite();
+        if !bounded && (mean.is_nan() || std.is_nan()) {
+            return (f64::NAN, f64::NAN);
+        }
+        // E f(θ) = ∫ f(Q(p)) dp, with p the logistic function of u, so that both tails are reached. The trapezoidal rule then converges faster
+        // than any power of its step.
+        let (step, mut sums) = (0.05, [0.0; 2]);
+        for k in -700..=700 {
+            let p = 1.0 / (1.0 + (-step * f64::from(k)).exp());
+            let value = self.quantile_of_cut(&cut, p);
+            let weight = step * p * (1.0 - p);
+            sums[0] += weight * value;
+            sums[1] += weight * value * value;
+        }
+        (sums[0], (sums[1] - sums[0] * sums[0]).max(0.0).sqrt())
+    }
+
+    pub(crate) fn is_uniform(&self) -> bool {
+        matches!(self.family, Family::Uniform(_))
+    }
+
+    /// Mean and standard deviation of a normal distribution that is not cut.
+    pub(crate) fn as_normal(&self) -> Option<(f64, f64)> {
+        (matches!(self.family, Family::Normal(_)) && self.cut.is_none()).then(|| self.family.moments())
+    }
+
+    /// One draw; it lies in the support.
+    pub fn sample(&self, rng: &mut StreamRng) -> f32 {
+        let value = match &self.cut {
+            None => self.family.sample(rng),
+            // A tenth of the draws or more stay: no quantile is needed.
+            Some(cut) if cut.mass > 0.1 => loop {
+                let value = self.family.sample(rng);
+                if cut.low <= value && value <= cut.high {
+                    break value;
+                }
+            },
+            Some(cut) => self.quantile_of_cut(cut, rng.random::<f64>()),
+        };
+        self.inside(value)
+    }
+
+    fn quantile_of_cut(&self, cut: &Cut, p: f64) -> f64 {
+        // Not 1, which stands for infinity.
+        let p = (cut.below + p * cut.mass).min(1.0 - f64::EPSILON / 2.0);
+        self.family.cdf().inverse_cdf(p).clamp(cut.low, cut.high)
+    }
+
+    /// A value in f32 that rounding has not carried out of the support, nor onto a bound at which a density may be 0 or infinite.
+    fn inside(&self, value: f64) -> f32 {
+        let (low, high) = self.support.bounds();
+        match self.family {
+            Family::Uniform(_) => (value as f32).clamp(low, high),
+            _ => (value as f32).clamp(low.next_up(), high.next_down()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bayesburn_core::{Purpose, stream};
+
+    fn all() -> Vec<(&'static str, Univariate)> {
+        let made = |distribution: Result<Univariate, SimulationError>| distribution.expect("valid settings");
+        let cut = |distribution, low, high| made(made(distribution).truncated(low, high));
+        vec![
+            ("uniform", made(Univariate::uniform(-2.0, 3.0))),
+            ("normal", made(Univariate::normal(1.0, 0.5))),
+            ("log-normal", made(Univariate::log_normal(0.3, 0.6))),
+            ("gamma", made(Univariate::gamma(2.5, 3.0))),
+            ("beta", made(Univariate::beta(2.0, 3.5))),
+            ("exponential", made(Univariate::exponential(0.7))),
+            ("half-normal", made(Univariate::half_normal(2.0))),
+            ("student-t", made(Univariate::student_t(8.0, -1.0, 2.0))),
+            ("normal, cut", cut(Univariate::normal(0.0, 1.0), 0.5, 1.5)),
+            ("normal, its tail", cut(Univariate::normal(0.0, 1.0), 3.0, f64::INFINITY)),
+            ("gamma, cut", cut(Univariate::gamma(2.0, 1.0), 0.0, 0.3)),
+            ("log-normal, cut", cut(Univariate::log_normal(0.0, 1.0), f64::NEG_INFINITY, 2.0)),
+            ("student-t, cut", cut(Univariate::student_t(1.0, 0.0, 1.0), -1.0, 4.0)),
+        ]
+    }
+
+    /// ∫ f(θ) p(θ) dθ by the trapezoidal rule over the reals that the support is mapped to.
+    fn integral(distribution: &Univariate, f: impl Fn(f64) -> f64) -> f64 {
+        let interval = distribution.support();
+        let step = 1e-3;
+        let term = |k: i32| {
+            let theta = interval.from_real(step * f64::from(k));
+            let log_density = distribution.log_density(theta) - interval.log_derivative(theta);
+            f(f64::from(theta)) * log_density.exp()
+        };
+        // ±18 is as near to a bound as f32 can be told from it; the reals themselves need more for heavy tails.
+        let reach = if interval == Interval::Real { 300_000 } else { 16_000 };
+        step * (-reach..=reach).map(term).sum::<f64>()
+    }
+
+    #[test]
+    fn densities_are_normalised_and_moments_theirs() {
+        for (name, distribution) in all() {
+            assert!((integral(&distribution, |_| 1.0) - 1.0).abs() < 2e-4, "{name}");
+            let (mean, std) = distribution.mean_and_std();
+            let by_density = integral(&distribution, |theta| theta);
+            assert!((mean - by_density).abs() < 1e-3 * std, "{name}: {mean}, by its density {by_density}");
+            let variance = integral(&distribution, |theta| (theta - mean).powi(2));
+            assert!((std / variance.sqrt() - 1.0).abs() < 3e-3, "{name}: {std}, by its density {}", variance.sqrt());
+        }
+    }
+
+    /// Kolmogorov-Smirnov distance of n = 20,000 draws from the integrated density; the bound is that of alpha 1e-4, 2.23 / √n.
+    fn follows_its_density(draws_of: &Univariate, density_of: &Univariate) -> bool {
+        const N: usize = 20_000;
+        let mut rng = stream(2023, const { Purpose::new("draws of a distribution") }, 0);
+        let interval = density_of.support();
+        let mut reals: Vec<f64> = (0..N).map(|_| interval.to_real(draws_of.sample(&mut rng))).collect();
+        reals.sort_by(f64::total_cmp);
+        // The cumulative density at the draws, by the trapezoidal rule between a grid's points.
+        let (low, high) = (reals[0] - 1.0, reals[N - 1] + 1.0);
+        let steps = 200_000;
+        let width = (high - low) / steps as f64;
+        let density = |u: f64| {
+            let theta = interval.from_real(u);
+            (density_of.log_density(theta) - interval.log_derivative(theta)).exp()
+        };
+        let (mut cumulative, mut at, mut distance) = (0.0, 0, 0.0_f64);
+        for k in 0..steps {
+            let u = low + width * (k as f64 + 0.5);
+            cumulative += width * density(u);
+            while at < N && reals[at] <= u + 0.5 * width {
+                let below = at as f64 / N as f64;
+                distance = distance.max((cumulative - below).abs());
+                at += 1;
+            }
+        }
+        distance < 2.23 / (N as f64).sqrt()
+    }
+
+    #[test]
+    fn draws_follow_their_density() {
+        for (name, distribution) in all() {
+            assert!(follows_its_density(&distribution, &distribution), "{name}");
+        }
+        // The twins: a scale, a shape and a bound that are off by a twentieth.
+        let made = |distribution: Result<Univariate, SimulationError>| distribution.expect("valid settings");
+        let twins = [
+            (made(Univariate::normal(0.0, 1.0)), made(Univariate::normal(0.0, 1.1))),
+            (made(Univariate::gamma(2.5, 3.0)), made(Univariate::gamma(2.6, 3.0))),
+            (made(Univariate::uniform(0.0, 1.0)), made(Univariate::uniform(0.0, 1.05))),
+        ];
+        for (draws, density) in twins {
+            assert!(!follows_its_density(&draws, &density), "{density:?}");
+        }
+    }
+
+    #[test]
+    fn draws_stay_inside() {
+        let extreme = [
+            Univariate::beta(0.01, 0.01),
+            Univariate::gamma(0.001, 1.0),
+            Univariate::log_normal(0.0, 100.0),
+            Univariate::student_t(0.05, 0.0, 1.0),
+            Univariate::uniform(0.1, 0.1 + 1e-7),
+        ];
+        for distribution in extreme.into_iter().flatten().chain(all().into_iter().map(|(_, d)| d)) {
+            let mut rng = stream(1, const { Purpose::new("draws of a distribution") }, 1);
+            for _ in 0..2000 {
+                let draw = distribution.sample(&mut rng);
+                let log_density = distribution.log_density(draw);
+                assert!(draw.is_finite() && log_density.is_finite(), "{draw} of {distribution:?} has {log_density}");
+            }
+        }
+    }
+
+    #[test]
+    fn settings_outside_their_range_are_refused() {
+        let refused = [
+            Univariate::uniform(1.0, 1.0),
+            Univariate::normal(0.0, 0.0),
+            Univariate::normal(f64::NAN, 1.0),
+            Univariate::log_normal(0.0, -1.0),
+            Univariate::gamma(0.0, 1.0),
+            Univariate::beta(1.0, f64::INFINITY),
+            Univariate::exponential(-1.0),
+            Univariate::half_normal(0.0),
+            Univariate::student_t(0.0, 0.0, 1.0),
+            Univariate::normal(0.0, 1.0).and_then(|normal| normal.truncated(2.0, 1.0)),
+            Univariate::normal(0.0, 1.0).and_then(|normal| normal.truncated(40.0, 41.0)),
+            Univariate::beta(2.0, 2.0).and_then(|beta| beta.truncated(1.0, 2.0)),
+        ];
+        for (i, distribution) in refused.into_iter().enumerate() {
+            assert!(distribution.is_err(), "case {i}: {distribution:?}");
+        }
+        let error = Univariate::gamma(-2.0, 1.0).expect_err("a negative shape").to_string();
+        assert!(error.contains("gamma") && error.contains("shape and rate above 0") && error.contains("-2"), "{error}");
+    }
+}
