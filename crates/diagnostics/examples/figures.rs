@@ -7,9 +7,10 @@ mod common;
 
 use bayesburn_core::{Purpose, stream};
 use bayesburn_diagnostics::{
-    Bins, Cost, EcdfPanels, EcdfPlot, EcdfScale, Figure, Result, compare_losses, latent_space, losses, prior_pairs,
-    recovery, sbc_ecdf, sbc_histograms, z_score_contraction,
+    Bins, Cost, Diagonal, EcdfPanels, EcdfPlot, EcdfScale, Figure, OffDiagonal, PairPlot, Result, compare_losses,
+    latent_space, losses, pair_plot, prior_pairs, recovery, sbc_ecdf, sbc_histograms, z_score_contraction,
 };
+use ndarray::Array2;
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,8 @@ fn main() -> Result<()> {
         calibration(&folder, label, d, width)?;
     }
     training(&folder)?;
-    comparisons(&folder)
+    comparisons(&folder)?;
+    pair_plots(&folder)
 }
 
 fn calibration(folder: &Path, label: &str, d: usize, width: f32) -> Result<()> {
@@ -101,4 +103,55 @@ fn comparisons(folder: &Path) -> Result<()> {
     few[2].1[7].1 = f64::NAN;
     let huge = compare_losses(Cost::Simulations, few)?.with_panel(Cost::Seconds, seconds)?;
     save("exploding", huge.with_best_possible(-2.1)?.plot())
+}
+
+/// Posteriors of a normal mean, alone, overlaid and as dots; correlated and curved ones; one parameter, and fifteen.
+fn pair_plots(folder: &Path) -> Result<()> {
+    let save = |name: &str, figure: Figure| {
+        figure.save(folder.join(format!("pairs-{name}.png")))?;
+        figure.save(folder.join(format!("pairs-{name}.svg")))
+    };
+    let (draws, truths) = common::conjugate([2, 10_000, 3], 1.0, 2023);
+    let posterior = || pair_plot(draws.names(), draws.data_set(0));
+    let within_two = || posterior().and_then(|pairs| pairs.with_limits([(-2.0, 2.0); 3]));
+    save("normal", within_two()?.with_points("truth", truths.row(0))?.plot())?;
+    save("alone", posterior()?.with_labels(["θ₁", "θ₂", "θ₃"])?.plot())?;
+    save("densities", within_two()?.with_diagonal(Diagonal::Density).with_off_diagonal(OffDiagonal::Density).plot())?;
+    save("one", posterior()?.with_points("truth", truths.row(0))?.with_subset(&[0])?.plot())?;
+
+    let both = || -> Result<PairPlot> {
+        posterior()?
+            .named("first data set")?
+            .with("second data set", draws.data_set(1))?
+            .with_points("truth of the first", truths.row(0))?
+            .with_points("truth of the second", truths.row(1))
+    };
+    let contours = both()?.with_diagonal(Diagonal::Density).with_off_diagonal(OffDiagonal::Contour);
+    save("contours", contours.plot())?;
+    save("overlaid", both()?.plot())?;
+    save("scatter", both()?.with_off_diagonal(OffDiagonal::Scatter).plot())?;
+    save("marginals", both()?.plot_marginals())?;
+    save("marginal-densities", contours.plot_marginals())?;
+    let lower = both()?.with_off_diagonal(OffDiagonal::Density).with_lower(OffDiagonal::Scatter);
+    save("upper-and-lower", lower.plot())?;
+
+    // A banana and a narrow ridge: x, x² + noise, x + a little noise.
+    let mut rng = stream(2023, Purpose::new("pairs"), 0);
+    let mut normal = || -> f32 { rng.sample(StandardNormal) };
+    let mut curved = Array2::<f32>::zeros((10_000, 3));
+    for mut row in curved.rows_mut() {
+        let x = normal();
+        (row[0], row[1], row[2]) = (x, x * x + 0.3 * normal(), x + 0.1 * normal());
+    }
+    let names = ["x".to_owned(), "x² + noise".to_owned(), "x + less noise".to_owned()].into();
+    let curved = pair_plot(&names, &curved)?.with_diagonal(Diagonal::Density).with_off_diagonal(OffDiagonal::Contour);
+    save("curved", curved.with_lower(OffDiagonal::Histogram).plot())?;
+
+    for d in [6, 12, 15] {
+        let (draws, truths) = common::conjugate([2, 10_000, d], 1.0, 2023);
+        let pairs = pair_plot(draws.names(), draws.data_set(0))?.with_points("truth", truths.row(0))?;
+        save(&format!("{d}"), pairs.plot())?;
+        save(&format!("{d}-contours"), pairs.with_off_diagonal(OffDiagonal::Contour).plot())?;
+    }
+    Ok(())
 }

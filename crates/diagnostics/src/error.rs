@@ -139,6 +139,140 @@ pub enum DiagnosticsError {
         /// The value passed.
         got: f64,
     },
+    /// Two sample sets of different spaces.
+    #[error(
+        "{first} columns in the first sample set, but {second} in the second: pass the same parameters, in the same order"
+    )]
+    Columns {
+        /// The number of columns of the first set.
+        first: usize,
+        /// The number of columns of the second set.
+        second: usize,
+    },
+    /// Two sample sets of different sizes, for a check that is about sets of equal size.
+    #[error(
+        "{first} rows in the first sample set, but {second} in the second: leave out rows of the larger one, or guessing \
+         it would score above 0.5"
+    )]
+    UnequalRows {
+        /// The number of rows of the first set.
+        first: usize,
+        /// The number of rows of the second set.
+        second: usize,
+    },
+    /// A NaN or an infinity in one of two sample sets.
+    #[error(
+        "{value} in row {row}, column {column} of the {set}: find out what produced it, and drop that row or fix its cause"
+    )]
+    NonFiniteSample {
+        /// Where it was found.
+        set: SampleSet,
+        /// The row, counted from 0.
+        row: usize,
+        /// The column, counted from 0.
+        column: usize,
+        /// The value itself.
+        value: f32,
+    },
+    /// A column that cannot be brought to unit variance.
+    #[error("column {column} of the reference has one value only: leave that column out of both sample sets")]
+    ConstantColumn {
+        /// The column, counted from 0.
+        column: usize,
+    },
+    /// A setting that is too small.
+    #[error("`{setting}` is {got}: set it to at least {needed}")]
+    Setting {
+        /// The name of the setting.
+        setting: &'static str,
+        /// The least value that works.
+        needed: usize,
+        /// The value passed.
+        got: usize,
+    },
+    /// A bandwidth that no kernel can have.
+    #[error(
+        "bandwidth {got}: pass a finite positive one by `Bandwidth::Fixed`, also where most rows are equal, so that \
+         their median distance is 0"
+    )]
+    Bandwidth {
+        /// The value passed, or the median distance.
+        got: f64,
+    },
+    /// A sample or point of a pair plot with a NaN or an infinity.
+    #[error(
+        "row {row} of `{label}` is {value} for parameter `{parameter}`: find out which simulation or network produced \
+         it, and drop that row or fix its cause"
+    )]
+    NonFiniteRow {
+        /// The label of the samples or points.
+        label: String,
+        /// The row, counted from 0.
+        row: usize,
+        /// The parameter.
+        parameter: String,
+        /// The value itself.
+        value: f32,
+    },
+    /// Samples or points that no legend could tell apart.
+    #[error("two sets of samples or points are labelled `{label}`: give each a label of its own")]
+    SameSetLabel {
+        /// The label of both.
+        label: String,
+    },
+    /// Points in a space of another dimension.
+    #[error(
+        "{got} values of `{label}`, but {parameters} parameters: pass one value for each parameter, and as many for \
+         each further point"
+    )]
+    Points {
+        /// The label of the points.
+        label: String,
+        /// The number of parameters.
+        parameters: usize,
+        /// The number of values.
+        got: usize,
+    },
+    /// Limits that are not a pair for each parameter.
+    #[error(
+        "{got} limits, but {expected} parameters: pass a lower and an upper limit for each parameter, also for those \
+         that are not shown"
+    )]
+    NumLimits {
+        /// The number of parameters.
+        expected: usize,
+        /// The number of pairs of limits.
+        got: usize,
+    },
+    /// Limits with nothing between them.
+    #[error("limits {low} to {high} for parameter `{parameter}`: pass two finite numbers, the smaller one first")]
+    Limits {
+        /// The parameter.
+        parameter: String,
+        /// The lower limit passed.
+        low: f64,
+        /// The upper limit passed.
+        high: f64,
+    },
+    /// Axis labels that are not one for each parameter.
+    #[error(
+        "{got} axis labels, but {expected} parameters: pass one label for each parameter, also for those that are not \
+         shown"
+    )]
+    NumAxisLabels {
+        /// The number of parameters.
+        expected: usize,
+        /// The number of labels.
+        got: usize,
+    },
+    /// A choice of parameters that cannot be shown.
+    #[error("parameters {got:?} of {parameters}: pass one index or more, each below {parameters} and only once")]
+    Subset {
+        /// The number of parameters.
+        parameters: usize,
+        /// The indices passed.
+        got: Vec<usize>,
+    },
     /// A file name that names no known image format.
     #[error("cannot tell the image format of `{path}`: end the file name in `.png` or `.svg`")]
     Extension {
@@ -175,16 +309,19 @@ pub enum Extent {
     Parameters,
     /// Losses of training steps.
     Losses,
+    /// Rows of one of two sample sets.
+    Rows(SampleSet),
 }
 
 impl fmt::Display for Extent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::DataSets => "data sets",
-            Self::Draws => "draws",
-            Self::Parameters => "parameters",
-            Self::Losses => "training losses",
-        })
+        match self {
+            Self::DataSets => f.write_str("data sets"),
+            Self::Draws => f.write_str("draws"),
+            Self::Parameters => f.write_str("parameters"),
+            Self::Losses => f.write_str("training losses"),
+            Self::Rows(set) => write!(f, "rows in the {set}"),
+        }
     }
 }
 
@@ -210,5 +347,23 @@ impl fmt::Display for Quantity {
             Self::PriorDraw => f.write_str("the prior draw is"),
             Self::Latent => f.write_str("the latent variable is"),
         }
+    }
+}
+
+/// One of two sample sets that are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SampleSet {
+    /// The one passed first: the reference, if either is.
+    First,
+    /// The one passed second.
+    Second,
+}
+
+impl fmt::Display for SampleSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::First => "first sample set",
+            Self::Second => "second sample set",
+        })
     }
 }

@@ -9,19 +9,29 @@
 //! | [`compare_losses`] | which of several trainings gets lowest, and which gets there first: by simulations, seconds, steps | |
 //! | [`latent_space`] | whether the latent variables are standard normal | Radev et al. 2020, *BayesFlow* |
 //! | [`prior_pairs`] | whether the prior says what was meant | Gabry et al. 2019, *Visualization in Bayesian workflow* |
+//! | [`pair_plot`] | what a posterior looks like: each parameter alone and all in pairs, beside the prior, other posteriors and the truth | |
 //! | [`recovery`] | whether posterior medians find the truths | Radev et al. 2020 |
 //! | [`z_score_contraction`] | whether posteriors are narrow where they may be, and honest about it | Schad et al. 2021 |
 //! | [`sbc_ranks`] | nothing yet: the ranks that the next two judge | Talts et al. 2018 |
 //! | [`sbc_histograms`] | calibration, at a glance, bin by bin | Talts et al. 2018 |
 //! | [`sbc_ecdf`] | calibration, as a test: does the whole ECDF stay in its band? | Säilynoja, Bürkner and Vehtari 2022 |
 //!
+//! Where a reference posterior of the same data is known, its samples and the draws can be compared directly:
+//!
+//! | function | how far two sample sets are apart | reference |
+//! |---|---|---|
+//! | [`c2st`] | how well a classifier tells them apart: 0.5 not at all, 1 always | Lopez-Paz and Oquab 2017; Lueckmann et al. 2021 |
+//! | [`mmd`] | by all features of a Gaussian kernel, the squared maximum mean discrepancy | Gretton et al. 2012 |
+//! | [`sliced_wasserstein`] | in the parameters' own units, by the distances of their projections | Bonneel et al. 2015 |
+//!
 //! | type | what it is |
 //! |---|---|
 //! | [`Ranks`] | ranks of the truths, counted here or elsewhere; the histograms and ECDFs can be made from it directly |
+//! | [`PairPlot`] | histograms, densities and contours of sets of samples, to be overlaid and drawn |
 //! | [`EcdfBands`] | the exact simultaneous band for the ECDF of uniform ranks, useful by itself |
 //! | [`DiagnosticsError`] | what is wrong with the input, and what to do |
 //!
-//! Letters in shapes: M data sets, L draws for each, D parameters.
+//! Letters in shapes: M data sets, L draws for each, D parameters; N and M rows of two sample sets.
 //!
 //! ```
 //! use bayesburn_core::{Draws, Purpose, stream};
@@ -59,24 +69,32 @@ mod contraction;
 mod counting;
 mod ecdf;
 mod error;
+mod grids;
 mod histograms;
 mod losses;
 mod moments;
+mod pairs;
+mod panels;
 #[cfg(feature = "plots")]
 mod plots;
 mod ranks;
 mod recovery;
 mod samples;
+mod two_sample;
 
 pub use bands::EcdfBands;
 pub use comparison::{Cost, LossComparison, LossPanel, TrainingCurve, compare_losses};
 pub use contraction::{PriorVariances, ZScoreContraction, z_score_contraction, z_score_contraction_with};
 pub use ecdf::{EcdfConfig, EcdfVerdict, Family, RankEcdfs, sbc_ecdf, sbc_ecdf_with};
-pub use error::{DiagnosticsError, Extent, Quantity, Result};
+pub use error::{DiagnosticsError, Extent, Quantity, Result, SampleSet};
 pub use histograms::{Bins, RankHistograms, sbc_histograms};
 pub use losses::{LossCurves, losses};
+pub use pairs::{Diagonal, OffDiagonal, PairPlot, pair_plot};
+pub use panels::{MarginalDensity, MarginalHistogram, PairDensity, PairHistogram};
 #[cfg(feature = "plots")]
 pub use plots::{EcdfPanels, EcdfPlot, EcdfScale, Figure};
 pub use ranks::{Ranks, sbc_ranks};
 pub use recovery::{Recovery, recovery};
 pub use samples::{LatentSpace, PriorPairs, SampleMoments, latent_space, prior_pairs};
+pub use two_sample::{Bandwidth, Mmd, MmdConfig, MmdEstimator, mmd, mmd_with, sliced_wasserstein};
+pub use two_sample::{C2st, C2stConfig, c2st, c2st_with};

@@ -5,8 +5,9 @@ mod common;
 
 use bayesburn_core::Draws;
 use bayesburn_diagnostics::{
-    Bins, Cost, EcdfPanels, EcdfPlot, EcdfScale, Figure, LossComparison, PriorVariances, compare_losses, latent_space,
-    losses, prior_pairs, recovery, sbc_ecdf, sbc_histograms, z_score_contraction_with,
+    Bins, Cost, Diagonal, EcdfPanels, EcdfPlot, EcdfScale, Figure, LossComparison, OffDiagonal, PairPlot,
+    PriorVariances, Result, compare_losses, latent_space, losses, pair_plot, prior_pairs, recovery, sbc_ecdf,
+    sbc_histograms, z_score_contraction_with,
 };
 use ndarray::{Array2, Array3};
 
@@ -126,4 +127,108 @@ fn comparisons_of_any_length_are_drawn_in_bounded_size() {
     compare_losses(Cost::Steps, curves(15, 4)).expect("valid").plot().save(&file).expect("writable");
     let bytes = std::fs::read(file).expect("written");
     assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 10_000, "{} bytes", bytes.len());
+}
+
+/// The posteriors for two data sets in one pair plot, with the truth of the first.
+fn pairs(draws: &Draws, truths: &Array2<f32>) -> Result<PairPlot> {
+    pair_plot(draws.names(), draws.data_set(0))?
+        .named("first")?
+        .with("second", draws.data_set(1))?
+        .with_points("truth of the first", truths.row(0))
+}
+
+#[test]
+fn pair_plots_of_any_number_of_parameters_are_drawn_in_every_style() {
+    use OffDiagonal::{Contour, Density, Histogram, Scatter};
+    for d in [1, 2, 3, 12, 40] {
+        let (draws, truths) = common::conjugate([2, 200, d], 1.0, 1);
+        let pairs = pairs(&draws, &truths).expect("valid");
+        for (upper, lower) in [(Histogram, None), (Contour, None), (Density, Some(Scatter)), (Scatter, Some(Contour))] {
+            for diagonal in [Diagonal::Histogram, Diagonal::Density] {
+                let styled = pairs.clone().with_off_diagonal(upper).with_diagonal(diagonal);
+                let figure = match lower {
+                    None => styled.plot(),
+                    Some(lower) => styled.with_lower(lower).plot(),
+                };
+                let label = format!("{d} parameters, {upper:?} over {lower:?}");
+                assert_drawn(&label, &figure);
+                let svg = figure.to_svg();
+                for text in ["first", "second", "truth of the first", "theta_1"] {
+                    assert!(svg.contains(text), "{label}: `{text}` is missing");
+                }
+                assert_eq!(svg.contains("Parameters 1–12 of 40"), d == 40, "{label}");
+                let [width, height] = figure.size();
+                assert!(width < 1700.0 && height < 2100.0, "{label}: {width} by {height}");
+            }
+        }
+        let marginals = pairs.plot_marginals();
+        assert_drawn("marginals", &marginals);
+        let svg = marginals.to_svg();
+        assert!(draws.names().iter().all(|name| svg.contains(name.as_str())), "{d}: a name is missing");
+    }
+}
+
+#[test]
+fn pair_plots_span_their_limits_and_count_what_is_outside() {
+    let (draws, truths) = common::conjugate([2, 10_000, 3], 1.0, 1);
+    let pairs = pair_plot(draws.names(), draws.data_set(0)).and_then(|pairs| pairs.with_limits([(-1.5, 2.5); 3]));
+    let pairs = pairs.expect("valid");
+    let (figure, outside) = (pairs.plot(), pairs.num_outside(0));
+    assert!(outside > 0, "{outside}");
+    let svg = figure.to_svg();
+    assert!(svg.contains(&format!("samples ({outside} of 10000 outside the limits)")));
+    // The limits and their middle below each panel of the diagonal.
+    assert_eq!([">-1.5<", ">0.5<", ">2.5<"].map(|tick| svg.matches(tick).count()), [3, 3, 3]);
+    assert!(svg.len() < 800_000, "{} bytes", svg.len());
+
+    // One set and one point need a legend; one set alone does not.
+    let alone = pair_plot(draws.names(), draws.data_set(0)).expect("valid");
+    assert!(!alone.plot().to_svg().contains("samples"));
+    let marked = alone.with_points("truth", truths.row(0)).expect("valid");
+    assert!(marked.plot().to_svg().contains(">truth<"));
+
+    let [only, labels] = [marked.clone().with_subset(&[2, 0]), marked.with_labels(["a", "b", "c"])];
+    let svg = only.expect("valid").plot().to_svg();
+    assert!(svg.contains("theta_3") && svg.contains("theta_1") && !svg.contains("theta_2"));
+    let svg = labels.expect("valid").plot().to_svg();
+    assert!(svg.contains(">b<") && !svg.contains("theta"));
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("pairs.png");
+    figure.save(&file).expect("writable");
+    let bytes = std::fs::read(file).expect("written");
+    assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 10_000, "{} bytes", bytes.len());
+}
+
+#[test]
+fn degenerate_pair_plots_are_drawn() {
+    use OffDiagonal::{Contour, Density, Histogram, Scatter};
+    let names = ["a <b> & $c".to_owned(), "a name far longer than any panel could be wide, in words".to_owned()].into();
+    let ascending = |n: usize, scale: f32| Array2::from_shape_fn((n, 2), |(i, d)| scale * (i + d) as f32);
+    for (label, samples) in [
+        ("one sample", ascending(1, 1.0)),
+        ("constants", Array2::from_elem((50, 2), 7.0)),
+        ("a line", ascending(300, 1.0)),
+        ("huge", ascending(300, 1e30)),
+        ("tiny", ascending(300, 1e-30)),
+    ] {
+        let pairs = pair_plot(&names, &samples).expect("valid");
+        let elsewhere = pairs.clone().with_limits([(-3.0, -2.0), (-1e9, -1.0)]).expect("valid");
+        for (pairs, style) in [&pairs, &elsewhere]
+            .iter()
+            .flat_map(|pairs| [Histogram, Density, Contour, Scatter].map(|style| (*pairs, style)))
+        {
+            let pairs = pairs.clone().with_off_diagonal(style).with_lower(style).with_diagonal(Diagonal::Density);
+            assert_drawn(&format!("{label}, {style:?}"), &pairs.plot());
+        }
+        for pairs in [pairs, elsewhere] {
+            assert_drawn(label, &pairs.plot_marginals());
+            assert_drawn(label, &pairs.with_subset(&[1]).expect("in range").plot());
+        }
+    }
+    // More sets than colours.
+    let first = pair_plot(&names, &ascending(30, 1.0));
+    let ten =
+        (1..10).try_fold(first.expect("valid"), |pairs, i| pairs.with(format!("set {i}"), &ascending(30 + i, 1.0)));
+    assert_drawn("ten sets", &ten.expect("valid").plot());
 }

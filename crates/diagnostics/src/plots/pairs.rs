@@ -1,7 +1,8 @@
 //! Draws samples in pairs: histograms on the diagonal, scatter below, correlations above.
 
 use super::figure::Figure;
-use super::sheet::{PANEL, Sheet, single};
+use super::matrix::{AxisLabels, Matrix};
+use super::sheet::{PANEL, single};
 use super::style::{
     MAIN, Panel, REFERENCE, Range, SOFT, area_entry, axes, bars, dots, line, line_entry, range_of, stride, title,
 };
@@ -14,8 +15,6 @@ use kuva::render::plots::Plot;
 const MAX_SHOWN: usize = 8;
 /// The side of the axes of a panel, and the room around them.
 const SIDE: f64 = 140.0;
-const LEFT: f64 = 62.0;
-const BOTTOM: f64 = 46.0;
 const GAP: f64 = 5.0;
 /// Histogram bins at most; the number grows with the square root of the samples.
 const MAX_BINS: usize = 30;
@@ -26,7 +25,7 @@ impl LatentSpace {
     /// At most the first 8 dimensions are shown, and the title says so.
     #[must_use]
     pub fn plot(&self) -> Figure {
-        pair_plot(&self.moments, "Latent space", Overlay::StandardNormal)
+        moments_plot(&self.moments, "Latent space", Overlay::StandardNormal)
     }
 }
 
@@ -36,7 +35,7 @@ impl PriorPairs {
     /// At most the first 8 parameters are shown, and the title says so.
     #[must_use]
     pub fn plot(&self) -> Figure {
-        pair_plot(&self.moments, "Prior draws", Overlay::Nothing)
+        moments_plot(&self.moments, "Prior draws", Overlay::Nothing)
     }
 }
 
@@ -47,7 +46,7 @@ enum Overlay {
     StandardNormal,
 }
 
-fn pair_plot(moments: &SampleMoments, subject: &str, overlay: Overlay) -> Figure {
+fn moments_plot(moments: &SampleMoments, subject: &str, overlay: Overlay) -> Figure {
     let d = moments.names.len();
     let shown = d.min(MAX_SHOWN);
     let mut legend = Vec::new();
@@ -68,49 +67,28 @@ fn pair_plot(moments: &SampleMoments, subject: &str, overlay: Overlay) -> Figure
         let layout = layout.with_title(title(&moments.names[0])).with_x_label("Value").with_y_label("Density");
         return single(Panel { plots, layout }, (PANEL.0 * 1.25, PANEL.1), legend);
     }
-    let mut panels = Vec::with_capacity(shown * shown);
-    for row in 0..shown {
-        for column in 0..shown {
-            let mut panel = match row.cmp(&column) {
-                std::cmp::Ordering::Equal => histogram(moments, row, ranges[row], overlay),
-                std::cmp::Ordering::Greater => {
-                    let samples = &moments.samples;
-                    let rows = (0..samples.nrows()).step_by(stride(samples.nrows(), shown * (shown - 1) / 2));
-                    let pairs = rows.map(|m| (samples[[m, column]].into(), samples[[m, row]].into()));
-                    let plots = vec![dots(pairs, MAIN, 1.5, 0.35)];
-                    Panel { plots, layout: axes(ranges[column], ranges[row]) }
-                }
-                std::cmp::Ordering::Less => correlation(moments.correlations[[row, column]]),
-            };
-            let left = if column == 0 { LEFT } else { GAP };
-            let bottom = if row == shown - 1 { BOTTOM } else { GAP };
-            // Text starts at the top of its cell; half a cell further down, it is centred.
-            let top = if row < column { GAP + SIDE / 2.0 - 10.0 } else { GAP };
-            panel.layout = panel.layout.with_ticks(3).with_force_margins(left, GAP).with_force_margins_y(top, bottom);
-            if row == shown - 1 && column <= row {
-                panel.layout = panel.layout.with_x_label(title(&moments.names[column]));
-            } else {
-                panel.layout.suppress_x_ticks = true;
-            }
-            if column == 0 && row > 0 {
-                panel.layout = panel.layout.with_y_label(title(&moments.names[row]));
-            } else {
-                panel.layout.suppress_y_ticks = true;
-            }
-            panels.push((row * shown + column, panel));
-        }
-    }
-    let sizes =
-        |outer: f64, at: usize| (0..shown).map(move |i| SIDE + GAP + if i == at { outer } else { GAP }).collect();
     let count = if shown < d { format!(", dimensions 1–{shown} of {d}") } else { String::new() };
-    Sheet {
-        column_widths: sizes(LEFT, 0),
-        row_heights: sizes(BOTTOM, shown - 1),
-        panels,
+    let matrix = Matrix {
+        labels: &moments.names[..shown],
+        side: SIDE,
+        gap: GAP,
+        axis_labels: AxisLabels::Outside,
         title: Some(format!("{subject}{count}")),
         legend,
-    }
-    .draw()
+    };
+    matrix.draw(|row, column| {
+        Some(match row.cmp(&column) {
+            std::cmp::Ordering::Equal => histogram(moments, row, ranges[row], overlay),
+            std::cmp::Ordering::Greater => {
+                let samples = &moments.samples;
+                let rows = (0..samples.nrows()).step_by(stride(samples.nrows(), shown * (shown - 1) / 2));
+                let pairs = rows.map(|m| (samples[[m, column]].into(), samples[[m, row]].into()));
+                let plots = vec![dots(pairs, MAIN, 1.5, 0.35)];
+                Panel { plots, layout: axes(ranges[column], ranges[row]) }
+            }
+            std::cmp::Ordering::Less => correlation(moments.correlations[[row, column]]),
+        })
+    })
 }
 
 fn histogram(moments: &SampleMoments, dimension: usize, (low, high): Range, overlay: Overlay) -> Panel {
@@ -140,5 +118,7 @@ fn correlation(r: f64) -> Panel {
         if r.is_nan() { "r undefined".to_owned() } else { format!("r = {:.2}", (100.0 * r).round() / 100.0 + 0.0) };
     let text = TextPlot::new().with_body(body).with_font_size(13).with_align(TextAlign::Center);
     let text = text.with_padding(0.0).with_text_color(REFERENCE);
-    Panel { plots: vec![Plot::Text(text)], layout: axes((0.0, 1.0), (0.0, 1.0)) }
+    // Text starts at the top of its cell; half a cell further down, it is centred.
+    let layout = axes((0.0, 1.0), (0.0, 1.0)).with_force_margins_y(GAP + SIDE / 2.0 - 10.0, GAP);
+    Panel { plots: vec![Plot::Text(text)], layout }
 }

@@ -1,5 +1,6 @@
 //! Chooses colours, text sizes, axis ranges and marks, the same for all figures.
 
+pub(super) use crate::grids::{Range, range_of};
 use kuva::plot::legend::{LegendEntry, LegendShape};
 use kuva::plot::{BandPlot, Histogram, LinePlot, ScatterPlot};
 use kuva::render::layout::Layout;
@@ -35,9 +36,6 @@ pub(super) struct Panel {
     pub(super) plots: Vec<Plot>,
     pub(super) layout: Layout,
 }
-
-/// An axis range.
-pub(super) type Range = (f64, f64);
 
 /// Axes that span exactly `x` and `y`, where the library would round outwards.
 pub(super) fn axes(x: Range, y: Range) -> Layout {
@@ -77,24 +75,29 @@ pub(super) fn shortened(name: &str, characters: usize) -> String {
 
 /// A colour `#rrggbb` set back: mixed with three times as much white.
 pub(super) fn softened(color: &str) -> String {
-    let channel = |start: usize| {
-        let value = color.get(start..start + 2).and_then(|hex| u8::from_str_radix(hex, 16).ok()).unwrap_or(0);
-        (f64::from(value) + WHITE * 255.0) / (1.0 + WHITE)
-    };
-    format!("#{:02x}{:02x}{:02x}", channel(1) as u8, channel(3) as u8, channel(5) as u8)
+    hex(channels(color).map(|channel| (channel + WHITE * 255.0) / (1.0 + WHITE)))
 }
 
-/// The range of the finite values, widened on both sides by `margin` of its length; never empty.
-pub(super) fn range_of(values: impl IntoIterator<Item = f64>, margin: f64) -> Range {
-    let finite = values.into_iter().filter(|x| x.is_finite());
-    let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
-    if low > high {
-        return (0.0, 1.0);
+/// What inks printed over each other on white paper look like, each with its strength from 0 to 1.
+pub(super) fn overprinted(inks: impl IntoIterator<Item = (&'static str, f64)>) -> String {
+    let mut light = [1.0; 3];
+    for (color, strength) in inks {
+        for (light, channel) in light.iter_mut().zip(channels(color)) {
+            *light *= 1.0 - strength * (1.0 - channel / 255.0);
+        }
     }
-    let length = high - low;
-    // A constant gets a window around it that its own f64 digits still resolve.
-    let pad = if length > 0.0 { margin * length } else { (low.abs() * 0.1).max(0.5) };
-    (low - pad, high + pad)
+    hex(light.map(|light| (255.0 * light).round()))
+}
+
+/// Red, green and blue of `#rrggbb`, 0 to 255.
+fn channels(color: &str) -> [f64; 3] {
+    [1, 3, 5].map(|start| {
+        color.get(start..start + 2).and_then(|hex| u8::from_str_radix(hex, 16).ok()).map_or(0.0, f64::from)
+    })
+}
+
+fn hex([red, green, blue]: [f64; 3]) -> String {
+    format!("#{:02x}{:02x}{:02x}", red as u8, green as u8, blue as u8)
 }
 
 /// Every how many rows to draw so that the marks of all panels stay near [`MAX_MARKS`]: at most 1,000 each, and never
@@ -110,6 +113,11 @@ pub(super) fn thinned_label(label: &str, rows: usize, stride: usize) -> String {
 
 pub(super) fn line(points: impl IntoIterator<Item = (f64, f64)>, color: &str, width: f64) -> LinePlot {
     LinePlot::new().with_data(points).with_color(color).with_stroke_width(width)
+}
+
+/// A line with a shade of its colour below it, down to 0.
+pub(super) fn area(points: impl IntoIterator<Item = (f64, f64)>, color: &str) -> Plot {
+    Plot::Line(line(points, color, 1.2).with_fill().with_fill_opacity(0.25))
 }
 
 /// A dashed line through the points, for what is expected.
@@ -183,16 +191,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_never_empty() {
-        assert_eq!(range_of([1.0, 3.0], 0.1), (0.8, 3.2));
-        assert_eq!(range_of([f64::NAN], 0.1), (0.0, 1.0));
-        for constant in [0.0, 5.0, -1e20] {
-            let (low, high) = range_of([constant], 0.1);
-            assert!(low < constant && constant < high, "{constant}: {low} to {high}");
-        }
-    }
-
-    #[test]
     fn thinning_bounds_the_marks_of_a_figure() {
         assert_eq!(stride(500, 4), 1);
         assert_eq!(stride(10_000, 1), 10);
@@ -206,5 +204,14 @@ mod tests {
         // (0x8f + 3 * 0xff) / 4 = 227 and (0x27 + 3 * 0xff) / 4 = 201.
         assert_eq!(softened(MAIN), "#e3c9c9");
         assert_eq!(softened("#ffffff"), "#ffffff");
+    }
+
+    #[test]
+    fn inks_darken_each_other() {
+        assert_eq!(overprinted([(MAIN, 0.0), (REFERENCE, 0.0)]), "#ffffff");
+        assert_eq!(overprinted([(MAIN, 1.0)]), MAIN);
+        // Half of 255 − 0x33 = 204 is taken away once, or twice: 153, and 255 · 0.6² = 91.8.
+        assert_eq!(overprinted([("#333333", 0.5)]), "#999999");
+        assert_eq!(overprinted([("#333333", 0.5), ("#333333", 0.5)]), "#5c5c5c");
     }
 }
