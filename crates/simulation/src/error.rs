@@ -147,6 +147,43 @@ pub enum SimulationError {
         /// The prior's parameters.
         names: ParameterNames,
     },
+    /// A name that no task of [`tasks`](crate::tasks) has.
+    #[error("no task is named `{name}`: take one of {known:?}")]
+    UnknownTask {
+        /// The name.
+        name: String,
+        /// Those that there are.
+        known: Vec<&'static str>,
+    },
+    /// Parameters or data of another length than a task of [`tasks`](crate::tasks) has.
+    #[error("{got} {what} for the task `{task}`, which has {expected}: give as many")]
+    TaskLengths {
+        /// The task.
+        task: &'static str,
+        /// Of what.
+        what: &'static str,
+        /// How many the task has.
+        expected: usize,
+        /// How many came.
+        got: usize,
+    },
+    /// Exact draws from the posterior of a task of [`tasks`](crate::tasks) that has no closed form.
+    #[error("the posterior of the task `{task}` has no closed form: ask `Task::has_exact_posterior` first")]
+    NoExactPosterior {
+        /// The task.
+        task: &'static str,
+    },
+    /// An observation to which a task of [`tasks`](crate::tasks) has no posterior.
+    #[error(
+        "no parameters that the prior of the task `{task}` allows give data {observed:?}, or too few to be found: take data that are finite \
+         and near to what the task's model simulates"
+    )]
+    ImpossibleData {
+        /// The task.
+        task: &'static str,
+        /// The data.
+        observed: Vec<f32>,
+    },
     /// No simulation was asked for.
     #[error("0 simulations were asked for: ask for at least 1")]
     NoSimulations,

@@ -14,6 +14,7 @@
 //! | [`Presimulation`] | what [`GenerativeModel::presimulate`] stores in a folder ahead of training |
 //! | [`Dataset`] | simulations that are already there: of such a folder, of a file of any program, or in memory |
 //! | [`Group`] | the rows of a data set that can be in one batch |
+//! | [`tasks`] | four tasks of the benchmark sbibm, with likelihoods and exact posteriors |
 //!
 //! Closures get their random generator from here. Simulation number i of a seed is the same for any batch size and any number
 //! of threads; only a function of a whole batch, and context shared by a batch, depend on where the batch begins and ends.
@@ -44,6 +45,7 @@ mod process;
 mod progress;
 mod simulator;
 mod stack;
+pub mod tasks;
 
 pub use context::{Context, ContextGenerator};
 pub use data::{DataError, Dataset, Group, Presimulation, load_simulations, save_simulations};

@@ -135,6 +135,13 @@ impl GenerativeModel {
         self.simulator.policy()
     }
 
+    /// The same model with another policy for simulations that are not finite.
+    #[must_use]
+    pub fn with_invalid_simulations(mut self, policy: InvalidSimulations) -> Self {
+        self.simulator = self.simulator.on_invalid(policy);
+        self
+    }
+
     /// Whether simulation i of a seed is the same in every batch: no function of a whole batch, and no context that a batch shares.
     #[must_use]
     pub fn simulations_are_independent(&self) -> bool {

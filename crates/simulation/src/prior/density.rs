@@ -105,7 +105,20 @@ impl Density {
     /// If there are not D values.
     #[must_use]
     pub fn contains(&self, values: &[f32]) -> bool {
-        self.log_density(values) > f64::NEG_INFINITY
+        assert_eq!(values.len(), self.support.len(), "a value for each parameter");
+        let inside = values.iter().zip(&self.support).all(|(value, interval)| interval.contains(*value));
+        inside && (self.is_product_of_intervals() || self.log_density(values) > f64::NEG_INFINITY)
+    }
+
+    /// Whether the density is above 0 wherever each parameter is in its interval: not so where parameters bound one another, which only a
+    /// density that is a function can say.
+    #[must_use]
+    pub fn is_product_of_intervals(&self) -> bool {
+        match &self.form {
+            Form::Independent(_) | Form::Normal(_) => true,
+            Form::Product(factors) => factors.iter().all(Density::is_product_of_intervals),
+            Form::Function(_) => false,
+        }
     }
 
     /// Whether the density is the same everywhere in the support.
