@@ -11,7 +11,7 @@ use ndarray::Axis;
 #[test]
 fn a_short_training_comes_close_to_the_exact_posterior() {
     let mut networks = small_networks();
-    networks.inference = InvertibleNetworkConfig::new().with_num_coupling_layers(2);
+    networks.inference = InvertibleNetworkConfig::new().with_num_coupling_layers(2).into();
     networks.summary = DeepSetConfig::new(4).with_units(32);
     let mut trainer =
         Trainer::builder(normal_means(), networks).seed(1).progress(Progress::Hidden).build().expect("valid networks");

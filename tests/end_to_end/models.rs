@@ -28,7 +28,7 @@ fn networks(dropout: f64) -> PosteriorConfig {
     let net = DenseNetConfig::new().with_units(16).with_dropout(dropout);
     let coupling = CouplingDesign::Affine(AffineConfig::new().with_nets(AffineNets::Shared(net)));
     let inference = InvertibleNetworkConfig::new().with_num_coupling_layers(2).with_coupling(coupling);
-    PosteriorConfig::new(DeepSetConfig::new(4).with_units(16), inference)
+    PosteriorConfig::new(DeepSetConfig::new(4).with_units(16).with_dropout(dropout), inference)
 }
 
 /// A short run: 3 epochs of 6 steps.

@@ -1,6 +1,7 @@
 //! Collects what an amortized posterior is made from.
 
-use bayesburn_networks::{DeepSetConfig, InvertibleNetworkConfig, SummaryConfig};
+use bayesburn_core::Interval;
+use bayesburn_networks::{DeepSetConfig, InferenceConfig, InvertibleNetworkConfig, SummaryConfig};
 use serde::{Deserialize, Serialize};
 
 /// Which inputs are shifted and scaled to mean 0 and standard deviation 1, by constants from pilot simulations.
@@ -32,8 +33,10 @@ pub enum SummaryLoss {
 pub struct PosteriorConfig<C: SummaryConfig = DeepSetConfig> {
     /// The summary network.
     pub summary: C,
-    /// The inference network.
-    pub inference: InvertibleNetworkConfig,
+    /// The inference network: an invertible network or another density estimator.
+    pub inference: InferenceConfig,
+    /// Where each parameter can lie, if the density is to be one of real numbers that parameters are mapped to. It then has nothing outside.
+    pub support: Option<Vec<Interval>>,
     /// Which inputs are standardised.
     pub standardization: Standardization,
     /// A term on the summaries, or none.
@@ -43,8 +46,26 @@ pub struct PosteriorConfig<C: SummaryConfig = DeepSetConfig> {
 impl<C: SummaryConfig> PosteriorConfig<C> {
     /// The two networks, with everything standardised and no summary loss.
     #[must_use]
-    pub fn new(summary: C, inference: InvertibleNetworkConfig) -> Self {
-        Self { summary, inference, standardization: Standardization::All, summary_loss: None }
+    pub fn new(summary: C, inference: impl Into<InferenceConfig>) -> Self {
+        let inference = inference.into();
+        Self { summary, inference, support: None, standardization: Standardization::All, summary_loss: None }
+    }
+
+    /// Maps parameters from these intervals, one for each, to the reals, by logarithms and logits, and estimates the density there: draws
+    /// then lie in the intervals, and no probability leaks out of them.
+    ///
+    /// ```
+    /// use bayesburn_amortizers::PosteriorConfig;
+    /// use bayesburn_core::Interval;
+    /// use bayesburn_networks::{DeepSetConfig, InvertibleNetworkConfig};
+    ///
+    /// let support = [Interval::Real, Interval::Above(0.0)]; // a mean and a standard deviation
+    /// let config = PosteriorConfig::new(DeepSetConfig::new(10), InvertibleNetworkConfig::new()).with_support(support);
+    /// ```
+    #[must_use]
+    pub fn with_support(mut self, support: impl IntoIterator<Item = Interval>) -> Self {
+        self.support = Some(support.into_iter().collect());
+        self
     }
 
     /// Chooses which inputs are standardised.

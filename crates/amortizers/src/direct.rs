@@ -1,8 +1,14 @@
 //! Computes the training loss and its gradients without Burn's graph.
 
-use crate::{AmortizedPosterior, AmortizerError, Configured, posterior::Widths, standardize::Standardizer};
-use bayesburn_kernels::{DensityBatch, DensityLoss, DensityPart};
-use bayesburn_networks::{Pass, SummaryConfig, SummaryNetwork, with_parameters};
+use crate::{
+    AmortizedPosterior, AmortizerError, Configured,
+    posterior::Widths,
+    standardize::Standardizer,
+    targets::{Support, Targets},
+};
+use bayesburn_core::Interval;
+use bayesburn_kernels::{DensityBatch, DensityLoss, DensityPart, Operands};
+use bayesburn_networks::{InferenceNetwork, Pass, SummaryConfig, SummaryKernel, SummaryNetwork, with_parameters};
 use burn::{module::ParamId, tensor::Tensor};
 use ndarray::{Array, Dimension};
 use std::ops::Range;
@@ -14,7 +20,7 @@ use std::ops::Range;
 ///
 /// ```
 /// use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, DensityPart, PosteriorConfig};
-/// use bayesburn_networks::{DeepSetConfig, InvertibleNetworkConfig};
+/// use bayesburn_networks::{DeepSetConfig, InvertibleNetworkConfig, Pass};
 /// use burn::tensor::Device;
 /// use ndarray::{Array2, Array3};
 ///
@@ -25,9 +31,9 @@ use std::ops::Range;
 /// let (mut direct, mut parameters) = posterior.direct_loss().expect("kernels have what these networks are made of");
 /// let mut gradients = vec![0.0; parameters.len()];
 /// let all = [DensityPart::Summary, DensityPart::Inference];
-/// let (before, norm) = direct.with_gradients(&batch, &parameters, &all, &mut gradients)?;
+/// let (before, norm) = direct.with_gradients(&batch, &parameters, &all, &mut gradients, &mut Pass::training(1))?;
 /// parameters.iter_mut().zip(&gradients).for_each(|(p, g)| *p -= 0.01 / norm as f32 * g);
-/// let (after, _) = direct.with_gradients(&batch, &parameters, &all, &mut gradients)?;
+/// let (after, _) = direct.with_gradients(&batch, &parameters, &all, &mut gradients, &mut Pass::training(1))?;
 /// assert!(after < before);
 /// posterior.set_parameters(&direct, &parameters);
 /// # Ok::<(), bayesburn_amortizers::AmortizerError>(())
@@ -36,6 +42,11 @@ use std::ops::Range;
 pub struct DirectLoss {
     density: DensityLoss,
     widths: Widths,
+    support: Option<Vec<Interval>>,
+    /// Whether data are the summaries, so that for the kernel they are conditions that are given directly.
+    is_identity: bool,
+    /// Layers whose units are dropped, each with its probability and number of units.
+    dropped: Vec<(f64, usize)>,
     /// Means and standard deviations.
     parameters: Option<[Vec<f32>; 2]>,
     data: Option<[Vec<f32>; 2]>,
@@ -57,16 +68,25 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let targets = Tensor::zeros([1, names.len()], &self.device);
         let condition = Tensor::zeros([1, networks.summary.summary_dim() + direct], &self.device);
         let summary = networks.summary.kernel(&data, &pass)?;
-        let inference = networks.inference.kernel(&targets, &condition, &pass)?;
-        if !summary.1.trains_all() || !inference.1.trains_all() {
+        let InferenceNetwork::Invertible(inference) = &networks.inference else { return None };
+        let inference = inference.kernel(&targets, &condition, &pass)?;
+        let summary = match summary {
+            SummaryKernel::Identity => None,
+            SummaryKernel::Set(network, operands) => Some((network, operands)),
+        };
+        let all_trained = summary.iter().map(|(_, operands)| operands).chain([&inference.1]).all(Operands::trains_all);
+        if !all_trained {
             return None;
         }
+        let is_identity = summary.is_none();
         let constants = |standardizer: &Option<Standardizer>| standardizer.as_ref().map(Standardizer::constants);
         let parameters = constants(&networks.parameters);
         let sum_log_std = parameters.iter().flat_map(|[_, std]| std).map(|&std| f64::from(std).ln()).sum();
+        let dropped = inference.1.dropped().to_vec();
         let (density, values) = DensityLoss::new(summary, inference, sum_log_std);
         let (data, direct) = (constants(&networks.data), constants(&networks.direct));
-        Some((DirectLoss { density, widths: self.widths.clone(), parameters, data, direct }, values))
+        let (widths, support) = (self.widths.clone(), self.config.support.clone());
+        Some((DirectLoss { density, widths, support, is_identity, dropped, parameters, data, direct }, values))
     }
 
     /// Puts the values of all parameters into the networks, which `direct` was made of.
@@ -88,7 +108,7 @@ impl DirectLoss {
     }
 
     /// The loss of a batch, and the norm of the gradients of all parameters of these parts together. The gradients go where the
-    /// parameters' values are; those of other parts stay as they are.
+    /// parameters' values are; those of other parts stay as they are. The pass draws what is dropped.
     ///
     /// # Errors
     /// As [`AmortizedPosterior::loss`].
@@ -101,24 +121,46 @@ impl DirectLoss {
         values: &[f32],
         trained: &[DensityPart],
         gradients: &mut [f32],
+        pass: &mut Pass,
     ) -> Result<(f32, f64), AmortizerError> {
         batch.check_part()?;
-        self.widths.check(batch)?;
+        self.widths.check_parameters(batch.parameters.view())?;
+        self.widths.check_conditions(&batch.conditions)?;
+        let support = Support(self.support.as_deref());
+        support.check(&self.widths.names, &batch.parameters)?;
         let conditions = &batch.conditions;
-        let data = standardized(&conditions.summary_conditions, self.data.as_ref());
-        let targets = standardized(&batch.parameters, self.parameters.as_ref());
+        let (sets, observations, features) = conditions.summary_conditions.dim();
+        let mut data = standardized(&conditions.summary_conditions, self.data.as_ref());
+        let Targets { values: targets, log_derivatives } = support.targets(&batch.parameters);
+        let targets = standardized(&targets, self.parameters.as_ref());
         let direct = conditions.direct_conditions.as_ref();
-        let direct = direct.map(|direct| standardized(direct, self.direct.as_ref())).unwrap_or_default();
+        let mut direct = direct.map(|direct| standardized(direct, self.direct.as_ref())).unwrap_or_default();
+        if self.is_identity {
+            if observations != 1 {
+                return Err(AmortizerError::Observations { expected: 1, got: observations });
+            }
+            let given = direct.len() / sets;
+            let rows =
+                (0..sets).map(|m| [&data[m * features..(m + 1) * features], &direct[m * given..(m + 1) * given]]);
+            direct = rows.flatten().flatten().copied().collect();
+            data.clear();
+        }
         let weights = batch.weights.as_ref().map(|weights| weights.to_vec());
-        let batch = DensityBatch {
+        let of_kernel = DensityBatch {
             data: &data,
-            observations: conditions.summary_conditions.dim().1,
+            observations,
             direct: &direct,
             targets: &targets,
             weights: weights.as_deref(),
+            masks: &pass.dropout_masks(&self.dropped, sets),
         };
-        let (loss, norm) = self.density.with_gradients(&batch, values, trained, gradients);
-        Ok((loss as f32, norm))
+        let (loss, norm) = self.density.with_gradients(&of_kernel, values, trained, gradients);
+        // What the map to the reals adds to ln q, whatever the networks.
+        let of_map = log_derivatives.map_or(0.0, |log_derivatives| {
+            let weight = |m: usize| weights.as_ref().map_or(1.0, |weights| f64::from(weights[m]));
+            log_derivatives.iter().enumerate().map(|(m, &ld)| weight(m) * f64::from(ld)).sum::<f64>() / sets as f64
+        });
+        Ok(((loss - of_map) as f32, norm))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Says what does not fit between data, configuration and networks.
 
-use bayesburn_core::DrawsError;
+use bayesburn_core::{DrawsError, Interval, IntervalError};
 use bayesburn_networks::ConfigError;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -36,6 +36,60 @@ pub enum AmortizerError {
         /// The number of data sets.
         expected: usize,
         /// The number of rows.
+        got: usize,
+    },
+    /// An interval with nothing in it.
+    #[error(transparent)]
+    Interval(#[from] IntervalError),
+    /// Another number of intervals than of parameters.
+    #[error("`support` has {got} intervals for {expected} parameters: give one for each")]
+    Support {
+        /// The number of parameters.
+        expected: usize,
+        /// The number of intervals.
+        got: usize,
+    },
+    /// A parameter outside of where it was said to lie.
+    #[error(
+        "parameter `{name}` of simulation {simulation} is {value}, and its support is {interval}: widen the support, or mend the prior or the          configurator"
+    )]
+    OutsideSupport {
+        /// The parameter.
+        name: String,
+        /// Its value.
+        value: f32,
+        /// Where it was to lie.
+        interval: Interval,
+        /// The row in its batch.
+        simulation: usize,
+    },
+    /// A data set of another number of observations than the summary network takes.
+    #[error(
+        "data sets of {got} observations, and the summary network takes {expected}: pass data of one vector each as [M, 1, F], or choose a          network for sets, such as `DeepSetConfig`"
+    )]
+    Observations {
+        /// What the network takes.
+        expected: usize,
+        /// What came.
+        got: usize,
+    },
+    /// Latents of a density that has none.
+    #[error("a mixture of several normals is no map to one, so that it has no latents: look at draws instead")]
+    NoLatents,
+    /// A range of draws that begins in the midst of a block.
+    #[error("a range of draws from {got} on: begin at a multiple of {}", crate::DRAWS_IN_BLOCK)]
+    Block {
+        /// Where it begins.
+        got: usize,
+    },
+    /// Parameters that are not as many for each data set.
+    #[error(
+        "{got} parameter vectors for {expected} data sets: give as many for each, those of a data set after one another"
+    )]
+    Multiple {
+        /// The number of data sets.
+        expected: usize,
+        /// The number of parameter vectors.
         got: usize,
     },
     /// Something that must not be empty.

@@ -37,6 +37,7 @@ mod networks;
 mod posterior;
 mod sampling;
 mod standardize;
+mod targets;
 
 pub use conditions::{Conditions, Configured};
 pub use config::{PosteriorConfig, Standardization, SummaryLoss};
@@ -45,5 +46,6 @@ pub use difference::Difference;
 pub use error::AmortizerError;
 pub use networks::PosteriorNetworks;
 pub use posterior::AmortizedPosterior;
+pub use sampling::DRAWS_IN_BLOCK;
 #[cfg(feature = "flex")]
 pub use {bayesburn_kernels::DensityPart, direct::DirectLoss};

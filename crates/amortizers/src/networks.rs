@@ -1,20 +1,19 @@
 //! Wires the networks of an amortized posterior together, on tensors.
 
-use crate::{Conditions, Configured, SummaryLoss, mmd::squared_mmd, standardize::Standardizer};
-use bayesburn_networks::{Bijection, InvertibleNetwork, Pass, SummaryNetwork};
+use crate::{Conditions, SummaryLoss, mmd::squared_mmd, standardize::Standardizer, targets::Targets};
+use bayesburn_networks::{DensityEstimator, InferenceNetwork, Pass, SummaryNetwork};
 use burn::{
     module::Module,
     tensor::{Device, Tensor, TensorData},
 };
-use ndarray::{Array, Dimension};
-use std::f64::consts::TAU;
+use ndarray::{Array, Array1, Dimension};
 
 /// The summary network, the inference network and the standardisation constants: all that training changes and checkpoints
 /// hold.
 #[derive(Module, Debug)]
 pub struct PosteriorNetworks<S: Module> {
     pub(crate) summary: S,
-    pub(crate) inference: InvertibleNetwork,
+    pub(crate) inference: InferenceNetwork,
     pub(crate) parameters: Option<Standardizer>,
     pub(crate) data: Option<Standardizer>,
     pub(crate) direct: Option<Standardizer>,
@@ -27,7 +26,7 @@ impl<S: Module> PosteriorNetworks<S> {
         &self.summary
     }
 
-    /// The inference network: parameters to latents, given summaries and direct conditions.
+    /// The inference network: a density of parameters, given summaries and direct conditions.
     ///
     /// A step that gives the optimizer the gradients of one part leaves the other as it is:
     ///
@@ -49,7 +48,7 @@ impl<S: Module> PosteriorNetworks<S> {
     /// # Ok::<(), bayesburn_amortizers::AmortizerError>(())
     /// ```
     #[must_use]
-    pub fn inference(&self) -> &InvertibleNetwork {
+    pub fn inference(&self) -> &InferenceNetwork {
         &self.inference
     }
 }
@@ -75,18 +74,16 @@ impl<S: SummaryNetwork> PosteriorNetworks<S> {
         (condition, summary)
     }
 
-    /// Latents z `[B, D]` and log q(θ | condition) `[B]`: ln N(z; 0, I) + ln|det ∂z/∂θ|. The condition has a row for each B / M rows.
-    pub(crate) fn latent_and_log_prob(
+    /// ln q(θ | condition) `[B]` of targets `[B, D]`, and latents z `[B, D]` of a density that has them. The condition has a row for each
+    /// B / M rows. In the targets' own units: those of parameters, if no interval is mapped to the reals.
+    pub(crate) fn evaluate(
         &self,
-        parameters: Tensor<2>,
+        targets: Tensor<2>,
         condition: Tensor<2>,
         pass: &mut Pass,
-    ) -> (Tensor<2>, Tensor<1>) {
-        let [rows, dim] = parameters.dims();
-        let targets = standardized(self.parameters.as_ref(), parameters);
-        let (z, log_det) = self.inference.forward(targets, Some(condition), pass);
-        let log_normal = z.clone().square().sum_dim(1).reshape([rows]).mul_scalar(-0.5);
-        let log_prob = (log_normal + log_det).sub_scalar(0.5 * dim as f64 * TAU.ln());
+    ) -> (Option<Tensor<2>>, Tensor<1>) {
+        let targets = standardized(self.parameters.as_ref(), targets);
+        let (z, log_prob) = self.inference.evaluate(targets, condition, pass);
         let log_prob = match &self.parameters {
             Some(standardizer) => log_prob - standardizer.sum_log_std(),
             None => log_prob,
@@ -94,10 +91,20 @@ impl<S: SummaryNetwork> PosteriorNetworks<S> {
         (z, log_prob)
     }
 
-    /// log q(θ | x) of each simulation, `[B]`, and the summaries it depends on.
-    pub(crate) fn log_density(&self, batch: &Configured, device: &Device, pass: &mut Pass) -> (Tensor<1>, Tensor<2>) {
-        let (condition, summary) = self.condition(&batch.conditions, device, pass);
-        let (_, log_prob) = self.latent_and_log_prob(tensor::<2, _>(&batch.parameters, device), condition, pass);
+    /// log q(θ | x), `[B]`, of B / M parameter vectors for each data set, and the summaries that it depends on.
+    pub(crate) fn log_density(
+        &self,
+        targets: &Targets<'_>,
+        conditions: &Conditions,
+        device: &Device,
+        pass: &mut Pass,
+    ) -> (Tensor<1>, Tensor<2>) {
+        let (condition, summary) = self.condition(conditions, device, pass);
+        let (_, log_prob) = self.evaluate(tensor::<2, _>(&targets.values, device), condition, pass);
+        let log_prob = match &targets.log_derivatives {
+            Some(log_derivatives) => log_prob + tensor::<1, _>(log_derivatives, device),
+            None => log_prob,
+        };
         (log_prob, summary)
     }
 
@@ -107,13 +114,14 @@ impl<S: SummaryNetwork> PosteriorNetworks<S> {
     /// the negative log-likelihood in the parameters' own units.
     pub(crate) fn loss(
         &self,
-        batch: &Configured,
+        targets: &Targets<'_>,
+        (conditions, weights): (&Conditions, Option<&Array1<f32>>),
         summary_loss: Option<SummaryLoss>,
         device: &Device,
         pass: &mut Pass,
     ) -> Tensor<1> {
-        let (log_prob, summary) = self.log_density(batch, device, pass);
-        let weighted = match &batch.weights {
+        let (log_prob, summary) = self.log_density(targets, conditions, device, pass);
+        let weighted = match weights {
             Some(weights) => log_prob * tensor::<1, _>(weights, device),
             None => log_prob,
         };
@@ -127,9 +135,9 @@ impl<S: SummaryNetwork> PosteriorNetworks<S> {
         }
     }
 
-    /// Latents `[rows, D]` to parameters; the condition as for [`PosteriorNetworks::latent_and_log_prob`].
-    pub(crate) fn parameters(&self, z: Tensor<2>, condition: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
-        let targets = self.inference.inverse(z, Some(condition), pass);
+    /// Noise `[rows, K]` to targets; the condition as for [`PosteriorNetworks::evaluate`].
+    pub(crate) fn draw(&self, noise: Tensor<2>, condition: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
+        let targets = self.inference.draw(noise, condition, pass);
         match &self.parameters {
             Some(standardizer) => standardizer.inverse(targets),
             None => targets,

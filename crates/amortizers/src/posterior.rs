@@ -2,12 +2,12 @@
 
 use crate::{
     AmortizerError, Conditions, Configured, PosteriorConfig, PosteriorNetworks, Standardization, SummaryLoss,
-    standardize::Standardizer,
+    conditions::check_finite, standardize::Standardizer, targets::Support,
 };
 use bayesburn_core::ParameterNames;
 use bayesburn_networks::{
-    ActNormConfig, ConfigError, DeepSetConfig, ParameterInit, Pass, SummaryConfig, SummaryNetwork,
-    num_trainable_parameters, number_parameters,
+    ConfigError, DeepSetConfig, ParameterInit, Pass, SummaryConfig, SummaryNetwork, num_trainable_parameters,
+    number_parameters,
 };
 use burn::{
     module::Module,
@@ -66,10 +66,10 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let mut posterior = Self::untrained(config, widths, seed, device)?;
         for batch in pilot {
             batch.check()?;
-            posterior.widths.check(batch)?;
+            posterior.check(batch)?;
         }
         posterior.fit_standardization(pilot);
-        if posterior.config.inference.act_norm == ActNormConfig::FromData {
+        if posterior.config.inference.needs_simulations() {
             posterior = posterior.fit_act_norm(pilot)?;
         }
         posterior.networks = number_parameters(posterior.networks);
@@ -88,6 +88,13 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         {
             let expected = "at least 0 and finite";
             return Err(ConfigError::OutOfRange { field: "summary_loss.weight", expected, got: weight }.into());
+        }
+        if let Some(support) = &config.support {
+            let (expected, got) = (widths.names.len(), support.len());
+            if expected != got {
+                return Err(AmortizerError::Support { expected, got });
+            }
+            support.iter().try_for_each(|interval| interval.checked().map(|_| ()))?;
         }
         let device = device.clone().autodiff();
         let mut init = ParameterInit::new(seed, &device);
@@ -117,7 +124,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
                 .unwrap_or_else(|_| Array2::zeros((0, features)))
         };
         if self.networks.parameters.is_some() {
-            let rows = pilot.iter().map(|batch| batch.parameters.view());
+            let targets: Vec<_> = pilot.iter().map(|batch| self.support().targets(&batch.parameters)).collect();
+            let rows = targets.iter().map(|targets| targets.values.view());
             self.networks.parameters = Some(Standardizer::fitted(rows, device));
         }
         if self.networks.data.is_some() {
@@ -135,13 +143,13 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let batch = Configured::joined(pilot)?;
         let mut pass = Pass::inference(0);
         let (condition, _) = self.networks.condition(&batch.conditions, &self.device, &mut pass);
-        let parameters = crate::networks::tensor::<2, _>(&batch.parameters, &self.device);
+        let targets = crate::networks::tensor::<2, _>(&*self.support().targets(&batch.parameters).values, &self.device);
         let targets = match &self.networks.parameters {
-            Some(standardizer) => standardizer.forward(parameters),
-            None => parameters,
+            Some(standardizer) => standardizer.forward(targets),
+            None => targets,
         };
         let inference = self.networks.inference.clone();
-        self.networks.inference = inference.initialise_act_norm(targets, Some(condition), &mut pass);
+        self.networks.inference = inference.initialise_act_norm(targets, condition, &mut pass);
         Ok(self)
     }
 
@@ -152,9 +160,10 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// If the batch's widths are not those of the networks, its arrays differ in the number of data sets, a value is not finite, or
     /// a weight is negative.
     pub fn loss(&self, batch: &Configured, pass: &mut Pass) -> Result<Tensor<1>, AmortizerError> {
-        batch.check_part()?;
-        self.widths.check(batch)?;
-        Ok(self.networks.loss(batch, self.config.summary_loss, &self.device, pass))
+        self.check(batch)?;
+        let (targets, of_batch) =
+            (self.support().targets(&batch.parameters), (&batch.conditions, batch.weights.as_ref()));
+        Ok(self.networks.loss(&targets, of_batch, self.config.summary_loss, &self.device, pass))
     }
 
     /// log q(θ | x) of each simulation of a batch, `[M]`, with gradients and whatever the weights: what a loss of one's own is made of.
@@ -181,9 +190,56 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// # Errors
     /// As [`AmortizedPosterior::loss`].
     pub fn log_density(&self, batch: &Configured, pass: &mut Pass) -> Result<Tensor<1>, AmortizerError> {
+        self.check(batch)?;
+        Ok(self
+            .networks
+            .log_density(&self.support().targets(&batch.parameters), &batch.conditions, &self.device, pass)
+            .0)
+    }
+
+    /// log q(θ | x), with gradients, of several parameter vectors for each of M data sets: `[M K, D]`, those of a data set after one another,
+    /// to `[M K]`. What depends on a data set alone is computed once for it.
+    ///
+    /// # Errors
+    /// As [`AmortizedPosterior::loss`]; a number of parameter vectors that M does not divide.
+    pub fn log_density_of_each(
+        &self,
+        parameters: &Array2<f32>,
+        conditions: &Conditions,
+        pass: &mut Pass,
+    ) -> Result<Tensor<1>, AmortizerError> {
+        conditions.check()?;
+        self.check_conditions(conditions)?;
+        self.widths.check_parameters(parameters.view())?;
+        check_finite("the parameter vector", parameters)?;
+        self.support().check(&self.widths.names, parameters)?;
+        let (expected, got) = (conditions.len(), parameters.nrows());
+        if got == 0 || !got.is_multiple_of(expected) {
+            return Err(AmortizerError::Multiple { expected, got });
+        }
+        Ok(self.networks.log_density(&self.support().targets(parameters), conditions, &self.device, pass).0)
+    }
+
+    pub(crate) fn support(&self) -> Support<'_> {
+        Support(self.config.support.as_deref())
+    }
+
+    /// Whether a batch, or a part of it, is one that the networks take.
+    pub(crate) fn check(&self, batch: &Configured) -> Result<(), AmortizerError> {
         batch.check_part()?;
-        self.widths.check(batch)?;
-        Ok(self.networks.log_density(batch, &self.device, pass).0)
+        self.widths.check_parameters(batch.parameters.view())?;
+        self.check_conditions(&batch.conditions)?;
+        self.support().check(&self.widths.names, &batch.parameters)
+    }
+
+    /// Whether data sets are of the networks' widths, and of as many observations as they take.
+    pub(crate) fn check_conditions(&self, conditions: &Conditions) -> Result<(), AmortizerError> {
+        self.widths.check_conditions(conditions)?;
+        let got = conditions.summary_conditions.dim().1;
+        match self.config.summary.num_observations() {
+            Some(expected) if expected != got => Err(AmortizerError::Observations { expected, got }),
+            _ => Ok(()),
+        }
     }
 
     /// What the posterior was made from.
@@ -222,11 +278,6 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
 }
 
 impl Widths {
-    pub(crate) fn check(&self, batch: &Configured) -> Result<(), AmortizerError> {
-        self.check_parameters(batch.parameters.view())?;
-        self.check_conditions(&batch.conditions)
-    }
-
     pub(crate) fn check_parameters(&self, parameters: ArrayView2<'_, f32>) -> Result<(), AmortizerError> {
         width("the parameters", self.names.len(), parameters.ncols())
     }

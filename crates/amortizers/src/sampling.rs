@@ -6,7 +6,7 @@ use crate::{
     networks::tensor,
 };
 use bayesburn_core::{Draws, Purpose, stream};
-use bayesburn_networks::{Pass, SummaryConfig, SummaryNetwork};
+use bayesburn_networks::{DensityEstimator, Pass, SummaryConfig, SummaryNetwork};
 use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, Slice};
 use rand::RngExt;
@@ -23,7 +23,7 @@ const CHUNK_OBSERVATIONS: usize = 4096;
 
 /// Draws that share one stream of noise: that of draw l of data set m comes from stream (m, l / 1024), so it is the same for any
 /// number of draws, chunks or threads.
-const NOISE_BLOCK: usize = 1024;
+pub const DRAWS_IN_BLOCK: usize = 1024;
 
 const LATENTS: Purpose = Purpose::new("posterior latents");
 // Dropout masks at inference, where a network has them.
@@ -31,7 +31,7 @@ const SUMMARY_PASS: Purpose = Purpose::new("summary pass");
 const DRAW_PASS: Purpose = Purpose::new("draw pass");
 const DENSITY_PASS: Purpose = Purpose::new("density pass");
 
-/// Some draws for one data set, at most [`NOISE_BLOCK`].
+/// Some draws for one data set, at most [`DRAWS_IN_BLOCK`].
 #[derive(Debug, Clone)]
 struct Block {
     data_set: usize,
@@ -76,31 +76,63 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         num_draws: usize,
         seed: u64,
     ) -> Result<Draws, AmortizerError> {
+        let numbers: Vec<usize> = (first..first + conditions.len()).collect();
+        self.sample_part(conditions, &numbers, 0..num_draws, seed)
+    }
+
+    /// Some of the draws of [`AmortizedPosterior::sample`], for some of the data sets: those that have these numbers among all. So a sampler
+    /// that rejects some of the draws goes on for data sets that lack some, and the result is the same whatever it asked for at a time.
+    ///
+    /// # Errors
+    /// As [`AmortizedPosterior::sample`]; a number of data sets other than of numbers; a range of draws that begins in the midst of a block of
+    /// [`DRAWS_IN_BLOCK`].
+    pub fn sample_part(
+        &self,
+        conditions: &Conditions,
+        numbers: &[usize],
+        draws: Range<usize>,
+        seed: u64,
+    ) -> Result<Draws, AmortizerError> {
+        let num_draws = draws.len();
         if num_draws == 0 {
             return Err(AmortizerError::Empty { what: "the request", remedy: "ask for at least 1 draw" });
         }
+        if !draws.start.is_multiple_of(DRAWS_IN_BLOCK) {
+            return Err(AmortizerError::Block { got: draws.start });
+        }
         conditions.check()?;
-        self.widths.check_conditions(conditions)?;
+        let (expected, got) = (conditions.len(), numbers.len());
+        if expected != got {
+            return Err(AmortizerError::Rows { what: "the list of numbers", expected, got });
+        }
+        let first = numbers[0];
+        self.check_conditions(conditions)?;
         let (networks, device) = self.for_inference();
         let condition = condition_rows(&networks, conditions, &device, seed, first);
         let blocks: Vec<Block> = (0..conditions.len())
             .flat_map(|data_set| {
-                (0..num_draws)
-                    .step_by(NOISE_BLOCK)
-                    .map(move |start| Block { data_set, draws: start..(start + NOISE_BLOCK).min(num_draws) })
+                let end = draws.end;
+                draws
+                    .clone()
+                    .step_by(DRAWS_IN_BLOCK)
+                    .map(move |start| Block { data_set, draws: start..(start + DRAWS_IN_BLOCK).min(end) })
             })
             .collect();
-        let blocks_in_chunk = (CHUNK_ROWS / num_draws.min(NOISE_BLOCK)).max(1);
+        let blocks_in_chunk = (CHUNK_ROWS / num_draws.min(DRAWS_IN_BLOCK)).max(1);
         let chunks: Vec<Vec<f32>> = blocks
             .par_chunks(blocks_in_chunk)
-            .map(|chunk| draw_chunk(&networks, condition.view(), chunk, self.names.len(), first, seed, &device))
+            .map(|chunk| {
+                let targets = draw_chunk(&networks, condition.view(), chunk, self.names.len(), numbers, seed, &device);
+                self.support().parameters(targets)
+            })
             .collect();
         let shape = (conditions.len(), num_draws, self.names.len());
         let values = Array3::from_shape_vec(shape, chunks.concat()).expect("each block gave all of its rows");
         Ok(Draws::new(self.names.clone(), values)?)
     }
 
-    /// log q(θ | x) for each row of parameters, `[M]`, in the parameters' own units and normalised.
+    /// log q(θ | x) for each row of parameters, `[M]`, in the parameters' own units and normalised; −∞ outside of
+    /// [`PosteriorConfig::support`](crate::PosteriorConfig).
     ///
     /// M parameter vectors belong to M data sets; or to one, at which all of them are evaluated.
     ///
@@ -130,9 +162,10 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// normal.
     ///
     /// # Errors
-    /// As [`AmortizedPosterior::log_prob`].
+    /// As [`AmortizedPosterior::log_prob`]; a mixture of several normals, which has no latents.
     pub fn latent(&self, simulations: &Configured) -> Result<(Array2<f32>, Array1<f32>), AmortizerError> {
-        self.evaluate(&simulations.parameters, &simulations.conditions)
+        let (z, log_prob) = self.evaluate(&simulations.parameters, &simulations.conditions)?;
+        Ok((z.ok_or(AmortizerError::NoLatents)?, log_prob))
     }
 
     /// Summaries of the data sets, `[M, S]`: the learned summary statistics.
@@ -141,7 +174,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// As [`AmortizedPosterior::log_prob`].
     pub fn summaries(&self, conditions: &Conditions) -> Result<Array2<f32>, AmortizerError> {
         conditions.check()?;
-        self.widths.check_conditions(conditions)?;
+        self.check_conditions(conditions)?;
         let (networks, device) = self.for_inference();
         let rows = condition_rows(&networks, conditions, &device, 0, 0);
         Ok(rows.slice_axis(Axis(1), Slice::from(..networks.summary.summary_dim())).to_owned())
@@ -151,9 +184,9 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         &self,
         parameters: &Array2<f32>,
         conditions: &Conditions,
-    ) -> Result<(Array2<f32>, Array1<f32>), AmortizerError> {
+    ) -> Result<(Option<Array2<f32>>, Array1<f32>), AmortizerError> {
         conditions.check()?;
-        self.widths.check_conditions(conditions)?;
+        self.check_conditions(conditions)?;
         self.widths.check_parameters(parameters.view())?;
         let (expected, got) = (conditions.len(), parameters.nrows());
         if got == 0 {
@@ -167,24 +200,31 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let (networks, device) = self.for_inference();
         let condition = condition_rows(&networks, conditions, &device, 0, 0);
         let starts: Vec<usize> = (0..got).step_by(CHUNK_ROWS).collect();
+        let targets = self.support().targets(parameters);
         let chunks: Vec<(Vec<f32>, Vec<f32>)> = starts
             .into_par_iter()
             .map(|start| {
                 let range = start..(start + CHUNK_ROWS).min(got);
-                let theta = parameters.slice_axis(Axis(0), Slice::from(range.clone())).to_owned();
+                let targets = targets.values.slice_axis(Axis(0), Slice::from(range.clone())).to_owned();
                 let rows = rows_of(condition.view(), if expected == 1 { 0..1 } else { range });
                 let mut pass = Pass::inference(stream(0, DENSITY_PASS, start as u64).random());
-                let (z, log_prob) = networks.latent_and_log_prob(
-                    tensor::<2, _>(&theta, &device),
-                    tensor::<2, _>(&rows, &device),
-                    &mut pass,
-                );
-                (values(z), values(log_prob))
+                let (targets, rows) = (tensor::<2, _>(&targets, &device), tensor::<2, _>(&rows, &device));
+                let (z, log_prob) = networks.evaluate(targets, rows, &mut pass);
+                (z.map(values).unwrap_or_default(), values(log_prob))
             })
             .collect();
         let (z, log_prob): (Vec<_>, Vec<_>) = chunks.into_iter().unzip();
-        let z = Array2::from_shape_vec(parameters.dim(), z.concat()).expect("one latent for each parameter vector");
-        Ok((z, Array1::from(log_prob.concat())))
+        let z = Array2::from_shape_vec(parameters.dim(), z.concat()).ok();
+        let mut log_prob = Array1::from(log_prob.concat());
+        if let Some(log_derivatives) = &targets.log_derivatives {
+            log_prob += log_derivatives;
+            for (log_prob, row) in log_prob.iter_mut().zip(parameters.outer_iter()) {
+                if !self.support().contains(row) {
+                    *log_prob = f32::NEG_INFINITY;
+                }
+            }
+        }
+        Ok((z, log_prob))
     }
 }
 
@@ -218,15 +258,16 @@ fn draw_chunk<S: SummaryNetwork>(
     condition: ArrayView2<'_, f32>,
     blocks: &[Block],
     dim: usize,
-    first: usize,
+    numbers: &[usize],
     seed: u64,
     device: &Device,
 ) -> Vec<f32> {
+    let width = networks.inference.noise_dim(dim);
     let mut noise: Vec<f32> = Vec::new();
     for block in blocks {
-        let number = ((first + block.data_set) as u64) << 32 | (block.draws.start / NOISE_BLOCK) as u64;
+        let number = (numbers[block.data_set] as u64) << 32 | (block.draws.start / DRAWS_IN_BLOCK) as u64;
         let mut rng = stream(seed, LATENTS, number);
-        noise.extend((0..block.draws.len() * dim).map(|_| rng.sample::<f32, _>(StandardNormal)));
+        noise.extend((0..block.draws.len() * width).map(|_| rng.sample::<f32, _>(StandardNormal)));
     }
     // One row for each block where they are of the same length: what depends on the condition alone is then computed once for all of its
     // draws.
@@ -234,11 +275,11 @@ fn draw_chunk<S: SummaryNetwork>(
     let repeats = |block: &Block| if alike { 1 } else { block.draws.len() };
     let of_each = blocks.iter().flat_map(|block| std::iter::repeat_n(block.data_set, repeats(block)));
     let rows = rows_of(condition, of_each);
-    let number = ((first + blocks[0].data_set) as u64) << 32 | blocks[0].draws.start as u64;
+    let number = (numbers[blocks[0].data_set] as u64) << 32 | blocks[0].draws.start as u64;
     let mut pass = Pass::inference(stream(seed, DRAW_PASS, number).random());
-    let shape = [noise.len() / dim, dim];
-    let z = Tensor::from_data(TensorData::new(noise, shape), device);
-    values(networks.parameters(z, tensor::<2, _>(&rows, device), &mut pass))
+    let shape = [noise.len() / width, width];
+    let noise = Tensor::from_data(TensorData::new(noise, shape), device);
+    values(networks.draw(noise, tensor::<2, _>(&rows, device), &mut pass))
 }
 
 /// The condition of each of these data sets, one after the other.

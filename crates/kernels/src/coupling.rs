@@ -46,6 +46,17 @@ pub(crate) struct OfInputs {
 }
 
 impl Coupling {
+    /// Says where the masks of dropped units are.
+    pub(crate) fn set_masks(&mut self, operand: usize, width: usize) {
+        let stacks = match self {
+            Self::Affine { scale, translation, .. } => [Some(scale), translation.as_mut()],
+            Self::Spline { net, .. } => [Some(net), None],
+        };
+        let masks =
+            stacks.into_iter().flatten().flat_map(|stack| &mut stack.layers).filter_map(|layer| layer.mask.as_mut());
+        masks.for_each(|mask| (mask.operand, mask.width) = (operand, width));
+    }
+
     /// y, and ln|det ∂y/∂x| added to `log_det`.
     pub(crate) fn forward(
         &self,

@@ -21,10 +21,11 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// The mean of −w log q(θ | x), where q is a flow whose condition is a set network's output and, behind it, numbers given directly.
+/// The mean of −w log q(θ | x), where q is a flow whose condition is a set network's output, if there is one, and behind it numbers given
+/// directly.
 #[derive(Debug)]
 pub struct DensityLoss {
-    summary: SetNetwork,
+    summary: Option<SetNetwork>,
     inference: Flow,
     /// Added to each −log q.
     constant: f64,
@@ -55,7 +56,7 @@ pub enum DensityPart {
 /// Simulations to compute the loss of, B of them.
 #[derive(Debug, Clone, Copy)]
 pub struct DensityBatch<'a> {
-    /// x, `[B, N, F]`.
+    /// x, `[B, N, F]`; empty where there is no set network.
     pub data: &'a [f32],
     /// N.
     pub observations: usize,
@@ -65,6 +66,8 @@ pub struct DensityBatch<'a> {
     pub targets: &'a [f32],
     /// w, `[B]`; `None`: 1 for all.
     pub weights: Option<&'a [f32]>,
+    /// The masks of the flow's dropped units, `[B, W]`; empty where none are.
+    pub masks: &'a [f32],
 }
 
 impl DensityPart {
@@ -84,13 +87,21 @@ struct BlockOfLoss {
 }
 
 impl DensityLoss {
-    /// Of both networks with their operands, among which are their parameters; and the values of all parameters, one after the other.
+    /// Of one or both networks with their operands, among which are their parameters; and the values of all parameters, one after the other.
     ///
     /// # Panics
     /// If kernels do not work on an operand, see [`runs_on`](crate::runs_on).
     #[must_use]
-    pub fn new(summary: (SetNetwork, Operands), inference: (Flow, Operands), constant: f64) -> (Self, Vec<f32>) {
+    pub fn new(
+        summary: Option<(SetNetwork, Operands)>,
+        inference: (Flow, Operands),
+        constant: f64,
+    ) -> (Self, Vec<f32>) {
         let (mut parameters, mut values) = (Vec::new(), Vec::new());
+        let summary = match summary {
+            Some((network, operands)) => (Some(network), operands),
+            None => (None, Operands::default()),
+        };
         for (part, operands) in [(DensityPart::Summary, &summary.1), (DensityPart::Inference, &inference.1)] {
             for (operand, id, value) in operands.parameters() {
                 let range = values.len()..values.len() + value.len();
@@ -119,18 +130,20 @@ impl DensityLoss {
         trained: &[DensityPart],
         gradients: &mut [f32],
     ) -> (f64, f64) {
-        self.summary.observations = batch.observations;
+        let (mut features, mut units) = (0, 0);
+        if let Some(summary) = &mut self.summary {
+            summary.observations = batch.observations;
+            (features, units) = (summary.features, summary.after.units());
+        }
         let sets = batch.targets.len() / self.inference.dim;
         let numbers = self.parameters.last().map_or(0, |parameter| parameter.range.end);
         assert_eq!((values.len(), gradients.len()), (numbers, numbers), "numbers of all parameters, and of gradients");
         assert_eq!(batch.targets.len(), sets * self.inference.dim, "targets of whole rows");
-        assert_eq!(
-            batch.data.len(),
-            sets * batch.observations * self.summary.features,
-            "data of as many sets as targets"
-        );
-        let given = self.inference.condition.map_or(0, |(_, width)| width - self.summary.after.units());
+        assert_eq!(batch.data.len(), sets * batch.observations * features, "data of as many sets as targets");
+        let given = self.inference.condition.map_or(0, |(_, width)| width - units);
         assert_eq!(batch.direct.len(), sets * given, "direct conditions of each set");
+        let dropped = self.inference.masks.map_or(0, |(_, width)| width);
+        assert_eq!(batch.masks.len(), sets * dropped, "masks of each set");
         assert!(batch.weights.is_none_or(|weights| weights.len() == sets), "a weight for each set");
         let mut operands = self.operands.map(|len| vec![&[][..]; len]);
         let mut wanted = self.operands.map(|len| vec![false; len]);
@@ -140,7 +153,7 @@ impl DensityLoss {
             wanted[network][parameter.operand] = trained.contains(&parameter.part);
         }
         if let Some((condition, _)) = self.inference.condition {
-            wanted[1][condition] = trained.contains(&DensityPart::Summary);
+            wanted[1][condition] = self.summary.is_some() && trained.contains(&DensityPart::Summary);
         }
         let parts = on_each(&blocks(sets, true), |block| self.block(batch, block, sets, &operands, &wanted));
         let loss = parts.iter().map(|part| part.loss).sum();
@@ -158,15 +171,21 @@ impl DensityLoss {
         let rows = block.len();
         let of_block = |values: &[f32]| block.start * (values.len() / sets)..block.end * (values.len() / sets);
         let [mut summary_operands, mut inference_operands] = operands.clone();
-        summary_operands[self.summary.data] = &batch.data[of_block(batch.data)];
+        if let Some(summary) = &self.summary {
+            summary_operands[summary.data] = &batch.data[of_block(batch.data)];
+        }
         inference_operands[self.inference.targets] = &batch.targets[of_block(batch.targets)];
+        if let Some((place, _)) = self.inference.masks {
+            inference_operands[place] = &batch.masks[of_block(batch.masks)];
+        }
         let direct = &batch.direct[of_block(batch.direct)];
         let all = 0..rows;
 
-        let summary = self.summary.forward_block(&summary_operands, &all);
-        let width = summary.output().len() / rows;
-        let mut condition = Buffer::new(summary.output().len() + direct.len());
-        join(summary.output(), direct, [width, direct.len() / rows], &mut condition);
+        let summary = self.summary.as_ref().map(|network| (network, network.forward_block(&summary_operands, &all)));
+        let output = summary.as_ref().map_or(&[][..], |(_, summary)| summary.output());
+        let width = output.len() / rows;
+        let mut condition = Buffer::new(output.len() + direct.len());
+        join(output, direct, [width, direct.len() / rows], &mut condition);
         if let Some((place, _)) = self.inference.condition {
             inference_operands[place] = &condition;
         }
@@ -190,13 +209,13 @@ impl DensityLoss {
 
         let (_, of_condition, of_inference) =
             self.inference.backward_block(&inference_operands, &flow_block, &flow, &out, &wanted[1]);
-        let of_summary = match of_condition {
-            Some(of_condition) => {
+        let of_summary = match (&summary, of_condition) {
+            (Some((network, summary)), Some(of_condition)) => {
                 let mut of_output = Buffer::new(rows * width);
                 columns(&of_condition, of_condition.len() / rows, width, &mut of_output);
-                self.summary.backward_block(&summary_operands, &all, &summary, &of_output, &wanted[0]).1
+                network.backward_block(&summary_operands, &all, summary, &of_output, &wanted[0]).1
             }
-            None => wanted[0].iter().map(|_| None).collect(),
+            _ => wanted[0].iter().map(|_| None).collect(),
         };
         BlockOfLoss { loss: loss / sets as f64, gradients: [of_summary, of_inference] }
     }

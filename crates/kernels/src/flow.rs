@@ -24,6 +24,8 @@ pub struct Flow {
     pub targets: usize,
     /// Place and width of the condition, `[M, C]`, of which each row belongs to B / M rows of the targets that follow one another.
     pub condition: Option<(usize, usize)>,
+    /// Place and width of the masks of dropped units, `[B, W]`.
+    pub masks: Option<(usize, usize)>,
 }
 
 /// Activation normalisation, permutation, coupling.
@@ -67,6 +69,14 @@ pub(crate) struct Block<'a> {
 }
 
 impl Flow {
+    /// Says where the masks of dropped units are, `[B, width]`: in the columns that its layers have.
+    pub fn set_masks(&mut self, operand: usize, width: usize) {
+        self.masks = Some((operand, width));
+        for layer in &mut self.layers {
+            layer.first.iter_mut().chain([&mut layer.second]).for_each(|coupling| coupling.set_masks(operand, width));
+        }
+    }
+
     fn rows(&self, operands: &[&[f32]]) -> usize {
         operands[self.targets].len() / self.dim
     }
@@ -87,7 +97,17 @@ impl Flow {
         Block { rows, condition_rows, condition: Some(source) }
     }
 
+    /// The operands with the masks of these rows alone, since layers see rows of a block.
+    fn with_masks_of<'a>(&self, operands: &[&'a [f32]], rows: &Range<usize>) -> Vec<&'a [f32]> {
+        let mut operands = operands.to_vec();
+        if let Some((place, width)) = self.masks {
+            operands[place] = &operands[place][rows.start * width..rows.end * width];
+        }
+        operands
+    }
+
     pub(crate) fn forward_block(&self, operands: &[&[f32]], block: &Block<'_>, out: &mut Vec<f32>) -> Vec<LayerTape> {
+        let operands = &self.with_masks_of(operands, &block.rows)[..];
         let (rows, dim) = (block.rows.len(), self.dim);
         let mut log_det = Buffer::zeros(rows);
         let mut x = Buffer::copy_of(&operands[self.targets][block.rows.start * dim..block.rows.end * dim]);
@@ -114,6 +134,7 @@ impl Flow {
         wanted: &'a [bool],
     ) -> (Buffer, Option<Buffer>, Vec<Option<Buffer>>) {
         let (rows, dim) = (block.rows.len(), self.dim);
+        let masked = self.with_masks_of(operands, &block.rows);
         let mut gradients = Gradients::new(operands, wanted);
         let (mut of_x, mut of_log_det) = (Buffer::new(rows * dim), Buffer::new(rows));
         let of_rows = of_output[block.rows.start * (dim + 1)..block.rows.end * (dim + 1)].chunks_exact(dim + 1);
@@ -124,7 +145,8 @@ impl Flow {
         let wants_condition = self.condition.is_some_and(|(place, _)| wanted[place]);
         let mut of_condition: Option<Buffer> = None;
         for (layer, tape) in self.layers.iter().zip(tapes).rev() {
-            let passes = Passes { operands, condition: block.condition, wants_condition, of_log_det: &of_log_det };
+            let passes =
+                Passes { operands: &masked, condition: block.condition, wants_condition, of_log_det: &of_log_det };
             of_x = layer.backward(&passes, tape, &of_x, &mut of_condition, &mut gradients);
         }
         (of_x, of_condition, gradients.into_values())

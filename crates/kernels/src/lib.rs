@@ -40,5 +40,5 @@ pub use self::{
     flow::{Flow, FlowLayer, InverseFlow},
     operation::{Kernel, Operands, run, runs_on},
     spline::Spline,
-    stack::{Activation, Layer, Stack, Weight},
+    stack::{Activation, Layer, Mask, Stack, Weight},
 };

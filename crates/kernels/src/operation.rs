@@ -43,6 +43,8 @@ pub struct Operands {
     tensors: Vec<DispatchTensor>,
     /// Places and identities of those that are parameters.
     parameters: Vec<(usize, ParamId)>,
+    /// Layers whose units are dropped in training: with which probability, and how many units.
+    dropped: Vec<(f64, usize)>,
 }
 
 impl Operands {
@@ -91,10 +93,30 @@ impl Operands {
         self.tensors[place] = tensor.into_dispatch();
     }
 
-    /// Removes all from this place on.
-    pub fn truncate(&mut self, len: usize) {
-        self.tensors.truncate(len);
-        self.parameters.retain(|(place, _)| *place < len);
+    /// Notes a layer whose units are dropped with this probability, and returns the first of its columns in the masks of all.
+    pub fn push_dropped(&mut self, probability: f64, units: usize) -> usize {
+        let column = self.dropped.iter().map(|(_, units)| units).sum();
+        self.dropped.push((probability, units));
+        column
+    }
+
+    /// The layers whose units are dropped: probability and number of units of each, whose masks stand side by side.
+    #[must_use]
+    pub fn dropped(&self) -> &[(f64, usize)] {
+        &self.dropped
+    }
+
+    /// How many tensors and dropped layers there are, to go back to by [`Operands::truncate`].
+    #[must_use]
+    pub fn mark(&self) -> (usize, usize) {
+        (self.tensors.len(), self.dropped.len())
+    }
+
+    /// Removes what was added since the mark.
+    pub fn truncate(&mut self, (tensors, dropped): (usize, usize)) {
+        self.tensors.truncate(tensors);
+        self.parameters.retain(|(place, _)| *place < tensors);
+        self.dropped.truncate(dropped);
     }
 
     /// Whether there are none.

@@ -47,6 +47,29 @@ pub struct Layer {
     pub activation: Option<Activation>,
     /// Whether the layer's input is added. Such a layer has one input.
     pub skip: bool,
+    /// What the activation's output is multiplied by, unit by unit: dropout.
+    pub mask: Option<Mask>,
+}
+
+/// Some columns of an operand that has a row for each row of the batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Mask {
+    /// The place of the operand.
+    pub operand: usize,
+    /// Its width.
+    pub width: usize,
+    /// The first of the columns, as many as the layer has units.
+    pub first: usize,
+}
+
+impl Mask {
+    /// Multiplies rows of this width by the mask.
+    fn apply(&self, operands: &[&[f32]], values: &mut [f32], units: usize) {
+        let rows = values.chunks_exact_mut(units).zip(operands[self.operand].chunks_exact(self.width));
+        for (row, mask) in rows {
+            row.iter_mut().zip(&mask[self.first..self.first + units]).for_each(|(value, mask)| *value *= mask);
+        }
+    }
 }
 
 /// Some rows of an operand that is a matrix.
@@ -87,6 +110,9 @@ impl Stack {
             let mut out = Buffer::new(rows * layer.units);
             layer.sums(operands, sources, tape.outputs.last().map(|input| &**input), &mut out);
             let before = layer.activate(&mut out);
+            if let Some(mask) = &layer.mask {
+                mask.apply(operands, &mut out, layer.units);
+            }
             if layer.skip {
                 add(&mut out, tape.outputs.last().map_or(sources[0].values, |input| input));
             }
@@ -120,6 +146,9 @@ impl Stack {
         let mut gradient = of_output;
         for (i, layer) in self.layers.iter().enumerate().rev() {
             let of_skip = layer.skip.then(|| Buffer::copy_of(&gradient));
+            if let Some(mask) = &layer.mask {
+                mask.apply(operands, &mut gradient, layer.units);
+            }
             layer.activation_backward(tape.before[i].as_deref(), &tape.outputs[i], &mut gradient);
             if let Some(of_bias) = gradients.of(layer.bias) {
                 sum_rows(&gradient, of_bias);

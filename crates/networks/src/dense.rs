@@ -6,7 +6,7 @@ use crate::{
     pass::constant,
 };
 #[cfg(feature = "flex")]
-use bayesburn_kernels::{Layer, Operands, Stack, Weight};
+use bayesburn_kernels::{Layer, Mask, Operands, Stack, Weight};
 use burn::{
     config::Config,
     module::{Module, Param},
@@ -67,7 +67,14 @@ pub(crate) fn dense_layer(layer: &Linear, operands: &mut Operands) -> Layer {
     let weight = Weight { operand: operands.push_parameter(&layer.weight), first_row: 0 };
     let bias = layer.bias.as_ref().expect("all layers here have a bias");
     let [units] = bias.dims();
-    Layer { weights: vec![weight], bias: operands.push_parameter(bias), units, activation: None, skip: false }
+    Layer {
+        weights: vec![weight],
+        bias: operands.push_parameter(bias),
+        units,
+        activation: None,
+        skip: false,
+        mask: None,
+    }
 }
 
 /// The rows of a matrix that belong to inputs of these widths, side by side.
@@ -177,15 +184,23 @@ impl DenseNet {
     /// network does.
     #[cfg(feature = "flex")]
     pub(crate) fn stack(&self, widths: &[usize], pass: &Pass, operands: &mut Operands) -> Option<Stack> {
-        let drops = self.config.dropout > 0.0 && (pass.is_training() || self.config.mc_dropout);
-        if drops || self.config.spectral_norm {
+        let drops = self.config.dropout > 0.0 && pass.is_training();
+        let drops_at_inference = self.config.dropout > 0.0 && self.config.mc_dropout && !pass.is_training();
+        if drops_at_inference || self.config.spectral_norm {
             return None;
         }
         let activation = self.config.activation.kernel()?;
         let mut layers = Vec::with_capacity(self.hidden.len() + 1);
         for (i, layer) in self.hidden.iter().enumerate() {
             let skip = self.config.residual && i > 0;
-            layers.push(Layer { activation: Some(activation), skip, ..dense_layer(layer, operands) });
+            let layer = Layer { activation: Some(activation), skip, ..dense_layer(layer, operands) };
+            // Place and width of the masks are known when all layers are.
+            let mask = drops.then(|| Mask {
+                operand: 0,
+                width: 0,
+                first: operands.push_dropped(self.config.dropout, layer.units),
+            });
+            layers.push(Layer { mask, ..layer });
         }
         layers.push(dense_layer(&self.output, operands));
         layers[0].weights = side_by_side(layers[0].weights[0].operand, widths);

@@ -22,9 +22,9 @@ pub enum ConfigError {
         /// The value.
         got: f64,
     },
-    /// A coupling without anything to condition on.
+    /// A network without anything to condition on.
     #[error(
-        "an invertible network of 1 dimension without a condition has nothing to depend on: give it a condition, or add a dimension"
+        "without a condition the network has nothing to depend on: give it one or, to an invertible network, at least two dimensions"
     )]
     NothingToConditionOn,
 }

@@ -50,6 +50,11 @@ impl ParameterInit {
         self.fill(shape, |rng| bound * (2.0 * rng.random::<f32>() - 1.0))
     }
 
+    /// Standard normal.
+    pub fn normal(&mut self, shape: [usize; 2]) -> Param<Tensor<2>> {
+        self.fill(shape, |rng| rng.sample(StandardNormal))
+    }
+
     /// One value everywhere.
     pub fn constant<const R: usize>(&mut self, shape: [usize; R], value: f32) -> Param<Tensor<R>> {
         self.fill(shape, |_| value)

@@ -4,8 +4,12 @@
 //! |---|---|---|
 //! | [`SummaryNetwork`], [`SummaryConfig`] | the traits: a data set `[B, N, F]` to a summary `[B, S]`, and what makes such a network | |
 //! | [`DeepSet`] | the summary network for exchangeable observations | Zaheer et al. 2017; Bloem-Reddy & Teh 2020 |
+//! | [`Identity`], [`DenseSummary`] | none, and a dense one, for data that are one vector | |
 //! | [`Bijection`] | the trait: targets to latents and back, given a condition | |
 //! | [`InvertibleNetwork`] | coupling layers one after the other | Ardizzone et al. 2019; Radev et al. 2020 |
+//! | [`AutoregressiveFlow`] | masked autoregressive layers one after the other | Papamakarios et al. 2017 |
+//! | [`MixtureNetwork`] | one normal distribution, or a mixture of them | Bishop 1994 |
+//! | [`DensityEstimator`], [`InferenceConfig`] | the trait of all three: a density of targets given a condition; and the choice among them | |
 //! | [`CouplingLayer`] | activation normalisation, permutation, coupling | Dinh et al. 2017; Kingma & Dhariwal 2018 |
 //! | [`AffineCoupling`], [`SplineCoupling`] | the two transforms | Dinh et al. 2017; Durkan et al. 2019 |
 //! | [`Pass`] | training or inference, and the generator of dropout and noise | |
@@ -32,33 +36,42 @@
 //! ```
 
 mod act_norm;
+mod autoregressive;
 mod bijection;
 mod coupling;
 mod dense;
+mod density_estimator;
 mod error;
 mod init;
 mod invertible_network;
+mod mixture;
 mod parameters;
 mod pass;
 mod permutation;
 mod summary;
 
 pub use act_norm::{ActNorm, ActNormConfig};
+pub use autoregressive::{AutoregressiveFlow, AutoregressiveFlowConfig};
 pub use bijection::Bijection;
 pub use coupling::{
     AffineConfig, AffineCoupling, AffineNets, Coupling, CouplingConfig, CouplingLayer, SeparateNets, SplineConfig,
     SplineCoupling,
 };
 pub use dense::{Activation, DenseNet, DenseNetConfig};
+pub use density_estimator::{DensityEstimator, InferenceConfig, InferenceNetwork};
 pub use error::ConfigError;
 pub use init::{OutputInit, ParameterInit};
 pub use invertible_network::{
     CouplingDesign, InterleavedConfig, InvertibleNetwork, InvertibleNetworkConfig, SoftFlowConfig,
 };
+pub use mixture::{Covariance, MixtureConfig, MixtureNetwork, MixtureParameters};
 pub use parameters::{num_trainable_parameters, number_parameters, with_parameters};
 pub use pass::Pass;
 pub use permutation::{Permutation, PermutationConfig};
+#[cfg(feature = "flex")]
+#[doc(hidden)]
+pub use summary::SummaryKernel;
 pub use summary::{
-    DeepSet, DeepSetArchitecture, DeepSetConfig, DenseStageConfig, PlainDeepSetConfig, Pooling, SummaryConfig,
-    SummaryNetwork,
+    DeepSet, DeepSetArchitecture, DeepSetConfig, DenseStageConfig, DenseSummary, DenseSummaryConfig, Identity,
+    IdentityConfig, PlainDeepSetConfig, Pooling, SummaryConfig, SummaryNetwork,
 };

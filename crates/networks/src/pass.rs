@@ -2,7 +2,7 @@
 
 use bayesburn_core::{Purpose, StreamRng, stream};
 use burn::tensor::{Tensor, TensorData};
-use rand::RngExt;
+use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
 /// One pass through a network. All randomness inside the pass comes from its own generator, drawn on the host, so that the
@@ -56,10 +56,34 @@ impl Pass {
         self.fill(shape, like, |rng| low + (high - low) * rng.random::<f32>())
     }
 
+    /// A seed for what else is random in this pass, different each time.
+    pub fn seed(&mut self) -> u64 {
+        self.rng.next_u64()
+    }
+
     /// A dropout mask for `like`: 0 with this probability, else 1 / (1 − probability), so that the mean stays.
     pub(crate) fn dropout_mask<const R: usize>(&mut self, probability: f64, like: &Tensor<R>) -> Tensor<R> {
         let keep = (1.0 / (1.0 - probability)) as f32;
         self.fill(like.dims(), like, |rng| if rng.random_bool(probability) { 0.0 } else { keep })
+    }
+
+    /// The masks of layers side by side, `[rows, all units]`, of which [`Pass::dropout_mask`] draws one after the other.
+    #[cfg(feature = "flex")]
+    #[doc(hidden)]
+    pub fn dropout_masks(&mut self, layers: &[(f64, usize)], rows: usize) -> Vec<f32> {
+        let width: usize = layers.iter().map(|(_, units)| units).sum();
+        let mut masks = vec![0.0; rows * width];
+        let mut first = 0;
+        for &(probability, units) in layers {
+            let keep = (1.0 / (1.0 - probability)) as f32;
+            for row in masks.chunks_exact_mut(width) {
+                for value in &mut row[first..first + units] {
+                    *value = if self.rng.random_bool(probability) { 0.0 } else { keep };
+                }
+            }
+            first += units;
+        }
+        masks
     }
 
     fn fill<const R: usize>(

@@ -1,8 +1,10 @@
 //! Defines what every summary network does.
 
 mod deep_set;
+mod vector;
 
 pub use deep_set::{DeepSet, DeepSetArchitecture, DeepSetConfig, DenseStageConfig, PlainDeepSetConfig, Pooling};
+pub use vector::{DenseSummary, DenseSummaryConfig, Identity, IdentityConfig};
 
 use crate::{ConfigError, ParameterInit, Pass};
 #[cfg(feature = "flex")]
@@ -26,17 +28,29 @@ pub trait SummaryNetwork: Module + ModuleDisplay + Sync + 'static {
     /// Data `[B, N, F]` to summaries `[B, S]`.
     ///
     /// # Panics
-    /// If F is not the number of features that the network was made for.
+    /// If F is not the number of features that the network was made for, or N not one that it takes.
     fn forward(&self, data: Tensor<3>, pass: &mut Pass) -> Tensor<2>;
 
     /// The network as a kernel on data of these widths, with its operands: it then trains without Burn's graph. `None`, which networks of
     /// one's own leave it at, if kernels cannot do what it does.
     #[doc(hidden)]
     #[cfg(feature = "flex")]
-    fn kernel(&self, data: &Tensor<3>, pass: &Pass) -> Option<(SetNetwork, Operands)> {
+    fn kernel(&self, data: &Tensor<3>, pass: &Pass) -> Option<SummaryKernel> {
         let _ = (data, pass);
         None
     }
+}
+
+/// A summary network as a kernel.
+#[doc(hidden)]
+#[cfg(feature = "flex")]
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one for each training")]
+pub enum SummaryKernel {
+    /// Data of one observation are the summary.
+    Identity,
+    /// A set network with its operands.
+    Set(SetNetwork, Operands),
 }
 
 /// What a summary network is made from: plain data, which checkpoints save.
@@ -46,6 +60,11 @@ pub trait SummaryNetwork: Module + ModuleDisplay + Sync + 'static {
 pub trait SummaryConfig: Config + Clone + PartialEq + Send + Sync + 'static {
     /// The network.
     type Network: SummaryNetwork;
+
+    /// N, of a network that takes data sets of one size alone.
+    fn num_observations(&self) -> Option<usize> {
+        None
+    }
 
     /// A network for data of `features` numbers for each observation.
     ///

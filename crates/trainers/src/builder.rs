@@ -7,15 +7,15 @@ use crate::{
     checkpoint::{Checkpoint, Checkpoints, Position},
     error::in_range,
     interrupt::Interrupt,
+    loss::{LossFunction, OwnLoss, training_loss},
     source::{LastBatch, NumberedBatches, ShuffledEpoch, groups, valid},
-    step::{OwnLoss, training_loss},
 };
 use bayesburn_amortizers::{
     AmortizedPosterior, AmortizerError, Configurator, Configured, DefaultConfigurator, Difference, PosteriorConfig,
     Standardization,
 };
 use bayesburn_core::{Purpose, Simulations, derive_seed};
-use bayesburn_networks::{ActNormConfig, Pass, SummaryConfig};
+use bayesburn_networks::{Pass, SummaryConfig};
 use burn::tensor::{Device, Tensor};
 use serde_json::json;
 use std::{
@@ -43,6 +43,7 @@ pub struct TrainerBuilder<C: SummaryConfig> {
     ctrl_c: bool,
     prefetch: usize,
     memory: usize,
+    pilot: Option<Simulations>,
     parameter_names: Option<Vec<String>>,
     device: Device,
     seed: u64,
@@ -78,6 +79,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
             ctrl_c: false,
             prefetch: 4,
             memory: 0,
+            pilot: None,
             parameter_names: None,
             device: Device::default(),
             seed: 0,
@@ -111,6 +113,14 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         self
     }
 
+    /// Takes widths and standardisation constants from these simulations, in place of some hundred that are drawn for it: where all that is
+    /// trained on is there, for example.
+    #[must_use]
+    pub fn pilot(mut self, simulations: Simulations) -> Self {
+        self.pilot = Some(simulations);
+        self
+    }
+
     /// Names of what the configurator makes of the parameters, where that is not all of the prior's: some of them, or transformed ones.
     #[must_use]
     pub fn parameter_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
@@ -118,7 +128,8 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         self
     }
 
-    /// A training loss of one's own, `[1]`, in place of [`AmortizedPosterior::loss`]. Validation stays the negative log-likelihood.
+    /// A training loss of one's own, `[1]`, in place of [`AmortizedPosterior::loss`]. Validation stays the negative log-likelihood; for a
+    /// loss with another, see [`Trainer::set_loss`].
     ///
     /// ```no_run
     /// # use bayesburn_amortizers::PosteriorConfig;
@@ -143,7 +154,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         + Sync
         + 'static,
     ) -> Self {
-        self.own_loss = Some(Arc::new(loss));
+        self.own_loss = Some(Arc::new(LossFunction(loss)));
         self
     }
 
@@ -252,9 +263,12 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         #[cfg(feature = "tensorboard")]
         let events = self.tensorboard.map(Events::create).transpose()?;
 
-        let from_data = self.config.inference.act_norm == ActNormConfig::FromData;
+        let from_data = self.config.inference.needs_simulations();
         let needs_moments = self.config.standardization != Standardization::None || from_data;
-        let pilot = pilot(&self.origin, self.seed, if needs_moments { PILOT_BATCHES } else { 1 })?;
+        let pilot = match self.pilot {
+            Some(simulations) => vec![simulations],
+            None => pilot(&self.origin, self.seed, if needs_moments { PILOT_BATCHES } else { 1 })?,
+        };
         let pilot = pilot.iter().map(|batch| Ok(self.configurator.configure(batch)?));
         let pilot = pilot.collect::<Result<Vec<_>, TrainerError>>()?;
         let weights_seed = derive_seed(self.seed, const { Purpose::new("weights") });
@@ -265,7 +279,8 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         let names = self.parameter_names.unwrap_or_else(|| parameter_names.to_vec());
         let amortizer = AmortizedPosterior::new(self.config, names, &pilot, weights_seed, &self.device)?;
         let pass = &mut Pass::training(weights_seed);
-        let loss: f32 = training_loss(&amortizer, self.own_loss.as_ref(), &pilot[0], pass)?.into_scalar();
+        let some = pilot[0].rows(0..pilot[0].len().min(PILOT_BATCHES as usize * PILOT_BATCH_SIZE));
+        let loss: f32 = training_loss(&amortizer, self.own_loss.as_ref(), &some, pass)?.into_scalar();
         if !loss.is_finite() {
             return Err(TrainerError::PilotLoss { value: loss });
         }

@@ -2,7 +2,7 @@
 
 use crate::{TrainedPart, TrainingConfig, step::Outcome, updater::Updater};
 use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, Configured, DensityPart, DirectLoss};
-use bayesburn_networks::SummaryConfig;
+use bayesburn_networks::{Pass, SummaryConfig};
 
 /// The parameters during a stretch of steps. The posterior has those from before it, until they are put back.
 #[derive(Debug)]
@@ -32,6 +32,7 @@ impl Direct {
         &mut self,
         updater: &mut Updater,
         batch: &Configured,
+        pass: &mut Pass,
         rate: f64,
         config: &TrainingConfig,
     ) -> Result<Outcome, AmortizerError> {
@@ -41,7 +42,7 @@ impl Direct {
             TrainedPart::Summary => &[DensityPart::Summary],
             TrainedPart::Inference => &[DensityPart::Inference],
         };
-        let (value, norm) = loss.with_gradients(batch, values, trained, gradients)?;
+        let (value, norm) = loss.with_gradients(batch, values, trained, gradients, pass)?;
         if !value.is_finite() {
             return Ok(Outcome::NonFinite { what: "training loss", value: f64::from(value) });
         }

@@ -5,6 +5,7 @@
 //! | [`Trainer`] | joins simulations and an amortized posterior; made by [`Trainer::builder`] |
 //! | [`Source`] | where batches come from: [`Online`], [`Replay`], [`Rounds`], [`Offline`], or one's own |
 //! | [`TrainingConfig`] | how a training goes: optimizer, schedule, clipping, validation, when to stop |
+//! | [`TrainingLoss`] | what is minimised, in place of the posterior's own loss |
 //! | [`Callback`] | sees every step and epoch, and may stop the training |
 //! | [`LossHistory`] | every step's loss and learning rate, every epoch's validation loss, what was left out |
 //! | [`Optimizer`], [`Schedule`] | closed choices, Adam with cosine decay by default |
@@ -50,6 +51,7 @@ mod direct;
 mod error;
 mod history;
 mod interrupt;
+mod loss;
 #[cfg(feature = "flex")]
 mod one_pass;
 mod optimizer;
@@ -72,6 +74,7 @@ pub use checkpoint::DamagedCheckpoint;
 pub use config::{AfterLimit, NonFiniteSteps, TrainedPart, TrainingConfig};
 pub use error::TrainerError;
 pub use history::{EpochSummary, LossHistory, StepLoss};
+pub use loss::TrainingLoss;
 pub use optimizer::Optimizer;
 pub use schedule::{Decay, Schedule};
 pub use source::{LastBatch, Offline, Online, Replay, Rounds, RunContext, Source, Validation};

@@ -56,6 +56,12 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// One rate for all steps.
+    #[must_use]
+    pub fn constant(rate: f64) -> Self {
+        Self::new().with_initial_rate(rate).with_decay(Decay::Constant)
+    }
+
     /// The rate of a step, from 0, of a run of `total_steps`, after epochs with these validation losses.
     #[must_use]
     pub fn rate(&self, step: usize, total_steps: usize, validation_losses: &[Option<f32>]) -> f64 {

@@ -7,6 +7,7 @@ use crate::{
     checkpoint::Checkpoint,
     error::in_range,
     interrupt::{Interrupt, Listening},
+    loss::validation_loss,
     prefetch::{Batch, Batches, SharedSource},
     progress::EpochBar,
     step::{Outcome, step},
@@ -240,18 +241,16 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         let trainer = &mut *self.trainer;
         let before = trainer.history.steps.len();
         let (updater, own_loss, configured) = (&mut self.updater, trainer.own_loss.as_ref(), &batch.configured);
+        let purpose = const { Purpose::new("training pass") };
+        let pass = &mut Pass::training(stream(trainer.position.seed, purpose, before as u64).next_u64());
         #[cfg(feature = "flex")]
         let direct =
-            self.direct.as_mut().map(|direct| direct.step(updater, configured, rate, self.config)).transpose()?;
+            self.direct.as_mut().map(|direct| direct.step(updater, configured, pass, rate, self.config)).transpose()?;
         #[cfg(not(feature = "flex"))]
         let direct = None;
         let outcome = match direct {
             Some(outcome) => outcome,
-            None => {
-                let purpose = const { Purpose::new("training pass") };
-                let pass = &mut Pass::training(stream(trainer.position.seed, purpose, before as u64).next_u64());
-                step(&mut trainer.amortizer, updater, configured, own_loss, pass, rate, self.config)?
-            }
+            None => step(&mut trainer.amortizer, updater, configured, own_loss, pass, rate, self.config)?,
         };
         let (loss, gradient_norm) = match outcome {
             Outcome::Taken { loss, gradient_norm } => (Some(loss), Some(gradient_norm)),
@@ -332,7 +331,8 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
     fn validate(&self, shared: &SharedSource<'_>, simulated: &[Configured]) -> Result<Option<f32>, TrainerError> {
         let (mut sum, mut rows) = (0.0, 0);
         let mut add = |part: &Configured| -> Result<(), TrainerError> {
-            sum += f64::from(self.trainer.amortizer.negative_log_likelihood(part)?) * part.len() as f64;
+            let loss = validation_loss(&self.trainer.amortizer, self.trainer.own_loss.as_ref(), part)?;
+            sum += f64::from(loss) * part.len() as f64;
             rows += part.len();
             Ok(())
         };

@@ -1,6 +1,10 @@
 //! Takes one optimizer step: loss, gradients, clipping, update.
 
-use crate::{AfterLimit, TrainedPart, TrainingConfig, updater::Updater};
+use crate::{
+    AfterLimit, TrainedPart, TrainingConfig,
+    loss::{OwnLoss, training_loss},
+    updater::Updater,
+};
 use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, Configured};
 use bayesburn_networks::{Pass, SummaryConfig};
 use burn::{
@@ -8,24 +12,6 @@ use burn::{
     optim::{GradientsAccumulator, GradientsParams},
     tensor::Tensor,
 };
-use std::sync::Arc;
-
-/// A training loss of one's own, `[1]`, of a batch.
-pub(crate) type OwnLoss<C> =
-    Arc<dyn Fn(&AmortizedPosterior<C>, &Configured, &mut Pass) -> Result<Tensor<1>, AmortizerError> + Send + Sync>;
-
-/// The training loss, `[1]`: one's own, or the posterior's.
-pub(crate) fn training_loss<C: SummaryConfig>(
-    posterior: &AmortizedPosterior<C>,
-    own: Option<&OwnLoss<C>>,
-    batch: &Configured,
-    pass: &mut Pass,
-) -> Result<Tensor<1>, AmortizerError> {
-    match own {
-        Some(own) => own(posterior, batch, pass),
-        None => posterior.loss(batch, pass),
-    }
-}
 
 /// What came of a step.
 #[derive(Debug, Clone, Copy)]

@@ -1,13 +1,13 @@
 //! Holds what a training has come to: posterior, history, position and checkpoints.
 
 use crate::{
-    Callback, DamagedCheckpoint, LossHistory, Progress, RunContext, Source, TrainerBuilder, TrainerError,
-    TrainingConfig,
+    Callback, DamagedCheckpoint, EpochSummary, LossHistory, Progress, RunContext, Source, TrainerBuilder, TrainerError,
+    TrainingConfig, TrainingLoss,
     checkpoint::{Checkpoint, Checkpoints, Position, Run},
     interrupt::Interrupt,
+    loss::OwnLoss,
     session::Session,
     source::NumberedBatches,
-    step::OwnLoss,
     stopping::best_epoch,
     updater::Updater,
 };
@@ -218,6 +218,13 @@ impl<C: SummaryConfig> Trainer<C> {
         Ok(&self.history)
     }
 
+    /// Sets what the next runs minimise, and what their validation loss is; `None`: the posterior's own loss.
+    ///
+    /// As for everything that is a function, a program that resumes must set what it set before.
+    pub fn set_loss(&mut self, loss: Option<Arc<dyn TrainingLoss<C>>>) {
+        self.own_loss = loss;
+    }
+
     /// Gives up the run that an error or an interruption left unfinished: the next call of [`Trainer::train`] begins a new one, of any
     /// configuration, from the weights as they are. Without such a run nothing happens.
     ///
@@ -243,6 +250,20 @@ impl<C: SummaryConfig> Trainer<C> {
     #[must_use]
     pub fn stop_reason(&self) -> Option<&str> {
         self.position.runs.last()?.finished.as_deref()
+    }
+
+    /// The epochs of one run, from 0 for the first; none if there was no such run.
+    #[must_use]
+    pub fn epochs_of_run(&self, run: usize) -> &[EpochSummary] {
+        let begins =
+            |run: usize| self.position.runs.get(run).map_or(self.history.epochs.len(), |run| run.epochs_before);
+        &self.history.epochs[begins(run)..begins(run + 1)]
+    }
+
+    /// As [`Trainer::stop_reason`], of one run, from 0 for the first.
+    #[must_use]
+    pub fn stop_reason_of(&self, run: usize) -> Option<&str> {
+        self.position.runs.get(run)?.finished.as_deref()
     }
 
     fn leave_run(&mut self) {

@@ -2,9 +2,11 @@
 
 use crate::{affine, config, config_of, dense, designs, mean_config, normals, perturbed, pilot, rng, untrained};
 use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, DensityPart, PosteriorConfig, SummaryLoss};
+use bayesburn_core::Interval;
 use bayesburn_networks::{
-    ActNormConfig, AffineNets, CouplingDesign, DeepSetConfig, InvertibleNetworkConfig, Pass, PermutationConfig,
-    Pooling, SeparateNets, SoftFlowConfig,
+    ActNormConfig, AffineNets, AutoregressiveFlowConfig, CouplingDesign, DeepSetConfig, IdentityConfig,
+    InferenceConfig, InvertibleNetworkConfig, MixtureConfig, Pass, PermutationConfig, Pooling, SeparateNets,
+    SoftFlowConfig, SummaryConfig,
 };
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId},
@@ -34,7 +36,10 @@ fn batch(m: usize, n: usize, dim: usize, direct: usize, weighted: bool, index: u
 }
 
 /// The loss and each parameter's gradient by Burn's own operations.
-fn by_graph(posterior: &AmortizedPosterior, batch: &Configured) -> (f32, HashMap<ParamId, Vec<f32>>) {
+fn by_graph<C: SummaryConfig>(
+    posterior: &AmortizedPosterior<C>,
+    batch: &Configured,
+) -> (f32, HashMap<ParamId, Vec<f32>>) {
     struct Collected<'a>(&'a Gradients, HashMap<ParamId, Vec<f32>>);
     impl ModuleVisitor for Collected<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -65,7 +70,7 @@ fn agree(direct: &HashMap<ParamId, Vec<f32>>, graph: &HashMap<ParamId, Vec<f32>>
 }
 
 /// Normal noise on every parameter, little enough that networks of many layers or units do not multiply rounding errors.
-fn near_start(config: PosteriorConfig, pilot: &Configured, index: u64) -> AmortizedPosterior {
+fn near_start<C: SummaryConfig>(config: PosteriorConfig<C>, pilot: &Configured, index: u64) -> AmortizedPosterior<C> {
     let mut posterior = untrained(config, pilot, index);
     let (direct, mut values) = posterior.direct_loss().expect("kernels have these networks");
     let mut rng = rng(1000 + index);
@@ -74,11 +79,16 @@ fn near_start(config: PosteriorConfig, pilot: &Configured, index: u64) -> Amorti
     posterior
 }
 
-fn by_direct(posterior: &AmortizedPosterior, batch: &Configured) -> (f32, f64, HashMap<ParamId, Vec<f32>>) {
+fn by_direct<C: SummaryConfig>(
+    posterior: &AmortizedPosterior<C>,
+    batch: &Configured,
+) -> (f32, f64, HashMap<ParamId, Vec<f32>>) {
     let (mut direct, values) = posterior.direct_loss().expect("kernels have these networks");
     assert_eq!(values.len(), posterior.num_trainable_parameters());
     let mut gradients = vec![f32::NAN; values.len()];
-    let (loss, norm) = direct.with_gradients(batch, &values, &ALL, &mut gradients).expect("the batch is sound");
+    let (loss, norm) = direct
+        .with_gradients(batch, &values, &ALL, &mut gradients, &mut Pass::training(1))
+        .expect("the batch is sound");
     let gradients = direct.parameters().map(|(id, _, place)| (id, gradients[place].to_vec())).collect();
     (loss, norm, gradients)
 }
@@ -91,12 +101,14 @@ fn configs() -> Vec<PosteriorConfig> {
         .with_coupling(CouplingDesign::Affine(separate))
         .with_permutation(PermutationConfig::None)
         .with_act_norm(ActNormConfig::None);
+    let with_dropout = inference.clone().with_dropout(0.2);
     configs.push(PosteriorConfig::new(DeepSetConfig::bayesflow_v1(3).with_pooling(Pooling::Max), inference));
     // More operands than a node of Burn's graph may have.
     configs.push(PosteriorConfig::new(
         DeepSetConfig::new(2).with_units(4),
         InvertibleNetworkConfig::new().with_num_coupling_layers(24).with_coupling(CouplingDesign::Affine(affine())),
     ));
+    configs.push(PosteriorConfig::new(DeepSetConfig::new(2).with_units(4).with_num_equiv(1), with_dropout));
     configs
 }
 
@@ -128,16 +140,53 @@ fn the_loss_and_its_gradients_are_those_of_the_graph() {
     }
 }
 
+/// Data of one observation are the condition, beside what is given directly; and parameters may be mapped to the reals.
+#[test]
+fn the_loss_without_a_summary_network_and_with_a_support_is_that_of_the_graph() {
+    let inference = || {
+        let InferenceConfig::Invertible(inference) = config().inference else { panic!("not an invertible network") };
+        inference
+    };
+    for (i, supported) in [false, true].into_iter().enumerate() {
+        for (j, (m, direct)) in [(1, 0), (40, 0), (33, 2)].into_iter().enumerate() {
+            let index = (2000 + 10 * i + j) as u64;
+            let bounded = |mut batch: Configured| {
+                batch.parameters.mapv_inplace(|value| 4.0 / (1.0 + (-0.1 * value).exp()));
+                batch
+            };
+            let mut config = PosteriorConfig::new(IdentityConfig::new(), inference());
+            if supported {
+                config = config.with_support([Interval::Between(0.0, 4.0), Interval::Above(-1.0)]);
+            }
+            let posterior = near_start(config, &bounded(batch(64, 1, 2, direct, false, 500 + index)), index);
+            let batch = bounded(batch(m, 1, 2, direct, j == 2, index));
+            let (loss, _, gradients) = by_direct(&posterior, &batch);
+            let (expected, graph) = by_graph(&posterior, &batch);
+            assert!((loss - expected).abs() <= 1e-5 * expected.abs().max(1.0), "{i} {j}: {loss} against {expected}");
+            assert!(agree(&gradients, &graph), "{i} {j}");
+            if let Some(support) = &posterior.config().support {
+                let of_row = |row: ndarray::ArrayView1<'_, f32>| -> f64 {
+                    support.iter().zip(row).map(|(interval, &value)| interval.log_derivative(value)).sum()
+                };
+                let of_map = batch.parameters.outer_iter().map(of_row).sum::<f64>() / m as f64;
+                assert!(of_map.abs() > 1e-2, "{i} {j}: the loss without it would pass");
+            }
+        }
+    }
+}
+
 /// The same bits as when the other part is trained too, and what belongs to that part stays.
 #[test]
 fn one_part_can_be_trained_alone() {
     let posterior = perturbed(config(), &pilot(2), 1);
     let (mut direct, values) = posterior.direct_loss().expect("kernels have these networks");
     let mut all = vec![0.0; values.len()];
-    direct.with_gradients(&pilot(2), &values, &ALL, &mut all).expect("the batch is sound");
+    direct.with_gradients(&pilot(2), &values, &ALL, &mut all, &mut Pass::training(1)).expect("the batch is sound");
     for part in ALL {
         let mut gradients = vec![7.0; values.len()];
-        let (_, norm) = direct.with_gradients(&pilot(2), &values, &[part], &mut gradients).expect("the batch is sound");
+        let (_, norm) = direct
+            .with_gradients(&pilot(2), &values, &[part], &mut gradients, &mut Pass::training(1))
+            .expect("the batch is sound");
         let mut squares = 0.0;
         for (_, of, place) in direct.parameters() {
             if of == part {
@@ -174,7 +223,9 @@ fn the_number_of_observations_may_change() {
     let mut gradients = vec![0.0; values.len()];
     for n in [3, 11, 1] {
         let batch = batch(20, n, 2, 0, false, 3);
-        let (loss, _) = direct.with_gradients(&batch, &values, &ALL, &mut gradients).expect("the batch is sound");
+        let (loss, _) = direct
+            .with_gradients(&batch, &values, &ALL, &mut gradients, &mut Pass::training(1))
+            .expect("the batch is sound");
         let expected = by_graph(&posterior, &batch).0;
         assert!((loss - expected).abs() <= 1e-5 * expected.abs().max(1.0), "{n}: {loss} against {expected}");
     }
@@ -201,6 +252,8 @@ fn what_kernels_lack_goes_by_the_graph() {
     assert!(none(config().with_dropout(0.1)));
     assert!(none(config().with_summary_loss(SummaryLoss::Mmd { weight: 1.0 })));
     assert!(none(PosteriorConfig::new(DeepSetConfig::new(2), with_soft_flow)));
+    assert!(none(PosteriorConfig::new(DeepSetConfig::new(2), MixtureConfig::gaussian())));
+    assert!(none(PosteriorConfig::new(DeepSetConfig::new(2), AutoregressiveFlowConfig::new())));
     assert!(untrained(mean_config(), &pilot(2), 1).direct_loss().is_none());
 
     /// Freezes the first parameter it meets.

@@ -1,6 +1,9 @@
 //! Checks that a saved posterior is loaded as it was, or refused with what is wrong; and that no damage goes unseen.
 
-use crate::{MeanConfig, affine, config, config_of, data_sets, dense, designs, device, perturbed, pilot, untrained};
+use crate::{
+    MeanConfig, affine, config, config_of, data_sets, dense, designs, device, perturbed, pilot, untrained,
+    with_inference,
+};
 use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, PosteriorConfig, Standardization, SummaryLoss};
 use bayesburn_core::files::seal;
 use bayesburn_networks::{ActNormConfig, AffineNets, CouplingDesign, DeepSetConfig, PermutationConfig, SoftFlowConfig};
@@ -38,13 +41,12 @@ fn a_loaded_posterior_is_the_saved_one() {
     let mut configs: Vec<PosteriorConfig> = designs().map(config_of).to_vec();
     configs
         .push(config().with_standardization(Standardization::None).with_summary_loss(SummaryLoss::Mmd { weight: 0.1 }));
-    let mut unusual = config();
-    unusual.inference = unusual
-        .inference
-        .with_permutation(PermutationConfig::Learnable)
-        .with_soft_flow(Some(SoftFlowConfig::new()))
-        .with_act_norm(ActNormConfig::None);
-    configs.push(unusual);
+    configs.push(with_inference(config(), |inference| {
+        inference
+            .with_permutation(PermutationConfig::Learnable)
+            .with_soft_flow(Some(SoftFlowConfig::new()))
+            .with_act_norm(ActNormConfig::None)
+    }));
     for config in configs {
         let (folder, posterior) = saved(config, 3);
         let loaded = load(folder.path()).expect("it was just saved");
@@ -72,7 +74,7 @@ fn a_folder_is_made_with_its_parents() {
     let folder = tempdir().expect("a temporary folder");
     let deep = folder.path().join("runs").join("first");
     untrained(config(), &pilot(2), 1).save(&deep).expect("the folder can be made");
-    assert_eq!(AmortizedPosterior::<DeepSetConfig>::saved_description(&deep).expect("saved")["format_version"], 1);
+    assert_eq!(AmortizedPosterior::<DeepSetConfig>::saved_description(&deep).expect("saved")["format_version"], 2);
 }
 
 #[test]
@@ -178,14 +180,12 @@ fn truncated_weights_are_refused() {
 fn weights_of_another_architecture_name_a_tensor() {
     let (folder, _) = saved(config(), 2);
     let wider = config_of(CouplingDesign::Affine(affine().with_nets(AffineNets::Shared(dense().with_units(9)))));
-    let mut deeper = config();
-    deeper.inference.num_coupling_layers = 3;
-    let mut shallower = config();
-    shallower.inference.num_coupling_layers = 1;
+    let deeper = with_inference(config(), |inference| inference.with_num_coupling_layers(3));
+    let shallower = with_inference(config(), |inference| inference.with_num_coupling_layers(1));
     let cases = [
-        (wider, "inference.layers.0.first", "[3, 9]"),
-        (deeper, "inference.layers.2", "is missing"),
-        (shallower, "inference.layers.1", "is not part of this network"),
+        (wider, "inference.Invertible.layers.0.first", "[3, 9]"),
+        (deeper, "inference.Invertible.layers.2", "is missing"),
+        (shallower, "inference.Invertible.layers.1", "is not part of this network"),
         (config().with_standardization(Standardization::None), "data.mean", "is not part of this network"),
     ];
     for (other, tensor, reason) in cases {
@@ -227,38 +227,41 @@ fn unknown_keys_are_named() {
     assert_says(&with_description(|d| d["widths"]["colour"] = json!(1)), &["`colour`"]);
     assert_says(&with_description(|d| d["config"]["summary"]["colour"] = json!(1)), &["config.summary.colour"]);
     assert_says(
-        &with_description(|d| d["config"]["inference"]["coupling"]["Affine"]["colour"] = json!(1)),
-        &["config.inference.coupling.Affine.colour"],
+        &with_description(|d| d["config"]["inference"]["Invertible"]["coupling"]["Affine"]["colour"] = json!(1)),
+        &["config.inference.Invertible.coupling.Affine.colour"],
     );
 }
 
 #[test]
 fn missing_keys_are_named() {
-    assert_says(&with_description(|d| remove(d, "format_version")), &["`format_version` is null", "reads 1"]);
+    assert_says(&with_description(|d| remove(d, "format_version")), &["`format_version` is null", "reads 2"]);
     assert_says(&with_description(|d| remove(d, "widths")), &["`widths`"]);
     assert_says(&with_description(|d| remove(&mut d["widths"], "features")), &["`features`"]);
     assert_says(&with_description(|d| remove(&mut d["config"], "standardization")), &["`standardization`"]);
     assert_says(&with_description(|d| remove(&mut d["config"], "summary_loss")), &["summary_loss"]);
     assert_says(&with_description(|d| remove(&mut d["config"]["summary"], "units")), &["units"]);
     assert_says(
-        &with_description(|d| remove(&mut d["config"]["inference"], "num_coupling_layers")),
+        &with_description(|d| remove(&mut d["config"]["inference"]["Invertible"], "num_coupling_layers")),
         &["num_coupling_layers"],
     );
-    assert_says(&with_description(|d| remove(&mut d["config"]["inference"], "soft_flow")), &["soft_flow"]);
+    assert_says(
+        &with_description(|d| remove(&mut d["config"]["inference"]["Invertible"], "soft_flow")),
+        &["soft_flow"],
+    );
 }
 
 #[test]
 fn other_versions_and_types_are_refused() {
     // A later version may also have keys that this code has never heard of: the version is what is reported.
     let later = with_description(|d| {
-        d["format_version"] = json!(2);
+        d["format_version"] = json!(3);
         d["config"]["colour"] = json!("red");
     });
-    assert_says(&later, &["`format_version` is 2", "reads 1"]);
+    assert_says(&later, &["`format_version` is 3", "reads 2"]);
     let (folder, _) = saved(config(), 2);
     let error = AmortizedPosterior::<MeanConfig>::load(folder.path(), &device()).expect_err("another summary network");
     assert_says(&error, &["of this type", "config.summary"]);
-    fs::write(folder.path().join("posterior.json"), "{ \"format_version\": 1, ").expect("writable");
+    fs::write(folder.path().join("posterior.json"), "{ \"format_version\": 2, ").expect("writable");
     seal(folder.path()).expect("writable");
     assert_says(&load(folder.path()).expect_err("not JSON"), &["EOF"]);
 }
@@ -266,7 +269,7 @@ fn other_versions_and_types_are_refused() {
 /// A setting outside its range is the configuration's own error.
 #[test]
 fn settings_outside_their_range_are_refused() {
-    let error = with_description(|d| d["config"]["inference"]["num_coupling_layers"] = json!(0));
+    let error = with_description(|d| d["config"]["inference"]["Invertible"]["num_coupling_layers"] = json!(0));
     assert!(matches!(error, AmortizerError::Config(_)), "{error}");
     assert!(error.to_string().contains("`num_coupling_layers` is 0"), "{error}");
 }

@@ -8,12 +8,13 @@ mod files;
 mod losses;
 mod sampling;
 mod standardization;
+mod support;
 
 use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, PosteriorConfig};
 use bayesburn_core::{Purpose, StreamRng, stream};
 use bayesburn_networks::{
-    AffineConfig, AffineNets, ConfigError, CouplingDesign, DeepSetConfig, DenseNetConfig, InterleavedConfig,
-    InvertibleNetworkConfig, ParameterInit, Pass, SplineConfig, SummaryConfig, SummaryNetwork,
+    AffineConfig, AffineNets, ConfigError, CouplingDesign, DeepSetConfig, DenseNetConfig, InferenceConfig,
+    InterleavedConfig, InvertibleNetworkConfig, ParameterInit, Pass, SplineConfig, SummaryConfig, SummaryNetwork,
 };
 use burn::{
     config::Config,
@@ -75,6 +76,16 @@ fn config_of(design: CouplingDesign) -> PosteriorConfig {
     PosteriorConfig::new(DeepSetConfig::new(2).with_units(4).with_num_equiv(1), inference)
 }
 
+/// The same with another invertible network.
+fn with_inference<C: SummaryConfig>(
+    mut config: PosteriorConfig<C>,
+    change: impl FnOnce(InvertibleNetworkConfig) -> InvertibleNetworkConfig,
+) -> PosteriorConfig<C> {
+    let InferenceConfig::Invertible(inference) = config.inference else { panic!("not an invertible network") };
+    config.inference = change(inference).into();
+    config
+}
+
 fn config() -> PosteriorConfig {
     config_of(CouplingDesign::Affine(affine()))
 }
@@ -87,13 +98,22 @@ fn untrained<C: SummaryConfig>(config: PosteriorConfig<C>, pilot: &Configured, s
 
 /// Far from the identity: normal noise on every trainable weight, as if trained.
 fn perturbed<C: SummaryConfig>(config: PosteriorConfig<C>, pilot: &Configured, seed: u64) -> AmortizedPosterior<C> {
+    perturbed_by(0.3, config, pilot, seed)
+}
+
+fn perturbed_by<C: SummaryConfig>(
+    size: f32,
+    config: PosteriorConfig<C>,
+    pilot: &Configured,
+    seed: u64,
+) -> AmortizedPosterior<C> {
     let mut posterior = untrained(config, pilot, seed);
-    let networks = posterior.networks().clone().map(&mut Perturb(rng(1000 + seed)));
+    let networks = posterior.networks().clone().map(&mut Perturb(size, rng(1000 + seed)));
     posterior.set_networks(networks);
     posterior
 }
 
-struct Perturb(StreamRng);
+struct Perturb(f32, StreamRng);
 
 impl ModuleMapper for Perturb {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
@@ -102,7 +122,7 @@ impl ModuleMapper for Perturb {
         }
         param.map(|old| {
             let noise: Vec<f32> =
-                (0..old.shape().num_elements()).map(|_| 0.3 * self.0.sample::<f32, _>(StandardNormal)).collect();
+                (0..old.shape().num_elements()).map(|_| self.0 * self.1.sample::<f32, _>(StandardNormal)).collect();
             let noise = Tensor::from_data(TensorData::new(noise, old.shape()), &old.device());
             (old.detach() + noise).detach().set_require_grad(true)
         })
@@ -157,7 +177,7 @@ fn kolmogorov_smirnov(mut sample: Vec<f32>, cdf: impl Fn(f64) -> f64) -> f64 {
 const KS_BOUND: f64 = 1.95;
 
 /// The distribution function of a density on an even grid, by trapezoids and linear interpolation.
-fn cdf_of(start: f64, step: f64, density: &[f64]) -> impl Fn(f64) -> f64 {
+fn cdf_of(start: f64, step: f64, density: &[f64]) -> impl Fn(f64) -> f64 + use<> {
     let mut sums = vec![0.0];
     for pair in density.windows(2) {
         sums.push(sums[sums.len() - 1] + step * (pair[0] + pair[1]) / 2.0);

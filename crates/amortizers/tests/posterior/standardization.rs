@@ -1,6 +1,6 @@
 //! Checks the constants that inputs are standardised by, through what a posterior shows of them.
 
-use crate::{config, data_sets, device, mean_config, perturbed, pilot, untrained};
+use crate::{config, data_sets, device, mean_config, perturbed, pilot, untrained, with_inference};
 use bayesburn_amortizers::{
     AmortizedPosterior, AmortizerError, Conditions, Configured, PosteriorConfig, Standardization,
 };
@@ -10,8 +10,7 @@ use ndarray::{Array2, Array3, Axis, array};
 /// The summary network passes the mean of an observation on, and an untrained inference network without permutation its
 /// targets: what comes out is what was standardised.
 fn transparent(pilot: &[Configured]) -> AmortizedPosterior<crate::MeanConfig> {
-    let mut config = mean_config();
-    config.inference = config.inference.with_permutation(PermutationConfig::None);
+    let config = with_inference(mean_config(), |inference| inference.with_permutation(PermutationConfig::None));
     AmortizedPosterior::new(config, ["a", "b"], pilot, 1, &device()).expect("the pilot is sound")
 }
 
@@ -109,8 +108,8 @@ fn a_pilot_that_holds_nan_is_refused() {
 /// Activation normalisation from data: the pilot's latents have mean 0 and standard deviation 1 in every layer.
 #[test]
 fn activation_normalisation_can_begin_from_the_pilot() {
-    let mut config = config().with_standardization(Standardization::None);
-    config.inference = config.inference.with_act_norm(ActNormConfig::FromData);
+    let config = config().with_standardization(Standardization::None);
+    let config = with_inference(config, |inference| inference.with_act_norm(ActNormConfig::FromData));
     let posterior = untrained(config, &pilot(2), 1);
     let (z, _) = posterior.latent(&pilot(2)).expect("the pilot is sound");
     let z = z.mapv(f64::from);

@@ -1,6 +1,8 @@
 //! Summarises sets: the order of the observations does not matter, and their number may vary.
 
 #[cfg(feature = "flex")]
+use crate::SummaryKernel;
+#[cfg(feature = "flex")]
 use crate::dense::dense_layer;
 use crate::{
     Activation, ConfigError, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork,
@@ -186,7 +188,7 @@ impl SummaryNetwork for DeepSet {
     }
 
     #[cfg(feature = "flex")]
-    fn kernel(&self, data: &Tensor<3>, pass: &Pass) -> Option<(SetNetwork, Operands)> {
+    fn kernel(&self, data: &Tensor<3>, pass: &Pass) -> Option<SummaryKernel> {
         let drops = self.config.dropout > 0.0 && pass.is_training();
         if drops || !pass.uses_kernels() || !runs_on(data) {
             return None;
@@ -206,14 +208,14 @@ impl SummaryNetwork for DeepSet {
         };
         let before = (!before.layers.is_empty()).then_some(before);
         let network = SetNetwork { data, observations, features, embedding, modules, before, after, pool };
-        Some((network, operands))
+        Some(SummaryKernel::Set(network, operands))
     }
 
     fn forward(&self, data: Tensor<3>, pass: &mut Pass) -> Tensor<2> {
         let [_, _, features] = data.dims();
         assert_eq!(features, self.features, "data of {features} features for a network of {}", self.features);
         #[cfg(feature = "flex")]
-        if let Some((network, operands)) = self.kernel(&data, pass)
+        if let Some(SummaryKernel::Set(network, operands)) = self.kernel(&data, pass)
             && operands.len() <= Operands::MOST
         {
             return run(network, operands);

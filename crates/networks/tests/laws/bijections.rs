@@ -6,9 +6,10 @@ use crate::support::{
     tensor64, values,
 };
 use bayesburn_networks::{
-    ActNorm, ActNormConfig, Activation, AffineConfig, AffineNets, Bijection, ConfigError, CouplingDesign,
-    DenseNetConfig, InterleavedConfig, InvertibleNetwork, InvertibleNetworkConfig, ParameterInit, Pass, Permutation,
-    PermutationConfig, SeparateNets, SoftFlowConfig, SplineConfig,
+    ActNorm, ActNormConfig, Activation, AffineConfig, AffineNets, AutoregressiveFlow, AutoregressiveFlowConfig,
+    Bijection, ConfigError, CouplingDesign, DenseNetConfig, InterleavedConfig, InvertibleNetwork,
+    InvertibleNetworkConfig, ParameterInit, Pass, Permutation, PermutationConfig, SeparateNets, SoftFlowConfig,
+    SplineConfig,
 };
 use burn::{
     module::Module,
@@ -22,6 +23,7 @@ enum Map {
     ActNorm(ActNorm),
     Permutation(Permutation),
     Network(InvertibleNetwork),
+    Autoregressive(AutoregressiveFlow),
 }
 
 impl Bijection for Map {
@@ -30,6 +32,7 @@ impl Bijection for Map {
             Self::ActNorm(map) => map.forward(x, condition, pass),
             Self::Permutation(map) => map.forward(x, condition, pass),
             Self::Network(map) => map.forward(x, condition, pass),
+            Self::Autoregressive(map) => map.forward(x, condition, pass),
         }
     }
 
@@ -38,6 +41,7 @@ impl Bijection for Map {
             Self::ActNorm(map) => map.inverse(z, condition, pass),
             Self::Permutation(map) => map.inverse(z, condition, pass),
             Self::Network(map) => map.inverse(z, condition, pass),
+            Self::Autoregressive(map) => map.inverse(z, condition, pass),
         }
     }
 }
@@ -48,6 +52,7 @@ enum Recipe {
     ActNorm,
     Permutation(PermutationConfig),
     Network(Box<InvertibleNetworkConfig>),
+    Autoregressive(AutoregressiveFlowConfig),
 }
 
 /// One line of the table.
@@ -110,6 +115,15 @@ fn table() -> Vec<Case> {
             add("fixed permutation".into(), 0, Recipe::Permutation(Fixed));
             add("learnable permutation".into(), 0, Recipe::Permutation(Learnable));
         }
+        for (num_dense, permutation, activation) in [
+            (1, Fixed, Activation::Relu),
+            (2, Learnable, Activation::Tanh),
+            (3, PermutationConfig::None, Activation::Elu),
+        ] {
+            let flow = AutoregressiveFlowConfig::new().with_num_layers(2).with_units(9).with_num_dense(num_dense);
+            let flow = flow.with_permutation(permutation).with_activation(activation);
+            add(format!("autoregressive, {num_dense} dense, {permutation:?}"), 3, Recipe::Autoregressive(flow));
+        }
         for (design, coupling) in designs() {
             for (permutation, act_norm, soft_flow) in [
                 (Fixed, true, false),
@@ -149,6 +163,9 @@ impl Case {
             Recipe::Permutation(config) => {
                 Map::Permutation(config.init(self.dim, &mut init).expect("more than one dimension"))
             }
+            Recipe::Autoregressive(config) => Map::Autoregressive(
+                config.init(self.dim, self.condition_dim, &mut init).expect("a valid configuration"),
+            ),
             Recipe::Network(config) => {
                 Map::Network(config.init(self.dim, self.condition_dim, &mut init).expect("a valid configuration"))
             }

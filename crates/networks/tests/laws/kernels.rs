@@ -68,6 +68,7 @@ fn flow_case(seed: u64, device: &Device, precision: Precision) -> FlowCase {
     let (dim, repeat, sets) = (rng.random_range(1..8), one_of(&mut rng, &[1, 1, 2, 5]), rng.random_range(1..60));
     let condition_dim = rng.random_range(usize::from(dim == 1)..6);
     let config = flow(&mut rng);
+    let config = if seed % 3 == 1 { config.with_dropout(0.2) } else { config };
     let network =
         config.init(dim, condition_dim, &mut ParameterInit::new(seed, device)).expect("a valid configuration");
     let rows = if condition_dim > 0 { sets * repeat } else { sets };

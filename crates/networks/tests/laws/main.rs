@@ -3,6 +3,7 @@
 mod act_norm;
 mod bijections;
 mod configs;
+mod densities;
 mod init;
 #[cfg(feature = "flex")]
 mod kernels;

@@ -1,0 +1,103 @@
+//! Conditions on data that are one vector of numbers: as they are, or through a dense network.
+
+#[cfg(feature = "flex")]
+use crate::summary::SummaryKernel;
+use crate::{
+    ConfigError, DenseNet, DenseNetConfig, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork,
+    error::at_least_one,
+};
+#[cfg(feature = "flex")]
+use bayesburn_kernels::runs_on;
+use burn::{config::Config, module::Module, tensor::Tensor};
+
+/// Configuration of [`Identity`].
+#[derive(Config, Debug, PartialEq)]
+pub struct IdentityConfig {}
+
+/// No summary network: the one observation of each data set is its summary.
+#[derive(Module, Debug)]
+pub struct Identity {
+    #[module(skip)]
+    features: usize,
+}
+
+/// Configuration of a [`DenseSummary`].
+#[derive(Config, Debug, PartialEq)]
+pub struct DenseSummaryConfig {
+    /// S, the length of a summary, at least 1.
+    pub summary_dim: usize,
+    /// The network.
+    #[config(default = "DenseNetConfig::new().with_units(50)")]
+    pub net: DenseNetConfig,
+}
+
+/// A dense network from the one observation of each data set to its summary.
+#[derive(Module, Debug)]
+pub struct DenseSummary {
+    net: DenseNet,
+    #[module(skip)]
+    features: usize,
+    #[module(skip)]
+    summary_dim: usize,
+}
+
+impl SummaryConfig for IdentityConfig {
+    type Network = Identity;
+
+    fn num_observations(&self) -> Option<usize> {
+        Some(1)
+    }
+
+    fn init(&self, features: usize, _init: &mut ParameterInit) -> Result<Identity, ConfigError> {
+        Ok(Identity { features })
+    }
+}
+
+impl SummaryConfig for DenseSummaryConfig {
+    type Network = DenseSummary;
+
+    fn num_observations(&self) -> Option<usize> {
+        Some(1)
+    }
+
+    fn init(&self, features: usize, init: &mut ParameterInit) -> Result<DenseSummary, ConfigError> {
+        at_least_one("summary_dim", self.summary_dim)?;
+        let net = self.net.init(features, self.summary_dim, OutputInit::Glorot, init)?;
+        Ok(DenseSummary { net, features, summary_dim: self.summary_dim })
+    }
+}
+
+/// `[B, 1, F]` to `[B, F]`.
+fn vectors(data: Tensor<3>, features: usize) -> Tensor<2> {
+    let shape @ [rows, observations, width] = data.dims();
+    assert!(
+        observations == 1 && width == features,
+        "data of shape {shape:?} for a network of one observation of {features} features"
+    );
+    data.reshape([rows, width])
+}
+
+impl SummaryNetwork for Identity {
+    fn summary_dim(&self) -> usize {
+        self.features
+    }
+
+    #[cfg(feature = "flex")]
+    fn kernel(&self, data: &Tensor<3>, pass: &Pass) -> Option<SummaryKernel> {
+        (pass.uses_kernels() && runs_on(data)).then_some(SummaryKernel::Identity)
+    }
+
+    fn forward(&self, data: Tensor<3>, _pass: &mut Pass) -> Tensor<2> {
+        vectors(data, self.features)
+    }
+}
+
+impl SummaryNetwork for DenseSummary {
+    fn summary_dim(&self) -> usize {
+        self.summary_dim
+    }
+
+    fn forward(&self, data: Tensor<3>, pass: &mut Pass) -> Tensor<2> {
+        self.net.forward(vectors(data, self.features), pass)
+    }
+}

@@ -1,0 +1,283 @@
+//! Checks the laws of density estimators on every estimator of the crate: normalisation, draws that have the density, rows that do not
+//! influence one another, gradients, save and load.
+
+use crate::support::{
+    assert_gradient_everywhere, gradients, in_f64, largest_error, loaded, map_floats, normal, perturbed, saved, tensor,
+    tensor64, values,
+};
+use bayesburn_networks::{
+    AutoregressiveFlowConfig, ConfigError, Covariance, DenseNetConfig, DensityEstimator, InferenceConfig,
+    InferenceNetwork, InvertibleNetworkConfig, MixtureConfig, ParameterInit, Pass,
+};
+use burn::tensor::{Device, Tensor};
+
+/// The table: a new estimator or option is one line here, and inherits every law.
+fn table() -> Vec<(&'static str, InferenceConfig)> {
+    let net = || DenseNetConfig::new().with_units(8).with_shortcut(true);
+    let mixture = |components, covariance| {
+        MixtureConfig::new().with_components(components).with_covariance(covariance).with_net(net()).into()
+    };
+    vec![
+        ("gaussian, diagonal", mixture(1, Covariance::Diagonal)),
+        ("gaussian, full", mixture(1, Covariance::Full)),
+        ("mixture, diagonal", mixture(3, Covariance::Diagonal)),
+        ("mixture, full", mixture(4, Covariance::Full)),
+        ("autoregressive", AutoregressiveFlowConfig::new().with_num_layers(3).with_units(10).into()),
+        ("affine couplings", InvertibleNetworkConfig::new().with_num_coupling_layers(3).into()),
+        ("neural spline flow", InvertibleNetworkConfig::neural_spline_flow().with_num_coupling_layers(2).into()),
+    ]
+}
+
+const CONDITION: usize = 2;
+
+fn fresh(config: &InferenceConfig, dim: usize, seed: u64, device: &Device) -> InferenceNetwork {
+    config.init(dim, CONDITION, &mut ParameterInit::new(seed, device)).expect("a valid configuration")
+}
+
+/// As if trained. More noise than this makes densities of several narrow peaks, which a grid misses.
+fn bent(config: &InferenceConfig, dim: usize, device: &Device) -> InferenceNetwork {
+    perturbed(fresh(config, dim, 5, device), 2, 0.1)
+}
+
+fn condition(rows: usize, device: &Device) -> Tensor<2> {
+    tensor(&normal(4, CONDITION * rows), [rows, CONDITION], device)
+}
+
+fn pass() -> Pass {
+    Pass::inference(0)
+}
+
+/// exp(ln q) of rows of targets, all at one condition.
+fn density(network: &InferenceNetwork, targets: &[f64], dim: usize, device: &Device) -> Vec<f64> {
+    let rows = targets.len() / dim;
+    let (_, log_prob) = network.evaluate(tensor(targets, [rows, dim], device), condition(1, device), &mut pass());
+    values(log_prob).into_iter().map(f64::exp).collect()
+}
+
+const LOW: f64 = -12.0;
+const HIGH: f64 = 12.0;
+
+/// The middles of intervals from [`LOW`] to [`HIGH`], and their width.
+fn grid(steps: usize) -> (Vec<f64>, f64) {
+    let width = (HIGH - LOW) / steps as f64;
+    ((0..steps).map(|i| LOW + width * (i as f64 + 0.5)).collect(), width)
+}
+
+/// Over a square of 24 by 24 standard deviations of the standardised targets.
+#[test]
+fn densities_integrate_to_one() {
+    let device = Device::default();
+    for (name, config) in table() {
+        let (points, width) = grid(4000);
+        let sum = density(&bent(&config, 1, &device), &points, 1, &device).iter().sum::<f64>() * width;
+        assert!((sum - 1.0).abs() < 1e-3, "{name}: {sum} in one dimension");
+
+        let (points, width) = grid(400);
+        let plane: Vec<f64> = points.iter().flat_map(|&x| points.iter().flat_map(move |&y| [x, y])).collect();
+        let sum = density(&bent(&config, 2, &device), &plane, 2, &device).iter().sum::<f64>() * width * width;
+        assert!((sum - 1.0).abs() < 5e-3, "{name}: {sum} in two dimensions");
+    }
+}
+
+/// Draws of one network, sorted, margin by margin.
+fn draws(network: &InferenceNetwork, dim: usize, count: usize, device: &Device) -> Vec<Vec<f64>> {
+    let width = network.noise_dim(dim);
+    let noise = tensor(&normal(9, count * width), [count, width], device);
+    let all = values(network.draw(noise, condition(1, device), &mut pass()));
+    let margin = |d: usize| {
+        let mut column: Vec<f64> = all.iter().skip(d).step_by(dim).copied().collect();
+        column.sort_by(f64::total_cmp);
+        column
+    };
+    (0..dim).map(margin).collect()
+}
+
+/// Whether the largest distance of a margin's empirical distribution to its density, on a plane, is below the Kolmogorov-Smirnov bound
+/// for n = 20,000 and alpha 1e-4 for each margin, 2.23 / √n; 1e-3 is the quadrature's.
+fn agree(of_draws: &InferenceNetwork, of_density: &InferenceNetwork, device: &Device) -> bool {
+    const N: usize = 20_000;
+    let (points, width) = grid(400);
+    let plane: Vec<f64> = points.iter().flat_map(|&x| points.iter().flat_map(move |&y| [x, y])).collect();
+    let density = density(of_density, &plane, 2, device);
+    draws(of_draws, 2, N, device).into_iter().enumerate().all(|(d, margin)| {
+        let mut below = 0.0;
+        points.iter().enumerate().all(|(i, point)| {
+            let other = |j: usize| if d == 0 { density[i * points.len() + j] } else { density[j * points.len() + i] };
+            below += (0..points.len()).map(other).sum::<f64>() * width * width;
+            let drawn = margin.partition_point(|&x| x <= point + 0.5 * width) as f64 / N as f64;
+            (drawn - below).abs() < 2.23 / (N as f64).sqrt() + 1e-3
+        })
+    })
+}
+
+/// The twin is the density of another network.
+#[test]
+fn draws_have_the_density() {
+    let device = Device::default();
+    for (name, config) in table() {
+        let network = bent(&config, 2, &device);
+        assert!(agree(&network, &network, &device), "{name}");
+        let other = perturbed(fresh(&config, 2, 5, &device), 3, 0.1);
+        assert!(!agree(&network, &other, &device), "{name}: the twin");
+    }
+}
+
+/// In one dimension the probability integral transform of a draw is that of its place in the sorted sample.
+#[test]
+fn draws_have_the_density_in_one_dimension() {
+    const N: usize = 20_000;
+    let device = Device::default();
+    for (name, config) in table() {
+        let network = bent(&config, 1, &device);
+        let sample = draws(&network, 1, N, &device).remove(0);
+        let (points, width) = grid(4000);
+        let mut below = 0.0;
+        for (point, density) in points.iter().zip(density(&network, &points, 1, &device)) {
+            below += density * width;
+            let drawn = sample.partition_point(|&x| x <= point + 0.5 * width) as f64 / N as f64;
+            assert!((drawn - below).abs() < 2.23 / (N as f64).sqrt() + 1e-3, "{name} at {point}: {drawn}, {below}");
+        }
+    }
+}
+
+const ROWS: usize = 6;
+
+#[test]
+fn a_row_of_the_condition_serves_several_rows_of_targets() {
+    let device = Device::default();
+    for (name, config) in table() {
+        for dim in [1, 3] {
+            let network = in_f64(bent(&config, dim, &device));
+            let targets = tensor64(&normal(7, ROWS * dim), [ROWS, dim], &device);
+            let conditions = normal(8, 2 * CONDITION);
+            let few = tensor64(&conditions, [2, CONDITION], &device);
+            let each: Vec<f64> =
+                (0..ROWS).flat_map(|row| conditions[row / 3 * CONDITION..][..CONDITION].to_vec()).collect();
+            let (_, together) = network.evaluate(targets.clone(), few, &mut pass());
+            let together = values(together);
+            for row in 0..ROWS {
+                let condition = tensor64(&each[row * CONDITION..(row + 1) * CONDITION], [1, CONDITION], &device);
+                let (_, alone) = network.evaluate(targets.clone().narrow(0, row, 1), condition, &mut pass());
+                let error = largest_error(&values(alone), &together[row..=row]);
+                assert!(error < 1e-9, "{name}, D = {dim}, row {row}: {error:.1e}");
+            }
+        }
+    }
+}
+
+/// −Σ ln q, what training minimises.
+fn loss(network: &InferenceNetwork, targets: &Tensor<2>, condition: &Tensor<2>) -> Tensor<1> {
+    network.evaluate(targets.clone(), condition.clone(), &mut pass()).1.sum().neg()
+}
+
+/// As for bijections: each parameter moves along its own gradient.
+#[test]
+fn a_right_gradient_reaches_every_parameter() {
+    const STEP: f64 = 1e-6;
+    let device = Device::default().autodiff();
+    for (name, config) in table() {
+        for dim in [1, 3] {
+            let network = in_f64(bent(&config, dim, &device));
+            let targets = tensor64(&normal(7, ROWS * dim), [ROWS, dim], &device);
+            let condition = tensor64(&normal(8, ROWS * CONDITION), [ROWS, CONDITION], &device);
+            let found = gradients(&network, &loss(&network, &targets, &condition).backward());
+            assert_gradient_everywhere(&format!("{name}, D = {dim}"), &found);
+            let length = |g: &[f64]| g.iter().map(|g| g * g).sum::<f64>().sqrt();
+            let moved = |step: f64| {
+                let mut gradient = found.iter().map(|(_, gradient)| gradient);
+                let moved = map_floats(network.clone(), |_, old| {
+                    let gradient = gradient.next().expect("one for each parameter");
+                    let step = step / length(gradient);
+                    old.iter::<f64>().zip(gradient).map(|(v, g)| v + step * g).collect()
+                });
+                values(loss(&moved, &targets, &condition))[0]
+            };
+            let expected = found.iter().map(|(_, gradient)| length(gradient)).sum::<f64>();
+            let slope = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
+            let error = (slope / expected - 1.0).abs();
+            assert!(error < 1e-5, "{name}, D = {dim}: the gradient is {expected}, but the slope {slope}");
+        }
+    }
+}
+
+#[test]
+fn a_fresh_object_with_loaded_weights_is_the_same_density() {
+    let device = Device::default();
+    for (name, config) in table() {
+        let network = bent(&config, 3, &device);
+        let targets = tensor(&normal(7, ROWS * 3), [ROWS, 3], &device);
+        let width = network.noise_dim(3);
+        let noise = tensor(&normal(6, ROWS * width), [ROWS, width], &device);
+        let run = |network: &InferenceNetwork| {
+            let condition = condition(ROWS, &device);
+            let (_, log_prob) = network.evaluate(targets.clone(), condition.clone(), &mut pass());
+            [values(log_prob), values(network.draw(noise.clone(), condition, &mut pass()))]
+        };
+        let other = fresh(&config, 3, 1, &device);
+        assert_ne!(run(&other), run(&network), "{name}: equal before loading proves nothing");
+        assert_eq!(run(&loaded(other, saved(&network))), run(&network), "{name}");
+    }
+}
+
+/// z of a density that is a map to a standard normal: draws of z as noise come back.
+#[test]
+fn latents_are_the_noise_that_draws_are_made_from() {
+    let device = Device::default();
+    for (name, config) in table() {
+        let network = in_f64(bent(&config, 3, &device));
+        let noise = normal(6, ROWS * 3);
+        let condition = tensor64(&normal(8, ROWS * CONDITION), [ROWS, CONDITION], &device);
+        if network.noise_dim(3) > 3 {
+            let targets = tensor64(&noise, [ROWS, 3], &device);
+            assert!(network.evaluate(targets, condition, &mut pass()).0.is_none(), "{name}: a mixture has no latents");
+            continue;
+        }
+        let drawn = network.draw(tensor64(&noise, [ROWS, 3], &device), condition.clone(), &mut pass());
+        let latents = network.evaluate(drawn, condition, &mut pass()).0.expect("a map has latents");
+        assert!(largest_error(&values(latents), &noise) < 1e-9, "{name}");
+    }
+}
+
+/// By hand: weights 1/4 and 3/4, means −1 and 2, standard deviations 1/2 and 1.
+#[test]
+fn a_mixture_has_the_density_of_the_formula() {
+    let device = Device::default();
+    let config = MixtureConfig::new().with_components(2).with_net(DenseNetConfig::new().with_units(4));
+    let network = config.init(1, CONDITION, &mut ParameterInit::new(1, &device)).expect("a valid configuration");
+    // The last layer's bias says all, since its weights are 0: two logits, two means, two logarithms of 1 / σ before their bound.
+    let bound = |log: f64| 8.0 * (log / 8.0).atanh();
+    let bias = [0.25_f64.ln(), 0.75_f64.ln(), -1.0, 2.0, bound(2.0_f64.ln()), bound(0.0)];
+    let network = map_floats(in_f64(network), |place, old| match place {
+        "net.output.bias" => bias.to_vec(),
+        "centres" => vec![0.0; 2],
+        _ => old.iter::<f64>().collect(),
+    });
+    let points = [-1.5, 0.0, 2.5];
+    let condition = tensor64(&normal(8, CONDITION), [1, CONDITION], &device);
+    let (_, log_prob) = network.evaluate(tensor64(&points, [3, 1], &device), condition, &mut pass());
+    let normal_density =
+        |x: f64, mean: f64, std: f64| (-0.5 * ((x - mean) / std).powi(2)).exp() / (std * std::f64::consts::TAU.sqrt());
+    let expected: Vec<f64> = points
+        .iter()
+        .map(|&x| (0.25 * normal_density(x, -1.0, 0.5) + 0.75 * normal_density(x, 2.0, 1.0)).ln())
+        .collect();
+    assert!(largest_error(&values(log_prob), &expected) < 1e-9);
+}
+
+#[test]
+fn settings_outside_their_range_are_refused() {
+    let refused = |config: InferenceConfig| {
+        config.init(3, CONDITION, &mut ParameterInit::new(1, &Device::default())).expect_err("refused").to_string()
+    };
+    assert!(refused(MixtureConfig::new().with_components(0).into()).contains("`components` is 0"));
+    let flow = AutoregressiveFlowConfig::new;
+    assert!(refused(flow().with_num_layers(0).into()).contains("`num_layers` is 0"));
+    assert!(refused(flow().with_units(2).into()).contains("at least the number of targets"));
+    assert!(refused(flow().with_num_dense(0).into()).contains("`num_dense` is 0"));
+    assert!(refused(flow().with_dropout(1.0).into()).contains("`dropout` is 1"));
+    assert!(refused(flow().with_soft_clamping(0.0).into()).contains("`soft_clamping` is 0"));
+    for (name, config) in table() {
+        let error = config.init(1, 0, &mut ParameterInit::new(1, &Device::default())).expect_err("no condition");
+        assert_eq!(error, ConfigError::NothingToConditionOn, "{name}");
+    }
+}
