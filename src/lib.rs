@@ -50,6 +50,7 @@
 pub use bayesburn_amortizers as amortizers;
 pub use bayesburn_core as core;
 pub use bayesburn_diagnostics as diagnostics;
+pub use bayesburn_inference as inference;
 pub use bayesburn_networks as networks;
 pub use bayesburn_simulation as simulation;
 pub use bayesburn_trainers as trainers;
@@ -66,7 +67,11 @@ pub mod prelude {
         },
         core::{Draws, Interval, Simulations, StreamRng},
         diagnostics,
-        networks::{CouplingDesign, DeepSetConfig, InvertibleNetworkConfig, SplineConfig},
+        inference::{Npe, NpeConfig, NpeTraining, ParameterSpace, Posterior, Proposal, infer},
+        networks::{
+            AutoregressiveFlowConfig, CouplingDesign, DeepSetConfig, IdentityConfig, InvertibleNetworkConfig,
+            MixtureConfig, SplineConfig,
+        },
         simulation::{
             Context, ContextGenerator, Dataset, GenerativeModel, InvalidSimulations, Presimulation, Prior,
             ProcessSimulator, Simulator, Univariate,
@@ -76,7 +81,7 @@ pub mod prelude {
         },
     };
     pub use burn::tensor::Device;
-    pub use ndarray::{Array1, Array2, Array3};
+    pub use ndarray::{Array1, Array2, Array3, arr1};
     pub use rand::RngExt;
     pub use rand_distr::StandardNormal;
 }

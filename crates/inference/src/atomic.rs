@@ -1,0 +1,82 @@
+//! The loss of rounds whose parameters a posterior proposed: SNPE-C with atoms.
+//!
+//! Simulations of proposed parameters have the density p̃(θ) p(x | θ), and the loss −ln q(θ | x) would make q the posterior under the
+//! proposal p̃. Greenberg et al. (2019) ask instead which of some parameters, atoms, an observation belongs to: under a uniform choice among
+//! atoms, the posterior probability of θ_0 is f_0 / Σ_j f_j with f_j = p(θ_j | x) / p(θ_j), whatever the proposal. So
+//!
+//! −ln q(θ_0 | x) + ln p(θ_0) + ln Σ_j q(θ_j | x) / p(θ_j)
+//!
+//! is minimal where q is the posterior under the prior p (their eq. 7 and 8). Atoms are the parameters of other simulations of the batch.
+
+use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, Configured};
+use bayesburn_core::{Purpose, stream};
+use bayesburn_networks::{Pass, SummaryConfig};
+use bayesburn_simulation::Prior;
+use bayesburn_trainers::TrainingLoss;
+use burn::tensor::{Tensor, TensorData};
+use ndarray::{Array2, Axis};
+use rand::seq::index::sample;
+
+pub(crate) struct AtomicLoss {
+    pub(crate) prior: Prior,
+    /// Atoms, that of the simulation among them.
+    pub(crate) atoms: usize,
+    /// Whether −w ln q(θ | x) is added, where w is 1 for parameters from the prior and else 0.
+    pub(crate) combined: bool,
+}
+
+impl AtomicLoss {
+    /// The loss of each simulation, `[B]`.
+    fn of_each<C: SummaryConfig>(
+        &self,
+        posterior: &AmortizedPosterior<C>,
+        batch: &Configured,
+        pass: &mut Pass,
+    ) -> Result<Tensor<1>, AmortizerError> {
+        let rows = batch.len();
+        let atoms = self.atoms.min(rows);
+        let mut rng = stream(pass.seed(), const { Purpose::new("atoms") }, 0);
+        let mut chosen = Vec::with_capacity(rows * atoms);
+        for row in 0..rows {
+            chosen.push(row);
+            // Of the others, without repetition: those from `row` on have numbers one higher.
+            let others = sample(&mut rng, rows - 1, atoms - 1);
+            chosen.extend(others.into_iter().map(|other| other + usize::from(other >= row)));
+        }
+        let parameters: Array2<f32> = batch.parameters.select(Axis(0), &chosen);
+        let log_q = posterior.log_density_of_each(&parameters, &batch.conditions, pass)?;
+        let log_prior = self.prior.log_density(&batch.parameters);
+        let log_prior = log_prior.map_err(|error| AmortizerError::Configurator(error.to_string()))?;
+        let log_prior: Vec<f32> = chosen.iter().map(|&row| log_prior[row] as f32).collect();
+        let log_prior = Tensor::<2>::from_data(TensorData::new(log_prior, [rows, atoms]), &log_q.device());
+        let log_q = log_q.reshape([rows, atoms]);
+        let f = log_q.clone() - log_prior;
+        let largest = f.clone().without_autodiff().max_dim(1);
+        let log_sum = (f.clone() - largest.clone()).exp().sum_dim(1).log() + largest;
+        let own = |values: Tensor<2>| values.narrow(1, 0, 1).reshape([rows]);
+        let atomic = (log_sum.reshape([rows])) - own(f);
+        Ok(match (&batch.weights, self.combined) {
+            (Some(weights), true) => {
+                let weights = TensorData::new(weights.to_vec(), [rows]);
+                atomic - own(log_q.clone()) * Tensor::<1>::from_data(weights, &log_q.device())
+            }
+            _ => atomic,
+        })
+    }
+}
+
+impl<C: SummaryConfig> TrainingLoss<C> for AtomicLoss {
+    fn training(
+        &self,
+        posterior: &AmortizedPosterior<C>,
+        batch: &Configured,
+        pass: &mut Pass,
+    ) -> Result<Tensor<1>, AmortizerError> {
+        Ok(self.of_each(posterior, batch, pass)?.mean())
+    }
+
+    /// With the same atoms each time.
+    fn validation(&self, posterior: &AmortizedPosterior<C>, data: &Configured) -> Result<f32, AmortizerError> {
+        Ok(self.of_each(posterior, data, &mut Pass::inference(0))?.mean().into_scalar())
+    }
+}

@@ -1,0 +1,138 @@
+//! Configures neural posterior estimation: the networks, and how they are trained.
+
+use crate::{InferenceError, error::in_range};
+use bayesburn_amortizers::PosteriorConfig;
+use bayesburn_networks::{IdentityConfig, InvertibleNetworkConfig, SummaryConfig};
+use bayesburn_trainers::{EarlyStopping, Optimizer, Schedule, TrainingConfig};
+use burn::{config::Config, optim::AdamConfig};
+
+/// Networks and training of [`Npe`](crate::Npe).
+///
+/// ```
+/// use bayesburn_inference::{NpeConfig, NpeTraining};
+/// use bayesburn_amortizers::PosteriorConfig;
+/// use bayesburn_networks::{IdentityConfig, MixtureConfig};
+///
+/// let networks = PosteriorConfig::new(IdentityConfig::new(), MixtureConfig::new());
+/// let config = NpeConfig::new().with_networks(networks).with_training(NpeTraining::new().with_batch_size(100));
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct NpeConfig<C: SummaryConfig = IdentityConfig> {
+    /// The networks: a neural spline flow with dropout of 0.2, without a summary network, unless set. (Some thousand simulations are few for a
+    /// flow: without dropout it learns them by heart.)
+    pub networks: PosteriorConfig<C>,
+    /// In which space the density is one.
+    pub space: ParameterSpace,
+    /// How they are trained.
+    pub training: NpeTraining,
+}
+
+/// The space in which a posterior's density is estimated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ParameterSpace {
+    /// That of the parameters: some of the density leaks out of a bounded prior; draws there are rejected, and densities corrected.
+    #[default]
+    Bounded,
+    /// The reals, which parameters are mapped to from the prior's support by logarithms and logits: nothing leaks.
+    Unconstrained,
+}
+
+impl Default for NpeConfig {
+    fn default() -> Self {
+        let flow = InvertibleNetworkConfig::neural_spline_flow().with_dropout(0.2);
+        let networks = PosteriorConfig::new(IdentityConfig::new(), flow);
+        Self { networks, space: ParameterSpace::default(), training: NpeTraining::new() }
+    }
+}
+
+impl NpeConfig {
+    /// A neural spline flow with dropout, for data that are one vector each.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl<C: SummaryConfig> NpeConfig<C> {
+    /// Other networks.
+    #[must_use]
+    pub fn with_networks<D: SummaryConfig>(self, networks: PosteriorConfig<D>) -> NpeConfig<D> {
+        NpeConfig { networks, space: self.space, training: self.training }
+    }
+
+    /// Another space.
+    #[must_use]
+    pub fn with_space(mut self, space: ParameterSpace) -> Self {
+        self.space = space;
+        self
+    }
+
+    /// Another training.
+    #[must_use]
+    pub fn with_training(mut self, training: NpeTraining) -> Self {
+        self.training = training;
+        self
+    }
+}
+
+/// What training in rounds after the first does about parameters that did not come from the prior.
+#[derive(Config, Debug, Copy, PartialEq, Eq)]
+pub enum Correction {
+    /// The atomic loss of SNPE-C (Greenberg et al. 2019), for any estimator and prior: which of some parameters belongs to the data?
+    Atomic {
+        /// Parameters to choose from, at least 2; at most a batch.
+        atoms: usize,
+    },
+    /// The same, and the plain loss of simulations of the prior beside it, which keeps the density from leaking (`use_combined_loss` of sbi).
+    AtomicCombined {
+        /// Parameters to choose from, at least 2; at most a batch.
+        atoms: usize,
+    },
+}
+
+/// How [`Npe`](crate::Npe) trains: sbi's defaults.
+#[derive(Config, Debug, PartialEq)]
+pub struct NpeTraining {
+    /// Simulations in a step; as many as there are to train on, if these are fewer.
+    #[config(default = 200)]
+    pub batch_size: usize,
+    /// Adam's learning rate, above 0.
+    #[config(default = 5e-4)]
+    pub learning_rate: f64,
+    /// Share of the simulations of each round that is validated on and not trained on, between 0 and 1.
+    #[config(default = 0.1)]
+    pub validation_fraction: f64,
+    /// Epochs without improvement of the validation loss after which training stops; the best weights are restored.
+    #[config(default = 20)]
+    pub stop_after_epochs: usize,
+    /// The most epochs of a training.
+    #[config(default = 10_000)]
+    pub max_epochs: usize,
+    /// Largest global norm of the gradients.
+    #[config(default = "Some(5.0)")]
+    pub clip_norm: Option<f64>,
+    /// What is done in later rounds about parameters that a posterior proposed.
+    #[config(default = "Correction::Atomic { atoms: 10 }")]
+    pub correction: Correction,
+}
+
+impl NpeTraining {
+    pub(crate) fn check(&self) -> Result<(), InferenceError> {
+        in_range(self.batch_size > 0, "batch_size", "at least 1", self.batch_size)?;
+        in_range(self.learning_rate > 0.0, "learning_rate", "above 0", self.learning_rate)?;
+        let fraction = self.validation_fraction;
+        in_range(fraction > 0.0 && fraction < 1.0, "validation_fraction", "above 0 and below 1", fraction)?;
+        in_range(self.stop_after_epochs > 0, "stop_after_epochs", "at least 1", self.stop_after_epochs)?;
+        in_range(self.max_epochs > 0, "max_epochs", "at least 1", self.max_epochs)?;
+        let (Correction::Atomic { atoms } | Correction::AtomicCombined { atoms }) = self.correction;
+        in_range(atoms >= 2, "atoms", "at least 2", atoms)
+    }
+
+    pub(crate) fn trainer_config(&self) -> TrainingConfig {
+        TrainingConfig::new()
+            .with_optimizer(Optimizer::Adam(AdamConfig::new().with_epsilon(1e-8)))
+            .with_schedule(Schedule::constant(self.learning_rate))
+            .with_clip_norm(self.clip_norm)
+            .with_early_stopping(Some(EarlyStopping::new().with_patience(self.stop_after_epochs)))
+    }
+}

@@ -1,0 +1,184 @@
+//! Says what stopped an inference, and what to do.
+
+use bayesburn_amortizers::AmortizerError;
+use bayesburn_core::{DrawsError, Interval, SimulationsError};
+use bayesburn_simulation::SimulationError;
+use bayesburn_trainers::TrainerError;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// What can go wrong in an inference.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum InferenceError {
+    /// The prior or the simulator.
+    #[error(transparent)]
+    Simulation(#[from] SimulationError),
+    /// The posterior's networks.
+    #[error(transparent)]
+    Amortizer(#[from] AmortizerError),
+    /// The training.
+    #[error(transparent)]
+    Trainer(#[from] TrainerError),
+    /// Simulations that do not fit each other.
+    #[error(transparent)]
+    Simulations(#[from] SimulationsError),
+    /// Draws that cannot be put together.
+    #[error(transparent)]
+    Draws(#[from] DrawsError),
+    /// A setting outside its range.
+    #[error("`{field}` is {got}, but must be {expected}")]
+    Setting {
+        /// The field.
+        field: &'static str,
+        /// The range in words.
+        expected: &'static str,
+        /// The value.
+        got: String,
+    },
+    /// A prior whose draws depend on context.
+    #[error(
+        "the prior has no density that inference could use: {reason}; make it from distributions, or give its function a density by \
+         `Prior::with_log_density`"
+    )]
+    Prior {
+        /// Why.
+        reason: String,
+    },
+    /// Something needs a simulator, and there is only a prior.
+    #[error("there is no simulator: make `Npe` from a generative model, or append simulations of your own by `append`")]
+    NoSimulator,
+    /// Nothing to train on.
+    #[error("there are no simulations to train on: call `simulate` or `append` first")]
+    NoSimulations,
+    /// Too few simulations to hold some out.
+    #[error(
+        "of {got} simulations a validation fraction of {fraction} leaves {held_out} to validate on and {trained} to train on: simulate at \
+         least {needed}, or change the fraction"
+    )]
+    TooFewSimulations {
+        /// The number of simulations.
+        got: usize,
+        /// The fraction.
+        fraction: f64,
+        /// How many that is.
+        held_out: usize,
+        /// How many are left.
+        trained: usize,
+        /// How many would do.
+        needed: usize,
+    },
+    /// A parameter that the prior gives no probability.
+    #[error(
+        "parameters of simulation {simulation} are {values:?}, where the prior's density is 0 (`{name}` can be {interval}): append \
+         simulations of parameters that the prior can have, or widen the prior"
+    )]
+    OutsidePrior {
+        /// The row.
+        simulation: usize,
+        /// Its parameters.
+        values: Vec<f32>,
+        /// The first parameter outside of its interval, or the last of all.
+        name: String,
+        /// That interval.
+        interval: Interval,
+    },
+    /// No simulation is finite.
+    #[error(
+        "none of {got} simulations is finite, so that leaving out those that are not leaves nothing: mend the simulator or the prior"
+    )]
+    NothingValid {
+        /// The number of simulations.
+        got: usize,
+    },
+    /// Invalid simulations where leaving them out would bias the result.
+    #[error(
+        "{invalid} of {got} simulations of a posterior proposal are not finite; leaving them out would weigh parameters by how often their \
+         simulations fail: use `Proposal::truncated`, which allows it, or have missing values masked by `Simulator::on_invalid`"
+    )]
+    InvalidUnderProposal {
+        /// How many are not finite.
+        invalid: usize,
+        /// Of how many.
+        got: usize,
+    },
+    /// An observation of another shape than simulated data.
+    #[error(
+        "an observation of shape {got:?} where simulated data have shape {expected:?}: pass one as the simulator returns it"
+    )]
+    Observation {
+        /// That of simulated data, of one simulation.
+        expected: Vec<usize>,
+        /// That of the observation.
+        got: Vec<usize>,
+    },
+    /// An observation that holds NaN or infinity.
+    #[error("the observation holds {value} at position {position:?}: remove or replace values that are not finite")]
+    NonFiniteObservation {
+        /// Where.
+        position: Vec<usize>,
+        /// The value.
+        value: f32,
+    },
+    /// A default observation was asked for and is not there.
+    #[error("the posterior has no observation of its own: pass one, or set it by `with_observation`")]
+    NoObservation,
+    /// Draws inside the support that were not found.
+    #[error(
+        "{accepted} of {wanted} draws for data set {data_set} are inside the prior's support after {tried} tries ({:.3}% accepted): the \
+         posterior has little probability there; train with more simulations, map parameters to the reals by `PosteriorConfig::with_support`, \
+         allow more by `RejectionConfig`, or take what there is by `WhenUnfinished::Partial`",
+        100.0 * *accepted as f64 / *tried as f64
+    )]
+    Rejection {
+        /// The data set.
+        data_set: usize,
+        /// Draws inside.
+        accepted: usize,
+        /// Draws asked for.
+        wanted: usize,
+        /// Draws tried.
+        tried: usize,
+    },
+    /// A truncated prior that hardly has anything in it.
+    #[error(
+        "{accepted} of {wanted} parameters were found in the truncated prior after {tried} draws from the prior: it is too small a part of it; \
+         use `Proposal::posterior`"
+    )]
+    Truncated {
+        /// Parameters found.
+        accepted: usize,
+        /// Parameters asked for.
+        wanted: usize,
+        /// Draws from the prior.
+        tried: usize,
+    },
+    /// A folder that holds another inference.
+    #[error("{} holds an inference that this one is not: {reason}; choose another folder, or make the calls that made it", folder.display())]
+    OtherInference {
+        /// The folder.
+        folder: PathBuf,
+        /// What differs.
+        reason: String,
+    },
+    /// A file that cannot be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// Read or write.
+        action: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+}
+
+/// An error unless the condition holds.
+pub(crate) fn in_range(
+    ok: bool,
+    field: &'static str,
+    expected: &'static str,
+    got: impl ToString,
+) -> Result<(), InferenceError> {
+    if ok { Ok(()) } else { Err(InferenceError::Setting { field, expected, got: got.to_string() }) }
+}

@@ -1,0 +1,53 @@
+//! Infers parameters as `sbi` does, on the same networks, trainers and diagnostics as the rest: from pairs of parameters and data, with a
+//! prior that has a density, in one round or several.
+//!
+//! | type | what it is | reference |
+//! |---|---|---|
+//! | [`infer`] | simulate, train, posterior: one call | |
+//! | [`Npe`] | neural posterior estimation: pairs are appended, and networks trained on all of them | Papamakarios & Murray 2016; Greenberg et al. 2019 |
+//! | [`NpeConfig`], [`NpeTraining`] | networks, and how they are trained | |
+//! | [`Posterior`] | draws inside the prior's support, densities corrected for what leaks out, the most probable parameters, predictions | |
+//! | [`Proposal`] | where the next round's parameters come from: the prior, a posterior, the prior cut to where a posterior is | Deistler et al. 2022 |
+//! | [`RejectionConfig`], [`Sampled`] | how long draws outside of the support are drawn again, and what came of it | |
+//!
+//! ```
+//! use bayesburn_inference::{NpeConfig, NpeTraining, infer};
+//! use bayesburn_simulation::{Prior, Simulator};
+//! use ndarray::{Array1, arr1};
+//! use rand::RngExt;
+//! use rand_distr::StandardNormal;
+//!
+//! let prior = Prior::box_uniform(["x", "y", "z"], &[-2.0; 3], &[2.0; 3])?;
+//! let simulator = Simulator::from_fn(|rng, theta, _| {
+//!     Array1::from_shape_fn(3, |d| theta[d] + 1.0 + 0.1 * rng.sample::<f32, _>(StandardNormal))
+//! });
+//! # let config = NpeConfig::new().with_training(NpeTraining::new().with_max_epochs(2));
+//! # let _ = stringify! {
+//! let config = NpeConfig::new();
+//! # };
+//! let posterior = infer(simulator, prior, config, 200, 2023)?; // 1,000 or more for real
+//! let draws = posterior.sample_for(&arr1(&[0.0, 0.0, 0.0]), 100, 1)?; // all inside the box
+//! assert!(draws.values().iter().all(|theta| theta.abs() <= 2.0));
+//! # Ok::<(), bayesburn_inference::InferenceError>(())
+//! ```
+
+mod atomic;
+mod config;
+mod error;
+mod infer;
+mod npe;
+mod pairs;
+mod posterior;
+mod proposal;
+mod rejection;
+mod store;
+mod summary;
+
+pub use config::{Correction, NpeConfig, NpeTraining, ParameterSpace};
+pub use error::InferenceError;
+pub use infer::infer;
+pub use npe::{Npe, NpeBuilder, NpeOrigin};
+pub use posterior::Posterior;
+pub use proposal::{Proposal, TruncatedPrior};
+pub use rejection::{Acceptance, RejectionConfig, Sampled, WhenUnfinished};
+pub use summary::TrainingSummary;

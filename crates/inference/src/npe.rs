@@ -1,0 +1,565 @@
+//! Neural posterior estimation, in one round or several.
+
+use crate::{
+    Correction, InferenceError, NpeConfig, ParameterSpace, Posterior, Proposal, TrainingSummary, TruncatedPrior,
+    atomic::AtomicLoss,
+    error::in_range,
+    pairs::{Appended, Pairs},
+    store::Store,
+};
+use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, Configurator, Configured, DefaultConfigurator};
+use bayesburn_core::{Purpose, Simulations, derive_seed, stream};
+use bayesburn_networks::{IdentityConfig, SummaryConfig};
+use bayesburn_simulation::{Dataset, GenerativeModel, InvalidSimulations, Prior, Progress};
+use bayesburn_trainers::{LossHistory, Trainer, TrainingLoss};
+use burn::tensor::Device;
+use ndarray::{Array, Array2, ArrayD, Axis, Dimension, Ix2};
+use rand::Rng;
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// What an inference begins with: a model, or a prior alone if simulations are appended that another program made.
+#[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "a program has one, until its inference is built")]
+pub enum NpeOrigin {
+    /// A prior and a simulator.
+    Model(GenerativeModel),
+    /// A prior.
+    Prior(Prior),
+}
+
+impl From<GenerativeModel> for NpeOrigin {
+    fn from(model: GenerativeModel) -> Self {
+        Self::Model(model)
+    }
+}
+
+impl From<Prior> for NpeOrigin {
+    fn from(prior: Prior) -> Self {
+        Self::Prior(prior)
+    }
+}
+
+/// Builds an [`Npe`]; see [`Npe::builder`].
+pub struct NpeBuilder<C: SummaryConfig = IdentityConfig> {
+    origin: NpeOrigin,
+    config: NpeConfig<C>,
+    configurator: Option<Arc<dyn Configurator>>,
+    seed: u64,
+    device: Device,
+    progress: Progress,
+    folder: Option<PathBuf>,
+    resume: bool,
+    interrupt: Option<Arc<AtomicBool>>,
+    ctrl_c: bool,
+}
+
+impl<C: SummaryConfig> fmt::Debug for NpeBuilder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NpeBuilder")
+            .field("origin", &self.origin)
+            .field("config", &self.config)
+            .field("seed", &self.seed)
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C: SummaryConfig> NpeBuilder<C> {
+    /// The seed of everything that is random; 0 if not set.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// The device to train on; Burn's default device if not set.
+    #[must_use]
+    pub fn device(mut self, device: Device) -> Self {
+        self.device = device;
+        self
+    }
+
+    /// Whether progress is shown.
+    #[must_use]
+    pub fn progress(mut self, progress: Progress) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// A configurator of one's own: what the networks see of simulations. Parameters must stay what they are, since the prior is of them.
+    #[must_use]
+    pub fn configurator(mut self, configurator: impl Configurator) -> Self {
+        self.configurator = Some(Arc::new(configurator));
+        self
+    }
+
+    /// Keeps simulations, checkpoints and posteriors in this folder.
+    #[must_use]
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    /// Goes on with the inference that the folder holds, if it holds one. The program is run as before: simulations that are there are not
+    /// made again, and trainings go on where they were, to the bit.
+    #[must_use]
+    pub fn resume(mut self) -> Self {
+        self.resume = true;
+        self
+    }
+
+    /// Ends a training after its current step when Ctrl-C is pressed, as
+    /// [`TrainerBuilder::stop_on_ctrl_c`](bayesburn_trainers::TrainerBuilder::stop_on_ctrl_c).
+    #[must_use]
+    pub fn stop_on_ctrl_c(mut self) -> Self {
+        self.ctrl_c = true;
+        self
+    }
+
+    /// Ends a training likewise when this flag is raised.
+    #[must_use]
+    pub fn stop_on(mut self, flag: Arc<AtomicBool>) -> Self {
+        self.interrupt = Some(flag);
+        self
+    }
+
+    /// The inference, without simulations yet.
+    ///
+    /// # Errors
+    /// A prior without a density; settings outside their range; a folder that cannot be used.
+    pub fn build(self) -> Result<Npe<C>, InferenceError> {
+        self.config.training.check()?;
+        in_range(self.folder.is_some() || !self.resume, "resume", "with a folder", "without one")?;
+        let (prior, model) = match self.origin {
+            NpeOrigin::Prior(prior) => (prior, None),
+            NpeOrigin::Model(model) => (model.prior().clone(), Some(model)),
+        };
+        let density = prior.density().ok_or_else(|| InferenceError::Prior {
+            reason: format!("it draws {:?} by a function, or depends on context", prior.names()),
+        })?;
+        let mut config = self.config;
+        if config.space == ParameterSpace::Unconstrained {
+            config.networks.support = Some(density.support().to_vec());
+        }
+        // Left out and counted, unless the model says something else.
+        let model = model.map(|model| match model.invalid_simulations() {
+            InvalidSimulations::Error => model.with_invalid_simulations(InvalidSimulations::Drop),
+            _ => model,
+        });
+        let weighs = Arc::new(AtomicBool::new(false));
+        let configurator = Arc::new(PairsConfigurator {
+            inner: self.configurator.unwrap_or_else(|| Arc::new(DefaultConfigurator)),
+            flatten: config.networks.summary.num_observations() == Some(1),
+            weighs: weighs.clone(),
+        });
+        let store = self.folder.map(|folder| Store::open(folder, self.resume)).transpose()?;
+        Ok(Npe {
+            prior,
+            model,
+            config,
+            configurator,
+            weighs,
+            seed: self.seed,
+            device: self.device,
+            progress: self.progress,
+            store,
+            interrupt: self.interrupt,
+            ctrl_c: self.ctrl_c,
+            proposal: Proposal::Prior,
+            round: 1,
+            corrects: false,
+            calls: 0,
+            trainings: 0,
+            appended: Vec::new(),
+            data_shape: None,
+            trainer: None,
+            summaries: Vec::new(),
+        })
+    }
+}
+
+/// What networks see of pairs: the data of each as they are, or as one vector; and which are from the prior, where the loss asks for it.
+struct PairsConfigurator {
+    inner: Arc<dyn Configurator>,
+    flatten: bool,
+    weighs: Arc<AtomicBool>,
+}
+
+impl Configurator for PairsConfigurator {
+    fn configure(&self, simulations: &Simulations) -> Result<Configured, AmortizerError> {
+        let mut simulations = simulations.clone();
+        let flags = simulations.prior_batchable_context.take();
+        if self.flatten {
+            simulations.sim_data = as_vectors(&simulations.sim_data);
+            simulations.sim_data_mask = simulations.sim_data_mask.as_ref().map(as_vectors);
+        }
+        let configured = self.inner.configure(&simulations)?;
+        let weights = flags.filter(|_| self.weighs.load(Ordering::Relaxed));
+        Ok(Configured { weights: weights.map(|flags| flags.iter().copied().collect()), ..configured })
+    }
+}
+
+/// `[M, ...]` to `[M, F]`.
+fn as_vectors(data: &ArrayD<f32>) -> ArrayD<f32> {
+    let rows = data.shape()[0];
+    let flat = data.to_shape((rows, data.len() / rows.max(1))).expect("as many values as before");
+    flat.into_owned().into_dyn()
+}
+
+/// Neural posterior estimation: pairs of parameters and data are appended, and networks trained on all of them.
+///
+/// With simulations from the prior the posterior is amortized, good for any observation. In further rounds parameters come from a
+/// [`Proposal`], simulations are where they matter for one observation, and the posterior is good for that one.
+///
+/// ```no_run
+/// use bayesburn_inference::{Npe, NpeConfig, Proposal};
+/// use bayesburn_simulation::{GenerativeModel, Prior, Simulator};
+/// use ndarray::{Array1, arr1};
+/// use rand::RngExt;
+/// use rand_distr::StandardNormal;
+///
+/// let prior = Prior::box_uniform(["x", "y", "z"], &[-2.0; 3], &[2.0; 3])?;
+/// let simulator = Simulator::from_fn(|rng, theta, _| {
+///     Array1::from_shape_fn(3, |d| theta[d] + 1.0 + 0.1 * rng.sample::<f32, _>(StandardNormal))
+/// });
+/// let mut npe = Npe::builder(GenerativeModel::new(prior, simulator)?, NpeConfig::new()).seed(2023).build()?;
+/// for _ in 0..2 {
+///     npe.simulate(500)?; // from the prior, then from the posterior
+///     let posterior = npe.train()?.with_observation(arr1(&[0.0, 0.0, 0.0]))?;
+///     println!("{}\n{posterior}", npe.summaries().last().expect("just trained"));
+///     npe.set_proposal(Proposal::posterior(posterior)?);
+/// }
+/// # Ok::<(), bayesburn_inference::InferenceError>(())
+/// ```
+pub struct Npe<C: SummaryConfig = IdentityConfig> {
+    prior: Prior,
+    model: Option<GenerativeModel>,
+    config: NpeConfig<C>,
+    configurator: Arc<PairsConfigurator>,
+    weighs: Arc<AtomicBool>,
+    seed: u64,
+    device: Device,
+    progress: Progress,
+    store: Option<Store>,
+    interrupt: Option<Arc<AtomicBool>>,
+    ctrl_c: bool,
+    proposal: Proposal<C>,
+    round: usize,
+    /// Whether some parameters came from a posterior, which the loss must correct for.
+    corrects: bool,
+    /// Calls of `simulate` and `append` so far.
+    calls: u64,
+    trainings: usize,
+    appended: Vec<Appended>,
+    data_shape: Option<Vec<usize>>,
+    trainer: Option<Trainer<C>>,
+    summaries: Vec<TrainingSummary>,
+}
+
+impl<C: SummaryConfig> fmt::Debug for Npe<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Npe")
+            .field("prior", &self.prior)
+            .field("round", &self.round)
+            .field("simulations", &self.num_simulations())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C: SummaryConfig> Npe<C> {
+    /// Begins to build an inference with these networks, on a [`GenerativeModel`], or on a [`Prior`] alone for simulations that are appended.
+    pub fn builder(origin: impl Into<NpeOrigin>, config: NpeConfig<C>) -> NpeBuilder<C> {
+        NpeBuilder {
+            origin: origin.into(),
+            config,
+            configurator: None,
+            seed: 0,
+            device: Device::default(),
+            progress: Progress::Auto,
+            folder: None,
+            resume: false,
+            interrupt: None,
+            ctrl_c: false,
+        }
+    }
+
+    /// The number of simulations so far, without those left out.
+    #[must_use]
+    pub fn num_simulations(&self) -> usize {
+        self.appended.iter().map(|part| part.simulations.len()).sum()
+    }
+
+    /// Simulations so far, call by call.
+    pub fn simulations(&self) -> impl Iterator<Item = &Simulations> {
+        self.appended.iter().map(|part| &part.simulations)
+    }
+
+    /// What each training came to.
+    #[must_use]
+    pub fn summaries(&self) -> &[TrainingSummary] {
+        &self.summaries
+    }
+
+    /// The losses of all trainings; `None` before the first.
+    #[must_use]
+    pub fn history(&self) -> Option<&LossHistory> {
+        Some(self.trainer.as_ref()?.history())
+    }
+
+    /// Sets where parameters of the next simulations come from, and begins a new round.
+    pub fn set_proposal(&mut self, proposal: Proposal<C>) {
+        self.proposal = proposal;
+        self.round += 1;
+    }
+
+    /// Draws parameters from the proposal, at first the prior, simulates their data on all cores, and appends both.
+    ///
+    /// Simulations that are not finite are left out and counted, unless the model's simulator says otherwise.
+    ///
+    /// # Errors
+    /// No simulator; a proposal that cannot be drawn from; simulations that fail, or none of which is finite.
+    pub fn simulate(&mut self, num_simulations: usize) -> Result<(), InferenceError> {
+        let model = self.model.clone().ok_or(InferenceError::NoSimulator)?;
+        in_range(num_simulations > 0, "num_simulations", "at least 1", num_simulations)?;
+        let seed = |purpose| stream(self.seed, purpose, self.calls).next_u64();
+        let (draws_seed, data_seed) =
+            (seed(const { Purpose::new("proposed parameters") }), seed(const { Purpose::new("pairs") }));
+        // Drawn when they are needed: of a round that is on disk, the proposal may be another posterior by now.
+        let mut proposed: Option<Array2<f32>> = None;
+        let (proposal, prior, progress) = (&self.proposal, &self.prior, self.progress);
+        let mut part = |first: usize, length: usize| -> Result<Simulations, InferenceError> {
+            if let Proposal::Prior = proposal {
+                return Ok(model.simulate_from(data_seed, first as u64, length)?);
+            }
+            let all = match &mut proposed {
+                Some(all) => all,
+                None => proposed.insert(proposal.sample(prior, num_simulations, draws_seed)?),
+            };
+            let parameters = all.slice(ndarray::s![first..first + length, ..]).to_owned();
+            Ok(model.simulate_given(&parameters, data_seed, first as u64, progress)?)
+        };
+        let simulations = match &self.store {
+            Some(store) => store.simulations(self.calls, self.proposal.name(), num_simulations, &mut part)?,
+            None => part(0, num_simulations)?,
+        };
+        self.add(simulations)
+    }
+
+    /// Appends parameters `[M, D]` and their data `[M, ...]`, simulated elsewhere. The parameters are taken to come from the proposal, at
+    /// first the prior. Data that are not finite are left out and counted.
+    ///
+    /// # Errors
+    /// Another number of data than of parameters; rows of another width; parameters where the prior's density is 0; data of another shape
+    /// than before, or none that is finite.
+    pub fn append<D: Dimension>(
+        &mut self,
+        parameters: Array2<f32>,
+        sim_data: Array<f32, D>,
+    ) -> Result<(), InferenceError> {
+        let simulations = Simulations::new(self.prior.names().clone(), parameters, sim_data.into_dyn())?;
+        let (got, rows) = (simulations.len(), (0..simulations.len() as u64).collect::<Vec<_>>());
+        let finite = InvalidSimulations::Drop.apply(simulations, &rows);
+        let simulations = finite.map_err(|error| match error {
+            bayesburn_simulation::SimulationError::NothingLeft { .. } => InferenceError::NothingValid { got },
+            error => error.into(),
+        })?;
+        self.add(simulations)
+    }
+
+    fn add(&mut self, simulations: Simulations) -> Result<(), InferenceError> {
+        let shape = simulations.sim_data.shape()[1..].to_vec();
+        if let Some(expected) = &self.data_shape
+            && *expected != shape
+        {
+            return Err(InferenceError::Observation { expected: expected.clone(), got: shape });
+        }
+        self.check_support(&simulations.parameters)?;
+        let excluded = match self.model.as_ref().map(GenerativeModel::invalid_simulations) {
+            // What was redrawn or masked is still there.
+            Some(InvalidSimulations::Redraw { .. } | InvalidSimulations::Mask) => 0,
+            _ => simulations.invalid.len(),
+        };
+        if excluded > 0 && !self.proposal.keeps_the_prior() {
+            let got = simulations.len() + excluded;
+            return Err(InferenceError::InvalidUnderProposal { invalid: excluded, got });
+        }
+        self.data_shape = Some(shape);
+        self.corrects |= !self.proposal.keeps_the_prior();
+        let from_prior = matches!(self.proposal, Proposal::Prior);
+        self.appended.push(Appended { simulations, from_prior, excluded });
+        self.calls += 1;
+        Ok(())
+    }
+
+    /// Whether all parameters are where the prior has some density.
+    fn check_support(&self, parameters: &Array2<f32>) -> Result<(), InferenceError> {
+        let density = self.prior.density().expect("checked when this was built");
+        for (simulation, row) in parameters.outer_iter().enumerate() {
+            let values = row.to_vec();
+            if !density.contains(&values) {
+                let outside = density.support().iter().zip(&values).position(|(i, &value)| !i.contains(value));
+                let at = outside.unwrap_or(values.len() - 1);
+                let (name, interval) = (self.prior.names()[at].clone(), density.support()[at]);
+                return Err(InferenceError::OutsidePrior { simulation, values, name, interval });
+            }
+        }
+        Ok(())
+    }
+
+    /// Trains on all simulations so far, from the weights of the last training, until the validation loss has not improved for some epochs;
+    /// returns the posterior with the best weights.
+    ///
+    /// # Errors
+    /// No simulations, or too few to hold some out; a training that fails or is interrupted, which another call goes on with.
+    pub fn train(&mut self) -> Result<Posterior<C>, InferenceError> {
+        let data_shape = self.data_shape.clone().ok_or(InferenceError::NoSimulations)?;
+        let training = self.config.training.clone();
+        let (fraction, batch_size) = (training.validation_fraction, training.batch_size);
+        let pairs_seed = derive_seed(self.seed, const { Purpose::new("npe pairs") });
+        let pairs = Pairs::new(&self.appended, pairs_seed, fraction, batch_size, training.max_epochs)?;
+        let (trained, held_out) = pairs.counts();
+        if held_out == 0 || trained == 0 {
+            let needed = (1.0 / fraction).ceil().max((1.0 / (1.0 - fraction)).ceil()) as usize;
+            let got = self.num_simulations();
+            return Err(InferenceError::TooFewSimulations { got, fraction, held_out, trained, needed });
+        }
+        let (loss, combined) = self.loss();
+        self.weighs.store(combined, Ordering::Relaxed);
+        let mut warnings = constant_dimensions(&pairs.training());
+        let mut trainer = match self.trainer.take() {
+            Some(trainer) => trainer,
+            None => self.make_trainer(&pairs)?,
+        };
+        trainer.set_loss(loss);
+        let result = trainer.train(pairs, &training.trainer_config()).map(|_| ());
+        let run = self.trainings;
+        let epochs = trainer.epochs_of_run(run).to_vec();
+        let stop_reason = trainer.stop_reason_of(run).unwrap_or_default().to_owned();
+        let amortizer = trainer.amortizer().clone();
+        self.trainer = Some(trainer);
+        result?;
+        self.trainings += 1;
+        let amortizer = match &self.store {
+            Some(store) => store.posterior(run, amortizer, &self.device)?,
+            None => amortizer,
+        };
+        let configurator: Arc<dyn Configurator> = self.configurator.clone();
+        let posterior = Posterior::new(amortizer, self.prior.clone(), configurator, data_shape, self.round);
+        warnings.extend(self.uncovered(&posterior)?);
+        let best = epochs.iter().enumerate().filter_map(|(i, epoch)| Some((i, epoch.validation_loss?)));
+        let (best_epoch, best_loss) =
+            best.min_by(|(_, a), (_, b)| a.total_cmp(b)).map_or((0, f32::NAN), |(i, loss)| (i + 1, loss));
+        for warning in &warnings {
+            tracing::warn!("{warning}");
+        }
+        self.summaries.push(TrainingSummary {
+            round: self.round,
+            trained,
+            held_out,
+            excluded: self.appended.iter().map(|part| part.excluded).sum(),
+            epochs: epochs.len(),
+            best_epoch,
+            best_validation_loss: best_loss,
+            stop_reason,
+            warnings,
+        });
+        Ok(posterior)
+    }
+
+    /// What is minimised, if it is not the posterior's own loss, and whether it weighs simulations by whether they are from the prior.
+    fn loss(&self) -> (Option<Arc<dyn TrainingLoss<C>>>, bool) {
+        if !self.corrects {
+            return (None, false);
+        }
+        let (atoms, combined) = match self.config.training.correction {
+            Correction::Atomic { atoms } => (atoms, false),
+            Correction::AtomicCombined { atoms } => (atoms, true),
+        };
+        (Some(Arc::new(AtomicLoss { prior: self.prior.clone(), atoms, combined })), combined)
+    }
+
+    /// The trainer of all rounds. Its networks are standardised by what the first trains on.
+    fn make_trainer(&self, pairs: &Pairs) -> Result<Trainer<C>, InferenceError> {
+        let first = pairs.training();
+        let data = Dataset::from_simulations(first.clone()).map_err(bayesburn_trainers::TrainerError::from)?;
+        let configurator = self.configurator.clone();
+        let configure = move |simulations: &Simulations| configurator.configure(simulations);
+        let mut builder = Trainer::builder(data, self.config.networks.clone())
+            .seed(derive_seed(self.seed, const { Purpose::new("npe trainer") }))
+            .device(self.device.clone())
+            .progress(Progress::Hidden)
+            .configurator(configure)
+            .pilot(first);
+        if let Some(store) = &self.store {
+            builder = builder.checkpoints(store.checkpoints()).keep_checkpoints(1);
+            if store.resumes() {
+                builder = builder.resume();
+            }
+        }
+        if let Some(flag) = &self.interrupt {
+            builder = builder.stop_on(flag.clone());
+        }
+        if self.ctrl_c {
+            builder = builder.stop_on_ctrl_c();
+        }
+        Ok(builder.build()?)
+    }
+
+    /// A warning if much of the new posterior is where the proposal of its round had hardly any simulations.
+    fn uncovered(&self, posterior: &Posterior<C>) -> Result<Option<String>, InferenceError> {
+        /// The tail of the proposal that counts as hardly any, and the share of the posterior that is too much there.
+        const TAIL: f64 = 1e-3;
+        const TOO_MUCH: f64 = 0.05;
+        const DRAWS: usize = 2048;
+        let region = match &self.proposal {
+            Proposal::Prior => return Ok(None),
+            Proposal::Posterior(proposal) => TruncatedPrior::of_draws(proposal.clone(), TAIL, 10 * DRAWS)?,
+            Proposal::Truncated(truncated) => truncated.clone(),
+        };
+        let x = region.observation().clone();
+        let draws = posterior.sample_for(&x, DRAWS, 0)?.data_set(0).to_owned();
+        let outside = region.contains(&draws)?.iter().filter(|inside| !**inside).count() as f64 / DRAWS as f64;
+        Ok((outside > TOO_MUCH).then(|| {
+            format!(
+                "{:.0}% of the posterior of the observation is where the proposal of round {} had hardly any simulations: it does not cover the \
+                 posterior; simulate another round from the new posterior, or from the prior again",
+                100.0 * outside,
+                self.round
+            )
+        }))
+    }
+}
+
+/// A warning for each number of the data that is the same in all simulations.
+fn constant_dimensions(simulations: &Simulations) -> Vec<String> {
+    let rows = simulations.len();
+    let flat = as_vectors(&simulations.sim_data).into_dimensionality::<Ix2>().expect("two axes");
+    let constant: Vec<usize> = flat
+        .axis_iter(Axis(1))
+        .enumerate()
+        .filter(|(_, column)| rows > 1 && column.iter().all(|value| *value == column[0]))
+        .map(|(i, _)| i)
+        .collect();
+    let warning = |constant: &[usize]| {
+        format!(
+            "the data are the same in all simulations at position {constant:?} (of the flat data): nothing is learnt from it, and an \
+             observation with another value there is unlike any simulation; leave it out, or look whether the simulator is right"
+        )
+    };
+    if constant.is_empty() { Vec::new() } else { vec![warning(&constant)] }
+}
+
+impl<C: SummaryConfig> Npe<C> {
+    /// The density estimator as trained so far; `None` before the first training.
+    #[must_use]
+    pub fn amortizer(&self) -> Option<&AmortizedPosterior<C>> {
+        Some(self.trainer.as_ref()?.amortizer())
+    }
+}

@@ -1,0 +1,295 @@
+//! The posterior of an inference: draws inside the prior's support, normalised densities, predictions.
+
+use crate::{
+    Acceptance, InferenceError, RejectionConfig, Sampled,
+    rejection::{acceptance, sample},
+};
+use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configurator};
+use bayesburn_core::{Draws, Interval, Simulations};
+use bayesburn_networks::{IdentityConfig, InferenceConfig, SummaryConfig};
+use bayesburn_simulation::{Density, GenerativeModel, Prior, Progress};
+use ndarray::{Array, Array1, Array2, ArrayD, Axis, Dimension};
+use std::{fmt, sync::Arc};
+
+/// A posterior p(θ | x) of an inference by [`Npe`](crate::Npe): for any x after one round, and for the x of its proposals after several.
+///
+/// Draws are inside the prior's support: those of the density that are outside, because it leaks, are drawn again. The density is
+/// corrected likewise. Neither is needed where parameters are mapped to the reals by
+/// [`PosteriorConfig::with_support`](bayesburn_amortizers::PosteriorConfig::with_support), from which nothing leaks.
+///
+/// Observations are of the shape that the simulator returns: one of them for [`Posterior::with_observation`], M along a first axis, or one,
+/// for the methods that end in `_for`.
+#[derive(Clone)]
+pub struct Posterior<C: SummaryConfig = IdentityConfig> {
+    amortizer: AmortizedPosterior<C>,
+    prior: Prior,
+    configurator: Arc<dyn Configurator>,
+    /// The shape of the data of one simulation.
+    data_shape: Vec<usize>,
+    observation: Option<ArrayD<f32>>,
+    rejection: RejectionConfig,
+    leakage_draws: usize,
+    /// Rounds, of which the last was trained on.
+    rounds: usize,
+}
+
+impl<C: SummaryConfig> fmt::Debug for Posterior<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Posterior")
+            .field("prior", &self.prior)
+            .field("data_shape", &self.data_shape)
+            .field("observation", &self.observation)
+            .field("rounds", &self.rounds)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Draws from the density whose share inside the support corrects it: its logarithm then has a standard error of 0.01 where half of it leaks.
+const LEAKAGE_DRAWS: usize = 10_240;
+
+impl<C: SummaryConfig> Posterior<C> {
+    pub(crate) fn new(
+        amortizer: AmortizedPosterior<C>,
+        prior: Prior,
+        configurator: Arc<dyn Configurator>,
+        data_shape: Vec<usize>,
+        rounds: usize,
+    ) -> Self {
+        let rejection = RejectionConfig::new();
+        let leakage_draws = LEAKAGE_DRAWS;
+        Self { amortizer, prior, configurator, data_shape, observation: None, rejection, leakage_draws, rounds }
+    }
+
+    /// Sets the observation of [`Posterior::sample`] and [`Posterior::log_prob`]; of the shape of one simulation's data.
+    ///
+    /// # Errors
+    /// Another shape; a value that is not finite.
+    pub fn with_observation<D: Dimension>(mut self, x: Array<f32, D>) -> Result<Self, InferenceError> {
+        if x.shape() != self.data_shape {
+            return Err(InferenceError::Observation { expected: self.data_shape.clone(), got: x.shape().to_vec() });
+        }
+        let x = x.into_dyn();
+        self.conditions(&x)?;
+        self.observation = Some(x);
+        Ok(self)
+    }
+
+    /// Sets how long draws outside of the support are drawn again.
+    #[must_use]
+    pub fn with_rejection(mut self, rejection: RejectionConfig) -> Self {
+        self.rejection = rejection;
+        self
+    }
+
+    /// Sets how many draws from the density, at each observation, tell what share of it leaks out of the prior's support; 10,240 if not set, at
+    /// least 1. Densities at thousands of observations may do with 1,024: standard errors are then 0.03 where half of it leaks.
+    #[must_use]
+    pub fn with_leakage_draws(mut self, draws: usize) -> Self {
+        self.leakage_draws = draws.max(1);
+        self
+    }
+
+    /// The observation set.
+    #[must_use]
+    pub fn observation(&self) -> Option<&ArrayD<f32>> {
+        self.observation.as_ref()
+    }
+
+    /// The prior.
+    #[must_use]
+    pub fn prior(&self) -> &Prior {
+        &self.prior
+    }
+
+    /// The density estimator, as it was trained: its draws may be outside of the support.
+    #[must_use]
+    pub fn amortizer(&self) -> &AmortizedPosterior<C> {
+        &self.amortizer
+    }
+
+    /// Rounds of simulations that the posterior was trained on.
+    #[must_use]
+    pub fn rounds(&self) -> usize {
+        self.rounds
+    }
+
+    /// What the networks see of one observation, or of M along a first axis.
+    ///
+    /// # Errors
+    /// Another shape than that of simulated data; a value that is not finite.
+    pub fn conditions<D: Dimension>(&self, x: &Array<f32, D>) -> Result<Conditions, InferenceError> {
+        let shape = x.shape();
+        let one = shape == self.data_shape;
+        if !one && shape.get(1..) != Some(&self.data_shape[..]) {
+            return Err(InferenceError::Observation { expected: self.data_shape.clone(), got: shape.to_vec() });
+        }
+        let data = x.to_owned().into_dyn();
+        let data = if one { data.insert_axis(Axis(0)) } else { data };
+        if let Some((position, &value)) = data.indexed_iter().find(|(_, value)| !value.is_finite()) {
+            let position = ndarray::Dimension::as_array_view(&position).to_vec();
+            return Err(InferenceError::NonFiniteObservation { position, value });
+        }
+        // Any parameters will do: the configurator wants some.
+        let zeros = Array2::zeros((data.shape()[0], self.prior.names().len()));
+        let simulations = Simulations::new(self.prior.names().clone(), zeros, data)?;
+        Ok(self.configurator.configure(&simulations)?.conditions)
+    }
+
+    fn own(&self) -> Result<&ArrayD<f32>, InferenceError> {
+        self.observation.as_ref().ok_or(InferenceError::NoObservation)
+    }
+
+    /// The prior's density, which an inference is made with.
+    fn density(&self) -> &Density {
+        self.prior.density().expect("an inference has checked that there is one")
+    }
+
+    /// Whether nothing leaks: parameters are mapped to the reals from where the prior is.
+    fn is_tight(&self) -> bool {
+        let real = self.density().support().iter().all(|interval| *interval == Interval::Real);
+        let mapped = self.amortizer.config().support.as_deref() == Some(self.density().support());
+        (real || mapped) && self.density().is_product_of_intervals()
+    }
+
+    /// Draws for the observation set, `[1, num_draws, D]`.
+    ///
+    /// # Errors
+    /// No observation set; as [`Posterior::sample_for`].
+    pub fn sample(&self, num_draws: usize, seed: u64) -> Result<Draws, InferenceError> {
+        self.sample_for(self.own()?, num_draws, seed)
+    }
+
+    /// Draws for one observation or M of them, `[M, num_draws, D]`, inside the prior's support.
+    ///
+    /// Draw l for observation m is the same for any number of draws above l and any observations after m.
+    ///
+    /// # Errors
+    /// Zero draws; an observation of another shape or with values that are not finite; draws that were not found within the limits of
+    /// [`RejectionConfig`].
+    pub fn sample_for<D: Dimension>(
+        &self,
+        x: &Array<f32, D>,
+        num_draws: usize,
+        seed: u64,
+    ) -> Result<Draws, InferenceError> {
+        self.sample_with_report(x, num_draws, seed)?.into_draws()
+    }
+
+    /// As [`Posterior::sample_for`], with tries and acceptance, and as many draws as were found if the configuration says so.
+    ///
+    /// # Errors
+    /// As [`Posterior::sample_for`].
+    pub fn sample_with_report<D: Dimension>(
+        &self,
+        x: &Array<f32, D>,
+        num_draws: usize,
+        seed: u64,
+    ) -> Result<Sampled, InferenceError> {
+        let (conditions, density) = (self.conditions(x)?, self.density());
+        sample(&self.amortizer, &conditions, (num_draws, seed), &self.rejection, &|theta| density.contains(theta))
+    }
+
+    /// The share of the density that is inside the prior's support, for each observation, from as many draws as [`Posterior::with_leakage_draws`] has.
+    ///
+    /// # Errors
+    /// An observation of another shape or with values that are not finite.
+    pub fn acceptance_for<D: Dimension>(
+        &self,
+        x: &Array<f32, D>,
+        seed: u64,
+    ) -> Result<Vec<Acceptance>, InferenceError> {
+        let (conditions, density) = (self.conditions(x)?, self.density());
+        acceptance(&self.amortizer, &conditions, (self.leakage_draws, seed), &|theta| density.contains(theta))
+    }
+
+    /// ln p(θ | x) of rows of parameters `[K, D]` at the observation set, `[K]`.
+    ///
+    /// # Errors
+    /// No observation set; as [`Posterior::log_prob_for`].
+    pub fn log_prob(&self, parameters: &Array2<f32>) -> Result<Array1<f32>, InferenceError> {
+        self.log_prob_for(parameters, self.own()?)
+    }
+
+    /// ln p(θ | x), `[M]`, of M rows of parameters for M observations, or for one: −∞ outside of the prior's support, and normalised
+    /// inside, by what share of draws is there.
+    ///
+    /// # Errors
+    /// Rows of another width, or number; values that are not finite; an observation of another shape.
+    pub fn log_prob_for<D: Dimension>(
+        &self,
+        parameters: &Array2<f32>,
+        x: &Array<f32, D>,
+    ) -> Result<Array1<f32>, InferenceError> {
+        let (conditions, density) = (self.conditions(x)?, self.density());
+        let mut log_prob = self.amortizer.log_prob(parameters, &conditions)?;
+        let inside = |theta: &[f32]| density.contains(theta);
+        let corrections: Vec<f32> = if self.is_tight() {
+            vec![0.0; conditions.len()]
+        } else {
+            let acceptance = acceptance(&self.amortizer, &conditions, (self.leakage_draws, 0), &inside)?;
+            // Of no draw inside it is only known that there are fewer.
+            acceptance.iter().map(|a| -(a.rate().max(0.5 / a.tried as f64).ln()) as f32).collect()
+        };
+        for (row, (log_prob, theta)) in log_prob.iter_mut().zip(parameters.outer_iter()).enumerate() {
+            let correction = corrections[if corrections.len() == 1 { 0 } else { row }];
+            *log_prob = if inside(&theta.to_vec()) { *log_prob + correction } else { f32::NEG_INFINITY };
+        }
+        Ok(log_prob)
+    }
+
+    /// ln q(θ | x) of the estimator itself, `[M]`, as [`Posterior::log_prob_for`] but without any regard to the prior's support.
+    ///
+    /// # Errors
+    /// As [`Posterior::log_prob_for`].
+    pub fn unnormalised_log_prob_for<D: Dimension>(
+        &self,
+        parameters: &Array2<f32>,
+        x: &Array<f32, D>,
+    ) -> Result<Array1<f32>, InferenceError> {
+        Ok(self.amortizer.log_prob(parameters, &self.conditions(x)?)?)
+    }
+
+    /// Data that the model yields for parameters drawn from the posterior of one observation: posterior predictions, `num_draws` of them.
+    ///
+    /// # Errors
+    /// As [`Posterior::sample_for`]; more than one observation; simulations that fail.
+    pub fn predict<D: Dimension>(
+        &self,
+        model: &GenerativeModel,
+        x: &Array<f32, D>,
+        num_draws: usize,
+        seed: u64,
+    ) -> Result<Simulations, InferenceError> {
+        let draws = self.sample_for(x, num_draws, seed)?;
+        if draws.num_data_sets() != 1 {
+            return Err(InferenceError::Observation { expected: self.data_shape.clone(), got: x.shape().to_vec() });
+        }
+        Ok(model.simulate_given(&draws.data_set(0).to_owned(), seed, 0, Progress::Hidden)?)
+    }
+}
+
+impl<C: SummaryConfig> fmt::Display for Posterior<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let estimator = match &self.amortizer.config().inference {
+            InferenceConfig::Invertible(_) => "an invertible network",
+            InferenceConfig::Autoregressive(_) => "an autoregressive flow",
+            InferenceConfig::Mixture(config) if config.components == 1 => "a normal distribution",
+            InferenceConfig::Mixture(_) => "a mixture of normal distributions",
+        };
+        let rounds = match self.rounds {
+            0 | 1 => "amortized".to_owned(),
+            rounds => format!("{rounds} rounds"),
+        };
+        writeln!(f, "Posterior p(θ | x) of {} ({rounds}).", self.prior.names().join(", "))?;
+        match &self.observation {
+            Some(x) => writeln!(f, "It draws and evaluates at x = {x} unless told otherwise.")?,
+            None => writeln!(f, "It has no observation of its own: pass one to draw and evaluate.")?,
+        }
+        let support = if self.is_tight() {
+            "parameters are mapped to the reals, so that all of it is inside the prior's support"
+        } else {
+            "draws outside of the prior's support are drawn again, and densities corrected for what leaks out of it"
+        };
+        write!(f, "It was estimated by neural posterior estimation with {estimator}; {support}.")
+    }
+}

@@ -1,0 +1,246 @@
+//! Draws from a posterior until enough draws are where the prior is.
+
+use crate::InferenceError;
+use bayesburn_amortizers::{AmortizedPosterior, Conditions, DRAWS_IN_BLOCK};
+use bayesburn_core::{Draws, ParameterNames};
+use bayesburn_networks::SummaryConfig;
+use ndarray::{Array2, Array3, Axis};
+use rayon::prelude::*;
+use std::time::{Duration, Instant};
+
+/// How long draws outside of the prior's support are drawn again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RejectionConfig {
+    /// The most tries for each draw asked for, on average over the draws of a data set.
+    pub max_tries_per_draw: usize,
+    /// The longest time for all data sets together; looked at after each round of tries. With a limit of time, what is found depends on the
+    /// machine.
+    pub max_time: Option<Duration>,
+    /// What comes of data sets that lack draws then.
+    pub when_unfinished: WhenUnfinished,
+}
+
+/// What comes of data sets that lack draws when tries or time are used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenUnfinished {
+    /// An error that names the first of them.
+    Error,
+    /// Fewer draws, which [`Sampled`] tells.
+    Partial,
+}
+
+impl Default for RejectionConfig {
+    fn default() -> Self {
+        Self { max_tries_per_draw: 10_000, max_time: None, when_unfinished: WhenUnfinished::Error }
+    }
+}
+
+impl RejectionConfig {
+    /// 10,000 tries for a draw, no limit of time, and an error where that is not enough.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Another number of tries.
+    #[must_use]
+    pub fn with_max_tries_per_draw(mut self, tries: usize) -> Self {
+        self.max_tries_per_draw = tries;
+        self
+    }
+
+    /// A limit of time.
+    #[must_use]
+    pub fn with_max_time(mut self, time: Duration) -> Self {
+        self.max_time = Some(time);
+        self
+    }
+
+    /// What comes of data sets that lack draws.
+    #[must_use]
+    pub fn with_when_unfinished(mut self, when_unfinished: WhenUnfinished) -> Self {
+        self.when_unfinished = when_unfinished;
+        self
+    }
+}
+
+/// Tries for one data set, and how many were inside the support.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acceptance {
+    /// Draws inside.
+    pub accepted: usize,
+    /// Draws tried.
+    pub tried: usize,
+}
+
+impl Acceptance {
+    /// The share of draws inside: an estimate of the probability that the density has inside the support.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.accepted as f64 / self.tried as f64
+    }
+}
+
+/// Draws inside the support, and what they took.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sampled {
+    names: ParameterNames,
+    /// Row after row, for each data set.
+    values: Vec<Vec<f32>>,
+    acceptance: Vec<Acceptance>,
+    wanted: usize,
+}
+
+/// Below this a posterior is mostly outside of its prior, and draws inside may be a small corner of it.
+const LOW_ACCEPTANCE: f64 = 0.01;
+
+impl Sampled {
+    /// Tries and draws inside, for each data set.
+    #[must_use]
+    pub fn acceptance(&self) -> &[Acceptance] {
+        &self.acceptance
+    }
+
+    /// The draws for one data set, `[L, D]`; L may be smaller than was asked for, if the configuration allows it.
+    ///
+    /// # Panics
+    /// If there is no such data set.
+    #[must_use]
+    pub fn data_set(&self, index: usize) -> Array2<f32> {
+        let dim = self.names.len();
+        let values = self.values[index].clone();
+        Array2::from_shape_vec((values.len() / dim, dim), values).expect("whole rows")
+    }
+
+    /// Whether all data sets have all draws that were asked for.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.first_unfinished().is_none()
+    }
+
+    fn first_unfinished(&self) -> Option<usize> {
+        self.values.iter().position(|values| values.len() < self.wanted * self.names.len())
+    }
+
+    /// What is to be known about the acceptance, if it is below 1% for some data set.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let (data_set, worst) =
+            self.acceptance.iter().enumerate().min_by(|(_, a), (_, b)| a.rate().total_cmp(&b.rate()))?;
+        (worst.rate() < LOW_ACCEPTANCE).then(|| {
+            format!(
+                "only {:.3}% of the draws for data set {data_set} are inside the prior's support: drawing is slow, and the density hardly \
+                 fits there; train with more simulations, or map parameters to the reals by `PosteriorConfig::with_support`",
+                100.0 * worst.rate()
+            )
+        })
+    }
+
+    /// All draws, `[M, L, D]`.
+    ///
+    /// # Errors
+    /// A data set that lacks draws.
+    pub fn into_draws(self) -> Result<Draws, InferenceError> {
+        let dim = self.names.len();
+        if let Some(data_set) = self.first_unfinished() {
+            let Acceptance { tried, .. } = self.acceptance[data_set];
+            let accepted = self.values[data_set].len() / dim;
+            return Err(InferenceError::Rejection { data_set, accepted, wanted: self.wanted, tried });
+        }
+        let shape = (self.values.len(), self.wanted, dim);
+        let values = Array3::from_shape_vec(shape, self.values.concat()).expect("as many rows as wanted");
+        Ok(Draws::new(self.names, values)?)
+    }
+}
+
+/// The first `wanted` draws, among those of `amortizer` in their order, that `accept` takes, for each data set; only data sets that lack some
+/// are drawn for again.
+pub(crate) fn sample<C: SummaryConfig>(
+    amortizer: &AmortizedPosterior<C>,
+    conditions: &Conditions,
+    (wanted, seed): (usize, u64),
+    config: &RejectionConfig,
+    accept: &(dyn Fn(&[f32]) -> bool + Sync),
+) -> Result<Sampled, InferenceError> {
+    /// Rows that are drawn at a time: some tens of megabytes.
+    const MOST_ROWS: usize = 1 << 20;
+    let (begun, dim) = (Instant::now(), amortizer.parameter_names().len());
+    let mut values: Vec<Vec<f32>> = vec![Vec::new(); conditions.len()];
+    let mut acceptance = vec![Acceptance { accepted: 0, tried: 0 }; conditions.len()];
+    let mut active: Vec<usize> = (0..conditions.len()).collect();
+    let (mut next, most) = (0, wanted.saturating_mul(config.max_tries_per_draw.max(1)));
+    while !active.is_empty() && next < most {
+        if next > 0 && config.max_time.is_some_and(|limit| begun.elapsed() >= limit) {
+            break;
+        }
+        // As many as the worst data set is expected to need, and a tenth more.
+        let needed = active.iter().map(|&m| {
+            let left = (wanted - values[m].len() / dim) as f64;
+            let rate = if next == 0 { 1.0 } else { acceptance[m].rate().max(0.5 / acceptance[m].tried as f64) };
+            1.1 * left / rate
+        });
+        let needed = needed.fold(1.0, f64::max).min((MOST_ROWS / active.len()) as f64) as usize;
+        let blocks = needed.div_ceil(DRAWS_IN_BLOCK).max(1);
+        let range = next..next + blocks * DRAWS_IN_BLOCK;
+        next = range.end;
+        let some = if active.len() == conditions.len() { conditions.clone() } else { select(conditions, &active) };
+        let drawn = amortizer.sample_part(&some, &active, range, seed)?.into_values();
+        let inside: Vec<Vec<usize>> = (0..active.len())
+            .into_par_iter()
+            .map(|i| {
+                let rows = drawn.index_axis(Axis(0), i);
+                let rows = rows.as_slice().expect("contiguous draws").chunks_exact(dim);
+                rows.enumerate().filter(|(_, row)| accept(row)).map(|(l, _)| l).collect()
+            })
+            .collect();
+        for (i, (&m, inside)) in active.iter().zip(&inside).enumerate() {
+            acceptance[m].accepted += inside.len();
+            acceptance[m].tried += drawn.dim().1;
+            for &l in inside.iter().take(wanted - values[m].len() / dim) {
+                values[m].extend(drawn.slice(ndarray::s![i, l, ..]));
+            }
+        }
+        active.retain(|&m| values[m].len() < wanted * dim);
+    }
+    let sampled = Sampled { names: amortizer.parameter_names().clone(), values, acceptance, wanted };
+    if let Some(warning) = sampled.warning() {
+        tracing::warn!("{warning}");
+    }
+    match (config.when_unfinished, sampled.first_unfinished()) {
+        // The error says which.
+        (WhenUnfinished::Error, Some(_)) => Err(sampled.into_draws().expect_err("a data set lacks draws")),
+        _ => Ok(sampled),
+    }
+}
+
+/// Some data sets.
+pub(crate) fn select(conditions: &Conditions, data_sets: &[usize]) -> Conditions {
+    Conditions {
+        summary_conditions: conditions.summary_conditions.select(Axis(0), data_sets),
+        direct_conditions: conditions.direct_conditions.as_ref().map(|direct| direct.select(Axis(0), data_sets)),
+    }
+}
+
+/// The share of some thousand draws that `accept` takes, for each data set.
+pub(crate) fn acceptance<C: SummaryConfig>(
+    amortizer: &AmortizedPosterior<C>,
+    conditions: &Conditions,
+    (num_draws, seed): (usize, u64),
+    accept: &(dyn Fn(&[f32]) -> bool + Sync),
+) -> Result<Vec<Acceptance>, InferenceError> {
+    // Data sets at a time, so that memory stays bounded.
+    let at_a_time = ((1 << 20) / num_draws).max(1);
+    let mut all = Vec::with_capacity(conditions.len());
+    for start in (0..conditions.len()).step_by(at_a_time) {
+        let numbers: Vec<usize> = (start..(start + at_a_time).min(conditions.len())).collect();
+        let drawn = amortizer.sample_part(&select(conditions, &numbers), &numbers, 0..num_draws, seed)?.into_values();
+        let dim = drawn.dim().2;
+        let of_set = |i: usize| {
+            let rows = drawn.index_axis(Axis(0), i);
+            let rows = rows.as_slice().expect("contiguous draws").chunks_exact(dim);
+            Acceptance { accepted: rows.filter(|row| accept(row)).count(), tried: num_draws }
+        };
+        all.extend((0..numbers.len()).into_par_iter().map(of_set).collect::<Vec<_>>());
+    }
+    Ok(all)
+}

@@ -1,0 +1,43 @@
+//! Summarises what a training came to, so that it prints.
+
+use std::fmt;
+
+/// What one call of [`Npe::train`](crate::Npe::train) came to; it prints in a few lines.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct TrainingSummary {
+    /// The round, from 1.
+    pub round: usize,
+    /// Simulations trained on.
+    pub trained: usize,
+    /// Simulations held out for validation.
+    pub held_out: usize,
+    /// Simulations left out because their data are not finite.
+    pub excluded: usize,
+    /// Epochs of this training.
+    pub epochs: usize,
+    /// The epoch, from 1, whose weights were restored: that of the lowest validation loss.
+    pub best_epoch: usize,
+    /// That loss: in the first round, and with truncated priors, the mean of −ln q(θ | x).
+    pub best_validation_loss: f32,
+    /// Why the training stopped.
+    pub stop_reason: String,
+    /// What to know about the data or the result, and what to do.
+    pub warnings: Vec<String>,
+}
+
+impl fmt::Display for TrainingSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { round, trained, held_out, excluded, epochs, best_epoch, best_validation_loss, .. } = self;
+        write!(f, "Round {round}: {epochs} epochs of {trained} simulations ({held_out} held out")?;
+        if *excluded > 0 {
+            write!(f, ", {excluded} left out as not finite")?;
+        }
+        write!(f, "); best validation loss {best_validation_loss:.4} in epoch {best_epoch}; ")?;
+        write!(f, "stopped: {}", self.stop_reason)?;
+        for warning in &self.warnings {
+            write!(f, "\nWarning: {warning}")?;
+        }
+        Ok(())
+    }
+}
