@@ -2,7 +2,9 @@
 
 use crate::{
     AmortizerError, Conditions, Configured, PosteriorConfig, PosteriorNetworks, Standardization, SummaryLoss,
-    conditions::check_finite, standardize::Standardizer, targets::Support,
+    conditions::check_finite,
+    standardize::Standardizer,
+    targets::{Support, Targets},
 };
 use bayesburn_core::ParameterNames;
 use bayesburn_networks::{
@@ -13,7 +15,7 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 /// The widths that a posterior was made for.
@@ -218,6 +220,53 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             return Err(AmortizerError::Multiple { expected, got });
         }
         Ok(self.networks.log_density(&self.support().targets(parameters), conditions, &self.device, pass).0)
+    }
+
+    /// ln q(θ | x) of rows of parameters `[K, D]` at one data set, `[K]`, and its gradients by θ, `[K, D]`: for samplers and optimizers that
+    /// follow them. Where a parameter is mapped to the reals, at a bound, the gradient is as large as f32 tells.
+    ///
+    /// # Errors
+    /// More than one data set; parameters or conditions of another width; values that are not finite; parameters outside of the support.
+    pub fn log_prob_and_gradient(
+        &self,
+        parameters: &Array2<f32>,
+        conditions: &Conditions,
+    ) -> Result<(Array1<f32>, Array2<f32>), AmortizerError> {
+        conditions.check()?;
+        self.check_conditions(conditions)?;
+        self.widths.check_parameters(parameters.view())?;
+        check_finite("the parameter vector", parameters)?;
+        self.support().check(&self.widths.names, parameters)?;
+        if conditions.len() != 1 || parameters.is_empty() {
+            let (expected, got) = (1, conditions.len());
+            return Err(AmortizerError::Rows {
+                what: "the array of data sets for one set of parameters",
+                expected,
+                got,
+            });
+        }
+        let pass = &mut Pass::inference(0);
+        let (condition, _) = self.networks.condition(conditions, &self.device, pass);
+        let Targets { values, log_derivatives } = self.support().targets(parameters);
+        let targets = crate::networks::tensor::<2, _>(&*values, &self.device).require_grad();
+        let (_, log_prob) = self.networks.evaluate(targets.clone(), condition.detach(), pass);
+        let numbers =
+            |tensor: Vec<f32>| Array2::from_shape_vec(parameters.dim(), tensor).expect("one for each parameter");
+        let gradients = log_prob.clone().sum().backward();
+        let of_targets = targets.grad(&gradients).expect("the density depends on targets");
+        let mut gradient = numbers(of_targets.into_data_as::<f32>().try_into_vec().expect("converted to f32"));
+        let log_prob = log_prob.into_data_as::<f32>().try_into_vec::<f32>().expect("converted to f32");
+        let mut log_prob = Array1::from(log_prob);
+        if let (Some(log_derivatives), Some(support)) = (log_derivatives, &self.config.support) {
+            log_prob += &log_derivatives;
+            for (row, theta) in gradient.outer_iter_mut().zip(parameters.outer_iter()) {
+                for ((g, &value), interval) in row.into_iter().zip(theta).zip(support) {
+                    *g = (f64::from(*g) * interval.log_derivative(value).exp() + interval.log_derivative_slope(value))
+                        as f32;
+                }
+            }
+        }
+        Ok((log_prob, gradient))
     }
 
     pub(crate) fn support(&self) -> Support<'_> {

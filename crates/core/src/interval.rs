@@ -111,6 +111,18 @@ impl Interval {
         }
     }
 
+    /// The derivative by θ of [`Interval::log_derivative`].
+    #[must_use]
+    pub fn log_derivative_slope(self, value: f32) -> f64 {
+        let (below, above) = self.distances(value);
+        match self {
+            Self::Real => 0.0,
+            Self::Above(_) => -below.recip(),
+            Self::Below(_) => above.recip(),
+            Self::Between(..) => above.recip() - below.recip(),
+        }
+    }
+
     /// The value in the interval that a real number stands for.
     #[must_use]
     pub fn from_real(self, real: f64) -> f32 {
@@ -185,6 +197,21 @@ mod tests {
                 let expected = (rise / (2.0 * f64::from(step))).ln();
                 let got = interval.log_derivative(value);
                 assert!((got - expected).abs() < 1e-4, "{interval} at {value}: {got}, by differences {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn slopes_of_log_derivatives_are_those_of_differences() {
+        for interval in ALL {
+            for value in [0.125f32, 0.25] {
+                let step = 2f32.powi(-12);
+                let rise = interval.log_derivative(value + step) - interval.log_derivative(value - step);
+                let (expected, got) = (rise / (2.0 * f64::from(step)), interval.log_derivative_slope(value));
+                assert!(
+                    (got - expected).abs() < 1e-3 * expected.abs().max(1.0),
+                    "{interval} at {value}: {got}, {expected}"
+                );
             }
         }
     }

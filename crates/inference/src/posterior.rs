@@ -95,6 +95,10 @@ impl<C: SummaryConfig> Posterior<C> {
         self.observation.as_ref()
     }
 
+    pub(crate) fn data_shape(&self) -> &[usize] {
+        &self.data_shape
+    }
+
     /// The prior.
     #[must_use]
     pub fn prior(&self) -> &Prior {
