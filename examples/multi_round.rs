@@ -2,7 +2,8 @@
 //! observation is, so that few simulations go far. The posterior is then good for that observation alone.
 //!
 //! `cargo run --release --example multi_round` writes figures and `summary.json` to `out/multi_round`. Options: `--rounds R` (2),
-//! `--simulations N` in each (500), `--seed S`, `--truncated` (proposals are the prior, cut to where the posterior is), `--resume` (goes on with
+//! `--simulations N` in each (500), `--seed S`, `--correction atomic|closed-form|truncated` (atomic; with
+//! `truncated` proposals are the prior, cut to where the posterior is), `--resume` (goes on with
 //! what an earlier call has done: nothing is simulated twice), `--quick`.
 
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
@@ -15,15 +16,15 @@ use serde_json::json;
 use std::{fs, path::Path};
 
 fn main() -> bayesburn::Result<()> {
-    let (mut rounds, mut simulations, mut seed, mut truncated, mut resume, mut quick) =
-        (2, 500, 2023, false, false, false);
+    let (mut rounds, mut simulations, mut seed, mut correction, mut resume, mut quick) =
+        (2, 500, 2023, "atomic".to_owned(), false, false);
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
             lexopt::Arg::Long("rounds") => rounds = arguments.value()?.parse()?,
             lexopt::Arg::Long("simulations") => simulations = arguments.value()?.parse()?,
             lexopt::Arg::Long("seed") => seed = arguments.value()?.parse()?,
-            lexopt::Arg::Long("truncated") => truncated = true,
+            lexopt::Arg::Long("correction") => correction = arguments.value()?.parse()?,
             lexopt::Arg::Long("resume") => resume = true,
             lexopt::Arg::Long("quick") => quick = true,
             other => return Err(bayesburn::Error::message(format!("{}; see the top of the file", other.unexpected()))),
@@ -51,7 +52,10 @@ fn main() -> bayesburn::Result<()> {
     let networks = PosteriorConfig::new(IdentityConfig::new(), MixtureConfig::new().with_components(3).with_net(net));
     let training = NpeTraining::new()
         .with_batch_size(100)
-        .with_correction(Correction::Atomic { atoms: 10 })
+        .with_correction(match correction.as_str() {
+            "closed-form" => Correction::ClosedForm,
+            _ => Correction::Atomic { atoms: 10 },
+        })
         .with_max_epochs(if quick { 3 } else { 10_000 });
     let config = NpeConfig::new().with_networks(networks).with_training(training);
     let builder = Npe::builder(model, config).seed(seed).folder(&state);
@@ -82,11 +86,15 @@ fn main() -> bayesburn::Result<()> {
         if round == rounds {
             println!("{posterior}");
         } else {
-            npe.set_proposal(if truncated { Proposal::truncated(posterior)? } else { Proposal::posterior(posterior)? });
+            npe.set_proposal(if correction == "truncated" {
+                Proposal::truncated(posterior)?
+            } else {
+                Proposal::posterior(posterior)?
+            });
         }
     }
     let report =
-        json!({ "simulations_per_round": simulations, "seed": seed, "truncated": truncated, "rounds": reports });
+        json!({ "simulations_per_round": simulations, "seed": seed, "correction": correction, "rounds": reports });
     fs::write(out.join("summary.json"), format!("{report:#}\n"))?;
     Ok(())
 }

@@ -9,6 +9,7 @@
 //! | [`networks`] | summary and inference networks | [`DeepSet`](networks::DeepSet), [`InvertibleNetwork`](networks::InvertibleNetwork) |
 //! | [`amortizers`] | the posterior made of them | [`AmortizedPosterior`](amortizers::AmortizedPosterior), [`Conditions`](amortizers::Conditions) |
 //! | [`trainers`] | training, checkpoints, history | [`Trainer`](trainers::Trainer), [`TrainingConfig`](trainers::TrainingConfig), [`Source`](trainers::Source) |
+//! | [`inference`] | neural posterior estimation as in sbi: priors with densities, several rounds | [`infer`](inference::infer), [`Npe`](inference::Npe), [`Posterior`](inference::Posterior) |
 //! | [`diagnostics`] | calibration and recovery | [`sbc_ecdf`](diagnostics::sbc_ecdf), [`recovery`](diagnostics::recovery) |
 //! | [`core`] | what all of them share | [`Simulations`](core::Simulations), [`Draws`](core::Draws), [`StreamRng`](core::StreamRng) |
 //!

@@ -82,6 +82,9 @@ pub enum AmortizerError {
         /// Where it begins.
         got: usize,
     },
+    /// A mixture was asked for of another estimator.
+    #[error("the density estimator is no mixture: make the posterior with `MixtureConfig`")]
+    NoMixture,
     /// Parameters that are not as many for each data set.
     #[error(
         "{got} parameter vectors for {expected} data sets: give as many for each, those of a data set after one another"

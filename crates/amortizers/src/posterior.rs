@@ -8,8 +8,8 @@ use crate::{
 };
 use bayesburn_core::ParameterNames;
 use bayesburn_networks::{
-    ConfigError, DeepSetConfig, ParameterInit, Pass, SummaryConfig, SummaryNetwork, num_trainable_parameters,
-    number_parameters,
+    ConfigError, DeepSetConfig, MixtureParameters, ParameterInit, Pass, SummaryConfig, SummaryNetwork,
+    num_trainable_parameters, number_parameters,
 };
 use burn::{
     module::Module,
@@ -267,6 +267,38 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             }
         }
         Ok((log_prob, gradient))
+    }
+
+    /// What a mixture density network makes of data sets: mixtures of standardised parameters (see
+    /// [`AmortizedPosterior::parameter_standardization`]), with gradients.
+    ///
+    /// # Errors
+    /// Another density estimator; conditions of another width; values that are not finite.
+    pub fn mixture(&self, conditions: &Conditions, pass: &mut Pass) -> Result<MixtureParameters, AmortizerError> {
+        let mixture = self.networks.inference.as_mixture().ok_or(AmortizerError::NoMixture)?;
+        conditions.check()?;
+        self.check_conditions(conditions)?;
+        let (condition, _) = self.networks.condition(conditions, &self.device, pass);
+        Ok(mixture.parameters(condition, pass))
+    }
+
+    /// Means and standard deviations, `[D]` each, by which parameters are standardised after they are mapped to the reals, if they are.
+    #[must_use]
+    pub fn parameter_standardization(&self) -> (Vec<f32>, Vec<f32>) {
+        let dim = self.widths.names.len();
+        match &self.networks.parameters {
+            Some(standardizer) => {
+                let [means, stds] = standardizer.constants();
+                (means, stds)
+            }
+            None => (vec![0.0; dim], vec![1.0; dim]),
+        }
+    }
+
+    /// The device that the networks are on, with gradients.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     pub(crate) fn support(&self) -> Support<'_> {

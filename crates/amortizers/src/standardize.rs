@@ -59,7 +59,6 @@ impl Standardizer {
     }
 
     /// Means and standard deviations.
-    #[cfg(feature = "flex")]
     pub(crate) fn constants(&self) -> [Vec<f32>; 2] {
         [&self.mean, &self.std]
             .map(|constants| constants.val().into_data_as::<f32>().try_into_vec().expect("converted to f32"))

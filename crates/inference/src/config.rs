@@ -88,6 +88,10 @@ pub enum Correction {
         /// Parameters to choose from, at least 2; at most a batch.
         atoms: usize,
     },
+    /// For a mixture density network ([`MixtureConfig`](bayesburn_networks::MixtureConfig)) and a prior that is uniform or normal: the posterior
+    /// under the proposal, which is q(θ | x) p̃(θ) / p(θ), normalised in closed form (Greenberg et al. 2019, appendix A.1). It has not the noise
+    /// of atoms; the bounds of a uniform prior are not looked at.
+    ClosedForm,
 }
 
 /// How [`Npe`](crate::Npe) trains: sbi's defaults.
@@ -124,8 +128,12 @@ impl NpeTraining {
         in_range(fraction > 0.0 && fraction < 1.0, "validation_fraction", "above 0 and below 1", fraction)?;
         in_range(self.stop_after_epochs > 0, "stop_after_epochs", "at least 1", self.stop_after_epochs)?;
         in_range(self.max_epochs > 0, "max_epochs", "at least 1", self.max_epochs)?;
-        let (Correction::Atomic { atoms } | Correction::AtomicCombined { atoms }) = self.correction;
-        in_range(atoms >= 2, "atoms", "at least 2", atoms)
+        match self.correction {
+            Correction::Atomic { atoms } | Correction::AtomicCombined { atoms } => {
+                in_range(atoms >= 2, "atoms", "at least 2", atoms)
+            }
+            Correction::ClosedForm => Ok(()),
+        }
     }
 
     pub(crate) fn trainer_config(&self) -> TrainingConfig {

@@ -153,6 +153,12 @@ pub enum InferenceError {
         /// Draws from the prior.
         tried: usize,
     },
+    /// A closed form that these networks or this prior do not have.
+    #[error("`Correction::ClosedForm` needs {needs}: choose `Correction::Atomic`, which needs nothing")]
+    ClosedForm {
+        /// What is missing.
+        needs: &'static str,
+    },
     /// A folder that holds another inference.
     #[error("{} holds an inference that this one is not: {reason}; choose another folder, or make the calls that made it", folder.display())]
     OtherInference {

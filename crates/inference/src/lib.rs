@@ -32,6 +32,7 @@
 //! ```
 
 mod atomic;
+mod closed_form;
 mod config;
 mod error;
 mod infer;

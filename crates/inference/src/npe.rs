@@ -3,6 +3,7 @@
 use crate::{
     Correction, InferenceError, NpeConfig, ParameterSpace, Posterior, Proposal, TrainingSummary, TruncatedPrior,
     atomic::AtomicLoss,
+    closed_form::{ClosedFormLoss, MixtureProposal},
     error::in_range,
     pairs::{Appended, Pairs},
     store::Store,
@@ -20,7 +21,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
 };
 
@@ -153,11 +154,11 @@ impl<C: SummaryConfig> NpeBuilder<C> {
             InvalidSimulations::Error => model.with_invalid_simulations(InvalidSimulations::Drop),
             _ => model,
         });
-        let weighs = Arc::new(AtomicBool::new(false));
+        let weights = Arc::new(AtomicU8::new(Weights::None as u8));
         let configurator = Arc::new(PairsConfigurator {
             inner: self.configurator.unwrap_or_else(|| Arc::new(DefaultConfigurator)),
             flatten: config.networks.summary.num_observations() == Some(1),
-            weighs: weighs.clone(),
+            weights: weights.clone(),
         });
         let store = self.folder.map(|folder| Store::open(folder, self.resume)).transpose()?;
         Ok(Npe {
@@ -165,7 +166,7 @@ impl<C: SummaryConfig> NpeBuilder<C> {
             model,
             config,
             configurator,
-            weighs,
+            weights,
             seed: self.seed,
             device: self.device,
             progress: self.progress,
@@ -174,7 +175,9 @@ impl<C: SummaryConfig> NpeBuilder<C> {
             ctrl_c: self.ctrl_c,
             proposal: Proposal::Prior,
             round: 1,
-            corrects: false,
+            posteriors: 0,
+            mixtures: Vec::new(),
+            counted: false,
             calls: 0,
             trainings: 0,
             appended: Vec::new(),
@@ -185,24 +188,42 @@ impl<C: SummaryConfig> NpeBuilder<C> {
     }
 }
 
-/// What networks see of pairs: the data of each as they are, or as one vector; and which are from the prior, where the loss asks for it.
+/// What the weights of simulations are to the loss of a round.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Weights {
+    /// There are none.
+    None,
+    /// 1 for parameters from the prior, 0 for others.
+    Prior,
+    /// The number of the proposal.
+    Proposal,
+}
+
+/// What networks see of pairs: the data of each as they are, or as one vector; and what their parameters came from, where the loss asks for it.
 struct PairsConfigurator {
     inner: Arc<dyn Configurator>,
     flatten: bool,
-    weighs: Arc<AtomicBool>,
+    weights: Arc<AtomicU8>,
 }
 
 impl Configurator for PairsConfigurator {
     fn configure(&self, simulations: &Simulations) -> Result<Configured, AmortizerError> {
         let mut simulations = simulations.clone();
-        let flags = simulations.prior_batchable_context.take();
+        let proposals = simulations.prior_batchable_context.take();
         if self.flatten {
             simulations.sim_data = as_vectors(&simulations.sim_data);
             simulations.sim_data_mask = simulations.sim_data_mask.as_ref().map(as_vectors);
         }
         let configured = self.inner.configure(&simulations)?;
-        let weights = flags.filter(|_| self.weighs.load(Ordering::Relaxed));
-        Ok(Configured { weights: weights.map(|flags| flags.iter().copied().collect()), ..configured })
+        let mode = self.weights.load(Ordering::Relaxed);
+        let weights = proposals.filter(|_| mode != Weights::None as u8).map(|proposals| {
+            let weight = |proposal: f32| match mode == Weights::Prior as u8 {
+                true => f32::from(u8::from(proposal == 0.0)),
+                false => proposal,
+            };
+            proposals.iter().map(|&proposal| weight(proposal)).collect()
+        });
+        Ok(Configured { weights, ..configured })
     }
 }
 
@@ -243,7 +264,7 @@ pub struct Npe<C: SummaryConfig = IdentityConfig> {
     model: Option<GenerativeModel>,
     config: NpeConfig<C>,
     configurator: Arc<PairsConfigurator>,
-    weighs: Arc<AtomicBool>,
+    weights: Arc<AtomicU8>,
     seed: u64,
     device: Device,
     progress: Progress,
@@ -252,8 +273,12 @@ pub struct Npe<C: SummaryConfig = IdentityConfig> {
     ctrl_c: bool,
     proposal: Proposal<C>,
     round: usize,
-    /// Whether some parameters came from a posterior, which the loss must correct for.
-    corrects: bool,
+    /// How many posteriors proposed parameters so far, which the loss must correct for.
+    posteriors: usize,
+    /// The same as mixtures, if the loss is the closed form.
+    mixtures: Vec<MixtureProposal>,
+    /// Whether the proposal is one of them already.
+    counted: bool,
     /// Calls of `simulate` and `append` so far.
     calls: u64,
     trainings: usize,
@@ -316,6 +341,7 @@ impl<C: SummaryConfig> Npe<C> {
     /// Sets where parameters of the next simulations come from, and begins a new round.
     pub fn set_proposal(&mut self, proposal: Proposal<C>) {
         self.proposal = proposal;
+        self.counted = false;
         self.round += 1;
     }
 
@@ -390,10 +416,16 @@ impl<C: SummaryConfig> Npe<C> {
             let got = simulations.len() + excluded;
             return Err(InferenceError::InvalidUnderProposal { invalid: excluded, got });
         }
+        if let (Proposal::Posterior(posterior), false) = (&self.proposal, self.counted) {
+            if self.config.training.correction == Correction::ClosedForm {
+                self.mixtures.push(MixtureProposal::new(posterior, &self.prior)?);
+            }
+            self.posteriors += 1;
+            self.counted = true;
+        }
         self.data_shape = Some(shape);
-        self.corrects |= !self.proposal.keeps_the_prior();
-        let from_prior = matches!(self.proposal, Proposal::Prior);
-        self.appended.push(Appended { simulations, from_prior, excluded });
+        let proposal = if self.proposal.keeps_the_prior() { 0 } else { self.posteriors };
+        self.appended.push(Appended { simulations, proposal, excluded });
         self.calls += 1;
         Ok(())
     }
@@ -430,8 +462,8 @@ impl<C: SummaryConfig> Npe<C> {
             let got = self.num_simulations();
             return Err(InferenceError::TooFewSimulations { got, fraction, held_out, trained, needed });
         }
-        let (loss, combined) = self.loss();
-        self.weighs.store(combined, Ordering::Relaxed);
+        let (loss, weights) = self.loss();
+        self.weights.store(weights as u8, Ordering::Relaxed);
         let mut warnings = constant_dimensions(&pairs.training());
         let mut trainer = match self.trainer.take() {
             Some(trainer) => trainer,
@@ -473,16 +505,21 @@ impl<C: SummaryConfig> Npe<C> {
         Ok(posterior)
     }
 
-    /// What is minimised, if it is not the posterior's own loss, and whether it weighs simulations by whether they are from the prior.
-    fn loss(&self) -> (Option<Arc<dyn TrainingLoss<C>>>, bool) {
-        if !self.corrects {
-            return (None, false);
+    /// What is minimised, if it is not the posterior's own loss, and what it takes the weights of simulations for.
+    fn loss(&self) -> (Option<Arc<dyn TrainingLoss<C>>>, Weights) {
+        if self.posteriors == 0 {
+            return (None, Weights::None);
         }
-        let (atoms, combined) = match self.config.training.correction {
-            Correction::Atomic { atoms } => (atoms, false),
-            Correction::AtomicCombined { atoms } => (atoms, true),
+        let atomic = |atoms, combined| -> Option<Arc<dyn TrainingLoss<C>>> {
+            Some(Arc::new(AtomicLoss { prior: self.prior.clone(), atoms, combined }))
         };
-        (Some(Arc::new(AtomicLoss { prior: self.prior.clone(), atoms, combined })), combined)
+        match self.config.training.correction {
+            Correction::Atomic { atoms } => (atomic(atoms, false), Weights::None),
+            Correction::AtomicCombined { atoms } => (atomic(atoms, true), Weights::Prior),
+            Correction::ClosedForm => {
+                (Some(Arc::new(ClosedFormLoss { proposals: self.mixtures.clone() })), Weights::Proposal)
+            }
+        }
     }
 
     /// The trainer of all rounds. Its networks are standardised by what the first trains on.

@@ -14,14 +14,15 @@ const VALIDATION_ROWS: usize = 1024;
 #[derive(Debug, Clone)]
 pub(crate) struct Appended {
     pub(crate) simulations: Simulations,
-    pub(crate) from_prior: bool,
+    /// The number of the posterior that proposed the parameters, from 1; 0 for the prior.
+    pub(crate) proposal: usize,
     pub(crate) excluded: usize,
 }
 
 /// All pairs so far; the same rows are held out of those of a round in every training.
 #[derive(Debug)]
 pub(crate) struct Pairs {
-    /// With a flag as the prior's batchable context: 1 for parameters from the prior.
+    /// With the number of the proposal as the prior's batchable context.
     all: Simulations,
     trained: Vec<usize>,
     held_out: Vec<usize>,
@@ -41,7 +42,7 @@ impl Pairs {
         max_epochs: usize,
     ) -> Result<Self, bayesburn_core::SimulationsError> {
         let (mut trained, mut held_out, mut start) = (Vec::new(), Vec::new(), 0);
-        let mut flagged = Vec::with_capacity(appended.len());
+        let mut numbered = Vec::with_capacity(appended.len());
         for (number, part) in appended.iter().enumerate() {
             let rows = part.simulations.len();
             let mut order: Vec<usize> = (start..start + rows).collect();
@@ -50,12 +51,12 @@ impl Pairs {
             held_out.extend_from_slice(&order[..validation]);
             trained.extend_from_slice(&order[validation..]);
             start += rows;
-            let flag = Array2::from_elem((rows, 1), f32::from(u8::from(part.from_prior)));
-            flagged.push(Simulations { prior_batchable_context: Some(flag.into_dyn()), ..part.simulations.clone() });
+            let number = Array2::from_elem((rows, 1), part.proposal as f32);
+            numbered.push(Simulations { prior_batchable_context: Some(number.into_dyn()), ..part.simulations.clone() });
         }
         held_out.sort_unstable();
         trained.sort_unstable();
-        let all = Simulations::join(&flagged)?;
+        let all = Simulations::join(&numbered)?;
         let batch_size = batch_size.min(trained.len());
         Ok(Self { all, trained, held_out, batch_size, max_epochs, fraction, order: None })
     }

@@ -45,6 +45,7 @@ mod error;
 mod init;
 mod invertible_network;
 mod mixture;
+mod mixture_product;
 mod parameters;
 mod pass;
 mod permutation;
@@ -65,6 +66,7 @@ pub use invertible_network::{
     CouplingDesign, InterleavedConfig, InvertibleNetwork, InvertibleNetworkConfig, SoftFlowConfig,
 };
 pub use mixture::{Covariance, MixtureConfig, MixtureNetwork, MixtureParameters};
+pub use mixture_product::NaturalMixture;
 pub use parameters::{num_trainable_parameters, number_parameters, with_parameters};
 pub use pass::Pass;
 pub use permutation::{Permutation, PermutationConfig};

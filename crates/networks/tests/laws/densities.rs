@@ -7,7 +7,7 @@ use crate::support::{
 };
 use bayesburn_networks::{
     AutoregressiveFlowConfig, ConfigError, Covariance, DenseNetConfig, DensityEstimator, InferenceConfig,
-    InferenceNetwork, InvertibleNetworkConfig, MixtureConfig, ParameterInit, Pass,
+    InferenceNetwork, InvertibleNetworkConfig, MixtureConfig, MixtureNetwork, ParameterInit, Pass,
 };
 use burn::tensor::{Device, Tensor};
 
@@ -262,6 +262,53 @@ fn a_mixture_has_the_density_of_the_formula() {
         .map(|&x| (0.25 * normal_density(x, -1.0, 0.5) + 0.75 * normal_density(x, 2.0, 1.0)).ln())
         .collect();
     assert!(largest_error(&values(log_prob), &expected) < 1e-9);
+}
+
+/// ∫ q(θ | c) q'(θ) / N(θ) dθ by quadrature in two dimensions, against the closed form; both up to one constant, so that
+/// differences between conditions are compared. The twin forgets the divisor.
+#[test]
+fn products_of_mixtures_have_the_integral_of_the_closed_form() {
+    let device = Device::default();
+    for covariance in [Covariance::Full, Covariance::Diagonal] {
+        let net = DenseNetConfig::new().with_units(8);
+        let of = |components| {
+            MixtureConfig::new().with_components(components).with_covariance(covariance).with_net(net.clone())
+        };
+        let make = |components, seed| {
+            let network = of(components).init(2, CONDITION, &mut ParameterInit::new(seed, &device)).expect("valid");
+            in_f64(perturbed(network, seed, 0.15))
+        };
+        let (network, other, divisor) = (make(3, 5), make(2, 6), make(1, 7));
+        let conditions = tensor64(&normal(8, 3 * CONDITION), [3, CONDITION], &device);
+        let one = tensor64(&normal(9, CONDITION), [1, CONDITION], &device);
+        let natural = |network: &MixtureNetwork, c: &Tensor<2>| network.parameters(c.clone(), &mut pass()).natural();
+        // A wide divisor: the product has to be a normal.
+        let mut wide = divisor.parameters(one.clone(), &mut pass());
+        wide.log_diagonals = wide.log_diagonals - 0.5;
+        let divided = natural(&network, &conditions)
+            .log_integral_of_product(&natural(&other, &one), Some(&wide.clone().natural()));
+        let plain = natural(&network, &conditions).log_integral_of_product(&natural(&other, &one), None);
+
+        let (points, _) = grid(400);
+        let plane: Vec<f64> = points.iter().flat_map(|&x| points.iter().flat_map(move |&y| [x, y])).collect();
+        let targets = tensor64(&plane, [plane.len() / 2, 2], &device);
+        let logs = |network: &MixtureNetwork, c: Tensor<2>| values(network.evaluate(targets.clone(), c, &mut pass()).1);
+        let (of_other, of_divisor) = (logs(&other, one.clone()), values(wide.log_density(targets.clone()).1));
+        let quadrature = |divide: bool| -> Vec<f64> {
+            let row = |row: usize| {
+                let of_row = logs(&network, conditions.clone().narrow(0, row, 1));
+                let term = |i: usize| (of_row[i] + of_other[i] - if divide { of_divisor[i] } else { 0.0 }).exp();
+                (0..of_row.len()).map(term).sum::<f64>().ln()
+            };
+            (0..3).map(row).collect()
+        };
+        let differences = |logs: Vec<f64>| [logs[1] - logs[0], logs[2] - logs[0]];
+        let (divided, plain) = (differences(values(divided)), differences(values(plain)));
+        let (exact, exact_plain) = (differences(quadrature(true)), differences(quadrature(false)));
+        assert!(largest_error(&divided, &exact) < 1e-3, "{divided:?}, by quadrature {exact:?}");
+        assert!(largest_error(&plain, &exact_plain) < 1e-3, "{plain:?}, by quadrature {exact_plain:?}");
+        assert!(largest_error(&plain, &exact) > 1e-2, "the twin");
+    }
 }
 
 #[test]
