@@ -32,8 +32,10 @@
 //! ```
 
 mod atomic;
+mod builder;
 mod closed_form;
 mod config;
+mod configurator;
 mod error;
 mod infer;
 mod map;
@@ -45,11 +47,12 @@ mod rejection;
 mod store;
 mod summary;
 
+pub use builder::{NpeBuilder, NpeOrigin};
 pub use config::{Correction, NpeConfig, NpeTraining, ParameterSpace};
 pub use error::InferenceError;
 pub use infer::infer;
 pub use map::MapEstimate;
-pub use npe::{Npe, NpeBuilder, NpeOrigin};
+pub use npe::Npe;
 pub use posterior::Posterior;
 pub use proposal::{Proposal, TruncatedPrior};
 pub use rejection::{Acceptance, RejectionConfig, Sampled, WhenUnfinished};

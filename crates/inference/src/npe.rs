@@ -1,238 +1,27 @@
 //! Neural posterior estimation, in one round or several.
 
 use crate::{
-    Correction, InferenceError, NpeConfig, ParameterSpace, Posterior, Proposal, TrainingSummary, TruncatedPrior,
+    Correction, InferenceError, NpeBuilder, NpeConfig, NpeOrigin, Posterior, Proposal, TrainingSummary, TruncatedPrior,
     atomic::AtomicLoss,
     closed_form::{ClosedFormLoss, MixtureProposal},
+    configurator::{PairsConfigurator, Weights},
     error::in_range,
     pairs::{Appended, Pairs},
     store::Store,
+    summary::constant_dimensions,
 };
-use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, Configurator, Configured, DefaultConfigurator};
+use bayesburn_amortizers::{AmortizedPosterior, Configurator};
 use bayesburn_core::{Purpose, Simulations, derive_seed, stream};
 use bayesburn_networks::{IdentityConfig, SummaryConfig};
 use bayesburn_simulation::{Dataset, GenerativeModel, InvalidSimulations, Prior, Progress};
 use bayesburn_trainers::{LossHistory, Trainer, TrainingLoss};
 use burn::tensor::Device;
-use ndarray::{Array, Array2, ArrayD, Axis, Dimension, Ix2};
+use ndarray::{Array, Array2, Dimension};
 use rand::Rng;
 use std::{
     fmt,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU8, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
 };
-
-/// What an inference begins with: a model, or a prior alone if simulations are appended that another program made.
-#[derive(Debug, Clone)]
-#[allow(clippy::large_enum_variant, reason = "a program has one, until its inference is built")]
-pub enum NpeOrigin {
-    /// A prior and a simulator.
-    Model(GenerativeModel),
-    /// A prior.
-    Prior(Prior),
-}
-
-impl From<GenerativeModel> for NpeOrigin {
-    fn from(model: GenerativeModel) -> Self {
-        Self::Model(model)
-    }
-}
-
-impl From<Prior> for NpeOrigin {
-    fn from(prior: Prior) -> Self {
-        Self::Prior(prior)
-    }
-}
-
-/// Builds an [`Npe`]; see [`Npe::builder`].
-pub struct NpeBuilder<C: SummaryConfig = IdentityConfig> {
-    origin: NpeOrigin,
-    config: NpeConfig<C>,
-    configurator: Option<Arc<dyn Configurator>>,
-    seed: u64,
-    device: Device,
-    progress: Progress,
-    folder: Option<PathBuf>,
-    resume: bool,
-    interrupt: Option<Arc<AtomicBool>>,
-    ctrl_c: bool,
-}
-
-impl<C: SummaryConfig> fmt::Debug for NpeBuilder<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NpeBuilder")
-            .field("origin", &self.origin)
-            .field("config", &self.config)
-            .field("seed", &self.seed)
-            .field("folder", &self.folder)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<C: SummaryConfig> NpeBuilder<C> {
-    /// The seed of everything that is random; 0 if not set.
-    #[must_use]
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-
-    /// The device to train on; Burn's default device if not set.
-    #[must_use]
-    pub fn device(mut self, device: Device) -> Self {
-        self.device = device;
-        self
-    }
-
-    /// Whether progress is shown.
-    #[must_use]
-    pub fn progress(mut self, progress: Progress) -> Self {
-        self.progress = progress;
-        self
-    }
-
-    /// A configurator of one's own: what the networks see of simulations. Parameters must stay what they are, since the prior is of them.
-    #[must_use]
-    pub fn configurator(mut self, configurator: impl Configurator) -> Self {
-        self.configurator = Some(Arc::new(configurator));
-        self
-    }
-
-    /// Keeps simulations, checkpoints and posteriors in this folder.
-    #[must_use]
-    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.folder = Some(folder.into());
-        self
-    }
-
-    /// Goes on with the inference that the folder holds, if it holds one. The program is run as before: simulations that are there are not
-    /// made again, and trainings go on where they were, to the bit.
-    #[must_use]
-    pub fn resume(mut self) -> Self {
-        self.resume = true;
-        self
-    }
-
-    /// Ends a training after its current step when Ctrl-C is pressed, as
-    /// [`TrainerBuilder::stop_on_ctrl_c`](bayesburn_trainers::TrainerBuilder::stop_on_ctrl_c).
-    #[must_use]
-    pub fn stop_on_ctrl_c(mut self) -> Self {
-        self.ctrl_c = true;
-        self
-    }
-
-    /// Ends a training likewise when this flag is raised.
-    #[must_use]
-    pub fn stop_on(mut self, flag: Arc<AtomicBool>) -> Self {
-        self.interrupt = Some(flag);
-        self
-    }
-
-    /// The inference, without simulations yet.
-    ///
-    /// # Errors
-    /// A prior without a density; settings outside their range; a folder that cannot be used.
-    pub fn build(self) -> Result<Npe<C>, InferenceError> {
-        self.config.training.check()?;
-        in_range(self.folder.is_some() || !self.resume, "resume", "with a folder", "without one")?;
-        let (prior, model) = match self.origin {
-            NpeOrigin::Prior(prior) => (prior, None),
-            NpeOrigin::Model(model) => (model.prior().clone(), Some(model)),
-        };
-        let density = prior.density().ok_or_else(|| InferenceError::Prior {
-            reason: format!("it draws {:?} by a function, or depends on context", prior.names()),
-        })?;
-        let mut config = self.config;
-        if config.space == ParameterSpace::Unconstrained {
-            config.networks.support = Some(density.support().to_vec());
-        }
-        // Left out and counted, unless the model says something else.
-        let model = model.map(|model| match model.invalid_simulations() {
-            InvalidSimulations::Error => model.with_invalid_simulations(InvalidSimulations::Drop),
-            _ => model,
-        });
-        let weights = Arc::new(AtomicU8::new(Weights::None as u8));
-        let configurator = Arc::new(PairsConfigurator {
-            inner: self.configurator.unwrap_or_else(|| Arc::new(DefaultConfigurator)),
-            flatten: config.networks.summary.num_observations() == Some(1),
-            weights: weights.clone(),
-        });
-        let store = self.folder.map(|folder| Store::open(folder, self.resume)).transpose()?;
-        Ok(Npe {
-            prior,
-            model,
-            config,
-            configurator,
-            weights,
-            seed: self.seed,
-            device: self.device,
-            progress: self.progress,
-            store,
-            interrupt: self.interrupt,
-            ctrl_c: self.ctrl_c,
-            proposal: Proposal::Prior,
-            round: 1,
-            posteriors: 0,
-            mixtures: Vec::new(),
-            counted: false,
-            calls: 0,
-            trainings: 0,
-            appended: Vec::new(),
-            data_shape: None,
-            trainer: None,
-            summaries: Vec::new(),
-        })
-    }
-}
-
-/// What the weights of simulations are to the loss of a round.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Weights {
-    /// There are none.
-    None,
-    /// 1 for parameters from the prior, 0 for others.
-    Prior,
-    /// The number of the proposal.
-    Proposal,
-}
-
-/// What networks see of pairs: the data of each as they are, or as one vector; and what their parameters came from, where the loss asks for it.
-struct PairsConfigurator {
-    inner: Arc<dyn Configurator>,
-    flatten: bool,
-    weights: Arc<AtomicU8>,
-}
-
-impl Configurator for PairsConfigurator {
-    fn configure(&self, simulations: &Simulations) -> Result<Configured, AmortizerError> {
-        let mut simulations = simulations.clone();
-        let proposals = simulations.prior_batchable_context.take();
-        if self.flatten {
-            simulations.sim_data = as_vectors(&simulations.sim_data);
-            simulations.sim_data_mask = simulations.sim_data_mask.as_ref().map(as_vectors);
-        }
-        let configured = self.inner.configure(&simulations)?;
-        let mode = self.weights.load(Ordering::Relaxed);
-        let weights = proposals.filter(|_| mode != Weights::None as u8).map(|proposals| {
-            let weight = |proposal: f32| match mode == Weights::Prior as u8 {
-                true => f32::from(u8::from(proposal == 0.0)),
-                false => proposal,
-            };
-            proposals.iter().map(|&proposal| weight(proposal)).collect()
-        });
-        Ok(Configured { weights, ..configured })
-    }
-}
-
-/// `[M, ...]` to `[M, F]`.
-fn as_vectors(data: &ArrayD<f32>) -> ArrayD<f32> {
-    let rows = data.shape()[0];
-    let flat = data.to_shape((rows, data.len() / rows.max(1))).expect("as many values as before");
-    flat.into_owned().into_dyn()
-}
 
 /// Neural posterior estimation: pairs of parameters and data are appended, and networks trained on all of them.
 ///
@@ -260,32 +49,31 @@ fn as_vectors(data: &ArrayD<f32>) -> ArrayD<f32> {
 /// # Ok::<(), bayesburn_inference::InferenceError>(())
 /// ```
 pub struct Npe<C: SummaryConfig = IdentityConfig> {
-    prior: Prior,
-    model: Option<GenerativeModel>,
-    config: NpeConfig<C>,
-    configurator: Arc<PairsConfigurator>,
-    weights: Arc<AtomicU8>,
-    seed: u64,
-    device: Device,
-    progress: Progress,
-    store: Option<Store>,
-    interrupt: Option<Arc<AtomicBool>>,
-    ctrl_c: bool,
-    proposal: Proposal<C>,
-    round: usize,
+    pub(crate) prior: Prior,
+    pub(crate) model: Option<GenerativeModel>,
+    pub(crate) config: NpeConfig<C>,
+    pub(crate) configurator: Arc<PairsConfigurator>,
+    pub(crate) seed: u64,
+    pub(crate) device: Device,
+    pub(crate) progress: Progress,
+    pub(crate) store: Option<Store>,
+    pub(crate) interrupt: Option<Arc<AtomicBool>>,
+    pub(crate) ctrl_c: bool,
+    pub(crate) proposal: Proposal<C>,
+    pub(crate) round: usize,
     /// How many posteriors proposed parameters so far, which the loss must correct for.
-    posteriors: usize,
+    pub(crate) posteriors: usize,
     /// The same as mixtures, if the loss is the closed form.
-    mixtures: Vec<MixtureProposal>,
+    pub(crate) mixtures: Vec<MixtureProposal>,
     /// Whether the proposal is one of them already.
-    counted: bool,
+    pub(crate) counted: bool,
     /// Calls of `simulate` and `append` so far.
-    calls: u64,
-    trainings: usize,
-    appended: Vec<Appended>,
-    data_shape: Option<Vec<usize>>,
-    trainer: Option<Trainer<C>>,
-    summaries: Vec<TrainingSummary>,
+    pub(crate) calls: u64,
+    pub(crate) trainings: usize,
+    pub(crate) appended: Vec<Appended>,
+    pub(crate) data_shape: Option<Vec<usize>>,
+    pub(crate) trainer: Option<Trainer<C>>,
+    pub(crate) summaries: Vec<TrainingSummary>,
 }
 
 impl<C: SummaryConfig> fmt::Debug for Npe<C> {
@@ -301,18 +89,7 @@ impl<C: SummaryConfig> fmt::Debug for Npe<C> {
 impl<C: SummaryConfig> Npe<C> {
     /// Begins to build an inference with these networks, on a [`GenerativeModel`], or on a [`Prior`] alone for simulations that are appended.
     pub fn builder(origin: impl Into<NpeOrigin>, config: NpeConfig<C>) -> NpeBuilder<C> {
-        NpeBuilder {
-            origin: origin.into(),
-            config,
-            configurator: None,
-            seed: 0,
-            device: Device::default(),
-            progress: Progress::Auto,
-            folder: None,
-            resume: false,
-            interrupt: None,
-            ctrl_c: false,
-        }
+        NpeBuilder::new(origin.into(), config)
     }
 
     /// The number of simulations so far, without those left out.
@@ -336,6 +113,12 @@ impl<C: SummaryConfig> Npe<C> {
     #[must_use]
     pub fn history(&self) -> Option<&LossHistory> {
         Some(self.trainer.as_ref()?.history())
+    }
+
+    /// The density estimator as trained so far; `None` before the first training.
+    #[must_use]
+    pub fn amortizer(&self) -> Option<&AmortizedPosterior<C>> {
+        Some(self.trainer.as_ref()?.amortizer())
     }
 
     /// Sets where parameters of the next simulations come from, and begins a new round.
@@ -463,7 +246,7 @@ impl<C: SummaryConfig> Npe<C> {
             return Err(InferenceError::TooFewSimulations { got, fraction, held_out, trained, needed });
         }
         let (loss, weights) = self.loss();
-        self.weights.store(weights as u8, Ordering::Relaxed);
+        self.configurator.set_weights(weights);
         let mut warnings = constant_dimensions(&pairs.training());
         let mut trainer = match self.trainer.take() {
             Some(trainer) => trainer,
@@ -571,32 +354,5 @@ impl<C: SummaryConfig> Npe<C> {
                 self.round
             )
         }))
-    }
-}
-
-/// A warning for each number of the data that is the same in all simulations.
-fn constant_dimensions(simulations: &Simulations) -> Vec<String> {
-    let rows = simulations.len();
-    let flat = as_vectors(&simulations.sim_data).into_dimensionality::<Ix2>().expect("two axes");
-    let constant: Vec<usize> = flat
-        .axis_iter(Axis(1))
-        .enumerate()
-        .filter(|(_, column)| rows > 1 && column.iter().all(|value| *value == column[0]))
-        .map(|(i, _)| i)
-        .collect();
-    let warning = |constant: &[usize]| {
-        format!(
-            "the data are the same in all simulations at position {constant:?} (of the flat data): nothing is learnt from it, and an \
-             observation with another value there is unlike any simulation; leave it out, or look whether the simulator is right"
-        )
-    };
-    if constant.is_empty() { Vec::new() } else { vec![warning(&constant)] }
-}
-
-impl<C: SummaryConfig> Npe<C> {
-    /// The density estimator as trained so far; `None` before the first training.
-    #[must_use]
-    pub fn amortizer(&self) -> Option<&AmortizedPosterior<C>> {
-        Some(self.trainer.as_ref()?.amortizer())
     }
 }

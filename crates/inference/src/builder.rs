@@ -1,0 +1,189 @@
+//! Gathers what an inference is made from, and checks it.
+
+use crate::{
+    InferenceError, Npe, NpeConfig, ParameterSpace, Proposal, configurator::PairsConfigurator, error::in_range,
+    store::Store,
+};
+use bayesburn_amortizers::{Configurator, DefaultConfigurator};
+use bayesburn_networks::{IdentityConfig, SummaryConfig};
+use bayesburn_simulation::{GenerativeModel, InvalidSimulations, Prior, Progress};
+use burn::tensor::Device;
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+/// What an inference begins with: a model, or a prior alone if simulations are appended that another program made.
+#[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "a program has one, until its inference is built")]
+pub enum NpeOrigin {
+    /// A prior and a simulator.
+    Model(GenerativeModel),
+    /// A prior.
+    Prior(Prior),
+}
+
+impl From<GenerativeModel> for NpeOrigin {
+    fn from(model: GenerativeModel) -> Self {
+        Self::Model(model)
+    }
+}
+
+impl From<Prior> for NpeOrigin {
+    fn from(prior: Prior) -> Self {
+        Self::Prior(prior)
+    }
+}
+
+/// Builds an [`Npe`]; see [`Npe::builder`].
+pub struct NpeBuilder<C: SummaryConfig = IdentityConfig> {
+    origin: NpeOrigin,
+    config: NpeConfig<C>,
+    configurator: Option<Arc<dyn Configurator>>,
+    seed: u64,
+    device: Device,
+    progress: Progress,
+    folder: Option<PathBuf>,
+    resume: bool,
+    interrupt: Option<Arc<AtomicBool>>,
+    ctrl_c: bool,
+}
+
+impl<C: SummaryConfig> fmt::Debug for NpeBuilder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NpeBuilder")
+            .field("origin", &self.origin)
+            .field("config", &self.config)
+            .field("seed", &self.seed)
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C: SummaryConfig> NpeBuilder<C> {
+    pub(crate) fn new(origin: NpeOrigin, config: NpeConfig<C>) -> Self {
+        Self {
+            origin,
+            config,
+            configurator: None,
+            seed: 0,
+            device: Device::default(),
+            progress: Progress::Auto,
+            folder: None,
+            resume: false,
+            interrupt: None,
+            ctrl_c: false,
+        }
+    }
+
+    /// The seed of everything that is random; 0 if not set.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// The device to train on; Burn's default device if not set.
+    #[must_use]
+    pub fn device(mut self, device: Device) -> Self {
+        self.device = device;
+        self
+    }
+
+    /// Whether progress is shown.
+    #[must_use]
+    pub fn progress(mut self, progress: Progress) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// A configurator of one's own: what the networks see of simulations. Parameters must stay what they are, since the prior is of them.
+    #[must_use]
+    pub fn configurator(mut self, configurator: impl Configurator) -> Self {
+        self.configurator = Some(Arc::new(configurator));
+        self
+    }
+
+    /// Keeps simulations, checkpoints and posteriors in this folder.
+    #[must_use]
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    /// Goes on with the inference that the folder holds, if it holds one. The program is run as before: simulations that are there are not
+    /// made again, and trainings go on where they were, to the bit.
+    #[must_use]
+    pub fn resume(mut self) -> Self {
+        self.resume = true;
+        self
+    }
+
+    /// Ends a training after its current step when Ctrl-C is pressed, as
+    /// [`TrainerBuilder::stop_on_ctrl_c`](bayesburn_trainers::TrainerBuilder::stop_on_ctrl_c).
+    #[must_use]
+    pub fn stop_on_ctrl_c(mut self) -> Self {
+        self.ctrl_c = true;
+        self
+    }
+
+    /// Ends a training likewise when this flag is raised.
+    #[must_use]
+    pub fn stop_on(mut self, flag: Arc<AtomicBool>) -> Self {
+        self.interrupt = Some(flag);
+        self
+    }
+
+    /// The inference, without simulations yet.
+    ///
+    /// # Errors
+    /// A prior without a density; settings outside their range; a folder that cannot be used.
+    pub fn build(self) -> Result<Npe<C>, InferenceError> {
+        self.config.training.check()?;
+        in_range(self.folder.is_some() || !self.resume, "resume", "with a folder", "without one")?;
+        let (prior, model) = match self.origin {
+            NpeOrigin::Prior(prior) => (prior, None),
+            NpeOrigin::Model(model) => (model.prior().clone(), Some(model)),
+        };
+        let density = prior.density().ok_or_else(|| InferenceError::Prior {
+            reason: format!("it draws {:?} by a function, or depends on context", prior.names()),
+        })?;
+        let mut config = self.config;
+        if config.space == ParameterSpace::Unconstrained {
+            config.networks.support = Some(density.support().to_vec());
+        }
+        // Left out and counted, unless the model says something else.
+        let model = model.map(|model| match model.invalid_simulations() {
+            InvalidSimulations::Error => model.with_invalid_simulations(InvalidSimulations::Drop),
+            _ => model,
+        });
+        let inner = self.configurator.unwrap_or_else(|| Arc::new(DefaultConfigurator));
+        let flatten = config.networks.summary.num_observations() == Some(1);
+        let configurator = Arc::new(PairsConfigurator::new(inner, flatten));
+        let store = self.folder.map(|folder| Store::open(folder, self.resume)).transpose()?;
+        Ok(Npe {
+            prior,
+            model,
+            config,
+            configurator,
+            seed: self.seed,
+            device: self.device,
+            progress: self.progress,
+            store,
+            interrupt: self.interrupt,
+            ctrl_c: self.ctrl_c,
+            proposal: Proposal::Prior,
+            round: 1,
+            posteriors: 0,
+            mixtures: Vec::new(),
+            counted: false,
+            calls: 0,
+            trainings: 0,
+            appended: Vec::new(),
+            data_shape: None,
+            trainer: None,
+            summaries: Vec::new(),
+        })
+    }
+}
