@@ -1,7 +1,8 @@
 //! Neural posterior estimation, in one round or several.
 
 use crate::{
-    Correction, InferenceError, NpeBuilder, NpeConfig, NpeOrigin, Posterior, Proposal, TrainingSummary, TruncatedPrior,
+    Correction, InferenceError, NpeBuilder, NpeConfig, NpeOrigin, Posterior, Proposal, RejectionConfig,
+    TrainingSummary, TruncatedPrior,
     atomic::AtomicLoss,
     closed_form::{ClosedFormLoss, MixtureProposal},
     configurator::{PairsConfigurator, Weights},
@@ -334,17 +335,28 @@ impl<C: SummaryConfig> Npe<C> {
 
     /// A warning if much of the new posterior is where the proposal of its round had hardly any simulations.
     fn uncovered(&self, posterior: &Posterior<C>) -> Result<Option<String>, InferenceError> {
+        match self.share_outside_of_proposal(posterior) {
+            // Of a posterior that is hardly inside the prior it cannot be told, and drawing from it tells that.
+            Err(InferenceError::Rejection { .. }) => Ok(None),
+            other => other,
+        }
+    }
+
+    fn share_outside_of_proposal(&self, posterior: &Posterior<C>) -> Result<Option<String>, InferenceError> {
         /// The tail of the proposal that counts as hardly any, and the share of the posterior that is too much there.
         const TAIL: f64 = 1e-3;
         const TOO_MUCH: f64 = 0.05;
         const DRAWS: usize = 2048;
+        let quick = |posterior: &Posterior<C>| {
+            posterior.clone().with_rejection(RejectionConfig::new().with_max_tries_per_draw(100))
+        };
         let region = match &self.proposal {
             Proposal::Prior => return Ok(None),
-            Proposal::Posterior(proposal) => TruncatedPrior::of_draws(proposal.clone(), TAIL, 10 * DRAWS)?,
+            Proposal::Posterior(proposal) => TruncatedPrior::of_draws(quick(proposal), TAIL, 10 * DRAWS)?,
             Proposal::Truncated(truncated) => truncated.clone(),
         };
         let x = region.observation().clone();
-        let draws = posterior.sample_for(&x, DRAWS, 0)?.data_set(0).to_owned();
+        let draws = quick(posterior).sample_for(&x, DRAWS, 0)?.data_set(0).to_owned();
         let outside = region.contains(&draws)?.iter().filter(|inside| !**inside).count() as f64 / DRAWS as f64;
         Ok((outside > TOO_MUCH).then(|| {
             format!(

@@ -1,6 +1,6 @@
 //! Draws from a posterior until enough draws are where the prior is.
 
-use crate::InferenceError;
+use crate::{InferenceError, error::in_range};
 use bayesburn_amortizers::{AmortizedPosterior, Conditions, DRAWS_IN_BLOCK};
 use bayesburn_core::{Draws, ParameterNames};
 use bayesburn_networks::SummaryConfig;
@@ -164,6 +164,7 @@ pub(crate) fn sample<C: SummaryConfig>(
 ) -> Result<Sampled, InferenceError> {
     /// Rows that are drawn at a time: some tens of megabytes.
     const MOST_ROWS: usize = 1 << 20;
+    in_range(wanted > 0, "num_draws", "at least 1", wanted)?;
     let (begun, dim) = (Instant::now(), amortizer.parameter_names().len());
     let mut values: Vec<Vec<f32>> = vec![Vec::new(); conditions.len()];
     let mut acceptance = vec![Acceptance { accepted: 0, tried: 0 }; conditions.len()];
