@@ -25,7 +25,7 @@ const THETA: &str = "θ (parameter)";
 const X: &str = "x (observation)";
 /// What the axes show of both.
 const THETA_RANGE: (f64, f64) = (0.0, 1.0);
-const X_RANGE: (f64, f64) = (-0.15, 1.2);
+const X_RANGE: (f64, f64) = (-0.2, 1.2);
 
 /// What is drawn on one pair of axes.
 pub(crate) struct Panel {
@@ -123,6 +123,8 @@ pub(crate) struct Losses {
     pub(crate) loss: &'static str,
     pub(crate) trained: Vec<(f64, f64)>,
     pub(crate) held_out: Vec<(f64, f64)>,
+    /// When more pairs are added.
+    pub(crate) more_at: Option<f64>,
     /// The smallest loss possible.
     pub(crate) best: f64,
     /// The part of the loss axis to show, and decimal places of its numbers.
@@ -131,20 +133,23 @@ pub(crate) struct Losses {
 }
 
 pub(crate) fn losses(path: &Path, trainings: Vec<Losses>) -> Result<()> {
-    let panels = trainings.into_iter().map(|Losses { title, time, loss, trained, held_out, best, axis, decimals }| {
-        let last = trained.last().map_or(1.0, |point| point.0);
+    let panel = |losses: Losses| {
+        let (low, high) = losses.axis;
         // Points above the axis would be drawn across the title.
-        let shown =
-            |points: Vec<(f64, f64)>| points.into_iter().filter(move |point| (axis.0..=axis.1).contains(&point.1));
-        let mut panel = Panel::new(title, (time, (0.0, last)), (loss, axis)).line(shown(trained), EXACT, "trained on");
-        panel.layout = panel.layout.with_y_tick_format(TickFormat::Fixed(decimals));
-        if !held_out.is_empty() {
-            panel = panel.line(shown(held_out), NORMAL, "held out");
+        let shown = |points: Vec<(f64, f64)>| points.into_iter().filter(move |point| (low..=high).contains(&point.1));
+        let last = losses.trained.last().map_or(1.0, |point| point.0);
+        let mut panel = Panel::new(losses.title, (losses.time, (0.0, last)), (losses.loss, losses.axis));
+        panel.layout = panel.layout.with_y_tick_format(TickFormat::Fixed(losses.decimals));
+        if let Some(step) = losses.more_at {
+            panel = panel.reference(ReferenceLine::vertical(step).with_label("more pairs"));
         }
-        panel.line([(0.0, best), (last, best)], MIXTURE, "best possible")
-    });
-    let panels: Vec<Panel> = panels.collect();
-    save(path, panels.len(), (440.0, 380.0), panels)
+        panel = panel.line(shown(losses.trained), EXACT, "trained on");
+        if !losses.held_out.is_empty() {
+            panel = panel.line(shown(losses.held_out), NORMAL, "held out");
+        }
+        panel.line([(0.0, losses.best), (last, losses.best)], MIXTURE, "best possible")
+    };
+    save(path, trainings.len(), (440.0, 380.0), trainings.into_iter().map(panel).collect())
 }
 
 /// Posterior densities at one observation: p and what the networks made of it, on one grid of θ.
@@ -174,7 +179,8 @@ pub(crate) fn posteriors(path: &Path, columns: usize, thetas: &[f64], all: &[Den
 pub(crate) fn over_data(path: &Path, pairs: &[(f64, f64)], thetas: &[f64], all: &[Densities]) -> Result<()> {
     /// The highest density of an exact posterior is so wide.
     const WIDTH: f64 = 0.12;
-    let panel = |title: &str, color: &str, density: &dyn Fn(&Densities) -> Vec<f64>| {
+    let panel = |name: &'static str, color: &str, density: fn(&Densities) -> &[f64]| {
+        let title = format!("p(θ | x) as a {name}, learnt from {} pairs", all.first().map_or(0, |first| first.pairs));
         let mut panel = Panel::new(title, (X, X_RANGE), (THETA, THETA_RANGE))
             .dots(pairs.iter().map(|(theta, x)| (*x, *theta)), &format!("{} pairs", pairs.len()));
         for (i, densities) in all.iter().enumerate() {
@@ -182,16 +188,14 @@ pub(crate) fn over_data(path: &Path, pairs: &[(f64, f64)], thetas: &[f64], all: 
             let beside = |density: &[f64]| -> Vec<(f64, f64)> {
                 density.iter().zip(thetas).map(|(p, theta)| (densities.x + WIDTH * p / highest, *theta)).collect()
             };
+            // Each curve is in the legend once.
             let label = |label: &'static str| if i == 0 { label } else { "" };
-            panel = panel.line(beside(&densities.exact), EXACT, label("exact")).line(
-                beside(&density(densities)),
-                color,
-                label("learnt"),
-            );
+            panel = panel.line(beside(&densities.exact), EXACT, label("exact"));
+            panel = panel.line(beside(density(densities)), color, label(name));
         }
         panel
     };
-    let normal = panel("Normal posteriors", NORMAL, &|densities| densities.normal.clone());
-    let mixture = panel("Mixtures", MIXTURE, &|densities| densities.mixture.clone());
+    let normal = panel("normal", NORMAL, |densities| &densities.normal);
+    let mixture = panel("mixture", MIXTURE, |densities| &densities.mixture);
     save(path, 2, (520.0, 460.0), vec![normal, mixture])
 }

@@ -66,9 +66,9 @@ fn main() -> bayesburn::Result<()> {
     let last_mse = mse.last().copied().unwrap_or(f64::NAN);
     let noise = exact::NOISE.powi(2);
     println!(
-        "Forward, from {num_few} pairs: the mean squared error is {last_mse:.4} in the last epoch (that of the noise: {noise:.4}),"
+        "Forward, from {num_few} pairs: mean squared error of the last epoch {last_mse:.4} (variance of the noise: {noise:.4});"
     );
-    println!("and the network is {rmse:.3} away from f on average (0 if it had learnt f).\n");
+    println!("distance of the network from f, root mean square, {rmse:.3} (0 if it were f).\n");
     figures::regression(&out.join("regression.png"), &pairs, &thetas, &predictions)?;
 
     // ---- Part 2: the inverse problem ----------------------------------------------------------------------------------------
@@ -77,20 +77,18 @@ fn main() -> bayesburn::Result<()> {
     figures::both_ways(&out.join("both_ways.png"), &pairs, 0.5)?;
     let exact_half = exact::posterior(&thetas, 0.5);
     let modes = exact::modes(&thetas, &exact_half);
-    println!(
-        "Inverse: the exact posterior at x = 0.5 has {} modes, at θ = {modes:.2?} (f is 0.5 at 0.21, 0.5 and 0.79).\n",
-        modes.len()
-    );
+    println!("Inverse: modes of the exact posterior at x = 0.5, θ = {modes:.2?} (f is 0.5 at 0.21, 0.50 and 0.79).\n");
 
     // ---- Part 3: networks that predict a posterior --------------------------------------------------------------------------
     // Of x, a network computes the parameters of a density q(θ | x): mean and standard deviation of one normal distribution or, in a mixture
     // density network, those of several and their weights. The loss is the mean of −ln q(θ | x) over the pairs. It falls if q is high where
-    // θ is; and since q integrates to 1, it can be high everywhere for no x. No density has a smaller expected loss than the posterior.
-    let learn = |components: usize| {
+    // θ is, and since q integrates to 1, it cannot be high everywhere. No density has a smaller expected loss than the posterior.
+    let learn = |density: MixtureConfig| {
         let net = DenseNetConfig::new().with_units(32); // two hidden layers with max(0, ·), as in the regression
-        let density =
-            MixtureConfig::gaussian().with_components(components).with_covariance(Covariance::Diagonal).with_net(net);
-        let networks = PosteriorConfig::new(IdentityConfig::new(), density);
+        let density = density.with_covariance(Covariance::Diagonal).with_net(net);
+        let networks = PosteriorConfig::new(IdentityConfig::new(), density); // x goes in as it is
+        // The loop of `regression.rs`, except that a tenth of the pairs is held out. When the loss of these has not improved for 50 epochs,
+        // the network has begun to learn the others by heart; the weights that were best for them are kept.
         let training = NpeTraining::new()
             .with_batch_size(100)
             .with_learning_rate(1e-3)
@@ -99,9 +97,10 @@ fn main() -> bayesburn::Result<()> {
         let config = NpeConfig::new().with_networks(networks).with_space(space).with_training(training);
         Npe::builder(prior.clone(), config).seed(seed).build()
     };
+    let mut normal = learn(MixtureConfig::gaussian())?;
+    let mut mixture = learn(MixtureConfig::new().with_components(5))?;
     // First from the pairs above, then from 9,000 more as well: a training goes on from the weights of the one before.
     let more = model.simulate(num_many - num_few, seed + 1)?;
-    let (mut normal, mut mixture) = (learn(1)?, learn(5)?);
     let mut learnt = Vec::new();
     for (simulations, pairs) in [(&few, num_few), (&more, num_many)] {
         for npe in [&mut normal, &mut mixture] {
@@ -123,12 +122,13 @@ fn main() -> bayesburn::Result<()> {
                 loss: "mean squared error",
                 trained: mse.iter().enumerate().map(|(i, loss)| ((i + 1) as f64, *loss)).collect(),
                 held_out: Vec::new(),
+                more_at: None,
                 best: noise,
                 axis: (0.0, 0.01),
                 decimals: 3,
             },
-            npe_losses("Normal", &normal, best.normal),
-            npe_losses("Mixture of 5 normals", &mixture, best.any),
+            npe_losses("Posterior: a normal", &normal, best.normal),
+            npe_losses("Posterior: a mixture of 5 normals", &mixture, best.any),
         ],
     )?;
 
@@ -154,6 +154,16 @@ fn main() -> bayesburn::Result<()> {
             rows.push(json!({ "x": x, "density": name, "mean": mean, "std": std, "modes": modes }));
         }
     }
+    let draws = learnt[1].mixture.sample_for(&arr1(&[0.5]), 10_000, seed)?;
+    let (mut drawn, mut expected) = ([0.0; 3], [0.0; 3]);
+    // Modes are parted where f turns, at 0.34 and 0.66.
+    let mode = |theta: f64| usize::from(theta > 0.34) + usize::from(theta > 0.66);
+    draws.values().iter().for_each(|theta| drawn[mode(f64::from(*theta))] += 1.0);
+    let drawn = drawn.map(|count| count / 10_000.0);
+    thetas.iter().zip(&exact_half).for_each(|(theta, p)| expected[mode(*theta)] += p / thetas.len() as f64);
+    println!(
+        "\nShares of the modes at x = 0.5, of 10,000 draws from the mixture: {drawn:.2?} (exact: {expected:.2?})."
+    );
     let mut over_data = Vec::new();
     for x in [0.2, 0.4, 0.6, 0.8, 1.0] {
         over_data.push(learnt[1].densities(&thetas, x)?);
@@ -187,11 +197,12 @@ fn main() -> bayesburn::Result<()> {
     println!("exact posterior      {:>26.3} {:>10.3}", best_on.any, best.any);
 
     let summary = json!({
-        "seed": seed, "unconstrained": space == ParameterSpace::Unconstrained,
+        "seed": seed, "pairs": [num_few, num_many], "fresh_pairs": num_fresh,
+        "unconstrained": space == ParameterSpace::Unconstrained,
         "regression": { "mse": last_mse, "noise": noise, "rmse": rmse },
         "entropy": best.any, "best_normal_nll": best.normal,
         "exact_nll_of_fresh": best_on.any, "best_normal_nll_of_fresh": best_on.normal,
-        "nll": nlls, "posteriors": rows,
+        "nll": nlls, "posteriors": rows, "mode_shares": drawn, "exact_mode_shares": expected,
     });
     fs::write(out.join("summary.json"), format!("{summary:#}\n"))?;
     println!("\nFigures and summary.json are in {}.", out.display());
@@ -224,14 +235,22 @@ fn as_pairs(simulations: &Simulations) -> Vec<(f64, f64)> {
     thetas.zip(x).map(|(theta, x)| (f64::from(*theta), f64::from(*x))).collect()
 }
 
-/// The losses of the epochs of an inference.
+/// The losses of an inference, epoch by epoch.
 fn npe_losses(title: &'static str, npe: &Npe, best: f64) -> Losses {
     let epochs = npe.history().map_or(&[][..], |history| &history.epochs[..]);
     let of = |loss: fn(&EpochSummary) -> Option<f32>| {
-        let points = epochs.iter().filter_map(|epoch| Some((epoch.steps as f64, f64::from(loss(epoch)?))));
-        points.collect()
+        epochs.iter().filter_map(|epoch| Some((epoch.steps as f64, f64::from(loss(epoch)?)))).collect()
     };
-    let (trained, held_out) = (of(|epoch| epoch.mean_loss), of(|epoch| epoch.validation_loss));
-    let (time, loss) = ("training step", "mean of −ln q(θ | x)");
-    Losses { title, time, loss, trained, held_out, best, axis: (-1.5, 0.5), decimals: 1 }
+    let first = npe.summaries().first().and_then(|first| epochs.get(first.epochs - 1));
+    Losses {
+        title,
+        time: "training step",
+        loss: "mean of −ln q(θ | x)",
+        trained: of(|epoch| epoch.mean_loss),
+        held_out: of(|epoch| epoch.validation_loss),
+        more_at: first.map(|epoch| epoch.steps as f64),
+        best,
+        axis: (-1.5, 0.5),
+        decimals: 1,
+    }
 }
