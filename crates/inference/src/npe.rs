@@ -156,10 +156,18 @@ impl<C: SummaryConfig> Npe<C> {
             Ok(model.simulate_given(&parameters, data_seed, first as u64, progress)?)
         };
         let simulations = match &self.store {
-            Some(store) => store.simulations(self.calls, self.proposal.name(), num_simulations, &mut part)?,
+            Some(store) => {
+                let call = (self.calls, self.proposal.name(), self.seed);
+                store.simulations(call, num_simulations, &mut part)?
+            }
             None => part(0, num_simulations)?,
         };
-        self.add(simulations)
+        let excluded = match model.invalid_simulations() {
+            // What was redrawn or masked is still there.
+            InvalidSimulations::Redraw { .. } | InvalidSimulations::Mask => 0,
+            _ => simulations.invalid.len(),
+        };
+        self.add(simulations, excluded)
     }
 
     /// Appends parameters `[M, D]` and their data `[M, ...]`, simulated elsewhere. The parameters are taken to come from the proposal, at
@@ -180,10 +188,11 @@ impl<C: SummaryConfig> Npe<C> {
             bayesburn_simulation::SimulationError::NothingLeft { .. } => InferenceError::NothingValid { got },
             error => error.into(),
         })?;
-        self.add(simulations)
+        let excluded = simulations.invalid.len();
+        self.add(simulations, excluded)
     }
 
-    fn add(&mut self, simulations: Simulations) -> Result<(), InferenceError> {
+    fn add(&mut self, simulations: Simulations, excluded: usize) -> Result<(), InferenceError> {
         let shape = simulations.sim_data.shape()[1..].to_vec();
         if let Some(expected) = &self.data_shape
             && *expected != shape
@@ -191,11 +200,6 @@ impl<C: SummaryConfig> Npe<C> {
             return Err(InferenceError::Observation { expected: expected.clone(), got: shape });
         }
         self.check_support(&simulations.parameters)?;
-        let excluded = match self.model.as_ref().map(GenerativeModel::invalid_simulations) {
-            // What was redrawn or masked is still there.
-            Some(InvalidSimulations::Redraw { .. } | InvalidSimulations::Mask) => 0,
-            _ => simulations.invalid.len(),
-        };
         if excluded > 0 && !self.proposal.keeps_the_prior() {
             let got = simulations.len() + excluded;
             return Err(InferenceError::InvalidUnderProposal { invalid: excluded, got });
@@ -240,6 +244,7 @@ impl<C: SummaryConfig> Npe<C> {
         let (fraction, batch_size) = (training.validation_fraction, training.batch_size);
         let pairs_seed = derive_seed(self.seed, const { Purpose::new("npe pairs") });
         let pairs = Pairs::new(&self.appended, pairs_seed, fraction, batch_size, training.max_epochs)?;
+        let pairs = pairs.with_correction((self.posteriors > 0).then_some(training.correction));
         let (trained, held_out) = pairs.counts();
         if held_out == 0 || trained == 0 {
             let needed = (1.0 / fraction).ceil().max((1.0 / (1.0 - fraction)).ceil()) as usize;

@@ -1,5 +1,6 @@
 //! Trains on pairs of parameters and data from one round or several, of each of which some are held out.
 
+use crate::Correction;
 use bayesburn_core::{Purpose, Simulations, stream};
 use bayesburn_trainers::{RunContext, Source, TrainerError};
 use ndarray::{Array2, ArrayD};
@@ -29,6 +30,8 @@ pub(crate) struct Pairs {
     batch_size: usize,
     max_epochs: usize,
     fraction: f64,
+    /// What is done about proposals, if anything is.
+    correction: Option<Correction>,
     /// The epoch that a batch was last asked for, and its order.
     order: Option<(usize, Vec<usize>)>,
 }
@@ -58,7 +61,13 @@ impl Pairs {
         trained.sort_unstable();
         let all = Simulations::join(&numbered)?;
         let batch_size = batch_size.min(trained.len());
-        Ok(Self { all, trained, held_out, batch_size, max_epochs, fraction, order: None })
+        Ok(Self { all, trained, held_out, batch_size, max_epochs, fraction, correction: None, order: None })
+    }
+
+    /// With what is done about proposals: another is another run.
+    pub(crate) fn with_correction(mut self, correction: Option<Correction>) -> Self {
+        self.correction = correction;
+        self
     }
 
     /// Pairs to train on, and pairs held out.
@@ -100,6 +109,7 @@ impl Source for Pairs {
             "batch_size": self.batch_size,
             "max_epochs": self.max_epochs,
             "validation_fraction": self.fraction,
+            "correction": self.correction,
         }})
     }
 

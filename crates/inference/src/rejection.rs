@@ -181,6 +181,7 @@ pub(crate) fn sample<C: SummaryConfig>(
             1.1 * left / rate
         });
         let needed = needed.fold(1.0, f64::max).min((MOST_ROWS / active.len()) as f64) as usize;
+        let needed = needed.min(most - next);
         let blocks = needed.div_ceil(DRAWS_IN_BLOCK).max(1);
         let range = next..next + blocks * DRAWS_IN_BLOCK;
         next = range.end;

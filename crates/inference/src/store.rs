@@ -2,9 +2,9 @@
 
 use crate::InferenceError;
 use bayesburn_amortizers::AmortizedPosterior;
-use bayesburn_core::Simulations;
+use bayesburn_core::{SimulationId, Simulations};
 use bayesburn_networks::SummaryConfig;
-use bayesburn_simulation::{load_simulations, save_simulations};
+use bayesburn_simulation::{SimulationError, load_simulations, save_simulations};
 use bayesburn_trainers::TrainerError;
 use burn::tensor::Device;
 use std::{
@@ -42,28 +42,48 @@ impl Store {
     /// there. A part is a range of simulations.
     pub(crate) fn simulations(
         &self,
-        call: u64,
-        proposal: &str,
+        (call, proposal, seed): (u64, &str, u64),
         count: usize,
         make: &mut dyn FnMut(usize, usize) -> Result<Simulations, InferenceError>,
     ) -> Result<Simulations, InferenceError> {
         let folder = self.folder.join(format!("simulations-{call:03}"));
-        let expected = format!("{count} simulations from the {proposal}\n");
+        let expected = format!("{count} simulations from the {proposal}, seed {seed}\n");
         self.claim(&folder, &expected)?;
         // Twenty parts, of a hundred simulations at least.
         let length = count.div_ceil(20).max(100);
-        let mut parts = Vec::new();
+        let (mut parts, mut nothing_left) = (Vec::new(), None);
+        let mut left_out = Vec::new();
         for first in (0..count).step_by(length) {
             let path = folder.join(format!("{first:08}.safetensors"));
             if path.is_file() {
                 parts.push(load_simulations(&path).map_err(TrainerError::from)?);
                 continue;
             }
-            let part = make(first, length.min(count - first))?;
-            save_simulations(&part, &path).map_err(TrainerError::from)?;
-            parts.push(part);
+            match make(first, length.min(count - first)) {
+                Ok(part) => {
+                    save_simulations(&part, &path).map_err(TrainerError::from)?;
+                    parts.push(part);
+                }
+                // Of all parts together there may be something. When this is resumed, such a part is made again.
+                Err(InferenceError::Simulation(error @ SimulationError::NothingLeft { count, first })) => {
+                    let alone = first.batch == 1;
+                    left_out.extend((0..count as u64).map(|i| {
+                        let index = first.index + i;
+                        SimulationId { index, first: if alone { index } else { first.first }, ..first }
+                    }));
+                    nothing_left = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
         }
-        Ok(Simulations::join(&parts)?)
+        match nothing_left {
+            Some(error) if parts.is_empty() => Err(error.into()),
+            _ => {
+                let mut all = Simulations::join(&parts)?;
+                all.invalid.extend(left_out);
+                Ok(all)
+            }
+        }
     }
 
     /// Makes a folder for what a description says, or makes sure that it is that.
