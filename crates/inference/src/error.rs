@@ -53,8 +53,8 @@ pub enum InferenceError {
     NoSimulations,
     /// Too few simulations to hold some out.
     #[error(
-        "of {got} simulations a validation fraction of {fraction} leaves {held_out} to validate on and {trained} to train on: simulate at \
-         least {needed}, or change the fraction"
+        "of {got} simulations a validation fraction of {fraction} leaves {held_out} to validate on and {trained} to train on: simulate or \
+         append at least {needed} in one call, or change the fraction"
     )]
     TooFewSimulations {
         /// The number of simulations.
