@@ -74,10 +74,6 @@ fn an_inference_survives_kills() {
         all
     });
     let killed = killed.expect("an inference that is killed eight times before it is done");
-    println!(
-        "{time:?} {longest:?} {:?}",
-        fs::read_dir(killed.join("state")).unwrap().map(|e| e.unwrap().file_name()).collect::<Vec<_>>()
-    );
     assert!(start(&killed, 2).wait().expect("it runs").success(), "after {KILLS} kills");
     assert!(fs::read(killed.join("draws")).expect("the draws of the second round") == expected);
 }
