@@ -109,11 +109,11 @@ fn a_summary_network_is_trained_along() {
         (sample, move |theta: f64| normal_cdf((theta - mean) * 40_f64.sqrt()))
     };
     let (sample, cdf) = distance(&x);
-    assert!(kolmogorov_smirnov(sample.clone(), &cdf) < KS_BOUND);
+    assert!(kolmogorov_smirnov(sample.clone(), cdf) < KS_BOUND);
     let mut first = x.clone();
     first.fill(x[[0, 0]]);
     let (twin, _) = distance(&first);
-    assert!(kolmogorov_smirnov(twin, &cdf) > KS_BOUND, "the twin");
+    assert!(kolmogorov_smirnov(twin, cdf) > KS_BOUND, "the twin");
     // Several sets at once, and the order within one.
     let mut reversed = x.clone();
     reversed.invert_axis(Axis(0));
