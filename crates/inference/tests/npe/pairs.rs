@@ -1,14 +1,15 @@
 //! Appends, simulates and trains in the ways that there are, and looks at what is told of it.
 
 use crate::{KS_BOUND, box_prior, builder, config_of, kolmogorov_smirnov, normal_cdf, npe, rng, shifted, short, small};
-use bayesburn_amortizers::PosteriorConfig;
-use bayesburn_core::Draws;
+use bayesburn_amortizers::{Configurator, DefaultConfigurator, PosteriorConfig};
+use bayesburn_core::{Draws, Simulations};
 use bayesburn_inference::{Npe, NpeConfig, NpeTraining, ParameterSpace, Posterior, Proposal, infer};
 use bayesburn_networks::{AutoregressiveFlowConfig, DeepSetConfig, InvertibleNetworkConfig, MixtureConfig};
 use bayesburn_simulation::{GenerativeModel, Progress, Simulator};
 use ndarray::{Array, Array2, Axis, arr1, s};
 use rand::RngExt;
 use rand_distr::StandardNormal;
+use std::sync::{Arc, Mutex};
 
 fn draws(posterior: &Posterior) -> Draws {
     posterior.sample_for(&arr1(&[0.5, 0.5]), 100, 1).expect("a sound request")
@@ -56,6 +57,32 @@ fn pairs_from_elsewhere_are_as_good_as_simulated_ones() {
         }
     }
     assert_eq!(appending.num_simulations(), 300);
+}
+
+/// What is validated on tells itself by its number: 20 of 200 pairs, then 10 more of 100, where batches have 50.
+#[test]
+fn held_out_pairs_stay_held_out() {
+    let seen: Arc<Mutex<Vec<Vec<f32>>>> = Arc::default();
+    let configurator = {
+        let seen = seen.clone();
+        move |simulations: &Simulations| {
+            seen.lock().expect("no panic").push(simulations.parameters.iter().copied().collect());
+            DefaultConfigurator.configure(simulations)
+        }
+    };
+    let mut npe = builder(shifted(1, 0.5), short(), 1).configurator(configurator).build().expect("sound");
+    let mut train = |count: usize, held_out: usize| {
+        npe.simulate(count).expect("it simulates");
+        npe.train().expect("it trains");
+        let sets = std::mem::take(&mut *seen.lock().expect("no panic"));
+        let (validated, others): (Vec<_>, Vec<_>) = sets.into_iter().partition(|set| set.len() == held_out);
+        assert!(!validated.is_empty() && validated.iter().all(|set| *set == validated[0]));
+        let overlap = others.concat().iter().any(|theta| validated[0].contains(theta));
+        assert!(!overlap, "trained on what is held out");
+        validated[0].clone()
+    };
+    let (first, second) = (train(200, 20), train(100, 30));
+    assert!(first.iter().all(|theta| second.contains(theta)), "{first:?} are not in {second:?}");
 }
 
 /// Two rounds, and a posterior whose correction needs draws. The twin differs by the seed alone.
