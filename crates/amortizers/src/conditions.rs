@@ -113,6 +113,18 @@ impl Conditions {
         self.len() == 0
     }
 
+    /// These data sets, in this order.
+    ///
+    /// # Panics
+    /// If one is not there.
+    #[must_use]
+    pub fn select(&self, data_sets: &[usize]) -> Self {
+        Self {
+            summary_conditions: self.summary_conditions.select(Axis(0), data_sets),
+            direct_conditions: self.direct_conditions.as_ref().map(|direct| direct.select(Axis(0), data_sets)),
+        }
+    }
+
     /// Some of the data sets.
     pub(crate) fn range(&self, range: Range<usize>) -> Self {
         Self {

@@ -51,7 +51,8 @@ pub enum AmortizerError {
     },
     /// A parameter outside of where it was said to lie.
     #[error(
-        "parameter `{name}` of simulation {simulation} is {value}, and its support is {interval}: widen the support, or mend the prior or the          configurator"
+        "parameter `{name}` of simulation {simulation} is {value}, and its support is {interval}: widen the support, or mend the prior or the \
+         configurator"
     )]
     OutsideSupport {
         /// The parameter.
@@ -65,7 +66,8 @@ pub enum AmortizerError {
     },
     /// A data set of another number of observations than the summary network takes.
     #[error(
-        "data sets of {got} observations, and the summary network takes {expected}: pass data of one vector each as [M, 1, F], or choose a          network for sets, such as `DeepSetConfig`"
+        "data sets of {got} observations, and the summary network takes {expected}: pass data of one vector each as [M, 1, F], or choose a \
+         network for sets, such as `DeepSetConfig`"
     )]
     Observations {
         /// What the network takes.

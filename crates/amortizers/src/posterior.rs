@@ -237,7 +237,11 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         self.widths.check_parameters(parameters.view())?;
         check_finite("the parameter vector", parameters)?;
         self.support().check(&self.widths.names, parameters)?;
-        if conditions.len() != 1 || parameters.is_empty() {
+        if parameters.is_empty() {
+            let remedy = "pass at least one parameter vector";
+            return Err(AmortizerError::Empty { what: "the array of parameters", remedy });
+        }
+        if conditions.len() != 1 {
             let (expected, got) = (1, conditions.len());
             return Err(AmortizerError::Rows {
                 what: "the array of data sets for one set of parameters",

@@ -10,7 +10,7 @@
 
 use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, Configured};
 use bayesburn_core::{Purpose, stream};
-use bayesburn_networks::{Pass, SummaryConfig};
+use bayesburn_networks::{Pass, SummaryConfig, log_sum_exp};
 use bayesburn_simulation::Prior;
 use bayesburn_trainers::TrainingLoss;
 use burn::tensor::{Tensor, TensorData};
@@ -51,10 +51,8 @@ impl AtomicLoss {
         let log_prior = Tensor::<2>::from_data(TensorData::new(log_prior, [rows, atoms]), &log_q.device());
         let log_q = log_q.reshape([rows, atoms]);
         let f = log_q.clone() - log_prior;
-        let largest = f.clone().without_autodiff().max_dim(1);
-        let log_sum = (f.clone() - largest.clone()).exp().sum_dim(1).log() + largest;
         let own = |values: Tensor<2>| values.narrow(1, 0, 1).reshape([rows]);
-        let atomic = (log_sum.reshape([rows])) - own(f);
+        let atomic = log_sum_exp(f.clone()) - own(f);
         Ok(match (&batch.weights, self.combined) {
             (Some(weights), true) => {
                 let weights = TensorData::new(weights.to_vec(), [rows]);

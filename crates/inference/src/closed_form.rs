@@ -9,8 +9,8 @@ use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, Configured};
 use bayesburn_networks::{NaturalMixture, Pass, SummaryConfig};
 use bayesburn_simulation::Prior;
 use bayesburn_trainers::TrainingLoss;
-use burn::tensor::{Tensor, TensorData};
-use nalgebra::DMatrix;
+use burn::tensor::{Int, Tensor, TensorData};
+use nalgebra::{Cholesky, DMatrix};
 
 /// A proposal that was a posterior, as the closed form needs it.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub(crate) struct MixtureProposal {
     proposal: NaturalMixture,
     /// The prior, if it is not uniform.
     prior: Option<NaturalMixture>,
+    /// Means and standard deviations of the parameters that all of this is of; the same for all proposals of an inference.
+    standardization: (Vec<f32>, Vec<f32>),
 }
 
 impl MixtureProposal {
@@ -34,32 +36,34 @@ impl MixtureProposal {
             }
             error => error.into(),
         })?;
+        let standardization @ (means, stds) = &amortizer.parameter_standardization();
         let density = prior.density().expect("an inference has checked that there is one");
         let prior = match density.as_normal() {
             _ if density.is_uniform() => None,
             Some((mean, covariance)) => {
-                let (means, stds) = amortizer.parameter_standardization();
                 let dim = means.len();
                 let of = |i: usize, j: usize| covariance[[i, j]] / (f64::from(stds[i]) * f64::from(stds[j]));
-                let precision = DMatrix::from_fn(dim, dim, of).try_inverse();
-                let precision = precision.ok_or(InferenceError::ClosedForm { needs: "a prior of full rank" })?;
+                let factor = Cholesky::new(DMatrix::from_fn(dim, dim, of));
+                let factor = factor.ok_or(InferenceError::ClosedForm { needs: "a prior of full rank" })?;
                 let mean: Vec<f64> = (0..dim).map(|d| (mean[d] - f64::from(means[d])) / f64::from(stds[d])).collect();
-                Some(NaturalMixture::normal(&mean, precision.as_slice(), amortizer.device()))
+                let precision = factor.inverse();
+                let device = amortizer.device();
+                Some(NaturalMixture::normal(&mean, precision.as_slice(), -factor.ln_determinant(), device))
             }
             None => return Err(InferenceError::ClosedForm { needs: "a prior that is uniform or normal" }),
         };
-        Ok(Self { proposal: mixture.natural().detach(), prior })
+        Ok(Self { proposal: mixture.natural().detach(), prior, standardization: standardization.clone() })
     }
 }
 
 pub(crate) struct ClosedFormLoss {
-    /// Proposal 1, 2 and so on; 0 is the prior.
+    /// Proposal 1, 2 and so on, one at least; 0 is the prior.
     pub(crate) proposals: Vec<MixtureProposal>,
 }
 
 impl ClosedFormLoss {
-    /// The loss of each simulation, `[B]`; its weight is the number of its proposal.
-    fn of_each<C: SummaryConfig>(
+    /// The mean loss of the simulations, `[1]`; the weight of each is the number of its proposal.
+    fn of<C: SummaryConfig>(
         &self,
         posterior: &AmortizedPosterior<C>,
         batch: &Configured,
@@ -67,27 +71,25 @@ impl ClosedFormLoss {
     ) -> Result<Tensor<1>, AmortizerError> {
         let (rows, device) = (batch.len(), posterior.device());
         let mixture = posterior.mixture(&batch.conditions, pass)?;
-        let (means, stds) = posterior.parameter_standardization();
-        let targets: Vec<f32> = batch
-            .parameters
-            .outer_iter()
-            .flat_map(|row| row.iter().zip(&means).zip(&stds).map(|((x, m), s)| (x - m) / s).collect::<Vec<_>>())
-            .collect();
-
-        let targets = Tensor::<2>::from_data(TensorData::new(targets, [rows, means.len()]), device);
+        let (means, stds) = &self.proposals[0].standardization;
+        let standardized = batch.parameters.outer_iter().flat_map(|row| {
+            row.into_iter().zip(means).zip(stds).map(|((x, mean), std)| (x - mean) / std).collect::<Vec<_>>()
+        });
+        let targets = TensorData::new(standardized.collect::<Vec<f32>>(), [rows, means.len()]);
         let natural = mixture.natural();
         let log_std: f64 = stds.iter().map(|std| f64::from(*std).ln()).sum();
-        let mut loss = mixture.log_density(targets).1.neg().add_scalar(log_std);
-        let numbers = batch.weights.as_ref();
-        for (i, MixtureProposal { proposal, prior }) in self.proposals.iter().enumerate() {
-            let of_this = |row: usize| numbers.is_some_and(|numbers| numbers[row] as usize == i + 1);
-            let mask: Vec<f32> = (0..rows).map(|row| f32::from(u8::from(of_this(row)))).collect();
-            if mask.iter().any(|mask| *mask > 0.0) {
-                let log_integral = natural.log_integral_of_product(proposal, prior.as_ref());
-                loss = loss + log_integral * Tensor::<1>::from_data(TensorData::new(mask, [rows]), device);
+        let log_q = mixture.log_density(Tensor::from_data(targets, device)).1;
+        let mut sum = log_q.neg().sum().add_scalar(rows as f64 * log_std);
+        for (i, MixtureProposal { proposal, prior, .. }) in self.proposals.iter().enumerate() {
+            let is_of_this = |row: &i64| batch.weights.as_ref().is_some_and(|w| w[*row as usize] as usize == i + 1);
+            let of_this: Vec<i64> = (0..rows as i64).filter(is_of_this).collect();
+            if !of_this.is_empty() {
+                let count = of_this.len();
+                let of_this = Tensor::<1, Int>::from_data(TensorData::new(of_this, [count]), device);
+                sum = sum + natural.select(of_this).log_integral_of_product(proposal, prior.as_ref()).sum();
             }
         }
-        Ok(loss)
+        Ok(sum.div_scalar(rows as f64))
     }
 }
 
@@ -98,10 +100,10 @@ impl<C: SummaryConfig> TrainingLoss<C> for ClosedFormLoss {
         batch: &Configured,
         pass: &mut Pass,
     ) -> Result<Tensor<1>, AmortizerError> {
-        Ok(self.of_each(posterior, batch, pass)?.mean())
+        self.of(posterior, batch, pass)
     }
 
     fn validation(&self, posterior: &AmortizedPosterior<C>, data: &Configured) -> Result<f32, AmortizerError> {
-        Ok(self.of_each(posterior, data, &mut Pass::inference(0))?.mean().into_scalar())
+        Ok(self.of(posterior, data, &mut Pass::inference(0))?.into_scalar())
     }
 }

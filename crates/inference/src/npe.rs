@@ -158,7 +158,10 @@ impl<C: SummaryConfig> Npe<C> {
         let simulations = match &self.store {
             Some(store) => {
                 let call = (self.calls, self.proposal.name(), self.seed);
-                store.simulations(call, num_simulations, &mut part)?
+                // Twenty parts, of a hundred simulations at least; one, if simulations depend on their batch.
+                let independent = model.simulations_are_independent();
+                let length = if independent { num_simulations.div_ceil(20).max(100) } else { num_simulations };
+                store.simulations(call, num_simulations, length, &mut part)?
             }
             None => part(0, num_simulations)?,
         };
@@ -174,13 +177,14 @@ impl<C: SummaryConfig> Npe<C> {
     /// first the prior. Data that are not finite are left out and counted.
     ///
     /// # Errors
-    /// Another number of data than of parameters; rows of another width; parameters where the prior's density is 0; data of another shape
+    /// No pairs; another number of data than of parameters; rows of another width; parameters where the prior's density is 0; data of another shape
     /// than before, or none that is finite.
     pub fn append<D: Dimension>(
         &mut self,
         parameters: Array2<f32>,
         sim_data: Array<f32, D>,
     ) -> Result<(), InferenceError> {
+        in_range(!parameters.is_empty(), "pairs", "at least 1", parameters.nrows())?;
         let simulations = Simulations::new(self.prior.names().clone(), parameters, sim_data.into_dyn())?;
         let (got, rows) = (simulations.len(), (0..simulations.len() as u64).collect::<Vec<_>>());
         let finite = InvalidSimulations::Drop.apply(simulations, &rows);
@@ -251,12 +255,20 @@ impl<C: SummaryConfig> Npe<C> {
             let got = self.num_simulations();
             return Err(InferenceError::TooFewSimulations { got, fraction, held_out, trained, needed });
         }
+        if let (1.., Correction::Atomic { .. } | Correction::AtomicCombined { .. }) =
+            (self.posteriors, training.correction)
+        {
+            // Among one there is nothing to choose.
+            let fewest = batch_size.min(trained).min(held_out);
+            in_range(fewest >= 2, "batch_size", "at least 2 for atoms, with 2 simulations held out", fewest)?;
+        }
         let (loss, weights) = self.loss();
         self.configurator.set_weights(weights);
-        let mut warnings = constant_dimensions(&pairs.training());
+        let to_train_on = pairs.training()?;
+        let mut warnings = constant_dimensions(&to_train_on);
         let mut trainer = match self.trainer.take() {
             Some(trainer) => trainer,
-            None => self.make_trainer(&pairs)?,
+            None => self.make_trainer(pairs.data().clone(), to_train_on)?,
         };
         trainer.set_loss(loss);
         let result = trainer.train(pairs, &training.trainer_config()).map(|_| ());
@@ -312,9 +324,7 @@ impl<C: SummaryConfig> Npe<C> {
     }
 
     /// The trainer of all rounds. Its networks are standardised by what the first trains on.
-    fn make_trainer(&self, pairs: &Pairs) -> Result<Trainer<C>, InferenceError> {
-        let first = pairs.training();
-        let data = Dataset::from_simulations(first.clone()).map_err(bayesburn_trainers::TrainerError::from)?;
+    fn make_trainer(&self, data: Dataset, first: Simulations) -> Result<Trainer<C>, InferenceError> {
         let configurator = self.configurator.clone();
         let configure = move |simulations: &Simulations| configurator.configure(simulations);
         let mut builder = Trainer::builder(data, self.config.networks.clone())

@@ -2,11 +2,11 @@
 
 use crate::Correction;
 use bayesburn_core::{Purpose, Simulations, stream};
+use bayesburn_simulation::Dataset;
 use bayesburn_trainers::{RunContext, Source, TrainerError};
-use ndarray::{Array2, ArrayD};
+use ndarray::Array2;
 use rand::seq::SliceRandom;
 use serde_json::{Value, json};
-use std::{collections::hash_map::DefaultHasher, hash::Hasher};
 
 /// Rows of a part of the validation data.
 const VALIDATION_ROWS: usize = 1024;
@@ -24,7 +24,7 @@ pub(crate) struct Appended {
 #[derive(Debug)]
 pub(crate) struct Pairs {
     /// With the number of the proposal as the prior's batchable context.
-    all: Simulations,
+    all: Dataset,
     trained: Vec<usize>,
     held_out: Vec<usize>,
     batch_size: usize,
@@ -43,7 +43,7 @@ impl Pairs {
         fraction: f64,
         batch_size: usize,
         max_epochs: usize,
-    ) -> Result<Self, bayesburn_core::SimulationsError> {
+    ) -> Result<Self, TrainerError> {
         let (mut trained, mut held_out, mut start) = (Vec::new(), Vec::new(), 0);
         let mut numbered = Vec::with_capacity(appended.len());
         for (number, part) in appended.iter().enumerate() {
@@ -59,7 +59,7 @@ impl Pairs {
         }
         held_out.sort_unstable();
         trained.sort_unstable();
-        let all = Simulations::join(&numbered)?;
+        let all = Dataset::from_simulations(Simulations::join(&numbered)?)?;
         let batch_size = batch_size.min(trained.len());
         Ok(Self { all, trained, held_out, batch_size, max_epochs, fraction, correction: None, order: None })
     }
@@ -76,8 +76,13 @@ impl Pairs {
     }
 
     /// What is trained on.
-    pub(crate) fn training(&self) -> Simulations {
-        self.all.select(&self.trained)
+    pub(crate) fn training(&self) -> Result<Simulations, TrainerError> {
+        Ok(self.all.select(&self.trained)?)
+    }
+
+    /// All pairs.
+    pub(crate) fn data(&self) -> &Dataset {
+        &self.all
     }
 
     /// Whole batches alone: a last one of a few pairs would weigh as much as the others.
@@ -99,13 +104,12 @@ impl Source for Pairs {
             self.order = Some((epoch, order));
         }
         let (_, order) = self.order.as_ref().expect("it was just made");
-        Ok(self.all.select(&order[batch * self.batch_size..(batch + 1) * self.batch_size]))
+        Ok(self.all.select(&order[batch * self.batch_size..(batch + 1) * self.batch_size])?)
     }
 
     fn config(&self) -> Value {
         json!({ "pairs": {
-            "simulations": self.all.len(),
-            "fingerprint": format!("{:016x}", fingerprint(&self.all)),
+            "fingerprint": self.all.fingerprint(),
             "batch_size": self.batch_size,
             "max_epochs": self.max_epochs,
             "validation_fraction": self.fraction,
@@ -114,16 +118,6 @@ impl Source for Pairs {
     }
 
     fn validation(&mut self, part: usize, _run: &RunContext) -> Result<Option<Simulations>, TrainerError> {
-        Ok(self.held_out.chunks(VALIDATION_ROWS).nth(part).map(|rows| self.all.select(rows)))
+        Ok(self.held_out.chunks(VALIDATION_ROWS).nth(part).map(|rows| self.all.select(rows)).transpose()?)
     }
-}
-
-/// A number that other simulations hardly have.
-fn fingerprint(simulations: &Simulations) -> u64 {
-    // With fixed keys: the same in every process of this version.
-    let mut hasher = DefaultHasher::new();
-    let mut add = |values: &ArrayD<f32>| values.iter().for_each(|value| hasher.write_u32(value.to_bits()));
-    add(&simulations.parameters.clone().into_dyn());
-    add(&simulations.sim_data);
-    hasher.finish()
 }

@@ -185,7 +185,7 @@ pub(crate) fn sample<C: SummaryConfig>(
         let blocks = needed.div_ceil(DRAWS_IN_BLOCK).max(1);
         let range = next..next + blocks * DRAWS_IN_BLOCK;
         next = range.end;
-        let some = if active.len() == conditions.len() { conditions.clone() } else { select(conditions, &active) };
+        let some = if active.len() == conditions.len() { conditions.clone() } else { conditions.select(&active) };
         let drawn = amortizer.sample_part(&some, &active, range, seed)?.into_values();
         let inside: Vec<Vec<usize>> = (0..active.len())
             .into_par_iter()
@@ -215,14 +215,6 @@ pub(crate) fn sample<C: SummaryConfig>(
     }
 }
 
-/// Some data sets.
-pub(crate) fn select(conditions: &Conditions, data_sets: &[usize]) -> Conditions {
-    Conditions {
-        summary_conditions: conditions.summary_conditions.select(Axis(0), data_sets),
-        direct_conditions: conditions.direct_conditions.as_ref().map(|direct| direct.select(Axis(0), data_sets)),
-    }
-}
-
 /// The share of some thousand draws that `accept` takes, for each data set.
 pub(crate) fn acceptance<C: SummaryConfig>(
     amortizer: &AmortizedPosterior<C>,
@@ -235,7 +227,7 @@ pub(crate) fn acceptance<C: SummaryConfig>(
     let mut all = Vec::with_capacity(conditions.len());
     for start in (0..conditions.len()).step_by(at_a_time) {
         let numbers: Vec<usize> = (start..(start + at_a_time).min(conditions.len())).collect();
-        let drawn = amortizer.sample_part(&select(conditions, &numbers), &numbers, 0..num_draws, seed)?.into_values();
+        let drawn = amortizer.sample_part(&conditions.select(&numbers), &numbers, 0..num_draws, seed)?.into_values();
         let dim = drawn.dim().2;
         let of_set = |i: usize| {
             let rows = drawn.index_axis(Axis(0), i);

@@ -39,18 +39,17 @@ impl Store {
     }
 
     /// The simulations of a call: from disk, as far as they are there, or made by `make`, in parts of which each is kept as soon as it is
-    /// there. A part is a range of simulations.
+    /// there. A part is a range of `length` simulations.
     pub(crate) fn simulations(
         &self,
         (call, proposal, seed): (u64, &str, u64),
         count: usize,
+        length: usize,
         make: &mut dyn FnMut(usize, usize) -> Result<Simulations, InferenceError>,
     ) -> Result<Simulations, InferenceError> {
         let folder = self.folder.join(format!("simulations-{call:03}"));
         let expected = format!("{count} simulations from the {proposal}, seed {seed}\n");
         self.claim(&folder, &expected)?;
-        // Twenty parts, of a hundred simulations at least.
-        let length = count.div_ceil(20).max(100);
         let (mut parts, mut nothing_left) = (Vec::new(), None);
         let mut left_out = Vec::new();
         for first in (0..count).step_by(length) {

@@ -65,7 +65,7 @@ pub use init::{OutputInit, ParameterInit};
 pub use invertible_network::{
     CouplingDesign, InterleavedConfig, InvertibleNetwork, InvertibleNetworkConfig, SoftFlowConfig,
 };
-pub use mixture::{Covariance, MixtureConfig, MixtureNetwork, MixtureParameters};
+pub use mixture::{Covariance, MixtureConfig, MixtureNetwork, MixtureParameters, log_sum_exp};
 pub use mixture_product::NaturalMixture;
 pub use parameters::{num_trainable_parameters, number_parameters, with_parameters};
 pub use pass::Pass;

@@ -148,6 +148,14 @@ impl MixtureNetwork {
     }
 }
 
+/// ln Σ exp of each row, `[B, K]` to `[B]`, without overflow.
+#[must_use]
+pub fn log_sum_exp(logs: Tensor<2>) -> Tensor<1> {
+    let [rows, _] = logs.dims();
+    let largest = logs.clone().without_autodiff().max_dim(1);
+    ((logs - largest.clone()).exp().sum_dim(1).log() + largest).reshape([rows])
+}
+
 /// Row i of the triangle below the diagonal begins here, and is i long.
 fn row_start(i: usize) -> usize {
     i * i.saturating_sub(1) / 2
@@ -181,9 +189,7 @@ impl MixtureParameters {
         if k == 1 {
             return (Some(z.reshape([rows, dim])), logs.reshape([rows]));
         }
-        let largest = logs.clone().without_autodiff().max_dim(1);
-        let sum = (logs - largest.clone()).exp().sum_dim(1).log() + largest;
-        (None, sum.reshape([rows]))
+        (None, log_sum_exp(logs))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Multiplies mixtures of normals, and divides by a normal: what posteriors under another proposal are in closed form.
 
-use crate::MixtureParameters;
-use burn::tensor::{Device, Tensor, TensorData};
+use crate::{MixtureParameters, log_sum_exp};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 /// Normal distributions as they multiply: for each of `[M, K]`, the lower triangle of the precision P row by row, P μ, and the logarithm of the
 /// weight beside (|P| / (2π)^D)^½ exp(−½ μᵀ P μ).
@@ -67,27 +67,16 @@ impl MixtureParameters {
 }
 
 impl NaturalMixture {
-    /// One normal distribution, of this mean `[D]` and precision `[D, D]`, row by row.
+    /// One normal distribution, of this mean `[D]`, precision `[D, D]`, row by row, and logarithm of the precision's determinant.
     ///
     /// # Panics
-    /// If there are not D² numbers of the precision, or it is not positive definite.
+    /// If there are not D² numbers of the precision.
     #[must_use]
-    pub fn normal(mean: &[f64], precision: &[f64], device: &Device) -> Self {
+    pub fn normal(mean: &[f64], precision: &[f64], log_det: f64, device: &Device) -> Self {
         let dim = mean.len();
         assert_eq!(precision.len(), dim * dim, "the precision of {dim} dimensions");
         let number = |value: f64| Tensor::<2>::from_data(TensorData::new(vec![value as f32], [1, 1]), device);
         let shift: Vec<f64> = (0..dim).map(|i| (0..dim).map(|j| precision[i * dim + j] * mean[j]).sum()).collect();
-        // By Cholesky's factor of P.
-        let (mut factor, mut log_det) = (vec![0.0; dim * dim], 0.0);
-        for i in 0..dim {
-            for j in 0..=i {
-                let inner: f64 = (0..j).map(|c| factor[i * dim + c] * factor[j * dim + c]).sum();
-                let left = precision[i * dim + j] - inner;
-                assert!(i != j || left > 0.0, "a precision that is not positive definite");
-                factor[i * dim + j] = if i == j { left.sqrt() } else { left / factor[j * dim + j] };
-            }
-            log_det += 2.0 * factor[i * dim + i].ln();
-        }
         let square: f64 = mean.iter().zip(&shift).map(|(m, s)| m * s).sum();
         let triangle = (0..dim).flat_map(|i| (0..=i).map(move |j| (i, j)));
         Self {
@@ -95,6 +84,18 @@ impl NaturalMixture {
             precision: triangle.map(|(i, j)| number(precision[i * dim + j])).collect(),
             shift: shift.into_iter().map(number).collect(),
             log_factor: number(0.5 * (log_det - square)),
+        }
+    }
+
+    /// These rows.
+    #[must_use]
+    pub fn select(&self, rows: Tensor<1, Int>) -> Self {
+        let all = |tensors: &[Tensor<2>]| tensors.iter().map(|tensor| tensor.clone().select(0, rows.clone())).collect();
+        Self {
+            dim: self.dim,
+            precision: all(&self.precision),
+            shift: all(&self.shift),
+            log_factor: self.log_factor.clone().select(0, rows.clone()),
         }
     }
 
@@ -159,8 +160,6 @@ impl NaturalMixture {
             log = log - diagonal.log() + y.clone().square().mul_scalar(0.5);
             solved.push(y);
         }
-        let log = log.reshape([rows, k * l]);
-        let largest = log.clone().without_autodiff().max_dim(1);
-        ((log - largest.clone()).exp().sum_dim(1).log() + largest).reshape([rows])
+        log_sum_exp(log.reshape([rows, k * l]))
     }
 }

@@ -219,8 +219,7 @@ impl GenerativeModel {
         self.batch(seed, first, rows).check()?;
         let at_a_time = if self.simulations_are_independent() { AT_A_TIME } else { rows };
         let bar = SimulationBar::new(progress, 0, rows as u64);
-        let mut parts = Vec::new();
-        let mut nothing_left = None;
+        let (mut parts, mut invalid): (Vec<Simulations>, Vec<usize>) = (Vec::new(), Vec::new());
         for start in (0..rows).step_by(at_a_time) {
             let these = parameters.slice(s![start..(start + at_a_time).min(rows), ..]).to_owned();
             let batch = self.batch(seed, first + start as u64, these.nrows());
@@ -228,20 +227,17 @@ impl GenerativeModel {
                 batch.check_value(Quantity::Parameters, batch.index(row), theta.into_dyn())?;
             }
             let context = DrawnContext { batchable: None, non_batchable: None };
-            let (simulations, invalid) = self.given(&batch, these, context)?;
-            bar.add(simulations.len());
-            match self.settle(&batch, simulations, &invalid) {
-                Ok(simulations) => parts.push(simulations),
-                // Of all rows together there may be something.
-                Err(error @ SimulationError::NothingLeft { .. }) => nothing_left = Some(error),
-                Err(error) => return Err(error),
+            let (simulations, these_invalid) = self.given(&batch, these, context)?;
+            if let Some(before) = parts.first() {
+                batch.check_shapes(before, &simulations)?;
             }
+            invalid.extend(these_invalid.into_iter().map(|row| start + row));
+            bar.add(simulations.len());
+            parts.push(simulations);
         }
         bar.finish();
-        match (parts.is_empty(), nothing_left) {
-            (true, Some(error)) => Err(error),
-            _ => Ok(Simulations::join(&parts).expect("parts of one batch")),
-        }
+        let all = Simulations::join(&parts).expect("parts of one batch that agree in shape");
+        self.settle(&self.batch(seed, first, rows), all, &invalid)
     }
 
     /// One attempt at one simulation as it was, NaN and infinity included, whatever becomes of invalid simulations otherwise: a

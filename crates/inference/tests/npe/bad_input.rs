@@ -211,3 +211,28 @@ fn a_density_mapped_from_another_support() {
     let wide = Array1::from_elem(2, 0.5);
     assert!(trained().with_observation(wide).is_ok());
 }
+
+/// With one simulation in a batch, or held out, there is no other parameter to choose: the loss would be 0 whatever the network.
+#[test]
+fn atoms_need_others_to_choose_from() {
+    let after_one_round = |training: NpeTraining| {
+        let mut npe = npe(shifted(1, 0.5), config_of(small(), training.with_max_epochs(2)), 1);
+        npe.simulate(20).expect("it simulates");
+        let posterior = npe.train().expect("it trains").with_observation(arr1(&[0.5])).expect("sound");
+        npe.set_proposal(Proposal::posterior(posterior).expect("an observation"));
+        npe.simulate(20).expect("it simulates");
+        npe.train()
+    };
+    let alone = after_one_round(NpeTraining::new().with_batch_size(1)).expect_err("one in a batch");
+    says(&alone, &["`batch_size` is 1", "at least 2 for atoms"]);
+    let closed = NpeTraining::new().with_batch_size(1).with_correction(Correction::ClosedForm);
+    assert!(after_one_round(closed).is_ok() && after_one_round(NpeTraining::new().with_batch_size(2)).is_ok());
+}
+
+#[test]
+fn pairs_of_which_there_are_none() {
+    let mut npe = npe(box_prior(2), short(), 1);
+    let none = npe.append(Array2::zeros((0, 2)), Array2::<f32>::zeros((0, 2))).expect_err("no pairs");
+    says(&none, &["`pairs` is 0", "at least 1"]);
+    assert!(npe.append(Array2::zeros((0, 2)), ndarray::arr0(1.0f32)).is_err());
+}

@@ -264,3 +264,27 @@ fn a_folder_that_is_not_empty_is_refused_without_resume() {
     let error = build().folder(&file).build().expect_err("a file");
     assert!(matches!(&error, InferenceError::Io { path, .. } if *path == file), "{error:?}");
 }
+
+/// A simulator of a whole batch sees the same batch with a folder as without: it is not cut into parts. The twin, of one draw at a time, is.
+#[test]
+fn simulations_that_depend_on_their_batch_are_made_in_one() {
+    let simulations = |whole: bool, folder: Option<&Path>| {
+        let noise = |rng: &mut bayesburn_core::StreamRng, theta: f32| theta + rng.sample::<f32, _>(StandardNormal);
+        let simulator = match whole {
+            true => Simulator::from_batch_fn(move |rng, theta, _| theta.mapv(|theta| noise(rng, theta))),
+            false => Simulator::from_fn(move |rng, theta, _| arr1(&[noise(rng, theta[0])])),
+        };
+        let model = GenerativeModel::new(box_prior(1), simulator).expect("it simulates");
+        let builder = builder(model, short(), 1);
+        let builder = folder.iter().fold(builder, |builder, folder| builder.folder(folder));
+        let mut npe = builder.build().expect("sound");
+        npe.simulate(250).expect("it simulates");
+        npe.simulations().next().expect("one call").clone()
+    };
+    for (whole, files) in [(true, 2), (false, 4)] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        assert_eq!(simulations(whole, Some(folder.path())), simulations(whole, None));
+        // The parts, and what they are.
+        assert_eq!(std::fs::read_dir(folder.path().join("simulations-000")).expect("it is there").count(), files);
+    }
+}

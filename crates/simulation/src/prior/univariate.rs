@@ -6,7 +6,7 @@ use rand::RngExt;
 use rand_distr as draws;
 use statrs::{
     distribution::{Beta, Continuous, ContinuousCDF, Exp, Gamma, LogNormal, Normal, StudentsT, Uniform},
-    statistics::Distribution as _,
+    statistics::{self, Distribution as _},
 };
 
 /// A distribution of one parameter.
@@ -66,20 +66,13 @@ struct Cut {
 /// A part with less probability than this cannot be drawn from by quantiles, which have 16 digits.
 const LEAST_MASS: f64 = 1e-9;
 
-impl Family {
-    fn density(&self) -> &dyn Continuous<f64, f64> {
-        match self {
-            Self::Uniform(d) => d,
-            Self::Normal(d) => d,
-            Self::LogNormal(d) => d,
-            Self::Gamma(d) => d,
-            Self::Beta(d) => d,
-            Self::Exponential(d) => d,
-            Self::StudentT(d) => d,
-        }
-    }
+/// What statrs knows of each family.
+trait Known: Continuous<f64, f64> + ContinuousCDF<f64, f64> + statistics::Distribution<f64> {}
 
-    fn cdf(&self) -> &dyn ContinuousCDF<f64, f64> {
+impl<D: Continuous<f64, f64> + ContinuousCDF<f64, f64> + statistics::Distribution<f64>> Known for D {}
+
+impl Family {
+    fn known(&self) -> &dyn Known {
         match self {
             Self::Uniform(d) => d,
             Self::Normal(d) => d,
@@ -93,17 +86,8 @@ impl Family {
 
     /// Mean and standard deviation; NaN where there is none.
     fn moments(&self) -> (f64, f64) {
-        let (mean, std) = match self {
-            Self::Uniform(d) => (d.mean(), d.std_dev()),
-            Self::Normal(d) => (d.mean(), d.std_dev()),
-            Self::LogNormal(d) => (d.mean(), d.std_dev()),
-            Self::Gamma(d) => (d.mean(), d.std_dev()),
-            Self::Beta(d) => (d.mean(), d.std_dev()),
-            Self::Exponential(d) => (d.mean(), d.std_dev()),
-            Self::StudentT(d) => (d.mean(), d.std_dev()),
-        };
         let finite = |moment: Option<f64>| moment.filter(|value| value.is_finite()).unwrap_or(f64::NAN);
-        (finite(mean), finite(std))
+        (finite(self.known().mean()), finite(self.known().std_dev()))
     }
 
     fn sample(&self, rng: &mut StreamRng) -> f64 {
@@ -240,7 +224,7 @@ impl Univariate {
             return Self::uniform(f64::from(low), f64::from(high));
         }
         let (low, high) = (f64::from(low), f64::from(high));
-        let cdf = self.family.cdf();
+        let cdf = self.family.known();
         let below = if low.is_finite() { cdf.cdf(low) } else { 0.0 };
         // In the upper tail the difference of survival functions keeps the digits.
         let mass = match (low.is_finite(), high.is_finite()) {
@@ -267,7 +251,7 @@ impl Univariate {
         if !self.support.contains(value) {
             return f64::NEG_INFINITY;
         }
-        self.family.density().ln_pdf(f64::from(value)) - self.cut.map_or(0.0, |cut| cut.mass.ln())
+        self.family.known().ln_pdf(f64::from(value)) - self.cut.map_or(0.0, |cut| cut.mass.ln())
     }
 
     /// Mean and standard deviation; NaN where there is none, as of Student's t with few degrees of freedom.
@@ -320,7 +304,7 @@ impl Univariate {
     fn quantile_of_cut(&self, cut: &Cut, p: f64) -> f64 {
         // Not 1, which stands for infinity.
         let p = (cut.below + p * cut.mass).min(1.0 - f64::EPSILON / 2.0);
-        self.family.cdf().inverse_cdf(p).clamp(cut.low, cut.high)
+        self.family.known().inverse_cdf(p).clamp(cut.low, cut.high)
     }
 
     /// A value in f32 that rounding has not carried out of the support, nor onto a bound at which a density may be 0 or infinite.

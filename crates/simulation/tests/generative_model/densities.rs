@@ -4,7 +4,7 @@ use bayesburn_core::Interval;
 use bayesburn_simulation::{
     Density, GenerativeModel, InvalidSimulations, Prior, Progress, SimulationError, Simulator, Univariate,
 };
-use ndarray::{Array2, arr1, arr2, array};
+use ndarray::{Array1, Array2, arr1, arr2, array};
 use std::f64::consts::PI;
 
 fn covariance() -> Array2<f64> {
@@ -163,6 +163,17 @@ fn data_are_drawn_for_given_parameters_as_in_a_batch() {
     assert!(kept.parameters.iter().all(|&theta| theta >= 0.5) && kept.len() + kept.invalid.len() == 1300);
     let error = model.simulate_given(&Array2::zeros((600, 1)), 3, 0, Progress::Hidden).expect_err("nothing left");
     assert!(matches!(error, SimulationError::NothingLeft { .. }), "{error}");
+
+    // A part of which nothing is left counts like any other.
+    let parameters = Array2::from_shape_fn((1300, 1), |(m, _)| if m < 512 { 0.1 } else { 0.9 });
+    let kept = model.simulate_given(&parameters, 3, 0, Progress::Hidden).expect("788 of them");
+    assert_eq!((kept.len(), kept.invalid.len()), (788, 512));
+
+    let changing = Simulator::from_fn(|_, theta, _| Array1::<f32>::zeros(if theta[0] < 0.5 { 2 } else { 3 }));
+    let always = Prior::from_fn(["a"], |_, _| [0.1]);
+    let changing = GenerativeModel::new(always, changing).expect("the pilot run has one shape");
+    let error = changing.simulate_given(&parameters, 3, 0, Progress::Hidden).expect_err("another shape").to_string();
+    assert!(error.contains("[3]") && error.contains("simulation 512") && error.contains("[2]"), "{error}");
 
     let redrawing = invalid.on_invalid(InvalidSimulations::Redraw { max_attempts: 10 });
     let model = GenerativeModel::new(prior, redrawing).expect("a model");
