@@ -61,8 +61,8 @@ fn main() -> bayesburn::Result<()> {
     }
 
     // ---- How good is it? ----------------------------------------------------------------------------------------------------
-    // The exact posterior is normal with standard deviation 0.1 around x − 1, cut to the box: its mean negative log-density is −2.786; one
-    // that leaks out of the box cannot be below −2.651.
+    // The exact posterior is normal with standard deviation 0.1 around x − 1, cut to the box: its mean negative log-density is −2.786. One
+    // normal everywhere leaks out of the box, and cannot be below −2.651.
     let fresh = model.simulate(if quick { 100 } else { 10_000 }, seed + 1)?;
     let nll = |log_prob: Array1<f32>| -f64::from(log_prob.mean().expect("some simulations"));
     let leaking = nll(posterior.unnormalised_log_prob_for(&fresh.parameters, &fresh.sim_data)?);

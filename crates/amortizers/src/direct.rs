@@ -3,6 +3,7 @@
 use crate::{
     AmortizedPosterior, AmortizerError, Configured,
     posterior::Widths,
+    regression::{Predictor, Regression},
     standardize::Standardizer,
     targets::{Support, Targets},
 };
@@ -51,6 +52,9 @@ pub struct DirectLoss {
     parameters: Option<[Vec<f32>; 2]>,
     data: Option<[Vec<f32>; 2]>,
     direct: Option<[Vec<f32>; 2]>,
+    regression: Option<Predictor>,
+    /// Whether the regression is of data too.
+    of_data: bool,
 }
 
 impl<C: SummaryConfig> AmortizedPosterior<C> {
@@ -87,7 +91,21 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let (density, values) = DensityLoss::new(summary, inference, sum_log_std);
         let (data, direct) = (constants(&networks.data), constants(&networks.direct));
         let (widths, support) = (self.widths.clone(), self.config.support.clone());
-        Some((DirectLoss { density, widths, support, is_identity, dropped, parameters, data, direct }, values))
+        let regression = networks.regression.as_ref().map(Regression::constants);
+        let of_data = networks.regression.as_ref().is_some_and(Regression::is_of_data);
+        let loss = DirectLoss {
+            density,
+            widths,
+            support,
+            is_identity,
+            dropped,
+            parameters,
+            data,
+            direct,
+            regression,
+            of_data,
+        };
+        Some((loss, values))
     }
 
     /// Puts the values of all parameters into the networks, which `direct` was made of.
@@ -133,9 +151,16 @@ impl DirectLoss {
         let (sets, observations, features) = conditions.summary_conditions.dim();
         let mut data = standardized(&conditions.summary_conditions, self.data.as_ref());
         let Targets { values: targets, log_derivatives } = support.targets(&batch.parameters);
-        let targets = standardized(&targets, self.parameters.as_ref());
+        let mut targets = standardized(&targets, self.parameters.as_ref());
         let direct = conditions.direct_conditions.as_ref();
         let mut direct = direct.map(|direct| standardized(direct, self.direct.as_ref())).unwrap_or_default();
+        if let Some(predictor) = &self.regression {
+            let (given, dim) = (direct.len() / sets, self.widths.names.len());
+            for (m, row) in targets.chunks_exact_mut(dim).enumerate() {
+                let data = if self.of_data { &data[m * features..(m + 1) * features] } else { &[] };
+                predictor.take_off([data, &direct[m * given..(m + 1) * given]], row);
+            }
+        }
         if self.is_identity {
             if observations != 1 {
                 return Err(AmortizerError::Observations { expected: 1, got: observations });

@@ -42,7 +42,7 @@ pub enum AmortizerError {
     #[error(transparent)]
     Interval(#[from] IntervalError),
     /// Another number of intervals than of parameters.
-    #[error("`support` has {got} intervals for {expected} parameters: give one for each")]
+    #[error("`support` or `bounds` has {got} intervals for {expected} parameters: give one for each")]
     Support {
         /// The number of parameters.
         expected: usize,

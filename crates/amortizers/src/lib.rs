@@ -35,6 +35,7 @@ mod files;
 mod mmd;
 mod networks;
 mod posterior;
+mod regression;
 mod sampling;
 mod standardize;
 mod targets;

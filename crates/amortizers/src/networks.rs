@@ -1,7 +1,9 @@
 //! Wires the networks of an amortized posterior together, on tensors.
 
-use crate::{Conditions, SummaryLoss, mmd::squared_mmd, standardize::Standardizer, targets::Targets};
-use bayesburn_networks::{DensityEstimator, InferenceNetwork, Pass, SummaryNetwork};
+use crate::{
+    Conditions, SummaryLoss, mmd::squared_mmd, regression::Regression, standardize::Standardizer, targets::Targets,
+};
+use bayesburn_networks::{DensityEstimator, InferenceNetwork, Pass, SummaryNetwork, repeated};
 use burn::{
     module::Module,
     tensor::{Device, Tensor, TensorData},
@@ -17,6 +19,8 @@ pub struct PosteriorNetworks<S: Module> {
     pub(crate) parameters: Option<Standardizer>,
     pub(crate) data: Option<Standardizer>,
     pub(crate) direct: Option<Standardizer>,
+    /// Taken off standardised parameters.
+    pub(crate) regression: Option<Regression>,
 }
 
 impl<S: Module> PosteriorNetworks<S> {
@@ -54,35 +58,61 @@ impl<S: Module> PosteriorNetworks<S> {
 }
 
 impl<S: SummaryNetwork> PosteriorNetworks<S> {
-    /// Summaries of the data beside the direct conditions, and the summaries alone.
+    /// A row for each data set: summaries, direct conditions and, if there is a regression, what it predicts; and the summaries alone.
     pub(crate) fn condition(
         &self,
         conditions: &Conditions,
         device: &Device,
         pass: &mut Pass,
     ) -> (Tensor<2>, Tensor<2>) {
-        let data = tensor::<3, _>(&conditions.summary_conditions, device);
-        let data = standardized(self.data.as_ref(), data);
-        let summary = self.summary.forward(data, pass);
-        let condition = match &conditions.direct_conditions {
-            Some(direct) => {
-                let direct = standardized(self.direct.as_ref(), tensor::<2, _>(direct, device));
-                Tensor::cat(vec![summary.clone(), direct], 1)
-            }
-            None => summary.clone(),
-        };
-        (condition, summary)
+        let (data, direct) = self.standardized_conditions(conditions, device);
+        let summary = self.summary.forward(data.clone(), pass);
+        let predicted = self.regression.as_ref().map(|regression| regression.predict(data, direct.clone()));
+        let row = [Some(summary.clone()), direct, predicted].into_iter().flatten();
+        (Tensor::cat(row.collect(), 1), summary)
     }
 
-    /// ln q(θ | condition) `[B]` of targets `[B, D]`, and latents z `[B, D]` of a density that has them. The condition has a row for each
-    /// B / M rows. In the targets' own units: those of parameters, if no interval is mapped to the reals.
+    /// Data `[M, N, F]` and direct conditions `[M, C]`.
+    pub(crate) fn standardized_conditions(
+        &self,
+        conditions: &Conditions,
+        device: &Device,
+    ) -> (Tensor<3>, Option<Tensor<2>>) {
+        let data = standardized(self.data.as_ref(), tensor::<3, _>(&conditions.summary_conditions, device));
+        let direct = conditions.direct_conditions.as_ref();
+        let direct = direct.map(|direct| standardized(self.direct.as_ref(), tensor::<2, _>(direct, device)));
+        (data, direct)
+    }
+
+    /// What the inference network is conditioned on, and what is predicted of standardised parameters, of rows of
+    /// [`PosteriorNetworks::condition`].
+    pub(crate) fn split(&self, condition: Tensor<2>) -> (Tensor<2>, Option<Tensor<2>>) {
+        let Some(regression) = &self.regression else { return (condition, None) };
+        let (width, dim) = (condition.dims()[1], regression.dim());
+        (condition.clone().narrow(1, 0, width - dim), Some(condition.narrow(1, width - dim, dim)))
+    }
+
+    /// Targets `[B, D]` as the inference network has them, given what is predicted of each M-th part of them.
+    pub(crate) fn standardized_targets(&self, targets: Tensor<2>, predicted: Option<Tensor<2>>) -> Tensor<2> {
+        let targets = standardized(self.parameters.as_ref(), targets);
+        let [rows, _] = targets.dims();
+        match predicted {
+            Some(predicted) => targets - repeated(predicted, rows),
+            None => targets,
+        }
+    }
+
+    /// ln q(θ | condition) `[B]` of targets `[B, D]`, and latents z `[B, D]` of a density that has them, given rows of
+    /// [`PosteriorNetworks::condition`], one for each B / M rows. In the targets' own units: those of parameters, if no interval is mapped to
+    /// the reals.
     pub(crate) fn evaluate(
         &self,
         targets: Tensor<2>,
         condition: Tensor<2>,
         pass: &mut Pass,
     ) -> (Option<Tensor<2>>, Tensor<1>) {
-        let targets = standardized(self.parameters.as_ref(), targets);
+        let (condition, predicted) = self.split(condition);
+        let targets = self.standardized_targets(targets, predicted);
         let (z, log_prob) = self.inference.evaluate(targets, condition, pass);
         let log_prob = match &self.parameters {
             Some(standardizer) => log_prob - standardizer.sum_log_std(),
@@ -137,7 +167,13 @@ impl<S: SummaryNetwork> PosteriorNetworks<S> {
 
     /// Noise `[rows, K]` to targets; the condition as for [`PosteriorNetworks::evaluate`].
     pub(crate) fn draw(&self, noise: Tensor<2>, condition: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
+        let (condition, predicted) = self.split(condition);
         let targets = self.inference.draw(noise, condition, pass);
+        let [rows, _] = targets.dims();
+        let targets = match predicted {
+            Some(predicted) => targets + repeated(predicted, rows),
+            None => targets,
+        };
         match &self.parameters {
             Some(standardizer) => standardizer.inverse(targets),
             None => targets,

@@ -3,6 +3,7 @@
 use crate::{
     AmortizerError, Conditions, Configured, PosteriorConfig, PosteriorNetworks, Standardization, SummaryLoss,
     conditions::check_finite,
+    regression::{Predictor, Regression},
     standardize::Standardizer,
     targets::{Support, Targets},
 };
@@ -15,7 +16,7 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
-use ndarray::{Array1, Array2, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
 use serde::{Deserialize, Serialize};
 
 /// The widths that a posterior was made for.
@@ -71,6 +72,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             posterior.check(batch)?;
         }
         posterior.fit_standardization(pilot);
+        posterior.fit_regression(pilot);
         if posterior.config.inference.needs_simulations() {
             posterior = posterior.fit_act_norm(pilot)?;
         }
@@ -91,7 +93,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             let expected = "at least 0 and finite";
             return Err(ConfigError::OutOfRange { field: "summary_loss.weight", expected, got: weight }.into());
         }
-        if let Some(support) = &config.support {
+        for support in [&config.support, &config.bounds].into_iter().flatten() {
             let (expected, got) = (widths.names.len(), support.len());
             if expected != got {
                 return Err(AmortizerError::Support { expected, got });
@@ -104,13 +106,17 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let condition_dim = summary.summary_dim() + widths.direct;
         let inference = config.inference.init(widths.names.len(), condition_dim, &mut init)?;
         let standardizer = |applies: bool, width| applies.then(|| Standardizer::identity(width, &device));
-        let all = config.standardization == Standardization::All;
+        let all = matches!(config.standardization, Standardization::All | Standardization::Moments);
+        let of_data = config.summary.num_observations() == Some(1);
+        let features = widths.direct + if of_data { widths.features } else { 0 };
+        let regresses = config.standardization == Standardization::All && features > 0;
         let networks = PosteriorNetworks {
             summary,
             inference,
             parameters: standardizer(config.standardization != Standardization::None, widths.names.len()),
             data: standardizer(all, widths.features),
             direct: standardizer(all && widths.direct > 0, widths.direct),
+            regression: regresses.then(|| Regression::none(features, widths.names.len(), of_data, &device)),
         };
         let names = widths.names.iter().cloned().collect();
         Ok(Self { config, names, widths, networks: number_parameters(networks), device })
@@ -140,16 +146,50 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         }
     }
 
+    /// Fits the regression, if there is to be one, and scales parameters by what it leaves of them.
+    fn fit_regression(&mut self, pilot: &[Configured]) {
+        let Some(regression) = &self.networks.regression else { return };
+        let rows = |tensor: Tensor<2>| {
+            let [rows, width] = tensor.dims();
+            let values = tensor.into_data_as::<f32>().try_into_vec().expect("converted to f32");
+            Array2::from_shape_vec((rows, width), values).expect("as many as the tensor has")
+        };
+        let (mut features, mut parameters) = (Vec::new(), Vec::new());
+        for batch in pilot {
+            let (data, direct) = self.networks.standardized_conditions(&batch.conditions, &self.device);
+            features.push(rows(regression.features(data, direct)));
+            let targets = self.support().targets(&batch.parameters);
+            let targets = crate::networks::tensor::<2, _>(&*targets.values, &self.device);
+            parameters.push(rows(self.networks.standardized_targets(targets, None)));
+        }
+        let joined = |parts: &[Array2<f32>]| {
+            let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+            concatenate(Axis(0), &views).expect("of one width, which was checked")
+        };
+        let (means, stds) = self.parameter_standardization();
+        let standardized = |value: f32, d: usize| f64::from((value - means[d]) / stds[d]);
+        let bounds = (0..means.len()).map(|d| match (&self.config.support, &self.config.bounds) {
+            (None, Some(bounds)) => {
+                let (low, high) = bounds[d].bounds();
+                (standardized(low, d), standardized(high, d))
+            }
+            _ => (f64::NEG_INFINITY, f64::INFINITY),
+        });
+        let bounds: Vec<(f64, f64)> = bounds.collect();
+        let (predictor, left) = Predictor::fitted(&joined(&features), &joined(&parameters), &bounds);
+        let stds = stds.iter().zip(left).map(|(std, left)| std * left).collect();
+        self.networks.regression = Some(Regression::new(predictor, regression.is_of_data(), &self.device));
+        self.networks.parameters = Some(Standardizer::of(means, stds, &self.device));
+    }
+
     /// Fits on all pilot batches that have as many observations as the first: only these fit into one tensor.
     fn fit_act_norm(mut self, pilot: &[Configured]) -> Result<Self, AmortizerError> {
         let batch = Configured::joined(pilot)?;
         let mut pass = Pass::inference(0);
         let (condition, _) = self.networks.condition(&batch.conditions, &self.device, &mut pass);
         let targets = crate::networks::tensor::<2, _>(&*self.support().targets(&batch.parameters).values, &self.device);
-        let targets = match &self.networks.parameters {
-            Some(standardizer) => standardizer.forward(targets),
-            None => targets,
-        };
+        let (condition, predicted) = self.networks.split(condition);
+        let targets = self.networks.standardized_targets(targets, predicted);
         let inference = self.networks.inference.clone();
         self.networks.inference = inference.initialise_act_norm(targets, condition, &mut pass);
         Ok(self)
@@ -283,10 +323,17 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         conditions.check()?;
         self.check_conditions(conditions)?;
         let (condition, _) = self.networks.condition(conditions, &self.device, pass);
-        Ok(mixture.parameters(condition, pass))
+        let (condition, predicted) = self.networks.split(condition);
+        let mut parameters = mixture.parameters(condition, pass);
+        if let Some(predicted) = predicted {
+            let [data_sets, dim] = predicted.dims();
+            parameters.means = parameters.means + predicted.reshape([data_sets, 1, dim]);
+        }
+        Ok(parameters)
     }
 
-    /// Means and standard deviations, `[D]` each, by which parameters are standardised after they are mapped to the reals, if they are.
+    /// Means and standard deviations, `[D]` each, by which parameters are standardised after they are mapped to the reals, if they are. With a
+    /// regression (see [`Standardization::All`]) the standard deviations are of what it leaves.
     #[must_use]
     pub fn parameter_standardization(&self) -> (Vec<f32>, Vec<f32>) {
         let dim = self.widths.names.len();

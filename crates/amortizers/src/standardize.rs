@@ -42,7 +42,7 @@ impl Standardizer {
         Self::of(means.iter().map(|&m| m as f32).collect(), stds.collect(), device)
     }
 
-    fn of(mean: Vec<f32>, std: Vec<f32>, device: &Device) -> Self {
+    pub(crate) fn of(mean: Vec<f32>, std: Vec<f32>, device: &Device) -> Self {
         let constant = |values: Vec<f32>| {
             let width = values.len();
             Param::<Tensor<1>>::from_data(TensorData::new(values, [width]), device).set_require_grad(false)

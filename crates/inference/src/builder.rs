@@ -150,8 +150,10 @@ impl<C: SummaryConfig> NpeBuilder<C> {
             reason: format!("it draws {:?} by a function, or depends on context", prior.names()),
         })?;
         let mut config = self.config;
-        if config.space == ParameterSpace::Unconstrained {
-            config.networks.support = Some(density.support().to_vec());
+        let support = Some(density.support().to_vec());
+        match config.space {
+            ParameterSpace::Unconstrained => config.networks.support = support,
+            ParameterSpace::Bounded => config.networks.bounds = support,
         }
         // Left out and counted, unless the model says something else.
         let model = model.map(|model| match model.invalid_simulations() {

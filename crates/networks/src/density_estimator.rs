@@ -52,8 +52,12 @@ fn log_standard_normal(z: Tensor<2>) -> Tensor<1> {
     sum_dimensions(z.square()).mul_scalar(-0.5).sub_scalar(0.5 * dim as f64 * TAU.ln())
 }
 
-/// A row of the condition for each row of targets; each row that there is belongs to as many that follow one another.
-pub(crate) fn repeated(condition: Tensor<2>, rows: usize) -> Tensor<2> {
+/// A row of the condition for each of some rows of targets: each row that there is belongs to as many that follow one another.
+///
+/// # Panics
+/// If the number of its rows does not divide that of the targets.
+#[must_use]
+pub fn repeated(condition: Tensor<2>, rows: usize) -> Tensor<2> {
     let [given, width] = condition.dims();
     if given == rows {
         return condition;

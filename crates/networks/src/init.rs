@@ -50,9 +50,9 @@ impl ParameterInit {
         self.fill(shape, |rng| bound * (2.0 * rng.random::<f32>() - 1.0))
     }
 
-    /// Standard normal.
-    pub fn normal(&mut self, shape: [usize; 2]) -> Param<Tensor<2>> {
-        self.fill(shape, |rng| rng.sample(StandardNormal))
+    /// Normal around 0, with this standard deviation.
+    pub fn normal(&mut self, shape: [usize; 2], std: f32) -> Param<Tensor<2>> {
+        self.fill(shape, |rng| std * rng.sample::<f32, _>(StandardNormal))
     }
 
     /// One value everywhere.

@@ -59,7 +59,7 @@ pub use coupling::{
     SplineCoupling,
 };
 pub use dense::{Activation, DenseNet, DenseNetConfig};
-pub use density_estimator::{DensityEstimator, InferenceConfig, InferenceNetwork};
+pub use density_estimator::{DensityEstimator, InferenceConfig, InferenceNetwork, repeated};
 pub use error::ConfigError;
 pub use init::{OutputInit, ParameterInit};
 pub use invertible_network::{

@@ -75,8 +75,7 @@ impl MixtureConfig {
         let k = self.components;
         Ok(MixtureNetwork {
             net: self.net.init(condition_dim, k * (1 + 2 * dim + below_diagonal), OutputInit::Zeros, init)?,
-            // Components that begin alike stay alike: they have the same gradients.
-            centres: (k > 1).then(|| init.normal([k, dim])),
+            centres: (k > 1).then(|| init.normal([k, dim], APART)),
             components: k,
             covariance: self.covariance,
             dim,
@@ -117,6 +116,11 @@ pub struct MixtureParameters {
     /// What is below the diagonal of L.
     pub below_diagonals: Option<Tensor<3>>,
 }
+
+/// How far apart components begin, in standard deviations of the targets. Those that begin alike stay alike: they have the same gradients. At
+/// 1 they begin as one wide density: on the linear Gaussian example, from 1,000 simulations, the divergence of 10 components from the exact
+/// posterior was then 0.069, and 0.023 at 0.1; on the posteriors of the sine example, which have three modes, both come to the same.
+const APART: f32 = 0.1;
 
 /// Bound of the logarithm of L's diagonal. Targets are standardised, so that this is far from any posterior, and e⁸ squared is
 /// still far from what f32 holds.

@@ -1,7 +1,9 @@
 //! Checks the loss without Burn's graph against the one by Burn's own operations: values, every gradient, parts, and what has none.
 
 use crate::{affine, config, config_of, dense, designs, mean_config, normals, perturbed, pilot, rng, untrained};
-use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, DensityPart, PosteriorConfig, SummaryLoss};
+use bayesburn_amortizers::{
+    AmortizedPosterior, Conditions, Configured, DensityPart, PosteriorConfig, Standardization, SummaryLoss,
+};
 use bayesburn_core::Interval;
 use bayesburn_networks::{
     ActNormConfig, AffineNets, AutoregressiveFlowConfig, CouplingDesign, DeepSetConfig, IdentityConfig,
@@ -114,7 +116,7 @@ fn configs() -> Vec<PosteriorConfig> {
 fn the_loss_and_its_gradients_are_those_of_the_graph() {
     for (i, config) in configs().into_iter().enumerate() {
         for (j, (m, n, dim)) in [(1, 1, 1), (7, 5, 2), (33, 3, 3), (150, 4, 2), (20, 300, 2)].into_iter().enumerate() {
-            let index = (10 * i + j) as u64;
+            let index = (100 + 10 * i + j) as u64;
             let (direct, weighted) = (j % 3, j % 2 == 1);
             let pilot = batch(64, n, dim, direct, false, 500 + index);
             let posterior = near_start(config.clone(), &pilot, index);
@@ -148,7 +150,13 @@ fn the_loss_without_a_summary_network_and_with_a_support_is_that_of_the_graph() 
     for (i, supported) in [false, true].into_iter().enumerate() {
         for (j, (m, direct)) in [(1, 0), (40, 0), (33, 2)].into_iter().enumerate() {
             let index = (2000 + 10 * i + j) as u64;
+            // Data and direct conditions predict parameters, so that the regression is one.
             let bounded = |mut batch: Configured| {
+                let given = batch.conditions.direct_conditions.clone();
+                for (m, mut row) in batch.parameters.outer_iter_mut().enumerate() {
+                    row += 5.0 * batch.conditions.summary_conditions[[m, 0, 1]];
+                    row += given.as_ref().map_or(0.0, |given| 5.0 * given[[m, 0]]);
+                }
                 batch.parameters.mapv_inplace(|value| 4.0 / (1.0 + (-0.1 * value).exp()));
                 batch
             };
@@ -157,7 +165,11 @@ fn the_loss_without_a_summary_network_and_with_a_support_is_that_of_the_graph() 
             if supported {
                 config = config.with_support([Interval::Between(0.0, 4.0), Interval::Above(-1.0)]);
             }
-            let posterior = near_start(config, &bounded(batch(64, 1, 2, direct, false, 500 + index)), index);
+            let pilot = bounded(batch(64, 1, 2, direct, false, 500 + index));
+            let posterior = near_start(config.clone(), &pilot, index);
+            let without = untrained(config.with_standardization(Standardization::Moments), &pilot, index);
+            let stds = [&posterior, &without].map(|posterior| posterior.parameter_standardization().1);
+            assert!(stds[0].iter().zip(&stds[1]).all(|(left, all)| left < &(0.95 * all)), "{i} {j}: no regression");
             let batch = bounded(batch(m, 1, 2, direct, j == 2, index));
             let (loss, _, gradients) = by_direct(&posterior, &batch);
             let (expected, graph) = by_graph(&posterior, &batch);

@@ -6,6 +6,7 @@ mod density;
 mod direct;
 mod files;
 mod losses;
+mod regression;
 mod sampling;
 mod standardization;
 mod support;

@@ -1,7 +1,7 @@
 //! Infers the linear Gaussian example from 2,000 simulations and holds the result against the exact posterior.
 
-use crate::{config_of, linear_gaussian, mixture, normal_cdf, npe};
-use bayesburn_inference::{NpeTraining, Posterior};
+use crate::{linear_gaussian, normal_cdf, npe};
+use bayesburn_inference::{NpeConfig, Posterior};
 use ndarray::arr1;
 use std::{f64::consts::TAU, sync::OnceLock};
 
@@ -10,19 +10,15 @@ const NOISE: f64 = 0.1;
 /// the box, it is −2.651 at best.
 const EXACT: f64 = -2.786;
 
-/// Seed 6 gives means −0.993, −0.988 and −0.991, standard deviations 0.102, 0.104 and 0.104, a negative log-likelihood of −2.645, and −2.741
-/// with correction.
-///
-/// Of seeds 1 to 20, all have a negative log-likelihood below −2.60 and 18 one below −2.72 with correction (the others −2.705 and −2.719), 16
-/// have means within 0.02 (the others within 0.025), and 12 standard deviations within 10% (the others within 22%).
-const SEED: u64 = 6;
+/// Of seeds 1 to 20, all have a negative log-likelihood of at most −2.67, one of at most −2.74 with correction and standard deviations within 10%;
+/// 19 have means within 0.02 (the other within 0.025).
+const SEED: u64 = 1;
 
-/// Trained once for all tests here.
+/// Trained once for all tests here, as by default.
 fn posterior() -> &'static Posterior {
     static POSTERIOR: OnceLock<Posterior> = OnceLock::new();
     POSTERIOR.get_or_init(|| {
-        let training = NpeTraining::new().with_batch_size(100).with_stop_after_epochs(40);
-        let mut npe = npe(linear_gaussian(), config_of(mixture(10), training), SEED);
+        let mut npe = npe(linear_gaussian(), NpeConfig::new(), SEED);
         npe.simulate(2000).expect("it simulates");
         npe.train().expect("it trains")
     })
@@ -74,7 +70,7 @@ fn exact_log_posterior(theta: f32, x: f32) -> f64 {
 }
 
 /// n = 4,000 simulations. The exact posterior's mean has a standard error of √(3/2) / √n = 0.019, of which 4 are allowed (alpha 6e-5). What
-/// is tested is the difference to it on the same simulations, whose standard error is 0.006. The correction is of 1,024 draws each.
+/// is tested is the difference to it on the same simulations, whose standard error is 0.006. The correction is of 256 draws each.
 #[test]
 fn the_negative_log_likelihood_comes_near_to_the_exact_one() {
     let fresh = linear_gaussian().simulate(4000, 99).expect("it simulates");
@@ -84,7 +80,7 @@ fn the_negative_log_likelihood_comes_near_to_the_exact_one() {
     assert!((-exact - EXACT).abs() < 4.0 * 0.0194, "{exact}");
     let nll = |log_prob: ndarray::Array1<f32>| EXACT + exact - log_prob.mapv(f64::from).mean().expect("4,000");
     let plain = nll(posterior().unnormalised_log_prob_for(&fresh.parameters, &x).expect("a sound request"));
-    let corrected = posterior().clone().with_leakage_draws(1024);
+    let corrected = posterior().clone().with_leakage_draws(256);
     let corrected = nll(corrected.log_prob_for(&fresh.parameters, &x).expect("a sound request"));
     assert!(plain <= -2.60, "{plain}");
     assert!(corrected <= -2.72, "{corrected}");

@@ -18,9 +18,9 @@ fn divergence(posterior: &Posterior) -> f64 {
 }
 
 /// One round from the prior, or two of which the second has another proposal.
-fn infer(seed: u64, simulations: &[usize], proposal: fn(Posterior) -> Result<Proposal, InferenceError>) -> Posterior {
-    let training = NpeTraining::new().with_batch_size(100).with_correction(Correction::ClosedForm);
-    let mut npe = npe(linear_gaussian(), config_of(mixture(1), training), seed);
+fn infer(seed: u64, simulations: &[usize], correction: Correction, proposal: MakeProposal) -> Posterior {
+    let training = NpeTraining::new().with_batch_size(100).with_correction(correction);
+    let mut npe = npe(linear_gaussian(), config_of(mixture(3), training), seed);
     let mut posterior = None;
     for &count in simulations {
         if let Some(posterior) = posterior {
@@ -32,26 +32,31 @@ fn infer(seed: u64, simulations: &[usize], proposal: fn(Posterior) -> Result<Pro
     posterior.expect("at least one round")
 }
 
-/// Divergences of seeds 2 and 3 after one round of 1,000 simulations: 0.094 and 0.107. After two of 500 with the posterior as proposal: 0.025
-/// and 0.008; with the truncated prior 0.017 and 0.007.
-///
-/// Of seeds 1 to 10, all have means within 0.012 and standard deviations within 13% after two rounds with the posterior as proposal, and nine a
-/// smaller divergence than after one (the tenth 0.024 for 0.019); with truncated priors four of seeds 1 to 5 (the fifth 0.021 for 0.019).
+type MakeProposal = fn(Posterior) -> Result<Proposal, InferenceError>;
+
+/// Seeds 1 to 5: every mean and standard deviation, and the mean divergence of two rounds of 500 simulations against that of one of 1,000. It is
+/// 0.020 for one, and for two 0.015 with atoms, 0.013 in closed form and 0.010 with truncated proposals.
 #[test]
 fn two_rounds_come_nearer_to_the_posterior_than_one() {
-    for seed in [2, 3] {
-        let one = divergence(&infer(seed, &[1000], Proposal::posterior));
-        for (name, proposal) in
-            [("posterior", Proposal::posterior as fn(_) -> _), ("truncated prior", Proposal::truncated)]
-        {
-            let posterior = infer(seed, &[500, 500], proposal);
+    let atomic = Correction::Atomic { atoms: 10 };
+    let seeds = 1..=5;
+    let one: f64 =
+        seeds.clone().map(|seed| divergence(&infer(seed, &[1000], atomic, Proposal::posterior))).sum::<f64>() / 5.0;
+    for (name, correction, proposal) in [
+        ("atoms", atomic, Proposal::posterior as MakeProposal),
+        ("closed form", Correction::ClosedForm, Proposal::posterior),
+        ("truncated prior", atomic, Proposal::truncated),
+    ] {
+        let mut two = 0.0;
+        for seed in seeds.clone() {
+            let posterior = infer(seed, &[500, 500], correction, proposal);
             let draws = posterior.sample(10_000, 1).expect("a sound request");
             for (mean, std) in draws.mean().iter().zip(&draws.std()) {
                 assert!((mean + 1.0).abs() < 0.03, "{name}, seed {seed}: mean {mean}");
                 assert!((std / 0.1 - 1.0).abs() < 0.15, "{name}, seed {seed}: standard deviation {std}");
             }
-            let two = divergence(&posterior);
-            assert!(two < one, "{name}, seed {seed}: {two} after two rounds, {one} after one");
+            two += divergence(&posterior) / 5.0;
         }
+        assert!(two < one, "{name}: {two} after two rounds, {one} after one");
     }
 }

@@ -280,6 +280,8 @@ fn products_of_mixtures_have_the_integral_of_the_closed_form() {
         };
         let (network, other, divisor) = (make(3, 5), make(2, 6), make(1, 7));
         let conditions = tensor64(&normal(8, 3 * CONDITION), [3, CONDITION], &device);
+        // Far enough from one another that the divisor matters.
+        let conditions = conditions.mul_scalar(3.0);
         let one = tensor64(&normal(9, CONDITION), [1, CONDITION], &device);
         let natural = |network: &MixtureNetwork, c: &Tensor<2>| network.parameters(c.clone(), &mut pass()).natural();
         // A wide divisor: the product has to be a normal.
