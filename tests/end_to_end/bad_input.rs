@@ -39,6 +39,7 @@ fn settings_outside_their_range_are_named() {
     }
     for (config, name) in [
         (training().with_clip_norm(Some(0.0)), "`clip_norm` is 0"),
+        (training().with_weight_average(Some(1.0)), "`weight_average` is 1"),
         (training().with_micro_batches(0), "`micro_batches` is 0"),
         (training().with_schedule(Schedule::new().with_initial_rate(-1.0)), "`schedule.initial_rate` is -1"),
         (training().with_early_stopping(Some(EarlyStopping::new().with_patience(0))), "`patience` is 0"),

@@ -2,10 +2,12 @@
 
 use crate::models::{direct_networks, normal_means, short_run, small_networks, training};
 use bayesburn::{
+    amortizers::PosteriorNetworks,
+    networks::{DeepSet, moved_towards},
     prelude::*,
     trainers::{
-        Callback, Decay, EpochReport, FinalWeights, RunContext, Source, TrainedPart, TrainerBuilder, TrainerError,
-        Validation,
+        Callback, Decay, EpochReport, FinalWeights, RunContext, Source, StepReport, TrainedPart, TrainerBuilder,
+        TrainerError, Validation,
     },
 };
 use burn::{
@@ -15,7 +17,10 @@ use burn::{
 use std::{
     fs,
     ops::ControlFlow,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 fn builder() -> TrainerBuilder<DeepSetConfig> {
@@ -105,6 +110,67 @@ fn what_needs_validation_says_so() {
         error.contains("early stopping needs a validation loss") && error.contains("validation_simulations"),
         "{error}"
     );
+}
+
+/// After one epoch the mean of the weights before and after it; after two, that of all three.
+#[test]
+fn averaged_weights_are_the_mean_of_the_first_epochs() {
+    let constant = Schedule::constant(1e-3);
+    let after = |epochs: usize, average| {
+        let mut trainer = builder().build().expect("valid networks");
+        let config = training().with_schedule(constant.clone()).with_weight_average(average);
+        let source = short_run().with_epochs(epochs);
+        trainer.train(source, &config).expect("training succeeds");
+        trainer
+    };
+    let of = |trainer: &Trainer| trainer.amortizer().networks().clone();
+    let first = builder().build().expect("valid networks");
+    let mean = moved_towards(of(&first), &of(&after(1, None)), 1.0 / 2.0);
+    let log_prob = |networks: PosteriorNetworks<DeepSet>| {
+        let mut posterior = first.amortizer().clone();
+        posterior.set_networks(networks);
+        let test = first.simulate(100, 77).expect("simulates");
+        posterior.log_prob(&test.parameters, &test.conditions).expect("the pilot widths")
+    };
+    assert_eq!(log_prob(of(&after(1, Some(0.9)))), log_prob(mean.clone()));
+    let mean = moved_towards(mean, &of(&after(2, None)), 1.0 / 3.0);
+    assert_eq!(log_prob(of(&after(2, Some(0.9)))), log_prob(mean.clone()));
+    // A decay that is reached at once: from the second epoch on, half of the way.
+    assert_ne!(log_prob(of(&after(2, Some(0.5)))), log_prob(mean));
+    assert_ne!(log_prob(of(&after(2, None))), log_prob(of(&after(2, Some(0.9)))));
+}
+
+/// In the midst of the second of three epochs.
+#[test]
+fn an_interrupted_average_goes_on_to_the_bit() {
+    struct Raise(Arc<AtomicBool>);
+    impl Callback for Raise {
+        fn on_step(&mut self, report: &StepReport) -> ControlFlow<String> {
+            self.0.store(report.steps == 9, Ordering::SeqCst);
+            ControlFlow::Continue(())
+        }
+    }
+    let config = training().with_weight_average(Some(0.9));
+    let expected = loss(&trained(&config));
+    assert_ne!(expected, loss(&trained(&training())), "the twin: without an average");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let flag = Arc::new(AtomicBool::new(false));
+    let raises = builder().callback(Raise(flag.clone())).stop_on(flag).checkpoints(folder.path());
+    let mut trainer = raises.build().expect("an empty folder");
+    assert!(matches!(trainer.train(short_run(), &config), Err(TrainerError::Interrupted { steps: 9, .. })));
+    trainer.train(short_run(), &config).expect("it goes on");
+    assert_eq!(loss(&trainer), expected);
+    drop(trainer);
+
+    let other = tempfile::tempdir().expect("a temporary folder");
+    let flag = Arc::new(AtomicBool::new(false));
+    let raises = builder().callback(Raise(flag.clone())).stop_on(flag).checkpoints(other.path());
+    let mut trainer = raises.build().expect("an empty folder");
+    assert!(trainer.train(short_run(), &config).is_err());
+    drop(trainer);
+    let mut trainer = builder().checkpoints(other.path()).resume().build().expect("its folder");
+    trainer.train(short_run(), &config).expect("it goes on");
+    assert_eq!(loss(&trainer), expected);
 }
 
 #[test]

@@ -37,8 +37,10 @@ fn training_process() {
         .progress(Progress::Hidden)
         .build()
         .expect("the folder is empty or holds this run");
-    // 600 steps in 30 epochs, or a little more.
-    let config = training().with_early_stopping(Some(EarlyStopping::new().with_patience(30)));
+    // 600 steps in 30 epochs, or a little more. Half of the modes average weights: one by the graph, and one without.
+    let average = matches!(mode.as_str(), "replay" | "offline").then_some(0.8);
+    let config =
+        training().with_early_stopping(Some(EarlyStopping::new().with_patience(30))).with_weight_average(average);
     match mode.as_str() {
         "online" => {
             let source = Online::new().with_epochs(30).with_iterations_per_epoch(20).with_batch_size(8);

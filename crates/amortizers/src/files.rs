@@ -33,15 +33,23 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let io = |source| AmortizerError::Io { action: "write", path: folder.to_owned(), source };
         fs::create_dir_all(folder).and_then(|()| holds_files_alone(folder)).map_err(io)?;
         fs::write(folder.join(CONFIG_FILE), format!("{:#}\n", self.description())).map_err(io)?;
-        let path = folder.join(WEIGHTS_FILE);
+        self.write_weights(folder.join(WEIGHTS_FILE))?;
+        seal(folder).map_err(io)
+    }
+
+    /// Writes the weights alone, as safetensors, to a file.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn write_weights(&self, path: impl AsRef<Path>) -> Result<(), AmortizerError> {
+        let path = path.as_ref().to_owned();
         // The store's own metadata comes in a random order, and the same weights shall be the same bytes.
         let mut store = SafetensorsStore::from_file(&path).clear_metadata().overwrite(true);
         self.networks.save_into(&mut store).map_err(|error| AmortizerError::Io {
             action: "write",
             path,
             source: io::Error::other(error),
-        })?;
-        seal(folder).map_err(io)
+        })
     }
 
     /// Loads a posterior that [`AmortizedPosterior::save`] or a trainer's checkpoint wrote. Files know no device: it is chosen here.
@@ -81,8 +89,16 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     ///
     /// # Errors
     /// Weights that are missing, damaged or of another architecture; the error names the first tensor that does not fit.
-    pub fn load_weights(mut self, folder: impl AsRef<Path>) -> Result<Self, AmortizerError> {
-        let path = folder.as_ref().join(WEIGHTS_FILE);
+    pub fn load_weights(self, folder: impl AsRef<Path>) -> Result<Self, AmortizerError> {
+        self.read_weights(folder.as_ref().join(WEIGHTS_FILE))
+    }
+
+    /// Replaces the weights by those of a file that [`AmortizedPosterior::write_weights`] wrote.
+    ///
+    /// # Errors
+    /// As [`AmortizedPosterior::load_weights`].
+    pub fn read_weights(mut self, path: impl AsRef<Path>) -> Result<Self, AmortizerError> {
+        let path = path.as_ref().to_owned();
         if !path.is_file() {
             let source = io::ErrorKind::NotFound.into();
             return Err(AmortizerError::Io { action: "read", path, source });

@@ -28,6 +28,10 @@ pub struct NpeConfig<C: SummaryConfig = IdentityConfig> {
 }
 
 /// The space in which a posterior's density is estimated.
+///
+/// Validation losses of both are in the parameters' own units: the space of the lower one is the better. A posterior far narrower than its prior
+/// is easier in the parameters' own space; one that the prior's bounds cut widely, in the unconstrained (`gaussian_linear_uniform` with 10,000
+/// simulations: 0.13 there, and above 0.7 in its own space).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ParameterSpace {
     /// That of the parameters: some of the density leaks out of a bounded prior; draws there are rejected, and densities corrected.
@@ -94,7 +98,7 @@ pub enum Correction {
     ClosedForm,
 }
 
-/// How [`Npe`](crate::Npe) trains: sbi's defaults.
+/// How [`Npe`](crate::Npe) trains: sbi's defaults, and weights that are averaged.
 #[derive(Config, Debug, PartialEq)]
 pub struct NpeTraining {
     /// Simulations in a step; as many as there are to train on, if these are fewer.
@@ -112,6 +116,10 @@ pub struct NpeTraining {
     /// The most epochs of a training.
     #[config(default = 10_000)]
     pub max_epochs: usize,
+    /// Decay per epoch of an average of the weights, which is what is validated and inferred with (see
+    /// [`TrainingConfig::weight_average`]); `None`: the weights themselves, as in sbi.
+    #[config(default = "Some(0.9)")]
+    pub weight_average: Option<f64>,
     /// Largest global norm of the gradients.
     #[config(default = "Some(5.0)")]
     pub clip_norm: Option<f64>,
@@ -141,6 +149,7 @@ impl NpeTraining {
             .with_optimizer(Optimizer::Adam(AdamConfig::new().with_epsilon(1e-8)))
             .with_schedule(Schedule::constant(self.learning_rate))
             .with_clip_norm(self.clip_norm)
+            .with_weight_average(self.weight_average)
             .with_early_stopping(Some(EarlyStopping::new().with_patience(self.stop_after_epochs)))
     }
 }

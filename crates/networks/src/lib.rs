@@ -67,7 +67,7 @@ pub use invertible_network::{
 };
 pub use mixture::{Covariance, MixtureConfig, MixtureNetwork, MixtureParameters, log_sum_exp};
 pub use mixture_product::NaturalMixture;
-pub use parameters::{num_trainable_parameters, number_parameters, with_parameters};
+pub use parameters::{moved_towards, num_trainable_parameters, number_parameters, with_parameters};
 pub use pass::Pass;
 pub use permutation::{Permutation, PermutationConfig};
 #[cfg(feature = "flex")]

@@ -1,4 +1,4 @@
-//! Counts, numbers and replaces the parameters of a network.
+//! Counts, numbers, replaces and averages the parameters of a network.
 
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId},
@@ -71,4 +71,31 @@ pub fn with_parameters<M: Module>(module: M, values: HashMap<ParamId, Vec<f32>>)
         }
     }
     module.map(&mut Replace(values))
+}
+
+/// The module with its trainable parameters moved by this share of the way to those of another of the same parameters.
+///
+/// # Panics
+/// If the other does not have all of its parameters, or some are of another size.
+pub fn moved_towards<M: Module>(module: M, other: &M, share: f32) -> M {
+    #[derive(Default)]
+    struct Trained(HashMap<ParamId, Vec<f32>>);
+    impl ModuleVisitor for Trained {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if param.is_require_grad() {
+                let values = param.val().into_data_as::<f32>().try_into_vec().expect("converted to f32");
+                self.0.insert(param.id, values);
+            }
+        }
+    }
+    let (mut from, mut to) = (Trained::default(), Trained::default());
+    module.visit(&mut from);
+    other.visit(&mut to);
+    for (id, values) in &mut from.0 {
+        let to = &to.0[id];
+        assert_eq!(values.len(), to.len(), "parameters of one size");
+        // In this form what is equal stays so, to the bit.
+        values.iter_mut().zip(to).for_each(|(from, to)| *from += share * (to - *from));
+    }
+    with_parameters(module, from.0)
 }

@@ -301,6 +301,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
             run: 0,
             updater: None,
             best: None,
+            average: None,
             resumed: None,
             damaged,
             memory: (self.memory, NumberedBatches::default()),

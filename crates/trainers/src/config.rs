@@ -22,6 +22,12 @@ pub struct TrainingConfig {
     /// When to stop before the last epoch, if at all. Needs validation.
     #[config(default = "None")]
     pub early_stopping: Option<EarlyStopping>,
+    /// Averages weights over epochs (Polyak & Juditsky 1992): they then have less of the noise of single steps, as with a smaller learning rate. After each
+    /// epoch the average goes by 1 − this decay towards the weights, and in the first epochs, until that is the smaller step, it is the plain
+    /// mean of all there were, those that the run began with among them. The average is what is validated, shown to callbacks, saved as
+    /// the posterior and left at the end; steps go on from the weights themselves. Above 0 and below 1; `None`: no average.
+    #[config(default = "None")]
+    pub weight_average: Option<f64>,
     /// Parts that a batch is cut into, at least 1. Their gradients are added up, so that the step is that of the whole batch, up to
     /// rounding, in a fraction of the memory. (A summary loss is that of each part.)
     #[config(default = 1)]
@@ -84,6 +90,9 @@ impl TrainingConfig {
     pub(crate) fn check(&self) -> Result<(), TrainerError> {
         if let Some(norm) = self.clip_norm {
             in_range(norm > 0.0, "clip_norm", "above 0, or None", norm)?;
+        }
+        if let Some(decay) = self.weight_average {
+            in_range(decay > 0.0 && decay < 1.0, "weight_average", "above 0 and below 1, or None", decay)?;
         }
         in_range(self.micro_batches > 0, "micro_batches", "at least 1", self.micro_batches)?;
         if let AfterLimit::RollBack { rate_factor, times } = self.non_finite_steps.after_limit {

@@ -16,7 +16,7 @@ use crate::{
 };
 use bayesburn_amortizers::{Configured, PosteriorNetworks};
 use bayesburn_core::{Purpose, derive_seed, files::verify, stream};
-use bayesburn_networks::{Pass, SummaryConfig};
+use bayesburn_networks::{Pass, SummaryConfig, moved_towards};
 use rand::Rng;
 use std::{
     ops::{ControlFlow, Range},
@@ -27,6 +27,9 @@ use std::{
 
 /// Simulations of a validation batch that share context: as many as those of the pilot.
 const VALIDATION_BATCH: usize = 16;
+
+/// File of a checkpoint with the weights that steps go on from, where the posterior's are their average.
+const STEPPED: &str = "stepped.safetensors";
 
 /// One call of [`Trainer::train`], from where the run stands.
 pub(crate) struct Session<'a, C: SummaryConfig> {
@@ -127,6 +130,12 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
             .restore(checkpoint.optimizer.clone(), self.trainer.amortizer.networks())
             .map_err(|error| damaged(format!("optimizer state: {error}")))?;
         source.restore(&checkpoint.folder)?;
+        if self.config.weight_average.is_some() {
+            // The checkpoint's posterior is the average.
+            self.trainer.average = Some(self.trainer.amortizer.networks().clone());
+            let posterior = self.trainer.amortizer.clone().read_weights(checkpoint.folder.join(STEPPED))?;
+            self.trainer.amortizer.set_networks(posterior.networks().clone());
+        }
         let best = best_epoch(&self.trainer.validation_losses(run));
         let (true, Some(best), Some(steps)) = (self.keeps_best(), best, self.trainer.best_steps(run, usize::MAX))
         else {
@@ -173,6 +182,9 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
     /// The epochs that are not finished. The number of the next is that of those in the history: after an error between an epoch's
     /// last step and its end, what is missing is its end.
     fn epochs(&mut self, shared: &SharedSource<'_>, validation: &[Configured]) -> Result<(), TrainerError> {
+        if self.config.weight_average.is_some() && self.trainer.average.is_none() && self.run().finished.is_none() {
+            self.trainer.average = Some(self.trainer.amortizer.networks().clone());
+        }
         // What an earlier call could not save comes first: the best weights may be in it.
         if self.trainer.checkpoint_is_due {
             self.write_checkpoint(shared)?;
@@ -192,8 +204,7 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
                 self.put_parameters_back();
                 stop.unwrap_or_else(|panic| resume_unwind(panic))
             })?;
-            let loss = self.validate(shared, validation)?;
-            self.finish_epoch(epoch, loss, stop)?;
+            self.end_epoch(epoch, stop, shared, validation)?;
             self.write_checkpoint(shared)?;
             self.remember_good();
             if self.run().finished.is_none() {
@@ -201,6 +212,36 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
             }
         }
         Ok(())
+    }
+
+    /// Validates and finishes an epoch whose steps are done: with the average of the weights, if there is one, in their place.
+    fn end_epoch(
+        &mut self,
+        epoch: usize,
+        stop: Option<String>,
+        shared: &SharedSource<'_>,
+        validation: &[Configured],
+    ) -> Result<(), TrainerError> {
+        let (Some(decay), Some(average)) = (self.config.weight_average, self.trainer.average.clone()) else {
+            let loss = self.validate(shared, validation)?;
+            return self.finish_epoch(epoch, loss, stop);
+        };
+        let weights = self.trainer.amortizer.networks().clone();
+        let share = (1.0 - decay).max(1.0 / (epoch as f64 + 2.0));
+        let average = moved_towards(average, &weights, share as f32);
+        self.trainer.amortizer.set_networks(average.clone());
+        // Whatever fails or panics, steps go on from the weights, and an epoch counts once.
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            let loss = self.validate(shared, validation)?;
+            self.trainer.average = Some(average);
+            self.finish_epoch(epoch, loss, stop)
+        }));
+        if self.run().finished.is_none() {
+            self.trainer.amortizer.set_networks(weights);
+        } else {
+            self.trainer.average = None;
+        }
+        ended.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     /// The steps left of an epoch; the reason to stop before its end, if a callback has one.
@@ -408,7 +449,15 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         })?;
         let step = trainer.position.runs[trainer.run].steps_done;
         let save = |folder: &Path| {
-            trainer.amortizer.save(folder)?;
+            match &trainer.average {
+                None => trainer.amortizer.save(folder)?,
+                Some(average) => {
+                    let mut posterior = trainer.amortizer.clone();
+                    posterior.set_networks(average.clone());
+                    posterior.save(folder)?;
+                    trainer.amortizer.write_weights(folder.join(STEPPED))?;
+                }
+            }
             if trainer.memory.0 > 0 {
                 trainer.memory.1.save(.., folder, MEMORY)?;
             }

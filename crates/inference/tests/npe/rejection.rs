@@ -12,6 +12,7 @@ fn posterior() -> Posterior {
     static POSTERIOR: OnceLock<Posterior> = OnceLock::new();
     let train = || {
         let training = NpeTraining::new().with_batch_size(50).with_max_epochs(60).with_learning_rate(2e-3);
+        let training = training.with_weight_average(None);
         let mut config = config_of(small(), training);
         config.networks = config.networks.with_standardization(Standardization::Moments);
         let mut npe = npe(shifted(1, 0.5), config, 1);
