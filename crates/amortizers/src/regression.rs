@@ -55,12 +55,17 @@ impl Predictor {
         if width > MOST_FEATURES {
             return (predictor, vec![1.0; dim]);
         }
-        let x = DMatrix::from_fn(rows, width, |i, j| f64::from(features[[i, j]]));
+        // From end to end, since simulations may be in an order.
+        let row = |i: usize| i * features.nrows() / rows;
+        let x = DMatrix::from_fn(rows, width, |i, j| f64::from(features[[row(i), j]]));
         let eigen = SymmetricEigen::new(x.tr_mul(&x));
         // Features in the directions of the eigenvectors.
         let turned = &x * &eigen.eigenvectors;
         let left = (0..dim).map(|d| {
-            let y = DVector::from_fn(rows, |i, _| f64::from(parameters[[i, d]]));
+            let y = DVector::from_fn(rows, |i, _| f64::from(parameters[[row(i), d]]));
+            if y.norm_squared() == 0.0 {
+                return 1.0; // It does not vary: there is nothing to predict or to scale by.
+            }
             let projected = turned.tr_mul(&y);
             let mean_square = |sum: f64| sum / rows as f64;
             let mut best = (mean_square(y.norm_squared()), DVector::zeros(width));

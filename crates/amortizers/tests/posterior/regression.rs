@@ -78,6 +78,19 @@ fn where_the_posterior_is_normal_and_linear_estimators_begin_there() {
     assert!((exact - mean_log_prob(&untrained(config, &pilot, 1), &fresh)).abs() < 0.01);
 }
 
+/// More simulations than are fitted to, sorted by a parameter: the first of them have the lower values alone.
+#[test]
+fn simulations_may_be_in_an_order() {
+    let all = linear(30_000, 1);
+    let mut order: Vec<usize> = (0..all.len()).collect();
+    order.sort_by(|&a, &b| all.parameters[[a, 0]].total_cmp(&all.parameters[[b, 0]]));
+    let parameters = all.parameters.select(Axis(0), &order);
+    let pilot = Configured::new(parameters, all.conditions.select(&order)).expect("sound");
+    let fresh = linear(2000, 2);
+    let posterior = untrained(PosteriorConfig::new(IdentityConfig::new(), MixtureConfig::gaussian()), &pilot, 1);
+    assert!((exact_log_prob(&fresh) - mean_log_prob(&posterior, &fresh)).abs() < 0.01);
+}
+
 /// Data sets of several observations are not regressed on, and direct conditions beside them are.
 #[test]
 fn direct_conditions_predict_beside_a_set_network() {
@@ -168,6 +181,7 @@ fn parameters_that_data_tell_exactly_are_finite() {
     pilot.parameters.column_mut(1).fill(5.0);
     let posterior = untrained(PosteriorConfig::new(IdentityConfig::new(), MixtureConfig::gaussian()), &pilot, 1);
     assert!(mean_log_prob(&posterior, &pilot).is_finite());
+    assert_eq!(posterior.parameter_standardization().1[1], 1.0, "what does not vary is only shifted");
     let draws = posterior.sample(&Conditions::new(array![[[2.0, 0.0]]]), 1000, 1).expect("sound");
     assert!((draws.mean()[[0, 0]] - 7.0).abs() < 0.01, "{}", draws.mean()[[0, 0]]);
 }
