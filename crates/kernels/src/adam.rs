@@ -71,7 +71,7 @@ impl Adam {
         let correction_2 = (1.0 - beta_2.powi(steps)).sqrt();
         let (scaled_rate, epsilon) = (rate * correction_2 / (1.0 - beta_1.powi(steps)), epsilon * correction_2);
         let (rest_1, rest_2, keep) = (1.0 - beta_1, 1.0 - beta_2, 1.0 - rate * weight_decay);
-        vectorised(|| {
+        vectorised!({
             let moments = first.iter_mut().zip(second);
             for ((p, g), (m, v)) in parameter.iter_mut().zip(*gradient).zip(moments) {
                 let g = factor * g;
@@ -92,15 +92,16 @@ pub fn global_norm(slices: &[&[f32]]) -> f64 {
 }
 
 pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
-    let square = |&x: &f32| f64::from(x) * f64::from(x);
-    vectorised(|| {
+    vectorised!({
         // Eight sums side by side, which the processor can take in one.
         let (eights, rest) = values.as_chunks::<8>();
         let mut sums = [0.0; 8];
         for eight in eights {
-            sums.iter_mut().zip(eight).for_each(|(sum, x)| *sum += square(x));
+            for (sum, &x) in sums.iter_mut().zip(eight) {
+                *sum += f64::from(x) * f64::from(x);
+            }
         }
-        sums.iter().sum::<f64>() + rest.iter().map(square).sum::<f64>()
+        sums.iter().sum::<f64>() + rest.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>()
     })
 }
 

@@ -6,10 +6,9 @@ use crate::{
     source::Source,
     spline::Spline,
     stack::{Stack, StackTape},
-    vector::{map, map_with},
+    vector::{atan, exp, map},
 };
 use std::f32::consts::PI;
-use wide::f32x8;
 
 /// The transform of one half.
 #[derive(Debug, Clone)]
@@ -75,7 +74,7 @@ impl Coupling {
                     *log_det += s.iter().sum::<f32>();
                 }
                 y.copy_from_slice(&s);
-                map(&mut y, f32x8::exp);
+                map!(s in &mut y => exp(s));
                 y.iter_mut().zip(x).for_each(|(y, x)| *y *= x);
                 for_each_translation(&scale, translation.as_ref(), dim, &mut y, |y, t| *y += t);
                 (y, CouplingTape::Affine { scale, translation, s })
@@ -94,7 +93,7 @@ impl Coupling {
         match self {
             Self::Affine { scale, translation, soft_clamping } => {
                 let (scale, translation, mut s) = affine(operands, scale, translation, *soft_clamping, y, given, rows);
-                map(&mut s, |s| (-s).exp());
+                map!(s in &mut s => exp(-s));
                 let mut x = Buffer::copy_of(y);
                 for_each_translation(&scale, translation.as_ref(), y.len() / rows, &mut x, |x, t| *x -= t);
                 x.iter_mut().zip(&*s).for_each(|(x, factor)| *x *= factor);
@@ -133,7 +132,7 @@ impl Coupling {
                 CouplingTape::Affine { scale: tape, translation: second, s },
             ) => {
                 let mut of_x = Buffer::copy_of(s);
-                map(&mut of_x, f32x8::exp);
+                map!(s in &mut of_x => exp(s));
                 of_x.iter_mut().zip(of_y).for_each(|(factor, of_y)| *factor *= of_y);
                 // ∂y/∂s = x exp(s), and each s is a term of the log-determinant.
                 let mut of_s = Buffer::copy_of(&of_x);
@@ -144,10 +143,9 @@ impl Coupling {
                 if let Some(c) = soft_clamping {
                     let mut raw = Buffer::new(of_s.len());
                     columns(tape.output(), width, dim, &mut raw);
-                    let c = f32x8::splat(*c);
-                    map_with(&mut of_s, &raw, |of_s, raw| {
+                    map!(of_s in &mut of_s, raw in &raw => {
                         let ratio = raw / c;
-                        of_s * f32x8::splat(2.0 / PI) / (f32x8::ONE + ratio * ratio)
+                        of_s * (2.0 / PI) / (1.0 + ratio * ratio)
                     });
                 }
                 let given_gradients = match (translation, second) {
@@ -201,8 +199,8 @@ fn affine(
     let mut s = Buffer::new(x.len());
     columns(scale.output(), width, x.len() / rows, &mut s);
     if let Some(c) = soft_clamping {
-        let (c, factor) = (f32x8::splat(c), f32x8::splat(2.0 * c / PI));
-        map(&mut s, |s| (s / c).atan() * factor);
+        let factor = 2.0 * c / PI;
+        map!(s in &mut s => atan(s / c) * factor);
     }
     (scale, translation, s)
 }

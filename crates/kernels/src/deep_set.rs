@@ -110,12 +110,9 @@ impl Pool {
                 }
                 Self::Max => {
                     pooled.fill(f32::NEG_INFINITY);
-                    vectorised(|| {
-                        for row in set.chunks_exact(width) {
-                            pooled
-                                .iter_mut()
-                                .zip(row)
-                                .for_each(|(most, x)| *most = if *x > *most { *x } else { *most });
+                    vectorised!(for row in set.chunks_exact(width) {
+                        for (most, x) in pooled.iter_mut().zip(row) {
+                            *most = if *x > *most { *x } else { *most };
                         }
                     });
                 }

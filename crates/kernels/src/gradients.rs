@@ -49,8 +49,8 @@ pub(crate) fn write_sum<'a>(sum: &mut [f32], mut terms: impl Iterator<Item = &'a
     let Some(first) = terms.next() else { return };
     match terms.next() {
         // The usual two, in one pass over memory.
-        Some(second) => vectorised(|| {
-            sum.iter_mut().zip(first.iter().zip(second)).for_each(|(sum, (a, b))| *sum = a + b);
+        Some(second) => vectorised!(for (sum, (a, b)) in sum.iter_mut().zip(first.iter().zip(second)) {
+            *sum = a + b;
         }),
         None => sum.copy_from_slice(first),
     }

@@ -2,9 +2,8 @@
 
 use crate::{
     memory::Buffer,
-    vector::{map_with, sigmoid, softplus},
+    vector::{map, sigmoid, softplus},
 };
-use wide::f32x8;
 
 /// How the numbers that a network makes for a dimension are read as a spline: left and bottom edge, K widths, K heights, and K − 1
 /// derivatives at the inner knots.
@@ -65,8 +64,11 @@ impl Spline {
     /// Widths, heights and derivatives: softplus of the numbers, not below the smallest.
     pub(crate) fn positive(&self, raw: &[f32]) -> Buffer {
         let mut positive = self.offsets(raw.len());
-        let smallest = f32x8::splat(self.smallest);
-        map_with(&mut positive, raw, |offset, raw| softplus(raw + offset).fast_max(smallest));
+        let smallest = self.smallest;
+        map!(offset in &mut positive, raw in raw => {
+            let size = softplus(raw + offset);
+            if size < smallest { smallest } else { size }
+        });
         positive
     }
 
@@ -125,7 +127,7 @@ impl Spline {
         }
         // d softplus = sigmoid, and nothing below the smallest.
         let mut slopes = self.offsets(raw.len());
-        map_with(&mut slopes, raw, |offset, raw| sigmoid(raw + offset));
+        map!(offset in &mut slopes, raw in raw => sigmoid(raw + offset));
         let smallest = self.smallest;
         let dimensions = of_raw.chunks_exact_mut(len).zip(slopes.chunks_exact(len)).zip(positive.chunks_exact(len));
         for ((of_raw, slopes), positive) in dimensions {

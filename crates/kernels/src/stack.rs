@@ -5,9 +5,8 @@ use crate::{
     matrix::{Matrix, Product, Start},
     memory::Buffer,
     source::Source,
-    vector::{add, map, map_with, sigmoid, softplus, sum_rows, vectorised},
+    vector::{add, exp, exp_m1, map, sigmoid, softplus, sum_rows, tanh, vectorised},
 };
-use wide::f32x8;
 
 /// What follows a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,9 +65,11 @@ impl Mask {
     /// Multiplies rows of this width by the mask.
     fn apply(&self, operands: &[&[f32]], values: &mut [f32], units: usize) {
         let rows = values.chunks_exact_mut(units).zip(operands[self.operand].chunks_exact(self.width));
-        for (row, mask) in rows {
-            row.iter_mut().zip(&mask[self.first..self.first + units]).for_each(|(value, mask)| *value *= mask);
-        }
+        vectorised!(for (row, mask) in rows {
+            for (value, mask) in row.iter_mut().zip(&mask[self.first..self.first + units]) {
+                *value *= mask;
+            }
+        });
     }
 }
 
@@ -263,13 +264,13 @@ impl Layer {
     fn activate(&self, out: &mut Buffer) -> Option<Buffer> {
         let activation = self.activation.filter(|_| !self.is_plain_relu())?;
         let before = Buffer::copy_of(out);
-        let zero = f32x8::ZERO;
         match activation {
-            Activation::Relu => map(out, |x| x.fast_max(zero)),
-            Activation::Silu => map(out, |x| x * sigmoid(x)),
-            Activation::Elu => map(out, |x| x.simd_gt(zero).select(x, x.exp_m1())),
-            Activation::Tanh => map(out, f32x8::tanh),
-            Activation::Softplus => map(out, softplus),
+            // Not `max`, which would make 0 of what is no number.
+            Activation::Relu => map!(x in out => if x < 0.0 { 0.0 } else { x }),
+            Activation::Silu => map!(x in out => x * sigmoid(x)),
+            Activation::Elu => map!(x in out => if x > 0.0 { x } else { exp_m1(x) }),
+            Activation::Tanh => map!(x in out => tanh(x)),
+            Activation::Softplus => map!(x in out => softplus(x)),
         }
         Some(before)
     }
@@ -277,23 +278,20 @@ impl Layer {
     /// Multiplies the gradient of the output by the activation's derivative.
     fn activation_backward(&self, before: Option<&[f32]>, output: &[f32], gradient: &mut [f32]) {
         let Some(activation) = self.activation else { return };
-        let (zero, one) = (f32x8::ZERO, f32x8::ONE);
         // The output of max(x, 0) is above 0 where x is.
         let before = before.unwrap_or(output);
         match activation {
-            Activation::Relu => vectorised(|| {
-                gradient.iter_mut().zip(before).for_each(|(g, &x)| *g = if x > 0.0 { *g } else { 0.0 });
-            }),
-            Activation::Silu => map_with(gradient, before, |g, x| {
+            Activation::Relu => map!(g in gradient, x in before => if x > 0.0 { g } else { 0.0 }),
+            Activation::Silu => map!(g in gradient, x in before => {
                 let s = sigmoid(x);
-                g * s * (one + x * (one - s))
+                g * s * (1.0 + x * (1.0 - s))
             }),
-            Activation::Elu => map_with(gradient, before, |g, x| x.simd_gt(zero).select(g, g * x.exp())),
-            Activation::Tanh => map_with(gradient, before, |g, x| {
-                let y = x.tanh();
-                g * (one - y * y)
+            Activation::Elu => map!(g in gradient, x in before => if x > 0.0 { g } else { g * exp(x) }),
+            Activation::Tanh => map!(g in gradient, x in before => {
+                let y = tanh(x);
+                g * (1.0 - y * y)
             }),
-            Activation::Softplus => map_with(gradient, before, |g, x| g * sigmoid(x)),
+            Activation::Softplus => map!(g in gradient, x in before => g * sigmoid(x)),
         }
     }
 }

@@ -1,69 +1,131 @@
 //! Functions of many numbers at once, by the widest instructions that the processor has.
+//!
+//! The functions are written number by number, without branches, and the compiler makes them work on as many numbers as an instruction
+//! takes. It can only do so with what is inlined into the code that it compiles for each instruction set: hence macros, and
+//! `inline(always)`. No product is fused with a sum, so that results do not depend on the instruction set.
 
-use pulp::Arch;
-use wide::f32x8;
+use std::f32::consts::{FRAC_PI_2, FRAC_PI_4, LOG2_E};
 
-/// Compiles `work` for several instruction sets and runs the best that is there.
-#[inline(always)]
-pub(crate) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
-    Arch::new().dispatch(work)
+/// Compiles an expression for several instruction sets and evaluates it by the best that is there.
+macro_rules! vectorised {
+    ($work:expr) => {
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || $work,
+        )
+    };
 }
 
-/// Replaces each number by a function of it, eight at a time. What comes out for a number does not depend on its place.
-#[inline(always)]
-pub(crate) fn map(values: &mut [f32], f: impl Fn(f32x8) -> f32x8) {
-    vectorised(|| {
-        let (eights, rest) = values.as_chunks_mut::<8>();
-        for eight in eights {
-            *eight = f(f32x8::new(*eight)).to_array();
-        }
-        let mut last = [0.0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        rest.copy_from_slice(&f(f32x8::new(last)).to_array()[..rest.len()]);
-    });
+/// Replaces each number by a function of it, as `map!(x in values => exp(x))`; or of it and its partner, as
+/// `map!(x in values, y in partners => x * y)`.
+macro_rules! map {
+    ($x:ident in $values:expr => $function:expr) => {{
+        let values: &mut [f32] = $values;
+        $crate::vector::vectorised!(for value in values {
+            let $x = *value;
+            *value = $function;
+        });
+    }};
+    ($x:ident in $values:expr, $y:ident in $partners:expr => $function:expr) => {{
+        let (values, partners): (&mut [f32], &[f32]) = ($values, $partners);
+        $crate::vector::vectorised!(for (value, &$y) in values.iter_mut().zip(partners) {
+            let $x = *value;
+            *value = $function;
+        });
+    }};
 }
 
-/// As [`map`], of each number and its partner.
+pub(crate) use {map, vectorised};
+
+/// n = round(x / ln 2), as 2ⁿ, and exp(x − n ln 2) − 1.
 #[inline(always)]
-pub(crate) fn map_with(values: &mut [f32], partners: &[f32], f: impl Fn(f32x8, f32x8) -> f32x8) {
-    vectorised(|| {
-        let (eights, rest) = values.as_chunks_mut::<8>();
-        let (partner_eights, partner_rest) = partners.as_chunks::<8>();
-        for (eight, partner) in eights.iter_mut().zip(partner_eights) {
-            *eight = f(f32x8::new(*eight), f32x8::new(*partner)).to_array();
-        }
-        let (mut last, mut partner) = ([0.0; 8], [0.0; 8]);
-        last[..rest.len()].copy_from_slice(rest);
-        partner[..rest.len()].copy_from_slice(&partner_rest[..rest.len()]);
-        rest.copy_from_slice(&f(f32x8::new(last), f32x8::new(partner)).to_array()[..rest.len()]);
-    });
+fn power_and_rest(x: f32) -> (f32, f32) {
+    // ln 2 as a number of few digits, whose products with n are exact, and the rest (Cody & Waite 1980).
+    const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
+    // Added to a number, it leaves the nearest integer in the last digits.
+    const ROUND: f32 = 12_582_912.0;
+    // Below, 2ⁿ is 0; above, n stays 127 and the rest is what makes the result infinite.
+    let x = x.clamp(-87.9, 89.5);
+    let rounded = (x * LOG2_E + ROUND).min(ROUND + 127.0);
+    let n = rounded - ROUND;
+    let power = f32::from_bits(rounded.to_bits().wrapping_add(127) << 23);
+    let r = (x - n * LN_2[0]) - n * LN_2[1];
+    // Taylor's series: the next term is under 1e-7 for |r| ≤ ln 2, which r reaches at the largest results, and else half of that.
+    let series = 1.0 / 120.0 + r * (1.0 / 720.0 + r * (1.0 / 5040.0 + r * (1.0 / 40320.0)));
+    (power, r + r * r * (0.5 + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * series))))
+}
+
+/// exp(x); 0 where that is under the least normal number.
+#[inline(always)]
+pub(crate) fn exp(x: f32) -> f32 {
+    let (power, rest) = power_and_rest(x);
+    power * rest + power
+}
+
+/// exp(x) − 1.
+#[inline(always)]
+pub(crate) fn exp_m1(x: f32) -> f32 {
+    let (power, rest) = power_and_rest(x);
+    power * rest + (power - 1.0)
+}
+
+/// tanh(x).
+#[inline(always)]
+pub(crate) fn tanh(x: f32) -> f32 {
+    let below = exp_m1(-2.0 * x.abs());
+    (-below / (below + 2.0)).copysign(x)
+}
+
+/// The inverse tangent of x.
+#[inline(always)]
+pub(crate) fn atan(x: f32) -> f32 {
+    let t = x.abs();
+    // The angle from 0, π/4 or π/2, whichever is nearest: tan(a − b) = (tan a − tan b) / (1 + tan a tan b).
+    let (above, below, from) = if t > 2.414_213_5 {
+        (-1.0, t, FRAC_PI_2)
+    } else if t > 0.414_213_57 {
+        (t - 1.0, t + 1.0, FRAC_PI_4)
+    } else {
+        (t, 1.0, 0.0)
+    };
+    let z = above / below;
+    let square = z * z;
+    // For |z| ≤ tan(π/8), with the coefficients of Cephes' `atanf` (Moshier 1992).
+    let series = -0.333_329_5 + square * (0.199_777_11 + square * (-0.138_776_86 + square * 0.080_537_446));
+    (from + (z + z * square * series)).copysign(x)
 }
 
 /// 1 / (1 + exp(−x)).
 #[inline(always)]
-pub(crate) fn sigmoid(x: f32x8) -> f32x8 {
-    let small = (-x.abs()).exp();
-    let at_minus_abs = small / (small + 1.0);
-    x.simd_lt(f32x8::ZERO).select(at_minus_abs, f32x8::ONE - at_minus_abs)
+pub(crate) fn sigmoid(x: f32) -> f32 {
+    let small = exp(-x.abs());
+    let above = 1.0 / (1.0 + small);
+    if x < 0.0 { small * above } else { above }
 }
 
 /// ln(1 + exp(x)).
 #[inline(always)]
-pub(crate) fn softplus(x: f32x8) -> f32x8 {
-    x.max(f32x8::ZERO) + (-x.abs()).exp().ln_1p()
+pub(crate) fn softplus(x: f32) -> f32 {
+    // ln(1 + u) = 2 artanh(u / (2 + u)), where the argument is at most 1/3: the series' next term is under 2e-8 of the first.
+    let small = exp(-x.abs());
+    let s = small / (2.0 + small);
+    let square = s * s;
+    let series = 1.0 / 9.0 + square * (1.0 / 11.0 + square * (1.0 / 13.0));
+    let series = 1.0 + square * (1.0 / 3.0 + square * (0.2 + square * (1.0 / 7.0 + square * series)));
+    x.max(0.0) + 2.0 * s * series
 }
 
 /// Adds `other` to `sum`, number by number.
 pub(crate) fn add(sum: &mut [f32], other: &[f32]) {
-    vectorised(|| sum.iter_mut().zip(other).for_each(|(sum, other)| *sum += other));
+    map!(x in sum, y in other => x + y);
 }
 
 /// Sums the rows into `sums`.
 pub(crate) fn sum_rows(values: &[f32], sums: &mut [f32]) {
     sums.fill(0.0);
-    vectorised(|| {
-        for row in values.chunks_exact(sums.len()) {
-            sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+    vectorised!(for row in values.chunks_exact(sums.len()) {
+        for (sum, value) in sums.iter_mut().zip(row) {
+            *sum += value;
         }
     });
 }
@@ -72,28 +134,28 @@ pub(crate) fn sum_rows(values: &[f32], sums: &mut [f32]) {
 mod tests {
     use super::*;
 
-    /// A function, by name, and the same in f64.
-    type Case = (&'static str, fn(f32x8) -> f32x8, fn(f64) -> f64);
+    /// A function of all of some numbers, by name, and the same of one in f64.
+    type Case = (&'static str, fn(&mut [f32]), fn(f64) -> f64);
 
     const CASES: [Case; 6] = [
-        ("exp", f32x8::exp, f64::exp),
-        ("exp_m1", f32x8::exp_m1, f64::exp_m1),
-        ("atan", f32x8::atan, f64::atan),
-        ("tanh", f32x8::tanh, f64::tanh),
-        ("sigmoid", sigmoid, |x| 1.0 / (1.0 + (-x).exp())),
-        ("softplus", softplus, |x| if x > 30.0 { x } else { x.exp().ln_1p() }),
+        ("exp", |values| map!(x in values => exp(x)), f64::exp),
+        ("exp_m1", |values| map!(x in values => exp_m1(x)), f64::exp_m1),
+        ("atan", |values| map!(x in values => atan(x)), f64::atan),
+        ("tanh", |values| map!(x in values => tanh(x)), f64::tanh),
+        ("sigmoid", |values| map!(x in values => sigmoid(x)), |x| 1.0 / (1.0 + (-x).exp())),
+        ("softplus", |values| map!(x in values => softplus(x)), |x| if x > 30.0 { x } else { x.exp().ln_1p() }),
     ];
 
     fn points() -> Vec<f32> {
         let near = (-4000..4000).map(|i| i as f32 * 0.02);
-        near.chain([0.0, -0.0, 1e-30, -1e-30, 1e-6, -1e-6, 300.0, -300.0]).collect()
+        near.chain([0.0, -0.0, 1e-30, -1e-30, 1e-6, -1e-6, 87.5, 88.7, 300.0, -300.0]).collect()
     }
 
     #[test]
     fn functions_are_within_some_units_in_the_last_place() {
         for (name, f, exact) in CASES {
             let mut values = points();
-            map(&mut values, f);
+            f(&mut values);
             for (x, got) in points().into_iter().zip(values) {
                 let expected = exact(f64::from(x)) as f32;
                 let close = (got - expected).abs() <= 5e-7 * expected.abs() + 1e-37;
@@ -102,15 +164,28 @@ mod tests {
         }
     }
 
+    /// A network that has diverged must not seem to have made something finite.
+    #[test]
+    fn what_is_no_number_stays_so() {
+        for (name, f, _) in CASES {
+            let mut values = [f32::NAN; 20];
+            f(&mut values);
+            assert!(values.iter().all(|value| value.is_nan()), "{name}");
+        }
+        let mut values = [f32::INFINITY, f32::NEG_INFINITY];
+        map!(x in &mut values => exp(x));
+        assert_eq!(values, [f32::INFINITY, 0.0]);
+    }
+
     /// Draws must not depend on what is computed beside them.
     #[test]
     fn values_do_not_depend_on_their_neighbours() {
         for (name, f, _) in CASES {
             let mut together = points();
-            map(&mut together, f);
+            f(&mut together);
             for (x, expected) in points().into_iter().zip(together) {
                 let mut alone = [x];
-                map(&mut alone, f);
+                f(&mut alone);
                 assert!(
                     alone[0].to_bits() == expected.to_bits(),
                     "{name}({x}) = {} alone, {expected} among others",

@@ -63,8 +63,8 @@ impl Pass {
 
     /// A dropout mask for `like`: 0 with this probability, else 1 / (1 − probability), so that the mean stays.
     pub(crate) fn dropout_mask<const R: usize>(&mut self, probability: f64, like: &Tensor<R>) -> Tensor<R> {
-        let keep = (1.0 / (1.0 - probability)) as f32;
-        self.fill(like.dims(), like, |rng| if rng.random_bool(probability) { 0.0 } else { keep })
+        let Dropout { below, keep } = Dropout::new(probability);
+        self.fill(like.dims(), like, |rng| if rng.next_u32() < below { 0.0 } else { keep })
     }
 
     /// The masks of layers side by side, `[rows, all units]`, of which [`Pass::dropout_mask`] draws one after the other.
@@ -75,10 +75,13 @@ impl Pass {
         let mut masks = vec![0.0; rows * width];
         let mut first = 0;
         for &(probability, units) in layers {
-            let keep = (1.0 / (1.0 - probability)) as f32;
-            for row in masks.chunks_exact_mut(width) {
-                for value in &mut row[first..first + units] {
-                    *value = if self.rng.random_bool(probability) { 0.0 } else { keep };
+            let Dropout { below, keep } = Dropout::new(probability);
+            // All at once, since drawing them costs as much as a tenth of a step with dropout.
+            let mut random = vec![0u32; rows * units];
+            self.rng.fill(&mut random[..]);
+            for (row, random) in masks.chunks_exact_mut(width).zip(random.chunks_exact(units)) {
+                for (value, &random) in row[first..first + units].iter_mut().zip(random) {
+                    *value = if random < below { 0.0 } else { keep };
                 }
             }
             first += units;
@@ -94,6 +97,19 @@ impl Pass {
     ) -> Tensor<R> {
         let values: Vec<f32> = (0..shape.iter().product()).map(|_| draw(&mut self.rng)).collect();
         constant(values, shape, like)
+    }
+}
+
+/// How a unit's mask is made of 32 random bits: 0 if they are below a bound.
+struct Dropout {
+    below: u32,
+    /// The mask of a unit that stays.
+    keep: f32,
+}
+
+impl Dropout {
+    fn new(probability: f64) -> Self {
+        Self { below: (probability * 2f64.powi(32)) as u32, keep: (1.0 / (1.0 - probability)) as f32 }
     }
 }
 
