@@ -128,7 +128,7 @@ impl<C: SummaryConfig> NpeBuilder<C> {
         self
     }
 
-    /// Ends a training likewise when this flag is raised.
+    /// Ends a training likewise when this flag is raised, and simulating after the current part.
     #[must_use]
     pub fn stop_on(mut self, flag: Arc<AtomicBool>) -> Self {
         self.interrupt = Some(flag);

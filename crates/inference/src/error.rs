@@ -48,6 +48,19 @@ pub enum InferenceError {
     /// Something needs a simulator, and there is only a prior.
     #[error("there is no simulator: make `Npe` from a generative model, or append simulations of your own by `append`")]
     NoSimulator,
+    /// The program was asked to end while it simulated, by its own flag.
+    #[error("interrupted after {made} of {count} simulations; {}", match is_kept {
+        true => "they are kept, and the same call goes on with them, in a program that resumes too",
+        false => "none is kept, since the inference has no folder",
+    })]
+    Interrupted {
+        /// How many there are.
+        made: usize,
+        /// How many there were to be.
+        count: usize,
+        /// Whether they are on disk.
+        is_kept: bool,
+    },
     /// Nothing to train on.
     #[error("there are no simulations to train on: call `simulate` or `append` first")]
     NoSimulations,

@@ -12,13 +12,12 @@ use crate::{
     summary::constant_dimensions,
 };
 use bayesburn_amortizers::{AmortizedPosterior, Configurator};
-use bayesburn_core::{Purpose, Simulations, derive_seed, stream};
+use bayesburn_core::{Purpose, Simulations, derive_seed};
 use bayesburn_networks::{IdentityConfig, SummaryConfig};
 use bayesburn_simulation::{Dataset, GenerativeModel, InvalidSimulations, Prior, Progress};
 use bayesburn_trainers::{LossHistory, Trainer, TrainingLoss};
 use burn::tensor::Device;
 use ndarray::{Array, Array2, Dimension};
-use rand::Rng;
 use std::{
     fmt,
     sync::{Arc, atomic::AtomicBool},
@@ -129,50 +128,6 @@ impl<C: SummaryConfig> Npe<C> {
         self.round += 1;
     }
 
-    /// Draws parameters from the proposal, at first the prior, simulates their data on all cores, and appends both.
-    ///
-    /// Simulations that are not finite are left out and counted, unless the model's simulator says otherwise.
-    ///
-    /// # Errors
-    /// No simulator; a proposal that cannot be drawn from; simulations that fail, or none of which is finite.
-    pub fn simulate(&mut self, num_simulations: usize) -> Result<(), InferenceError> {
-        let model = self.model.clone().ok_or(InferenceError::NoSimulator)?;
-        in_range(num_simulations > 0, "num_simulations", "at least 1", num_simulations)?;
-        let seed = |purpose| stream(self.seed, purpose, self.calls).next_u64();
-        let (draws_seed, data_seed) =
-            (seed(const { Purpose::new("proposed parameters") }), seed(const { Purpose::new("pairs") }));
-        // Drawn when they are needed: of a round that is on disk, the proposal may be another posterior by now.
-        let mut proposed: Option<Array2<f32>> = None;
-        let (proposal, prior, progress) = (&self.proposal, &self.prior, self.progress);
-        let mut part = |first: usize, length: usize| -> Result<Simulations, InferenceError> {
-            if let Proposal::Prior = proposal {
-                return Ok(model.simulate_from(data_seed, first as u64, length)?);
-            }
-            let all = match &mut proposed {
-                Some(all) => all,
-                None => proposed.insert(proposal.sample(prior, num_simulations, draws_seed)?),
-            };
-            let parameters = all.slice(ndarray::s![first..first + length, ..]).to_owned();
-            Ok(model.simulate_given(&parameters, data_seed, first as u64, progress)?)
-        };
-        let simulations = match &self.store {
-            Some(store) => {
-                let call = (self.calls, self.proposal.name(), self.seed);
-                // Twenty parts, of a hundred simulations at least; one, if simulations depend on their batch.
-                let independent = model.simulations_are_independent();
-                let length = if independent { num_simulations.div_ceil(20).max(100) } else { num_simulations };
-                store.simulations(call, num_simulations, length, &mut part)?
-            }
-            None => part(0, num_simulations)?,
-        };
-        let excluded = match model.invalid_simulations() {
-            // What was redrawn or masked is still there.
-            InvalidSimulations::Redraw { .. } | InvalidSimulations::Mask => 0,
-            _ => simulations.invalid.len(),
-        };
-        self.add(simulations, excluded)
-    }
-
     /// Appends parameters `[M, D]` and their data `[M, ...]`, simulated elsewhere. The parameters are taken to come from the proposal, at
     /// first the prior. Data that are not finite are left out and counted.
     ///
@@ -196,7 +151,7 @@ impl<C: SummaryConfig> Npe<C> {
         self.add(simulations, excluded)
     }
 
-    fn add(&mut self, simulations: Simulations, excluded: usize) -> Result<(), InferenceError> {
+    pub(crate) fn add(&mut self, simulations: Simulations, excluded: usize) -> Result<(), InferenceError> {
         let shape = simulations.sim_data.shape()[1..].to_vec();
         if let Some(expected) = &self.data_shape
             && *expected != shape

@@ -7,7 +7,7 @@ use crate::{
 use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configurator};
 use bayesburn_core::{Draws, Interval, Simulations};
 use bayesburn_networks::{IdentityConfig, InferenceConfig, SummaryConfig};
-use bayesburn_simulation::{Density, GenerativeModel, Prior, Progress};
+use bayesburn_simulation::{Density, GenerativeModel, Prior};
 use ndarray::{Array, Array1, Array2, ArrayD, Axis, Dimension};
 use std::{fmt, sync::Arc};
 
@@ -268,7 +268,7 @@ impl<C: SummaryConfig> Posterior<C> {
         if draws.num_data_sets() != 1 {
             return Err(InferenceError::Observation { expected: self.data_shape.clone(), got: x.shape().to_vec() });
         }
-        Ok(model.simulate_given(&draws.data_set(0).to_owned(), seed, 0, Progress::Hidden)?)
+        Ok(model.simulate_given(&draws.data_set(0).to_owned(), seed, 0)?)
     }
 }
 

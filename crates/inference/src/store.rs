@@ -2,9 +2,9 @@
 
 use crate::InferenceError;
 use bayesburn_amortizers::AmortizedPosterior;
-use bayesburn_core::{SimulationId, Simulations};
+use bayesburn_core::Simulations;
 use bayesburn_networks::SummaryConfig;
-use bayesburn_simulation::{SimulationError, load_simulations, save_simulations};
+use bayesburn_simulation::{load_simulations, save_simulations};
 use bayesburn_trainers::TrainerError;
 use burn::tensor::Device;
 use std::{
@@ -16,6 +16,26 @@ use std::{
 pub(crate) struct Store {
     folder: PathBuf,
     resumes: bool,
+}
+
+/// The folder of one call's simulations, a file for each part.
+#[derive(Debug)]
+pub(crate) struct StoredCall(PathBuf);
+
+impl StoredCall {
+    fn path(&self, first: usize) -> PathBuf {
+        self.0.join(format!("{first:08}.safetensors"))
+    }
+
+    /// The part that begins with this simulation, if it is there.
+    pub(crate) fn load(&self, first: usize) -> Result<Option<Simulations>, InferenceError> {
+        let path = self.path(first);
+        Ok(path.is_file().then(|| load_simulations(&path)).transpose().map_err(TrainerError::from)?)
+    }
+
+    pub(crate) fn save(&self, first: usize, part: &Simulations) -> Result<(), InferenceError> {
+        Ok(save_simulations(part, self.path(first)).map_err(TrainerError::from)?)
+    }
 }
 
 impl Store {
@@ -38,51 +58,17 @@ impl Store {
         self.folder.join("training")
     }
 
-    /// The simulations of a call: from disk, as far as they are there, or made by `make`, in parts of which each is kept as soon as it is
-    /// there. A part is a range of `length` simulations.
-    pub(crate) fn simulations(
+    /// The simulations of a call, which are to be so many, from this proposal.
+    pub(crate) fn call(
         &self,
-        (call, proposal, seed): (u64, &str, u64),
+        call: u64,
+        proposal: &str,
+        seed: u64,
         count: usize,
-        length: usize,
-        make: &mut dyn FnMut(usize, usize) -> Result<Simulations, InferenceError>,
-    ) -> Result<Simulations, InferenceError> {
+    ) -> Result<StoredCall, InferenceError> {
         let folder = self.folder.join(format!("simulations-{call:03}"));
-        let expected = format!("{count} simulations from the {proposal}, seed {seed}\n");
-        self.claim(&folder, &expected)?;
-        let (mut parts, mut nothing_left) = (Vec::new(), None);
-        let mut left_out = Vec::new();
-        for first in (0..count).step_by(length) {
-            let path = folder.join(format!("{first:08}.safetensors"));
-            if path.is_file() {
-                parts.push(load_simulations(&path).map_err(TrainerError::from)?);
-                continue;
-            }
-            match make(first, length.min(count - first)) {
-                Ok(part) => {
-                    save_simulations(&part, &path).map_err(TrainerError::from)?;
-                    parts.push(part);
-                }
-                // Of all parts together there may be something. When this is resumed, such a part is made again.
-                Err(InferenceError::Simulation(error @ SimulationError::NothingLeft { count, first })) => {
-                    let alone = first.batch == 1;
-                    left_out.extend((0..count as u64).map(|i| {
-                        let index = first.index + i;
-                        SimulationId { index, first: if alone { index } else { first.first }, ..first }
-                    }));
-                    nothing_left = Some(error);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        match nothing_left {
-            Some(error) if parts.is_empty() => Err(error.into()),
-            _ => {
-                let mut all = Simulations::join(&parts)?;
-                all.invalid.extend(left_out);
-                Ok(all)
-            }
-        }
+        self.claim(&folder, &format!("{count} simulations from the {proposal}, seed {seed}\n"))?;
+        Ok(StoredCall(folder))
     }
 
     /// Makes a folder for what a description says, or makes sure that it is that.

@@ -54,5 +54,5 @@ pub use invalid::InvalidSimulations;
 pub use model::{GenerativeModel, Shapes};
 pub use prior::{Density, Moments, Prior, Univariate};
 pub use process::{FailedProcess, ProcessSimulator, WorkerFailure, WorkerFault};
-pub use progress::Progress;
+pub use progress::{Progress, SimulationBar};
 pub use simulator::Simulator;

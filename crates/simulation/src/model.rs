@@ -1,14 +1,13 @@
 //! Joins a prior and a simulator into a generative model.
 
 use crate::{
-    InvalidSimulations, Prior, Progress, Quantity, SimulationError, Simulator,
+    InvalidSimulations, Prior, Quantity, SimulationError, Simulator,
     context::DrawnContext,
     invalid::redraw,
-    progress::SimulationBar,
     stack::{Batch, Finite},
 };
 use bayesburn_core::{ParameterNames, SimulationId, Simulations};
-use ndarray::{Array2, ArrayD, s};
+use ndarray::{Array2, ArrayD};
 use std::fmt;
 
 /// The joint model p(θ, x): draws parameters and data together.
@@ -176,14 +175,11 @@ impl GenerativeModel {
         self.settle(&batch, simulations, &invalid)
     }
 
-    /// Simulates data for parameters that are given, `[B, D]`, such as draws of a posterior: proposals of the next round, or posterior
-    /// predictions. Row i is simulation `first + i` of the seed.
-    ///
-    /// Simulations that are independent of one another are made some hundred at a time, with a bar if `progress` has it; others are
-    /// one batch, as for [`GenerativeModel::simulate`]. The prior is not looked at.
+    /// Simulates one batch of data for parameters that are given, `[B, D]`, such as draws of a posterior: proposals of the next round, or
+    /// posterior predictions. Row i is simulation `first + i` of the seed. The prior is not looked at.
     ///
     /// ```
-    /// use bayesburn_simulation::{GenerativeModel, Prior, Progress, Simulator, Univariate};
+    /// use bayesburn_simulation::{GenerativeModel, Prior, Simulator, Univariate};
     /// use ndarray::{Array2, arr1};
     /// use rand::RngExt;
     /// use rand_distr::StandardNormal;
@@ -191,7 +187,7 @@ impl GenerativeModel {
     /// let prior = Prior::independent([("mu", Univariate::normal(0.0, 1.0)?)]);
     /// let simulator = Simulator::from_fn(|rng, mu, _| arr1(&[mu[0] + rng.sample::<f32, _>(StandardNormal)]));
     /// let model = GenerativeModel::new(prior, simulator)?;
-    /// let simulations = model.simulate_given(&Array2::from_elem((100, 1), 7.5), 2023, 0, Progress::Hidden)?;
+    /// let simulations = model.simulate_given(&Array2::from_elem((100, 1), 7.5), 2023, 0)?;
     /// assert!((simulations.sim_data.mean().expect("100 values") - 7.5).abs() < 0.5);
     /// # Ok::<(), bayesburn_simulation::SimulationError>(())
     /// ```
@@ -204,10 +200,7 @@ impl GenerativeModel {
         parameters: &Array2<f32>,
         seed: u64,
         first: u64,
-        progress: Progress,
     ) -> Result<Simulations, SimulationError> {
-        /// Simulations between two steps of the bar.
-        const AT_A_TIME: usize = 512;
         let (rows, got) = parameters.dim();
         let (expected, policy) = (self.prior.names().len(), self.simulator.policy());
         if got != expected {
@@ -216,28 +209,14 @@ impl GenerativeModel {
         if matches!(policy, InvalidSimulations::Redraw { .. }) {
             return Err(SimulationError::CannotRedraw);
         }
-        self.batch(seed, first, rows).check()?;
-        let at_a_time = if self.simulations_are_independent() { AT_A_TIME } else { rows };
-        let bar = SimulationBar::new(progress, 0, rows as u64);
-        let (mut parts, mut invalid): (Vec<Simulations>, Vec<usize>) = (Vec::new(), Vec::new());
-        for start in (0..rows).step_by(at_a_time) {
-            let these = parameters.slice(s![start..(start + at_a_time).min(rows), ..]).to_owned();
-            let batch = self.batch(seed, first + start as u64, these.nrows());
-            for (row, theta) in these.outer_iter().enumerate() {
-                batch.check_value(Quantity::Parameters, batch.index(row), theta.into_dyn())?;
-            }
-            let context = DrawnContext { batchable: None, non_batchable: None };
-            let (simulations, these_invalid) = self.given(&batch, these, context)?;
-            if let Some(before) = parts.first() {
-                batch.check_shapes(before, &simulations)?;
-            }
-            invalid.extend(these_invalid.into_iter().map(|row| start + row));
-            bar.add(simulations.len());
-            parts.push(simulations);
+        let batch = self.batch(seed, first, rows);
+        batch.check()?;
+        for (row, theta) in parameters.outer_iter().enumerate() {
+            batch.check_value(Quantity::Parameters, batch.index(row), theta.into_dyn())?;
         }
-        bar.finish();
-        let all = Simulations::join(&parts).expect("parts of one batch that agree in shape");
-        self.settle(&self.batch(seed, first, rows), all, &invalid)
+        let context = DrawnContext { batchable: None, non_batchable: None };
+        let (simulations, invalid) = self.given(&batch, parameters.clone(), context)?;
+        self.settle(&batch, simulations, &invalid)
     }
 
     /// One attempt at one simulation as it was, NaN and infinity included, whatever becomes of invalid simulations otherwise: a

@@ -12,13 +12,24 @@ pub enum Progress {
     Hidden,
 }
 
-/// The bar of many simulations.
+/// The bar of many simulations, for whoever makes them in parts.
+///
+/// ```
+/// use bayesburn_simulation::{Progress, SimulationBar};
+///
+/// let bar = SimulationBar::new(Progress::Hidden, 0, 1_000);
+/// for _ in 0..10 {
+///     bar.add(100);
+/// }
+/// bar.finish();
+/// ```
 #[derive(Debug)]
-pub(crate) struct SimulationBar(ProgressBar);
+pub struct SimulationBar(ProgressBar);
 
 impl SimulationBar {
     /// A bar that begins at `done` of `all` simulations; its rate counts those that are added.
-    pub(crate) fn new(progress: Progress, done: u64, all: u64) -> Self {
+    #[must_use]
+    pub fn new(progress: Progress, done: u64, all: u64) -> Self {
         let target = match progress {
             Progress::Auto => ProgressDrawTarget::stderr_with_hz(10),
             Progress::Hidden => ProgressDrawTarget::hidden(),
@@ -31,11 +42,13 @@ impl SimulationBar {
         Self(bar)
     }
 
-    pub(crate) fn add(&self, simulations: usize) {
+    /// More simulations are there.
+    pub fn add(&self, simulations: usize) {
         self.0.inc(simulations as u64);
     }
 
-    pub(crate) fn finish(&self) {
+    /// Leaves the bar as it is, on a line of its own.
+    pub fn finish(&self) {
         self.0.finish();
     }
 }

@@ -1,7 +1,7 @@
 //! Runs a user's function once for each simulation, on all cores, and stacks what it returns into one array.
 
 use crate::{Quantity, SimulationError};
-use bayesburn_core::{Purpose, SimulationId, Simulations, StreamRng, stream};
+use bayesburn_core::{Purpose, SimulationId, StreamRng, stream};
 use ndarray::{ArrayD, ArrayViewD, Axis, Dimension, IxDyn};
 use rand::Rng;
 use rayon::prelude::*;
@@ -225,25 +225,6 @@ impl Batch<'_> {
             slot.assign(row);
         }
         Ok(stacked)
-    }
-
-    /// Whether this part of a batch has data and context of the shape that an earlier one has.
-    pub(crate) fn check_shapes(&self, before: &Simulations, these: &Simulations) -> Result<(), SimulationError> {
-        for (quantity, before, these) in [
-            (Quantity::SimData, Some(&before.sim_data), Some(&these.sim_data)),
-            (
-                Quantity::SimBatchableContext,
-                before.sim_batchable_context.as_ref(),
-                these.sim_batchable_context.as_ref(),
-            ),
-        ] {
-            if let (Some(before), Some(these)) = (before, these)
-                && before.shape()[1..] != these.shape()[1..]
-            {
-                return Err(self.shape_changed(quantity, 0, &before.shape()[1..], &these.shape()[1..]));
-            }
-        }
-        Ok(())
     }
 
     fn shape_changed(&self, quantity: Quantity, row: usize, expected: &[usize], got: &[usize]) -> SimulationError {

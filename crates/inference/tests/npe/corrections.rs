@@ -5,7 +5,7 @@ use bayesburn_inference::{
     Correction, InferenceError, Npe, NpeConfig, NpeTraining, ParameterSpace, Posterior, Proposal,
 };
 use bayesburn_networks::{DenseNetConfig, InvertibleNetworkConfig, MixtureConfig};
-use bayesburn_simulation::{GenerativeModel, Prior, Progress, Simulator, Univariate};
+use bayesburn_simulation::{GenerativeModel, Prior, Simulator, Univariate};
 use ndarray::arr1;
 use rand::RngExt;
 use rand_distr::StandardNormal;
@@ -89,7 +89,7 @@ fn three_rounds_give_the_posterior_under_the_prior() {
 fn without_a_correction_the_posterior_is_biased() {
     let (mut npe, posterior) = begun(Correction::ClosedForm, SEED);
     let parameters = posterior.sample(1500, SEED).expect("a sound request").data_set(0).to_owned();
-    let simulated = model().simulate_given(&parameters, SEED, 0, Progress::Hidden).expect("it simulates");
+    let simulated = model().simulate_given(&parameters, SEED, 0).expect("it simulates");
     npe.append(parameters, simulated.sim_data).expect("inside the prior");
     let moments = moments(&npe.train().expect("it trains"));
     assert!(!is_right(moments), "{moments:?}");

@@ -229,6 +229,42 @@ fn other_calls_are_refused() {
     assert_eq!(again(SEED, training(), &simulate_and_train), Ok(()), "the twin: the same calls");
 }
 
+/// With a folder, the parts that are there are not made again.
+#[test]
+fn simulating_ends_after_a_part_when_the_flag_is_raised_and_goes_on() {
+    let simulate = |raise_at: usize, folder: Option<&Path>| {
+        let (flag, calls) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (raised, counted) = (flag.clone(), calls.clone());
+        let simulator = Simulator::from_fn(move |rng, theta, _| {
+            let call = counted.fetch_add(1, Ordering::SeqCst);
+            raised.fetch_or(call == raise_at, Ordering::SeqCst);
+            arr1(&[theta[0] + rng.sample::<f32, _>(StandardNormal)])
+        });
+        let model = GenerativeModel::new(box_prior(1), simulator).expect("it simulates");
+        let builder = builder(model, short(), SEED).stop_on(flag);
+        let mut npe = folder.iter().fold(builder, |builder, folder| builder.folder(folder)).build().expect("sound");
+        let first = npe.simulate(SIMULATIONS);
+        if first.is_err() {
+            npe.simulate(SIMULATIONS).expect("it goes on");
+        }
+        let simulations = npe.simulations().next().expect("one call").clone();
+        (first, simulations, calls.load(Ordering::SeqCst) - 2)
+    };
+    let (never, expected, calls) = simulate(usize::MAX, None);
+    never.expect("nobody raised it");
+    assert_eq!(calls, SIMULATIONS);
+    for (folder, all_made, all_calls) in [(Some(folder()), 200, SIMULATIONS), (None, 192, 192 + SIMULATIONS)] {
+        let (first, simulations, calls) = simulate(150, folder.as_ref().map(TempDir::path));
+        let kept = folder.is_some();
+        let error = first.expect_err("it was raised");
+        assert!(
+            matches!(error, InferenceError::Interrupted { made, count: SIMULATIONS, is_kept } if made == all_made && is_kept == kept),
+            "{error}"
+        );
+        assert_eq!((simulations == expected, calls), (true, all_calls));
+    }
+}
+
 /// Some of them would be of one seed, and the rest of another.
 #[test]
 fn simulations_of_another_seed_are_refused_before_any_are_made() {

@@ -2,7 +2,7 @@
 
 use bayesburn_core::Interval;
 use bayesburn_simulation::{
-    Density, GenerativeModel, InvalidSimulations, Prior, Progress, SimulationError, Simulator, Univariate,
+    Density, GenerativeModel, InvalidSimulations, Prior, SimulationError, Simulator, Univariate,
 };
 use ndarray::{Array1, Array2, arr1, arr2, array};
 use std::f64::consts::PI;
@@ -151,35 +151,32 @@ fn data_are_drawn_for_given_parameters_as_in_a_batch() {
     };
     let prior = Prior::independent([("a", Univariate::uniform(0.0, 1.0).expect("bounds"))]);
     let model = GenerativeModel::new(prior.clone(), simulator(|theta, noise| theta + noise)).expect("a model");
-    // More than are made at a time, from simulation 100 on.
+    // From simulation 100 on.
     let whole = model.simulate_from(3, 100, 1300).expect("simulations");
-    let given = model.simulate_given(&whole.parameters, 3, 100, Progress::Hidden).expect("simulations");
+    let given = model.simulate_given(&whole.parameters, 3, 100).expect("simulations");
     assert_eq!(given, whole);
 
     let invalid = simulator(|theta, noise| if theta < 0.5 { f32::NAN } else { noise });
     let dropping = invalid.clone().on_invalid(InvalidSimulations::Drop);
     let model = GenerativeModel::new(prior.clone(), dropping).expect("a model");
-    let kept = model.simulate_given(&whole.parameters, 3, 0, Progress::Hidden).expect("half of them");
+    let kept = model.simulate_given(&whole.parameters, 3, 0).expect("half of them");
     assert!(kept.parameters.iter().all(|&theta| theta >= 0.5) && kept.len() + kept.invalid.len() == 1300);
-    let error = model.simulate_given(&Array2::zeros((600, 1)), 3, 0, Progress::Hidden).expect_err("nothing left");
+    let error = model.simulate_given(&Array2::zeros((600, 1)), 3, 0).expect_err("nothing left");
     assert!(matches!(error, SimulationError::NothingLeft { .. }), "{error}");
 
-    // A part of which nothing is left counts like any other.
     let parameters = Array2::from_shape_fn((1300, 1), |(m, _)| if m < 512 { 0.1 } else { 0.9 });
-    let kept = model.simulate_given(&parameters, 3, 0, Progress::Hidden).expect("788 of them");
+    let kept = model.simulate_given(&parameters, 3, 0).expect("788 of them");
     assert_eq!((kept.len(), kept.invalid.len()), (788, 512));
 
     let changing = Simulator::from_fn(|_, theta, _| Array1::<f32>::zeros(if theta[0] < 0.5 { 2 } else { 3 }));
     let always = Prior::from_fn(["a"], |_, _| [0.1]);
     let changing = GenerativeModel::new(always, changing).expect("the pilot run has one shape");
-    let error = changing.simulate_given(&parameters, 3, 0, Progress::Hidden).expect_err("another shape").to_string();
+    let error = changing.simulate_given(&parameters, 3, 0).expect_err("another shape").to_string();
     assert!(error.contains("[3]") && error.contains("simulation 512") && error.contains("[2]"), "{error}");
 
     let redrawing = invalid.on_invalid(InvalidSimulations::Redraw { max_attempts: 10 });
     let model = GenerativeModel::new(prior, redrawing).expect("a model");
-    let refused = |parameters: Array2<f32>| {
-        model.simulate_given(&parameters, 3, 0, Progress::Hidden).expect_err("refused").to_string()
-    };
+    let refused = |parameters: Array2<f32>| model.simulate_given(&parameters, 3, 0).expect_err("refused").to_string();
     assert!(refused(Array2::zeros((2, 1))).contains("cannot be redrawn"));
     assert!(refused(Array2::zeros((2, 2))).contains("2 values"));
 }

@@ -7,7 +7,7 @@ mod likelihoods;
 mod posteriors;
 mod simulators;
 
-use bayesburn_simulation::{Progress, tasks::Task};
+use bayesburn_simulation::tasks::Task;
 use ndarray::{Array2, ArrayView2};
 use std::f64::consts::FRAC_1_SQRT_2;
 
@@ -17,7 +17,7 @@ const N: usize = 20_000;
 /// N data sets `[N, F]` given these parameters.
 fn simulate(task: &Task, parameters: &[f32], seed: u64) -> Array2<f32> {
     let parameters = Array2::from_shape_fn((N, parameters.len()), |(_, d)| parameters[d]);
-    let simulations = task.model().simulate_given(&parameters, seed, 0, Progress::Hidden).expect("the model is sound");
+    let simulations = task.model().simulate_given(&parameters, seed, 0).expect("the model is sound");
     simulations.sim_data.into_dimensionality().expect("a vector for each simulation")
 }
 

@@ -1,0 +1,112 @@
+//! Simulates for an inference, in parts.
+//!
+//! Between two parts a bar goes on, what is kept is written, and an interruption is looked for.
+
+use crate::{InferenceError, Npe, Proposal, error::in_range};
+use bayesburn_core::{Purpose, SimulationId, Simulations, stream};
+use bayesburn_networks::SummaryConfig;
+use bayesburn_simulation::{InvalidSimulations, Quantity, SimulationBar, SimulationError};
+use ndarray::{Array2, s};
+use rand::Rng;
+use std::sync::atomic::Ordering;
+
+impl<C: SummaryConfig> Npe<C> {
+    /// Draws parameters from the proposal, at first the prior, simulates their data on all cores, and appends both.
+    ///
+    /// Simulations that are not finite are left out and counted, unless the model's simulator says otherwise.
+    ///
+    /// # Errors
+    /// No simulator; a proposal that cannot be drawn from; simulations that fail, or none of which is finite; an interruption by the flag of
+    /// [`NpeBuilder::stop_on`](crate::NpeBuilder::stop_on).
+    pub fn simulate(&mut self, num_simulations: usize) -> Result<(), InferenceError> {
+        let model = self.model.clone().ok_or(InferenceError::NoSimulator)?;
+        in_range(num_simulations > 0, "num_simulations", "at least 1", num_simulations)?;
+        let seed = |purpose| stream(self.seed, purpose, self.calls).next_u64();
+        let (draws_seed, data_seed) =
+            (seed(const { Purpose::new("proposed parameters") }), seed(const { Purpose::new("pairs") }));
+        // Drawn when they are needed: of a round that is on disk, the proposal may be another posterior by now.
+        let mut proposed: Option<Array2<f32>> = None;
+        let part = |first: usize, length: usize| -> Result<Simulations, InferenceError> {
+            if let Proposal::Prior = self.proposal {
+                return Ok(model.simulate_from(data_seed, first as u64, length)?);
+            }
+            let all = match &mut proposed {
+                Some(all) => all,
+                None => proposed.insert(self.proposal.sample(&self.prior, num_simulations, draws_seed)?),
+            };
+            let parameters = all.slice(s![first..first + length, ..]).to_owned();
+            Ok(model.simulate_given(&parameters, data_seed, first as u64)?)
+        };
+        let length = match (&self.store, model.simulations_are_independent()) {
+            (_, false) => num_simulations,
+            // A hundred steps of the bar, or more.
+            (None, true) => num_simulations.div_ceil(100).clamp(64, 512),
+            // Twenty files, if they are worth it.
+            (Some(_), true) => num_simulations.div_ceil(20).max(100),
+        };
+        let simulations = self.in_parts(num_simulations, length, data_seed, part)?;
+        let excluded = match model.invalid_simulations() {
+            // What was redrawn or masked is still there.
+            InvalidSimulations::Redraw { .. } | InvalidSimulations::Mask => 0,
+            _ => simulations.invalid.len(),
+        };
+        self.add(simulations, excluded)
+    }
+
+    /// So many simulations, in parts of this length: from disk, as far as they are there, or made by `make`, given the first and how many.
+    fn in_parts(
+        &self,
+        count: usize,
+        length: usize,
+        seed: u64,
+        mut make: impl FnMut(usize, usize) -> Result<Simulations, InferenceError>,
+    ) -> Result<Simulations, InferenceError> {
+        let open = |store: &crate::store::Store| store.call(self.calls, self.proposal.name(), self.seed, count);
+        let stored = self.store.as_ref().map(open).transpose()?;
+        let bar = SimulationBar::new(self.progress, 0, count as u64);
+        let (mut parts, mut nothing_left, mut left_out): (Vec<Simulations>, _, _) = (Vec::new(), None, Vec::new());
+        for first in (0..count).step_by(length) {
+            let these = length.min(count - first);
+            if self.interrupt.as_ref().is_some_and(|flag| flag.swap(false, Ordering::SeqCst)) {
+                return Err(InferenceError::Interrupted { made: first, count, is_kept: stored.is_some() });
+            }
+            match stored.as_ref().map(|stored| stored.load(first)).transpose()?.flatten() {
+                Some(part) => parts.push(part),
+                None => match make(first, these) {
+                    Ok(part) => {
+                        let shape = |simulations: &Simulations| simulations.sim_data.shape()[1..].to_vec();
+                        let (got, index) = (shape(&part), first as u64);
+                        if let Some(expected) = parts.first().map(shape).filter(|expected| *expected != got) {
+                            let quantity = Quantity::SimData;
+                            let error =
+                                SimulationError::ShapeChanged { quantity, index, seed, attempt: 0, expected, got };
+                            return Err(error.into());
+                        }
+                        stored.as_ref().map(|stored| stored.save(first, &part)).transpose()?;
+                        parts.push(part);
+                    }
+                    // Of all parts together there may be something. When this is resumed, such a part is made again.
+                    Err(InferenceError::Simulation(SimulationError::NothingLeft { count, first })) => {
+                        let alone = first.batch == 1;
+                        left_out.extend((0..count as u64).map(|i| {
+                            let index = first.index + i;
+                            SimulationId { index, first: if alone { index } else { first.first }, ..first }
+                        }));
+                        nothing_left.get_or_insert(first);
+                    }
+                    Err(error) => return Err(error),
+                },
+            }
+            bar.add(these);
+        }
+        bar.finish();
+        match nothing_left {
+            Some(first) if parts.is_empty() => Err(SimulationError::NothingLeft { count, first }.into()),
+            _ => {
+                let mut all = Simulations::join(&parts)?;
+                all.invalid.extend(left_out);
+                Ok(all)
+            }
+        }
+    }
+}
