@@ -86,7 +86,7 @@ impl<C: SummaryConfig> PosteriorConfig<C> {
     }
 
     /// Says in which interval each parameter lies, without mapping it: predictions for data unlike any simulation then stay inside of the
-    /// prior. Neural posterior estimation takes them from the prior by itself.
+    /// prior. Neural posterior estimation takes them from the prior by itself. Pilot simulations outside are an error.
     #[must_use]
     pub fn with_bounds(mut self, bounds: impl IntoIterator<Item = Interval>) -> Self {
         self.bounds = Some(bounds.into_iter().collect());

@@ -53,8 +53,6 @@ pub struct DirectLoss {
     data: Option<[Vec<f32>; 2]>,
     direct: Option<[Vec<f32>; 2]>,
     regression: Option<Predictor>,
-    /// Whether the regression is of data too.
-    of_data: bool,
 }
 
 impl<C: SummaryConfig> AmortizedPosterior<C> {
@@ -92,19 +90,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let (data, direct) = (constants(&networks.data), constants(&networks.direct));
         let (widths, support) = (self.widths.clone(), self.config.support.clone());
         let regression = networks.regression.as_ref().map(Regression::constants);
-        let of_data = networks.regression.as_ref().is_some_and(Regression::is_of_data);
-        let loss = DirectLoss {
-            density,
-            widths,
-            support,
-            is_identity,
-            dropped,
-            parameters,
-            data,
-            direct,
-            regression,
-            of_data,
-        };
+        let loss = DirectLoss { density, widths, support, is_identity, dropped, parameters, data, direct, regression };
         Some((loss, values))
     }
 
@@ -155,11 +141,7 @@ impl DirectLoss {
         let direct = conditions.direct_conditions.as_ref();
         let mut direct = direct.map(|direct| standardized(direct, self.direct.as_ref())).unwrap_or_default();
         if let Some(predictor) = &self.regression {
-            let (given, dim) = (direct.len() / sets, self.widths.names.len());
-            for (m, row) in targets.chunks_exact_mut(dim).enumerate() {
-                let data = if self.of_data { &data[m * features..(m + 1) * features] } else { &[] };
-                predictor.take_off([data, &direct[m * given..(m + 1) * given]], row);
-            }
+            predictor.take_off(&data, &direct, &mut targets);
         }
         if self.is_identity {
             if observations != 1 {

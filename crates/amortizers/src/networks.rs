@@ -193,3 +193,8 @@ pub(crate) fn tensor<const R: usize, D: Dimension>(array: &Array<f32, D>, device
     let values: Vec<f32> = array.iter().copied().collect();
     Tensor::from_data(TensorData::new(values, array.shape()), device)
 }
+
+/// The numbers of a tensor, one row after the other.
+pub(crate) fn to_vec<const R: usize>(tensor: Tensor<R>) -> Vec<f32> {
+    tensor.into_data_as::<f32>().try_into_vec().expect("converted to f32")
+}

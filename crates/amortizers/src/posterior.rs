@@ -3,8 +3,9 @@
 use crate::{
     AmortizerError, Conditions, Configured, PosteriorConfig, PosteriorNetworks, Standardization, SummaryLoss,
     conditions::check_finite,
-    regression::{Predictor, Regression},
-    standardize::Standardizer,
+    networks::to_vec,
+    regression::{MOST_FEATURES, Predictor, Regression, fitted_rows},
+    standardize::{Standardizer, varies},
     targets::{Support, Targets},
 };
 use bayesburn_core::ParameterNames;
@@ -70,6 +71,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         for batch in pilot {
             batch.check()?;
             posterior.check(batch)?;
+            Support(posterior.config.bounds.as_deref()).check(&posterior.widths.names, &batch.parameters)?;
         }
         posterior.fit_standardization(pilot);
         posterior.fit_regression(pilot);
@@ -109,7 +111,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let all = matches!(config.standardization, Standardization::All | Standardization::Moments);
         let of_data = config.summary.num_observations() == Some(1);
         let features = widths.direct + if of_data { widths.features } else { 0 };
-        let regresses = config.standardization == Standardization::All && features > 0;
+        let regresses = config.standardization == Standardization::All && (1..=MOST_FEATURES).contains(&features);
         let networks = PosteriorNetworks {
             summary,
             inference,
@@ -150,22 +152,32 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     fn fit_regression(&mut self, pilot: &[Configured]) {
         let Some(regression) = &self.networks.regression else { return };
         let rows = |tensor: Tensor<2>| {
-            let [rows, width] = tensor.dims();
-            let values = tensor.into_data_as::<f32>().try_into_vec().expect("converted to f32");
-            Array2::from_shape_vec((rows, width), values).expect("as many as the tensor has")
+            let shape = tensor.dims();
+            Array2::from_shape_vec(shape, to_vec(tensor)).expect("as many as the tensor has")
         };
-        let (mut features, mut parameters) = (Vec::new(), Vec::new());
+        let all = pilot.iter().map(Configured::len).sum();
+        let mut chosen = fitted_rows(all, regression.num_features()).peekable();
+        let (mut features, mut parameters, mut start) = (Vec::new(), Vec::new(), 0);
         for batch in pilot {
-            let (data, direct) = self.networks.standardized_conditions(&batch.conditions, &self.device);
+            let end = start + batch.len();
+            let of_batch: Vec<usize> =
+                std::iter::from_fn(|| chosen.next_if(|row| *row < end)).map(|row| row - start).collect();
+            start = end;
+            if of_batch.is_empty() {
+                continue;
+            }
+            let conditions = batch.conditions.select(&of_batch);
+            let (data, direct) = self.networks.standardized_conditions(&conditions, &self.device);
             features.push(rows(regression.features(data, direct)));
-            let targets = self.support().targets(&batch.parameters);
-            let targets = crate::networks::tensor::<2, _>(&*targets.values, &self.device);
+            let targets = self.support().targets(&batch.parameters).values.select(Axis(0), &of_batch);
+            let targets = crate::networks::tensor::<2, _>(&targets, &self.device);
             parameters.push(rows(self.networks.standardized_targets(targets, None)));
         }
         let joined = |parts: &[Array2<f32>]| {
             let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
             concatenate(Axis(0), &views).expect("of one width, which was checked")
         };
+        let (features, parameters) = (joined(&features), joined(&parameters));
         let (means, stds) = self.parameter_standardization();
         let standardized = |value: f32, d: usize| f64::from((value - means[d]) / stds[d]);
         let bounds = (0..means.len()).map(|d| match (&self.config.support, &self.config.bounds) {
@@ -176,9 +188,12 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             _ => (f64::NEG_INFINITY, f64::INFINITY),
         });
         let bounds: Vec<(f64, f64)> = bounds.collect();
-        let (predictor, left) = Predictor::fitted(&joined(&features), &joined(&parameters), &bounds);
+        let deviations = parameters.std_axis(Axis(0), 0.0);
+        let varies = (0..means.len()).map(|d| varies(f64::from(means[d]), f64::from(stds[d] * deviations[d])));
+        let varies: Vec<bool> = varies.collect();
+        let (predictor, left) = Predictor::fitted(regression.is_of_data(), &features, &parameters, &varies, &bounds);
         let stds = stds.iter().zip(left).map(|(std, left)| std * left).collect();
-        self.networks.regression = Some(Regression::new(predictor, regression.is_of_data(), &self.device));
+        self.networks.regression = Some(Regression::new(predictor, &self.device));
         self.networks.parameters = Some(Standardizer::of(means, stds, &self.device));
     }
 
@@ -294,13 +309,11 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let Targets { values, log_derivatives } = self.support().targets(parameters);
         let targets = crate::networks::tensor::<2, _>(&*values, &self.device).require_grad();
         let (_, log_prob) = self.networks.evaluate(targets.clone(), condition.detach(), pass);
-        let numbers =
-            |tensor: Vec<f32>| Array2::from_shape_vec(parameters.dim(), tensor).expect("one for each parameter");
         let gradients = log_prob.clone().sum().backward();
         let of_targets = targets.grad(&gradients).expect("the density depends on targets");
-        let mut gradient = numbers(of_targets.into_data_as::<f32>().try_into_vec().expect("converted to f32"));
-        let log_prob = log_prob.into_data_as::<f32>().try_into_vec::<f32>().expect("converted to f32");
-        let mut log_prob = Array1::from(log_prob);
+        let gradient = Array2::from_shape_vec(parameters.dim(), to_vec(of_targets));
+        let mut gradient = gradient.expect("one for each parameter");
+        let mut log_prob = Array1::from(to_vec(log_prob));
         if let (Some(log_derivatives), Some(support)) = (log_derivatives, &self.config.support) {
             log_prob += &log_derivatives;
             for (row, theta) in gradient.outer_iter_mut().zip(parameters.outer_iter()) {

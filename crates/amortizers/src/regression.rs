@@ -1,6 +1,7 @@
 //! Predicts parameters from data linearly, so that density estimators learn what is left: the regression adjustment of Beaumont, Zhang & Balding
 //! (2002), here in front of a network and not behind a sample.
 
+use crate::networks::to_vec;
 use burn::{
     module::{Module, Param},
     tensor::{Device, Tensor, TensorData},
@@ -8,10 +9,12 @@ use burn::{
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 use ndarray::Array2;
 
-/// The most rows that are fitted to: some thousand times as many as there are coefficients of a common problem, in about a second.
+/// The most features there may be. Of 1,000 the eigenvectors take seconds.
+pub(crate) const MOST_FEATURES: usize = 1000;
+/// The most rows that are fitted to: some thousand times as many as there are coefficients of a common problem.
 const MOST_ROWS: usize = 20_000;
-/// The most features; with more, nothing is predicted. Of 1,000 the eigenvectors take seconds.
-const MOST_FEATURES: usize = 1000;
+/// The most numbers that features may be, in f64 32 MB.
+const MOST_NUMBERS: usize = 1 << 22;
 /// Ridge penalties in units of the number of rows, which standardised features have as their squares' sum.
 const PENALTIES: [f64; 7] = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0];
 /// The least that counts as left over of a standardised parameter. Rounding of f32 is then 10⁻⁴ of it.
@@ -36,56 +39,81 @@ pub(crate) struct Predictor {
     slopes: Vec<f32>,
     low: Vec<f32>,
     high: Vec<f32>,
+    of_data: bool,
+}
+
+/// Which rows, of so many of so many features, are fitted to. From end to end, since simulations may be in an order.
+pub(crate) fn fitted_rows(rows: usize, features: usize) -> impl Iterator<Item = usize> {
+    let fitted = rows.min(MOST_ROWS).min((MOST_NUMBERS / features.max(1)).max(1));
+    (0..fitted).map(move |i| i * rows / fitted)
+}
+
+/// How much worse −ln q becomes of one parameter, if a network takes the residuals of rows that were fitted to, 1 − h times what is
+/// left of others, for the truth.
+fn cost_of_overfitting(h: f64) -> f64 {
+    let kept = (1.0 - h).max(1e-9);
+    kept.ln() + 0.5 / (kept * kept) - 0.5
 }
 
 impl Predictor {
     /// Predicts 0.
-    fn none(features: usize, dim: usize) -> Self {
-        Self { slopes: vec![0.0; features * dim], low: vec![0.0; dim], high: vec![0.0; dim] }
+    fn none(features: usize, dim: usize, of_data: bool) -> Self {
+        Self { slopes: vec![0.0; features * dim], low: vec![0.0; dim], high: vec![0.0; dim], of_data }
     }
 
     /// From features `[M, F]` and parameters `[M, D]`, both standardised as are the parameters' bounds, by ridge regression; and the standard
-    /// deviation of what is left of each parameter.
+    /// deviation of what is left of each parameter: 1 of those that do not vary.
     ///
     /// Each parameter has the penalty of the smallest leave-one-out error, and no prediction if all are larger than its own standard deviation.
-    /// The errors are those of the closed form: residuals divided by 1 − h, with h the diagonal of the hat matrix.
-    pub(crate) fn fitted(features: &Array2<f32>, parameters: &Array2<f32>, bounds: &[(f64, f64)]) -> (Self, Vec<f32>) {
-        let (rows, width, dim) = (features.nrows().min(MOST_ROWS), features.ncols(), parameters.ncols());
-        let mut predictor = Self::none(width, dim);
-        if width > MOST_FEATURES {
-            return (predictor, vec![1.0; dim]);
-        }
-        // From end to end, since simulations may be in an order.
-        let row = |i: usize| i * features.nrows() / rows;
-        let x = DMatrix::from_fn(rows, width, |i, j| f64::from(features[[row(i), j]]));
-        let eigen = SymmetricEigen::new(x.tr_mul(&x));
+    /// The errors are those of the closed form: residuals divided by 1 − h, with h the diagonal of the hat matrix. As the network may be
+    /// trained on the rows that are fitted to, whose residuals are too small, an error counts by its logarithm, plus what that may cost.
+    pub(crate) fn fitted(
+        of_data: bool,
+        features: &Array2<f32>,
+        parameters: &Array2<f32>,
+        varies: &[bool],
+        bounds: &[(f64, f64)],
+    ) -> (Self, Vec<f32>) {
+        let (rows, width, dim) = (features.nrows(), features.ncols(), parameters.ncols());
+        let x = DMatrix::from_fn(rows, width, |i, j| f64::from(features[[i, j]]));
+        let y = DMatrix::from_fn(rows, dim, |i, d| f64::from(parameters[[i, d]]));
+        let eigen = SymmetricEigen::new(x.transpose() * &x);
         // Features in the directions of the eigenvectors.
-        let turned = &x * &eigen.eigenvectors;
-        let left = (0..dim).map(|d| {
-            let y = DVector::from_fn(rows, |i, _| f64::from(parameters[[row(i), d]]));
-            if y.norm_squared() == 0.0 {
-                return 1.0; // It does not vary: there is nothing to predict or to scale by.
-            }
-            let projected = turned.tr_mul(&y);
-            let mean_square = |sum: f64| sum / rows as f64;
-            let mut best = (mean_square(y.norm_squared()), DVector::zeros(width));
-            for penalty in PENALTIES {
-                let shrunk = eigen.eigenvalues.map(|value| 1.0 / (value.max(0.0) + penalty * rows as f64));
-                let coefficients = projected.component_mul(&shrunk);
-                let residuals = &y - &turned * &coefficients;
-                let leave_one_out = turned.row_iter().zip(residuals.iter()).map(|(row, residual)| {
-                    let h: f64 = row.iter().zip(shrunk.iter()).map(|(x, s)| x * x * s).sum();
-                    (residual / (1.0 - h).max(1e-9)).powi(2)
-                });
-                let error = mean_square(leave_one_out.sum());
-                if error < best.0 {
-                    best = (error, coefficients);
+        let turned = x * &eigen.eigenvectors;
+        let squares = turned.map(|value| value * value);
+        let projected = turned.tr_mul(&y);
+        let root_mean_square = |squares: f64| (squares / rows as f64).sqrt();
+        let mut best: Vec<(f64, f64, DVector<f64>)> = y
+            .column_iter()
+            .map(|y| {
+                let alone = root_mean_square(y.norm_squared());
+                (alone.ln(), alone, DVector::zeros(width))
+            })
+            .collect();
+        for penalty in PENALTIES {
+            let shrunk = eigen.eigenvalues.map(|value| 1.0 / (value.max(0.0) + penalty * rows as f64));
+            let h = &squares * &shrunk;
+            let cost = cost_of_overfitting(h.mean());
+            let coefficients = DMatrix::from_diagonal(&shrunk) * &projected;
+            let residuals = &y - &turned * &coefficients;
+            for (d, best) in best.iter_mut().enumerate() {
+                let left_out = residuals.column(d).zip_map(&h, |residual, h| residual / (1.0 - h).max(1e-9));
+                let left = root_mean_square(left_out.norm_squared());
+                if left.ln() + cost < best.0 {
+                    *best = (left.ln() + cost, left, coefficients.column(d).into_owned());
                 }
             }
-            let left = best.0.sqrt().max(LEAST);
-            let slopes = &eigen.eigenvectors * best.1;
+        }
+        let mut predictor = Self::none(width, dim, of_data);
+        let left = best.iter().enumerate().map(|(d, (_, left, coefficients))| {
+            if !varies[d] {
+                return 1.0;
+            }
+            let left = left.max(LEAST);
+            let slopes = &eigen.eigenvectors * coefficients;
             (0..width).for_each(|f| predictor.slopes[f * dim + d] = (slopes[f] / left) as f32);
-            // Where there is no bound, half the range beyond the outermost.
+            // Within bounds, and at most half the range beyond the outermost.
+            let y = y.column(d);
             let beyond = 0.5 * (y.max() - y.min());
             predictor.low[d] = (bounds[d].0.max(y.min() - beyond) / left) as f32;
             predictor.high[d] = (bounds[d].1.min(y.max() + beyond) / left) as f32;
@@ -95,14 +123,26 @@ impl Predictor {
         (predictor, left)
     }
 
-    /// Takes the prediction from features off parameters, one row.
+    /// Takes what data and direct conditions predict, row by row, off parameters `[M, D]`.
     #[cfg(feature = "flex")]
-    pub(crate) fn take_off(&self, features: [&[f32]; 2], parameters: &mut [f32]) {
-        let dim = parameters.len();
-        for (d, parameter) in parameters.iter_mut().enumerate() {
-            let of_each = features.into_iter().flatten().zip(self.slopes.iter().skip(d).step_by(dim));
-            let predicted: f32 = of_each.map(|(x, slope)| x * slope).sum();
-            *parameter -= predicted.clamp(self.low[d], self.high[d]);
+    pub(crate) fn take_off(&self, data: &[f32], direct: &[f32], parameters: &mut [f32]) {
+        let dim = self.low.len();
+        let rows = parameters.len() / dim;
+        let [data, direct] = [if self.of_data { data } else { &[] }, direct].map(|of| (of, of.len() / rows));
+        let mut predicted = vec![0.0; dim];
+        for (m, row) in parameters.chunks_exact_mut(dim).enumerate() {
+            predicted.fill(0.0);
+            let [data, direct] = [data, direct].map(|(of, width)| &of[m * width..(m + 1) * width]);
+            for (x, slopes) in data.iter().chain(direct).zip(self.slopes.chunks_exact(dim)) {
+                for (predicted, slope) in predicted.iter_mut().zip(slopes) {
+                    *predicted += x * slope;
+                }
+            }
+            for ((parameter, predicted), (&low, &high)) in
+                row.iter_mut().zip(&predicted).zip(self.low.iter().zip(&self.high))
+            {
+                *parameter -= predicted.max(low).min(high);
+            }
         }
     }
 }
@@ -110,11 +150,11 @@ impl Predictor {
 impl Regression {
     /// Predicts 0, until it is fitted or loaded.
     pub(crate) fn none(features: usize, dim: usize, of_data: bool, device: &Device) -> Self {
-        Self::new(Predictor::none(features, dim), of_data, device)
+        Self::new(Predictor::none(features, dim, of_data), device)
     }
 
-    pub(crate) fn new(predictor: Predictor, of_data: bool, device: &Device) -> Self {
-        let Predictor { slopes, low, high } = predictor;
+    pub(crate) fn new(predictor: Predictor, device: &Device) -> Self {
+        let Predictor { slopes, low, high, of_data } = predictor;
         let dim = low.len();
         let shape = [slopes.len() / dim.max(1), dim];
         let bound =
@@ -130,6 +170,11 @@ impl Regression {
     /// D, the number of parameters.
     pub(crate) fn dim(&self) -> usize {
         self.low.dims()[0]
+    }
+
+    /// F.
+    pub(crate) fn num_features(&self) -> usize {
+        self.slopes.dims()[0]
     }
 
     /// Whether data are among the features.
@@ -151,12 +196,8 @@ impl Regression {
 
     #[cfg(feature = "flex")]
     pub(crate) fn constants(&self) -> Predictor {
-        let bound = |values: &Param<Tensor<1>>| numbers(values.val());
-        Predictor { slopes: numbers(self.slopes.val()), low: bound(&self.low), high: bound(&self.high) }
+        let bound = |bound: &Param<Tensor<1>>| to_vec(bound.val());
+        let (low, high) = (bound(&self.low), bound(&self.high));
+        Predictor { slopes: to_vec(self.slopes.val()), low, high, of_data: self.of_data }
     }
-}
-
-#[cfg(feature = "flex")]
-fn numbers<const R: usize>(tensor: Tensor<R>) -> Vec<f32> {
-    tensor.into_data_as::<f32>().try_into_vec().expect("converted to f32")
 }

@@ -3,7 +3,7 @@
 use crate::{
     AmortizedPosterior, AmortizerError, Conditions, Configured, PosteriorNetworks,
     conditions::{check_finite, check_some_weight, check_weights},
-    networks::tensor,
+    networks::{tensor, to_vec},
 };
 use bayesburn_core::{Draws, Purpose, stream};
 use bayesburn_networks::{DensityEstimator, Pass, SummaryConfig, SummaryNetwork};
@@ -210,7 +210,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
                 let mut pass = Pass::inference(stream(0, DENSITY_PASS, start as u64).random());
                 let (targets, rows) = (tensor::<2, _>(&targets, &device), tensor::<2, _>(&rows, &device));
                 let (z, log_prob) = networks.evaluate(targets, rows, &mut pass);
-                (z.map(values).unwrap_or_default(), values(log_prob))
+                (z.map(to_vec).unwrap_or_default(), to_vec(log_prob))
             })
             .collect();
         let (z, log_prob): (Vec<_>, Vec<_>) = chunks.into_iter().unzip();
@@ -228,7 +228,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     }
 }
 
-/// The inference network's conditions for each data set, `[M, S + C]`; the first data set has the number `first`.
+/// Rows of [`PosteriorNetworks::condition`] for each data set, `[M, S + C]` or, with a regression, `[M, S + C + D]`; the first data set has
+/// the number `first`.
 fn condition_rows<S: SummaryNetwork>(
     networks: &PosteriorNetworks<S>,
     conditions: &Conditions,
@@ -244,7 +245,7 @@ fn condition_rows<S: SummaryNetwork>(
         .map(|start| {
             let part = conditions.range(start..(start + sets_in_chunk).min(data_sets));
             let mut pass = Pass::inference(stream(seed, SUMMARY_PASS, (first + start) as u64).random());
-            values(networks.condition(&part, device, &mut pass).0)
+            to_vec(networks.condition(&part, device, &mut pass).0)
         })
         .collect();
     let flat = chunks.concat();
@@ -279,14 +280,10 @@ fn draw_chunk<S: SummaryNetwork>(
     let mut pass = Pass::inference(stream(seed, DRAW_PASS, number).random());
     let shape = [noise.len() / width, width];
     let noise = Tensor::from_data(TensorData::new(noise, shape), device);
-    values(networks.draw(noise, tensor::<2, _>(&rows, device), &mut pass))
+    to_vec(networks.draw(noise, tensor::<2, _>(&rows, device), &mut pass))
 }
 
 /// The condition of each of these data sets, one after the other.
 fn rows_of(condition: ArrayView2<'_, f32>, data_sets: impl Iterator<Item = usize>) -> Array2<f32> {
     condition.select(Axis(0), &data_sets.collect::<Vec<_>>())
-}
-
-fn values<const R: usize>(tensor: Tensor<R>) -> Vec<f32> {
-    tensor.into_data_as::<f32>().try_into_vec().expect("converted to f32")
 }

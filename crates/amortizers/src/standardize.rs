@@ -1,5 +1,6 @@
 //! Shifts and scales inputs by constants that are stored beside the weights.
 
+use crate::networks::to_vec;
 use burn::{
     module::{Module, Param},
     tensor::{Device, Tensor, TensorData},
@@ -11,6 +12,11 @@ use ndarray::{ArrayView2, Axis};
 pub(crate) struct Standardizer {
     mean: Param<Tensor<1>>,
     std: Param<Tensor<1>>,
+}
+
+/// Whether a standard deviation is more than rounding of f32 around a constant.
+pub(crate) fn varies(mean: f64, std: f64) -> bool {
+    std > 1e-6 * mean.abs().max(1e-6)
 }
 
 impl Standardizer {
@@ -36,8 +42,7 @@ impl Standardizer {
         let squares = sum(&|i, x| (x - means[i]).powi(2));
         let stds = squares.iter().zip(&means).map(|(s, mean)| {
             let std = (s / (total.max(2) - 1) as f64).sqrt();
-            // Less than this is rounding of f32 around a constant.
-            if std > 1e-6 * mean.abs().max(1e-6) { std as f32 } else { 1.0 }
+            if varies(*mean, std) { std as f32 } else { 1.0 }
         });
         Self::of(means.iter().map(|&m| m as f32).collect(), stds.collect(), device)
     }
@@ -60,8 +65,7 @@ impl Standardizer {
 
     /// Means and standard deviations.
     pub(crate) fn constants(&self) -> [Vec<f32>; 2] {
-        [&self.mean, &self.std]
-            .map(|constants| constants.val().into_data_as::<f32>().try_into_vec().expect("converted to f32"))
+        [&self.mean, &self.std].map(|constants| to_vec(constants.val()))
     }
 
     /// Σ ln std, `[1]`: minus the log-determinant of [`Standardizer::forward`].

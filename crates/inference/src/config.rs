@@ -136,6 +136,12 @@ impl NpeTraining {
         in_range(fraction > 0.0 && fraction < 1.0, "validation_fraction", "above 0 and below 1", fraction)?;
         in_range(self.stop_after_epochs > 0, "stop_after_epochs", "at least 1", self.stop_after_epochs)?;
         in_range(self.max_epochs > 0, "max_epochs", "at least 1", self.max_epochs)?;
+        if let Some(decay) = self.weight_average {
+            in_range(decay > 0.0 && decay < 1.0, "weight_average", "above 0 and below 1, or None", decay)?;
+        }
+        if let Some(norm) = self.clip_norm {
+            in_range(norm > 0.0, "clip_norm", "above 0, or None", norm)?;
+        }
         match self.correction {
             Correction::Atomic { atoms } | Correction::AtomicCombined { atoms } => {
                 in_range(atoms >= 2, "atoms", "at least 2", atoms)

@@ -282,7 +282,8 @@ impl Tile<'_> {
         for (r, sums) in sums.iter_mut().enumerate() {
             if self.relu {
                 for sum in &mut *sums {
-                    *sum = simd.max_f32s(*sum, simd.splat_f32s(0.0));
+                    // In this order x86 keeps what is no number.
+                    *sum = simd.max_f32s(simd.splat_f32s(0.0), *sum);
                 }
             }
             store::<S, V>(simd, sums, &mut out[place(r)]);

@@ -50,12 +50,12 @@ fn power_and_rest(x: f32) -> (f32, f32) {
     let n = rounded - ROUND;
     let power = f32::from_bits(rounded.to_bits().wrapping_add(127) << 23);
     let r = (x - n * LN_2[0]) - n * LN_2[1];
-    // Taylor's series: the next term is under 1e-7 for |r| ≤ ln 2, which r reaches at the largest results, and else half of that.
+    // Taylor's series: the next term is under 2e-10 for |r| ≤ ln 2 / 2, and 1e-7 for ln 2, which r reaches at the largest results.
     let series = 1.0 / 120.0 + r * (1.0 / 720.0 + r * (1.0 / 5040.0 + r * (1.0 / 40320.0)));
     (power, r + r * r * (0.5 + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * series))))
 }
 
-/// exp(x); 0 where that is under the least normal number.
+/// exp(x); 0 for x below −87.68, where exp(x) is under the least normal number.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
     let (power, rest) = power_and_rest(x);
@@ -158,7 +158,7 @@ mod tests {
             f(&mut values);
             for (x, got) in points().into_iter().zip(values) {
                 let expected = exact(f64::from(x)) as f32;
-                let close = (got - expected).abs() <= 5e-7 * expected.abs() + 1e-37;
+                let close = (got - expected).abs() <= 3e-7 * expected.abs() + 1e-37;
                 assert!(close || got == expected, "{name}({x}) = {got}, not {expected}");
             }
         }

@@ -25,7 +25,7 @@ pub struct TrainingConfig {
     /// Averages weights over epochs (Polyak & Juditsky 1992): they then have less of the noise of single steps, as with a smaller learning rate. After each
     /// epoch the average goes by 1 − this decay towards the weights, and in the first epochs, until that is the smaller step, it is the plain
     /// mean of all there were, those that the run began with among them. The average is what is validated, shown to callbacks, saved as
-    /// the posterior and left at the end; steps go on from the weights themselves. Above 0 and below 1; `None`: no average.
+    /// the posterior and left when a run ends or is interrupted; steps go on from the weights themselves. Above 0 and below 1; `None`: no average.
     #[config(default = "None")]
     pub weight_average: Option<f64>,
     /// Parts that a batch is cut into, at least 1. Their gradients are added up, so that the step is that of the whole batch, up to

@@ -41,6 +41,8 @@ pub(crate) struct Session<'a, C: SummaryConfig> {
     /// The parameters, between the first and the last of some steps that need no graph.
     #[cfg(feature = "flex")]
     direct: Option<crate::direct::Direct>,
+    /// The average of the weights, if the run takes one. The amortizer has it in their place where no steps are taken.
+    average: Option<PosteriorNetworks<C::Network>>,
     /// What a run of steps that are not finite goes back to, if it is to go back.
     good: Option<(PosteriorNetworks<C::Network>, Updater)>,
 }
@@ -76,6 +78,7 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
             updater,
             #[cfg(feature = "flex")]
             direct: None,
+            average: None,
             good: None,
         })
     }
@@ -88,10 +91,13 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
             self.trainer.resumed = Some(checkpoint);
             return Err(error);
         }
+        self.begin_average();
         let configurator = self.trainer.configurator.clone();
         let shared = SharedSource { source: Mutex::new(source), run: context, configurator: &*configurator };
         let listening: Vec<Listening> = self.trainer.interrupts.iter().map(Interrupt::listen).collect();
-        let result = self.validation_set(&shared).and_then(|validation| {
+        // A callback may panic, and whoever catches that finds everything as after an error.
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let validation = self.validation_set(&shared)?;
             let left = self.epochs[self.epochs.len() - 1].end.saturating_sub(self.run().steps_done);
             // At once, and touched, so that memory does not grow with the steps. 1 << 20 steps are 12 MB.
             let steps = &mut self.trainer.history.steps;
@@ -100,19 +106,44 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
             steps.resize(steps.capacity(), StepLoss { loss: Some(0.0), learning_rate: 0.0 });
             steps.truncate(len);
             self.epochs(&shared, &validation)
-        });
+        }));
         drop(listening);
-        let Err(error) = result else { return Ok(()) };
-        // What was trained since the last checkpoint is not lost, unless it is the checkpoint that cannot be written.
-        let saved = matches!(error, TrainerError::CheckpointNotWritten { .. } | TrainerError::Interrupted { .. });
-        if self.trainer.checkpoint_is_due
-            && !saved
-            && let Err(second) = self.write_checkpoint(&shared)
-        {
-            tracing::error!(%second, "the state of the failed training could not be saved");
+        match &result {
+            Ok(Ok(())) => return Ok(()),
+            // Saved, as far as it can be, or in an unknown state.
+            Ok(Err(TrainerError::CheckpointNotWritten { .. } | TrainerError::Interrupted { .. })) | Err(_) => {}
+            // What was trained since the last checkpoint is not lost.
+            Ok(Err(_)) if self.trainer.checkpoint_is_due => {
+                if let Err(second) = self.write_checkpoint(&shared) {
+                    tracing::error!(%second, "the state of the failed training could not be saved");
+                }
+            }
+            Ok(Err(_)) => {}
         }
+        self.put_parameters_back();
+        self.leave_average();
         self.trainer.updater = (self.run().steps_done > 0).then_some(self.updater);
-        Err(error)
+        result.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// Begins the average of the weights, if there is to be one, or goes on with it: steps go on from the weights.
+    fn begin_average(&mut self) {
+        if self.config.weight_average.is_some() && self.run().finished.is_none() {
+            let average = self.trainer.amortizer.networks().clone();
+            if let Some(stepped) = self.trainer.stepped.take() {
+                self.trainer.amortizer.set_networks(stepped);
+            }
+            self.average = Some(average);
+        }
+    }
+
+    /// Has the average be the posterior, in this process as for one that resumes.
+    fn leave_average(&mut self) {
+        if let Some(average) = self.average.take() {
+            let stepped = self.trainer.amortizer.networks().clone();
+            self.trainer.amortizer.set_networks(average);
+            self.trainer.stepped = (self.run().steps_done > 0).then_some(stepped);
+        }
     }
 
     fn run(&mut self) -> &mut crate::checkpoint::Run {
@@ -130,22 +161,18 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
             .restore(checkpoint.optimizer.clone(), self.trainer.amortizer.networks())
             .map_err(|error| damaged(format!("optimizer state: {error}")))?;
         source.restore(&checkpoint.folder)?;
-        if self.config.weight_average.is_some() {
-            // The checkpoint's posterior is the average.
-            self.trainer.average = Some(self.trainer.amortizer.networks().clone());
-            let posterior = self.trainer.amortizer.clone().read_weights(checkpoint.folder.join(STEPPED))?;
-            self.trainer.amortizer.set_networks(posterior.networks().clone());
-        }
         let best = best_epoch(&self.trainer.validation_losses(run));
-        let (true, Some(best), Some(steps)) = (self.keeps_best(), best, self.trainer.best_steps(run, usize::MAX))
-        else {
-            return Ok(());
-        };
-        let folder = self.trainer.checkpoints.as_ref().expect("resumed from checkpoints").place(steps);
-        let damaged = |reason| TrainerError::DamagedCheckpoint { folder: folder.clone(), reason };
-        verify(&folder).map_err(damaged)?;
-        let networks = self.trainer.amortizer.clone().load_weights(&folder)?.networks().clone();
-        self.trainer.best = Some((best, networks));
+        if let (true, Some(best), Some(steps)) = (self.keeps_best(), best, self.trainer.best_steps(run, usize::MAX)) {
+            let folder = self.trainer.checkpoints.as_ref().expect("resumed from checkpoints").place(steps);
+            let damaged = |reason| TrainerError::DamagedCheckpoint { folder: folder.clone(), reason };
+            verify(&folder).map_err(damaged)?;
+            let networks = self.trainer.amortizer.clone().load_weights(&folder)?.networks().clone();
+            self.trainer.best = Some((best, networks));
+        }
+        if self.config.weight_average.is_some() {
+            let posterior = self.trainer.amortizer.clone().read_weights(checkpoint.folder.join(STEPPED))?;
+            self.trainer.stepped = Some(posterior.networks().clone());
+        }
         Ok(())
     }
 
@@ -182,9 +209,6 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
     /// The epochs that are not finished. The number of the next is that of those in the history: after an error between an epoch's
     /// last step and its end, what is missing is its end.
     fn epochs(&mut self, shared: &SharedSource<'_>, validation: &[Configured]) -> Result<(), TrainerError> {
-        if self.config.weight_average.is_some() && self.trainer.average.is_none() && self.run().finished.is_none() {
-            self.trainer.average = Some(self.trainer.amortizer.networks().clone());
-        }
         // What an earlier call could not save comes first: the best weights may be in it.
         if self.trainer.checkpoint_is_due {
             self.write_checkpoint(shared)?;
@@ -199,10 +223,9 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
                 let left = self.run().steps_done..steps.end;
                 let mut batches = Batches::start(scope, shared, left, shared.run.prefetch);
                 self.take_parameters();
-                // A callback may panic, and whoever catches that finds the weights of the last step.
-                let stop = catch_unwind(AssertUnwindSafe(|| self.steps(epoch, &mut batches, shared)));
+                let stop = self.steps(epoch, &mut batches, shared);
                 self.put_parameters_back();
-                stop.unwrap_or_else(|panic| resume_unwind(panic))
+                stop
             })?;
             self.end_epoch(epoch, stop, shared, validation)?;
             self.write_checkpoint(shared)?;
@@ -222,7 +245,7 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         shared: &SharedSource<'_>,
         validation: &[Configured],
     ) -> Result<(), TrainerError> {
-        let (Some(decay), Some(average)) = (self.config.weight_average, self.trainer.average.clone()) else {
+        let (Some(decay), Some(average)) = (self.config.weight_average, self.average.clone()) else {
             let loss = self.validate(shared, validation)?;
             return self.finish_epoch(epoch, loss, stop);
         };
@@ -233,13 +256,13 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         // Whatever fails or panics, steps go on from the weights, and an epoch counts once.
         let ended = catch_unwind(AssertUnwindSafe(|| {
             let loss = self.validate(shared, validation)?;
-            self.trainer.average = Some(average);
+            self.average = Some(average);
             self.finish_epoch(epoch, loss, stop)
         }));
         if self.run().finished.is_none() {
             self.trainer.amortizer.set_networks(weights);
         } else {
-            self.trainer.average = None;
+            self.average = None;
         }
         ended.unwrap_or_else(|panic| resume_unwind(panic))
     }
@@ -449,7 +472,7 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         })?;
         let step = trainer.position.runs[trainer.run].steps_done;
         let save = |folder: &Path| {
-            match &trainer.average {
+            match &self.average {
                 None => trainer.amortizer.save(folder)?,
                 Some(average) => {
                     let mut posterior = trainer.amortizer.clone();

@@ -22,7 +22,7 @@ pub struct EarlyStopping {
 pub enum FinalWeights {
     /// Those of the epoch with the lowest validation loss.
     Best,
-    /// Those of the last step.
+    /// Those of the last step, or the average then, if weights are averaged.
     Last,
 }
 

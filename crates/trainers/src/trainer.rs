@@ -68,8 +68,8 @@ pub struct Trainer<C: SummaryConfig = DeepSetConfig> {
     pub(crate) updater: Option<Updater>,
     /// The best networks of that run, where it will want them back.
     pub(crate) best: Option<Best<C>>,
-    /// The average of that run's weights, if it has one.
-    pub(crate) average: Option<PosteriorNetworks<C::Network>>,
+    /// The weights of that run's last step, if it was interrupted and averages weights: the amortizer has the average.
+    pub(crate) stepped: Option<PosteriorNetworks<C::Network>>,
     /// The checkpoint that was resumed from, until the run that it interrupted takes it up.
     pub(crate) resumed: Option<Checkpoint>,
     pub(crate) damaged: Vec<DamagedCheckpoint>,
@@ -105,7 +105,7 @@ impl<C: SummaryConfig> Trainer<C> {
         self.model.as_ref()
     }
 
-    /// The posterior as trained so far.
+    /// The posterior as trained so far: with the average of its weights, if the run takes one.
     #[must_use]
     pub fn amortizer(&self) -> &AmortizedPosterior<C> {
         &self.amortizer
@@ -272,7 +272,7 @@ impl<C: SummaryConfig> Trainer<C> {
         self.run += 1;
         self.updater = None;
         self.best = None;
-        self.average = None;
+        self.stepped = None;
     }
 
     /// Makes sure that the current run is the one that this call asks for: a new one, or one that was interrupted, here or before

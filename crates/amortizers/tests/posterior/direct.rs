@@ -186,6 +186,34 @@ fn the_loss_without_a_summary_network_and_with_a_support_is_that_of_the_graph() 
     }
 }
 
+/// Beside a set network, from direct conditions alone; and predictions that are kept within bounds.
+#[test]
+fn the_loss_with_predictions_from_direct_conditions_is_that_of_the_graph() {
+    let saturated = |m: usize, index: u64| {
+        let mut batch = batch(m, 5, 2, 2, false, index);
+        let direct = batch.conditions.direct_conditions.clone().expect("two of them");
+        for ((m, d), value) in batch.parameters.indexed_iter_mut() {
+            *value = 4.0 / (1.0 + (-4.0 * direct[[m, d]] - 0.01 * *value).exp());
+        }
+        batch
+    };
+    let bounds = [Interval::Between(0.0, 4.0), Interval::Between(0.0, 4.0)];
+    let (pilot, batch) = (saturated(200, 1), saturated(40, 2));
+    let mut losses = Vec::new();
+    for config in [config(), config().with_bounds(bounds)] {
+        let posterior = near_start(config, &pilot, 1);
+        let (loss, _, gradients) = by_direct(&posterior, &batch);
+        let (expected, graph) = by_graph(&posterior, &batch);
+        assert!((loss - expected).abs() <= 1e-5 * expected.abs().max(1.0), "{loss} against {expected}");
+        assert!(agree(&gradients, &graph));
+        losses.push(loss);
+    }
+    assert!((losses[0] - losses[1]).abs() > 1e-3, "no prediction was beyond a bound: {losses:?}");
+    let without = untrained(config().with_standardization(Standardization::Moments), &pilot, 1);
+    let stds = [&untrained(config(), &pilot, 1), &without].map(|posterior| posterior.parameter_standardization().1);
+    assert!(stds[0].iter().zip(&stds[1]).all(|(left, all)| left < &(0.9 * all)), "{stds:?}: no regression");
+}
+
 /// The same bits as when the other part is trained too, and what belongs to that part stays.
 #[test]
 fn one_part_can_be_trained_alone() {

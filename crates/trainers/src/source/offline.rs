@@ -2,12 +2,11 @@
 
 use super::{
     LastBatch, RunContext, Source,
-    shuffle::{Groups, ShuffledEpoch, groups, num_batches, valid},
+    shuffle::{Groups, ShuffledEpoch, groups, num_batches, split_order, valid},
 };
 use crate::{TrainerError, error::in_range};
-use bayesburn_core::{Purpose, Simulations, stream};
+use bayesburn_core::{Purpose, Simulations};
 use bayesburn_simulation::{Dataset, Group};
-use rand::seq::SliceRandom;
 use serde_json::{Value, json};
 
 const SHUFFLE: Purpose = Purpose::new("offline shuffle");
@@ -135,9 +134,9 @@ impl Offline {
                 Validation::Data(data) => groups(data)?,
                 Validation::None | Validation::Fraction(_) => Vec::new(),
             };
-            let mut rng = stream(seed, const { Purpose::new("validation split") }, 0);
-            for (group, held_out) in training.iter_mut().zip(self.held_out()).filter(|(_, held_out)| *held_out > 0) {
-                group.shuffle(&mut rng);
+            let held_out = self.held_out().into_iter().enumerate();
+            for (group, (number, held_out)) in training.iter_mut().zip(held_out).filter(|(_, (_, held))| *held > 0) {
+                split_order(group, number, seed);
                 let mut rows = group.split_off(group.len() - held_out);
                 rows.sort_unstable();
                 validation.push(rows);
@@ -225,5 +224,30 @@ impl Source for Offline {
     fn validation(&mut self, part: usize, run: &RunContext) -> Result<Option<Simulations>, TrainerError> {
         let rows = self.split(run.trainer_seed())?.1.get(part).map(|rows| numbers(rows));
         Ok(rows.map(|rows| self.validation_data().select(&rows)).transpose()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Origin, builder::pilot};
+    use ndarray::Array2;
+
+    /// What is fitted to the pilot would else be known of simulations that are to show what is not known.
+    #[test]
+    fn the_pilot_has_nothing_that_is_held_out() {
+        let rows = Array2::from_shape_fn((300, 1), |(row, _)| row as f32);
+        let simulations = Simulations::new(["row".to_owned()].into(), rows.clone(), rows.into_dyn()).expect("sound");
+        let data = Dataset::from_simulations(simulations).expect("sound");
+        let parts = pilot(&Origin::Data(data.clone()), 5, 32).expect("sound");
+        let of_pilot: Vec<usize> = parts.iter().flat_map(|part| &part.parameters).map(|&row| row as usize).collect();
+        assert_eq!(of_pilot.len(), 270);
+        let held_out = |fraction: f64| {
+            let mut offline = Offline::new(data.clone()).with_validation(Validation::Fraction(fraction));
+            let parts = offline.split(5).expect("sound").1.clone();
+            parts.concat().into_iter().filter(|row| of_pilot.contains(&(*row as usize))).count()
+        };
+        assert_eq!((held_out(0.1), held_out(0.05)), (0, 0));
+        assert_eq!(held_out(0.2), 30, "the twin: twice as many are held out as the pilot leaves");
     }
 }

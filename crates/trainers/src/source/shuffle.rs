@@ -26,6 +26,11 @@ pub(crate) fn groups(data: &Dataset) -> Result<Groups, TrainerError> {
     Ok(data.groups().iter().map(|group| group.rows().map(|row| row as u32).collect()).collect())
 }
 
+/// Shuffles the rows of the group of this number, of which the last are held out, however many: the same in all of a trainer's runs.
+pub(crate) fn split_order(rows: &mut [u32], group: usize, trainer_seed: u64) {
+    rows.shuffle(&mut stream(trainer_seed, const { Purpose::new("validation split") }, group as u64));
+}
+
 /// What was selected; `None` if all of it was dropped as invalid.
 pub(crate) fn valid(selected: Result<Simulations, DataError>) -> Result<Option<Simulations>, TrainerError> {
     match selected {
