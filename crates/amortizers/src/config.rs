@@ -85,6 +85,12 @@ impl<C: SummaryConfig> PosteriorConfig<C> {
         self
     }
 
+    /// Whether units are dropped in training and not at inference, in either network.
+    #[must_use]
+    pub fn has_dropout(&self) -> bool {
+        self.summary.has_dropout() || self.inference.has_dropout()
+    }
+
     /// Says in which interval each parameter lies, without mapping it: predictions for data unlike any simulation then stay inside of the
     /// prior. Neural posterior estimation takes them from the prior by itself. Pilot simulations outside are an error.
     #[must_use]

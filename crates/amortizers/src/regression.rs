@@ -1,6 +1,7 @@
 //! Predicts parameters from data linearly, so that density estimators learn what is left: the regression adjustment of Beaumont, Zhang & Balding
 //! (2002), here in front of a network and not behind a sample.
 
+#[cfg(feature = "flex")]
 use crate::networks::to_vec;
 use burn::{
     module::{Module, Param},

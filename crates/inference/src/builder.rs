@@ -177,6 +177,7 @@ impl<C: SummaryConfig> NpeBuilder<C> {
             ctrl_c: self.ctrl_c,
             proposal: Proposal::Prior,
             round: 1,
+            runs_done: 0,
             posteriors: 0,
             mixtures: Vec::new(),
             counted: false,

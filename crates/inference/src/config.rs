@@ -19,7 +19,8 @@ use burn::{config::Config, optim::AdamConfig};
 #[derive(Debug, Clone, PartialEq)]
 pub struct NpeConfig<C: SummaryConfig = IdentityConfig> {
     /// The networks: a neural spline flow with dropout of 0.2, without a summary network, unless set. (Some thousand simulations are few for a
-    /// flow: without dropout it learns them by heart.)
+    /// flow: without dropout it learns them by heart.) Trainings of networks with dropout are finished without: when the validation loss no longer
+    /// improves, they go on from the best weights until it again does not, for half as many epochs.
     pub networks: PosteriorConfig<C>,
     /// In which space the density is one.
     pub space: ParameterSpace,
@@ -150,12 +151,21 @@ impl NpeTraining {
         }
     }
 
-    pub(crate) fn trainer_config(&self) -> TrainingConfig {
+    /// One run of a trainer after the other: if units are dropped, at last without.
+    pub(crate) fn runs(&self, has_dropout: bool) -> Vec<TrainingConfig> {
+        let whole = self.trainer_config(self.stop_after_epochs);
+        match has_dropout {
+            true => vec![whole, self.trainer_config(self.stop_after_epochs.div_ceil(2)).with_dropout(false)],
+            false => vec![whole],
+        }
+    }
+
+    fn trainer_config(&self, patience: usize) -> TrainingConfig {
         TrainingConfig::new()
             .with_optimizer(Optimizer::Adam(AdamConfig::new().with_epsilon(1e-8)))
             .with_schedule(Schedule::constant(self.learning_rate))
             .with_clip_norm(self.clip_norm)
             .with_weight_average(self.weight_average)
-            .with_early_stopping(Some(EarlyStopping::new().with_patience(self.stop_after_epochs)))
+            .with_early_stopping(Some(EarlyStopping::new().with_patience(patience)))
     }
 }

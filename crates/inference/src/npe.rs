@@ -70,6 +70,8 @@ pub struct Npe<C: SummaryConfig = IdentityConfig> {
     /// Calls of `simulate` and `append` so far.
     pub(crate) calls: u64,
     pub(crate) trainings: usize,
+    /// Runs of the trainer that the next training has already made, before it was interrupted.
+    pub(crate) runs_done: usize,
     pub(crate) appended: Vec<Appended>,
     pub(crate) data_shape: Option<Vec<usize>>,
     pub(crate) trainer: Option<Trainer<C>>,
@@ -226,16 +228,26 @@ impl<C: SummaryConfig> Npe<C> {
             None => self.make_trainer(pairs.data().clone(), to_train_on)?,
         };
         trainer.set_loss(loss);
-        let result = trainer.train(pairs, &training.trainer_config()).map(|_| ());
-        let run = self.trainings;
-        let epochs = trainer.epochs_of_run(run).to_vec();
-        let stop_reason = trainer.stop_reason_of(run).unwrap_or_default().to_owned();
+        let runs = training.runs(self.config.networks.has_dropout());
+        let mut result = Ok(());
+        for config in &runs[self.runs_done..] {
+            result = trainer.train(pairs.clone(), config).map(|_| ());
+            if result.is_err() {
+                break;
+            }
+            self.runs_done += 1;
+        }
+        let last = (self.trainings + 1) * runs.len() - 1;
+        let before: usize = (last + 1 - runs.len()..last).map(|run| trainer.epochs_of_run(run).len()).sum();
+        let epochs = trainer.epochs_of_run(last).to_vec();
+        let stop_reason = trainer.stop_reason_of(last).unwrap_or_default().to_owned();
         let amortizer = trainer.amortizer().clone();
         self.trainer = Some(trainer);
         result?;
-        self.trainings += 1;
+        let number = self.trainings;
+        (self.trainings, self.runs_done) = (number + 1, 0);
         let amortizer = match &self.store {
-            Some(store) => store.posterior(run, amortizer, &self.device)?,
+            Some(store) => store.posterior(number, amortizer, &self.device)?,
             None => amortizer,
         };
         let configurator: Arc<dyn Configurator> = self.configurator.clone();
@@ -243,7 +255,7 @@ impl<C: SummaryConfig> Npe<C> {
         warnings.extend(self.uncovered(&posterior)?);
         let best = epochs.iter().enumerate().filter_map(|(i, epoch)| Some((i, epoch.validation_loss?)));
         let (best_epoch, best_loss) =
-            best.min_by(|(_, a), (_, b)| a.total_cmp(b)).map_or((0, f32::NAN), |(i, loss)| (i + 1, loss));
+            best.min_by(|(_, a), (_, b)| a.total_cmp(b)).map_or((0, f32::NAN), |(i, loss)| (before + i + 1, loss));
         for warning in &warnings {
             tracing::warn!("{warning}");
         }
@@ -252,7 +264,8 @@ impl<C: SummaryConfig> Npe<C> {
             trained,
             held_out,
             excluded: self.appended.iter().map(|part| part.excluded).sum(),
-            epochs: epochs.len(),
+            epochs: before + epochs.len(),
+            epochs_without_dropout: if runs.len() > 1 { epochs.len() } else { 0 },
             best_epoch,
             best_validation_loss: best_loss,
             stop_reason,

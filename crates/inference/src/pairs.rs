@@ -21,7 +21,7 @@ pub(crate) struct Appended {
 }
 
 /// All pairs so far; the same rows are held out of those of a round in every training.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Pairs {
     /// With the number of the proposal as the prior's batchable context.
     all: Dataset,

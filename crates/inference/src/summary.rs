@@ -19,6 +19,8 @@ pub struct TrainingSummary {
     pub excluded: usize,
     /// Epochs of this training.
     pub epochs: usize,
+    /// Of them, the last that dropped no units, where the others did.
+    pub epochs_without_dropout: usize,
     /// The epoch, from 1, whose weights were restored: that of the lowest validation loss.
     pub best_epoch: usize,
     /// That loss: in the first round, and with truncated priors, the mean of −ln q(θ | x).
@@ -35,6 +37,9 @@ impl fmt::Display for TrainingSummary {
         write!(f, "Round {round}: {epochs} epochs of {trained} simulations ({held_out} held out")?;
         if *excluded > 0 {
             write!(f, ", {excluded} left out as not finite")?;
+        }
+        if self.epochs_without_dropout > 0 {
+            write!(f, ", the last {} epochs without dropout", self.epochs_without_dropout)?;
         }
         write!(f, "); best validation loss {best_validation_loss:.4} in epoch {best_epoch}; ")?;
         write!(f, "stopped: {}", self.stop_reason)?;

@@ -123,6 +123,12 @@ pub struct DenseNetConfig {
 }
 
 impl DenseNetConfig {
+    /// Whether units are dropped in training and not at inference.
+    #[must_use]
+    pub fn has_dropout(&self) -> bool {
+        self.dropout > 0.0 && !self.mc_dropout
+    }
+
     /// A network from `d_input` to `d_output`.
     ///
     /// # Errors

@@ -134,6 +134,16 @@ impl InferenceConfig {
         matches!(self, Self::Invertible(config) if config.act_norm == ActNormConfig::FromData)
     }
 
+    /// Whether units are dropped in training and not at inference.
+    #[must_use]
+    pub fn has_dropout(&self) -> bool {
+        match self {
+            Self::Invertible(config) => config.has_dropout(),
+            Self::Autoregressive(config) => config.dropout > 0.0,
+            Self::Mixture(config) => config.net.has_dropout(),
+        }
+    }
+
     /// Sets the dropout of all networks inside.
     #[must_use]
     pub fn with_dropout(self, dropout: f64) -> Self {

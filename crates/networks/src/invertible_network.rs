@@ -104,6 +104,20 @@ impl InvertibleNetworkConfig {
         self
     }
 
+    /// Whether units are dropped in training and not at inference.
+    #[must_use]
+    pub fn has_dropout(&self) -> bool {
+        let affine = |affine: &AffineConfig| match &affine.nets {
+            AffineNets::Shared(net) => net.has_dropout(),
+            AffineNets::Separate(nets) => nets.scale.has_dropout() || nets.translation.has_dropout(),
+        };
+        match &self.coupling {
+            CouplingDesign::Affine(design) => affine(design),
+            CouplingDesign::Spline(design) => design.net.has_dropout(),
+            CouplingDesign::Interleaved(both) => affine(&both.affine) || both.spline.net.has_dropout(),
+        }
+    }
+
     /// A network for `dim` targets given `condition_dim` numbers (0: unconditional).
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use rand_distr::StandardNormal;
 #[derive(Debug)]
 pub struct Pass {
     training: bool,
+    dropout: bool,
     #[cfg_attr(not(feature = "flex"), expect(dead_code, reason = "there are no kernels"))]
     kernels: bool,
     rng: StreamRng,
@@ -19,13 +20,29 @@ impl Pass {
     /// A training pass: dropout and noise are on. Give every step its own seed.
     #[must_use]
     pub fn training(seed: u64) -> Self {
-        Self { training: true, kernels: true, rng: stream(seed, const { Purpose::new("training pass") }, 0) }
+        Self {
+            training: true,
+            dropout: true,
+            kernels: true,
+            rng: stream(seed, const { Purpose::new("training pass") }, 0),
+        }
     }
 
     /// An inference pass: only Monte Carlo dropout is on.
     #[must_use]
     pub fn inference(seed: u64) -> Self {
-        Self { training: false, kernels: true, rng: stream(seed, const { Purpose::new("inference pass") }, 0) }
+        Self {
+            training: false,
+            dropout: true,
+            kernels: true,
+            rng: stream(seed, const { Purpose::new("inference pass") }, 0),
+        }
+    }
+
+    /// The same pass with no unit dropped.
+    #[must_use]
+    pub fn without_dropout(self) -> Self {
+        Self { dropout: false, ..self }
     }
 
     /// The same pass by Burn's own operations, one by one, as on devices that have no kernels: what the kernels are tested against.
@@ -63,6 +80,9 @@ impl Pass {
 
     /// A dropout mask for `like`: 0 with this probability, else 1 / (1 − probability), so that the mean stays.
     pub(crate) fn dropout_mask<const R: usize>(&mut self, probability: f64, like: &Tensor<R>) -> Tensor<R> {
+        if !self.dropout {
+            return like.ones_like();
+        }
         let Dropout { below, keep } = Dropout::new(probability);
         self.fill(like.dims(), like, |rng| if rng.next_u32() < below { 0.0 } else { keep })
     }
@@ -72,6 +92,9 @@ impl Pass {
     #[doc(hidden)]
     pub fn dropout_masks(&mut self, layers: &[(f64, usize)], rows: usize) -> Vec<f32> {
         let width: usize = layers.iter().map(|(_, units)| units).sum();
+        if !self.dropout {
+            return vec![1.0; rows * width];
+        }
         let mut masks = vec![0.0; rows * width];
         let mut first = 0;
         for &(probability, units) in layers {

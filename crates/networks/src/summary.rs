@@ -66,6 +66,11 @@ pub trait SummaryConfig: Config + Clone + PartialEq + Send + Sync + 'static {
         None
     }
 
+    /// Whether units are dropped in training and not at inference. Neural posterior estimation then finishes without.
+    fn has_dropout(&self) -> bool {
+        false
+    }
+
     /// A network for data of `features` numbers for each observation.
     ///
     /// # Errors

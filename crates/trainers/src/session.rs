@@ -306,7 +306,11 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         let before = trainer.history.steps.len();
         let (updater, own_loss, configured) = (&mut self.updater, trainer.own_loss.as_ref(), &batch.configured);
         let purpose = const { Purpose::new("training pass") };
-        let pass = &mut Pass::training(stream(trainer.position.seed, purpose, before as u64).next_u64());
+        let mut pass = Pass::training(stream(trainer.position.seed, purpose, before as u64).next_u64());
+        if !self.config.dropout {
+            pass = pass.without_dropout();
+        }
+        let pass = &mut pass;
         #[cfg(feature = "flex")]
         let direct =
             self.direct.as_mut().map(|direct| direct.step(updater, configured, pass, rate, self.config)).transpose()?;

@@ -4,6 +4,7 @@ mod bad_data;
 mod bad_input;
 mod corrections;
 mod density;
+mod dropout;
 mod kills;
 mod linear_gaussian;
 mod pairs;

@@ -111,6 +111,10 @@ impl DeepSetConfig {
 impl SummaryConfig for DeepSetConfig {
     type Network = DeepSet;
 
+    fn has_dropout(&self) -> bool {
+        self.dropout > 0.0
+    }
+
     fn init(&self, features: usize, init: &mut ParameterInit) -> Result<DeepSet, ConfigError> {
         at_least_one("summary_dim", self.summary_dim)?;
         at_least_one("units", self.units)?;

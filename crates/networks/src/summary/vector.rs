@@ -60,6 +60,10 @@ impl SummaryConfig for DenseSummaryConfig {
         Some(1)
     }
 
+    fn has_dropout(&self) -> bool {
+        self.net.has_dropout()
+    }
+
     fn init(&self, features: usize, init: &mut ParameterInit) -> Result<DenseSummary, ConfigError> {
         at_least_one("summary_dim", self.summary_dim)?;
         let net = self.net.init(features, self.summary_dim, OutputInit::Glorot, init)?;
