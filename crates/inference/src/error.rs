@@ -139,7 +139,7 @@ pub enum InferenceError {
     /// Draws inside the support that were not found.
     #[error(
         "{accepted} of {wanted} draws for data set {data_set} are inside the prior's support after {tried} tries ({:.3}% accepted): the \
-         posterior has little probability there; train with more simulations, map parameters to the reals by `PosteriorConfig::with_support`, \
+         posterior has little probability there; train with more simulations, map parameters to the reals by `NpeConfig::with_space`, \
          allow more by `RejectionConfig`, or take what there is by `WhenUnfinished::Partial`",
         100.0 * *accepted as f64 / *tried as f64
     )]
@@ -173,7 +173,7 @@ pub enum InferenceError {
         needs: &'static str,
     },
     /// A folder that holds another inference.
-    #[error("{} holds an inference that this one is not: {reason}; choose another folder, or make the calls that made it", folder.display())]
+    #[error("{} holds an inference that this one is not: {reason}; choose another folder, delete this one, or make the calls that made it", folder.display())]
     OtherInference {
         /// The folder.
         folder: PathBuf,

@@ -44,6 +44,7 @@ mod pairs;
 mod posterior;
 mod proposal;
 mod rejection;
+mod saved;
 mod simulate;
 mod store;
 mod summary;

@@ -17,7 +17,7 @@ use bayesburn_networks::{IdentityConfig, SummaryConfig};
 use bayesburn_simulation::{Dataset, GenerativeModel, InvalidSimulations, Prior, Progress};
 use bayesburn_trainers::{LossHistory, Trainer, TrainingLoss};
 use burn::tensor::Device;
-use ndarray::{Array, Array2, Dimension};
+use ndarray::{Array, Array2, Axis, Dimension};
 use std::{
     fmt,
     sync::{Arc, atomic::AtomicBool},
@@ -78,6 +78,9 @@ pub struct Npe<C: SummaryConfig = IdentityConfig> {
     pub(crate) summaries: Vec<TrainingSummary>,
 }
 
+/// Held-out simulations below which there is a warning: the standard error of their mean loss is then a fifth of a nat or more.
+const FEW_HELD_OUT: usize = 20;
+
 impl<C: SummaryConfig> fmt::Debug for Npe<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Npe")
@@ -130,7 +133,7 @@ impl<C: SummaryConfig> Npe<C> {
         self.round += 1;
     }
 
-    /// Appends parameters `[M, D]` and their data `[M, ...]`, simulated elsewhere. The parameters are taken to come from the proposal, at
+    /// Appends parameters `[M, D]` and their data `[M, ...]`, simulated elsewhere; `[M]`, of one number each, is taken for `[M, 1]`. The parameters are taken to come from the proposal, at
     /// first the prior. Data that are not finite are left out and counted.
     ///
     /// # Errors
@@ -142,7 +145,9 @@ impl<C: SummaryConfig> Npe<C> {
         sim_data: Array<f32, D>,
     ) -> Result<(), InferenceError> {
         in_range(!parameters.is_empty(), "pairs", "at least 1", parameters.nrows())?;
-        let simulations = Simulations::new(self.prior.names().clone(), parameters, sim_data.into_dyn())?;
+        let sim_data = sim_data.into_dyn();
+        let sim_data = if sim_data.ndim() == 1 { sim_data.insert_axis(Axis(1)) } else { sim_data };
+        let simulations = Simulations::new(self.prior.names().clone(), parameters, sim_data)?;
         let (got, rows) = (simulations.len(), (0..simulations.len() as u64).collect::<Vec<_>>());
         let finite = InvalidSimulations::Drop.apply(simulations, &rows);
         let simulations = finite.map_err(|error| match error {
@@ -223,6 +228,11 @@ impl<C: SummaryConfig> Npe<C> {
         self.configurator.set_weights(weights);
         let to_train_on = pairs.training()?;
         let mut warnings = constant_dimensions(&to_train_on);
+        if held_out < FEW_HELD_OUT {
+            warnings.push(format!(
+                "only {held_out} simulations are held out, which hardly tell when to stop: simulate or append more, hundreds at least"
+            ));
+        }
         let mut trainer = match self.trainer.take() {
             Some(trainer) => trainer,
             None => self.make_trainer(pairs.data().clone(), to_train_on)?,
@@ -251,7 +261,9 @@ impl<C: SummaryConfig> Npe<C> {
             None => amortizer,
         };
         let configurator: Arc<dyn Configurator> = self.configurator.clone();
-        let posterior = Posterior::new(amortizer, self.prior.clone(), configurator, data_shape, self.round);
+        let masked = self.appended.iter().any(|part| part.simulations.sim_data_mask.is_some());
+        let data = (data_shape, masked);
+        let posterior = Posterior::new(amortizer, self.prior.clone(), configurator, data, self.round);
         warnings.extend(self.uncovered(&posterior)?);
         let best = epochs.iter().enumerate().filter_map(|(i, epoch)| Some((i, epoch.validation_loss?)));
         let (best_epoch, best_loss) =
@@ -259,7 +271,7 @@ impl<C: SummaryConfig> Npe<C> {
         for warning in &warnings {
             tracing::warn!("{warning}");
         }
-        self.summaries.push(TrainingSummary {
+        let summary = TrainingSummary {
             round: self.round,
             trained,
             held_out,
@@ -270,8 +282,9 @@ impl<C: SummaryConfig> Npe<C> {
             best_validation_loss: best_loss,
             stop_reason,
             warnings,
-        });
-        Ok(posterior)
+        };
+        self.summaries.push(summary.clone());
+        Ok(posterior.with_summary(summary))
     }
 
     /// What is minimised, if it is not the posterior's own loss, and what it takes the weights of simulations for.
@@ -298,7 +311,7 @@ impl<C: SummaryConfig> Npe<C> {
         let mut builder = Trainer::builder(data, self.config.networks.clone())
             .seed(derive_seed(self.seed, const { Purpose::new("npe trainer") }))
             .device(self.device.clone())
-            .progress(Progress::Hidden)
+            .progress(self.progress)
             .configurator(configure)
             .pilot(first);
         if let Some(store) = &self.store {

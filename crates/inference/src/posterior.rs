@@ -1,13 +1,13 @@
 //! The posterior of an inference: draws inside the prior's support, normalised densities, predictions.
 
 use crate::{
-    Acceptance, InferenceError, RejectionConfig, Sampled,
+    Acceptance, InferenceError, RejectionConfig, Sampled, TrainingSummary,
     rejection::{acceptance, sample},
 };
 use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configurator};
 use bayesburn_core::{Draws, Interval, Simulations};
 use bayesburn_networks::{IdentityConfig, InferenceConfig, SummaryConfig};
-use bayesburn_simulation::{Density, GenerativeModel, Prior};
+use bayesburn_simulation::{Density, GenerativeModel, InvalidSimulations, Prior};
 use ndarray::{Array, Array1, Array2, ArrayD, Axis, Dimension};
 use std::{fmt, sync::Arc};
 
@@ -31,6 +31,9 @@ pub struct Posterior<C: SummaryConfig = IdentityConfig> {
     leakage_draws: usize,
     /// Rounds, of which the last was trained on.
     rounds: usize,
+    /// Whether values may be missing: the networks then see which are.
+    masked: bool,
+    summary: Option<TrainingSummary>,
 }
 
 impl<C: SummaryConfig> fmt::Debug for Posterior<C> {
@@ -52,18 +55,38 @@ impl<C: SummaryConfig> Posterior<C> {
         amortizer: AmortizedPosterior<C>,
         prior: Prior,
         configurator: Arc<dyn Configurator>,
-        data_shape: Vec<usize>,
+        (data_shape, masked): (Vec<usize>, bool),
         rounds: usize,
     ) -> Self {
-        let rejection = RejectionConfig::new();
-        let leakage_draws = LEAKAGE_DRAWS;
-        Self { amortizer, prior, configurator, data_shape, observation: None, rejection, leakage_draws, rounds }
+        Self {
+            amortizer,
+            prior,
+            configurator,
+            data_shape,
+            observation: None,
+            rejection: RejectionConfig::new(),
+            leakage_draws: LEAKAGE_DRAWS,
+            rounds,
+            masked,
+            summary: None,
+        }
+    }
+
+    pub(crate) fn with_summary(mut self, summary: TrainingSummary) -> Self {
+        self.summary = Some(summary);
+        self
+    }
+
+    /// What the training came to, its warnings among it; `None` if the posterior was loaded.
+    #[must_use]
+    pub fn summary(&self) -> Option<&TrainingSummary> {
+        self.summary.as_ref()
     }
 
     /// Sets the observation of [`Posterior::sample`] and [`Posterior::log_prob`]; of the shape of one simulation's data.
     ///
     /// # Errors
-    /// Another shape; a value that is not finite.
+    /// Another shape; a value that is not finite, but NaN where simulations with missing values were trained on.
     pub fn with_observation<D: Dimension>(mut self, x: Array<f32, D>) -> Result<Self, InferenceError> {
         if x.shape() != self.data_shape {
             return Err(InferenceError::Observation { expected: self.data_shape.clone(), got: x.shape().to_vec() });
@@ -99,6 +122,14 @@ impl<C: SummaryConfig> Posterior<C> {
         &self.data_shape
     }
 
+    pub(crate) fn is_masked(&self) -> bool {
+        self.masked
+    }
+
+    pub(crate) fn set_configurator(&mut self, configurator: Arc<dyn Configurator>) {
+        self.configurator = configurator;
+    }
+
     /// The prior.
     #[must_use]
     pub fn prior(&self) -> &Prior {
@@ -129,13 +160,19 @@ impl<C: SummaryConfig> Posterior<C> {
         }
         let data = x.to_owned().into_dyn();
         let data = if one { data.insert_axis(Axis(0)) } else { data };
-        if let Some((position, &value)) = data.indexed_iter().find(|(_, value)| !value.is_finite()) {
+        let refused = |value: &f32| if self.masked { value.is_infinite() } else { !value.is_finite() };
+        if let Some((position, &value)) = data.indexed_iter().find(|(_, value)| refused(value)) {
             let position = ndarray::Dimension::as_array_view(&position).to_vec();
+            let position = if one { position[1..].to_vec() } else { position };
             return Err(InferenceError::NonFiniteObservation { position, value });
         }
         // Any parameters will do: the configurator wants some.
         let zeros = Array2::zeros((data.shape()[0], self.prior.names().len()));
-        let simulations = Simulations::new(self.prior.names().clone(), zeros, data)?;
+        let mut simulations = Simulations::new(self.prior.names().clone(), zeros, data)?;
+        if self.masked {
+            let rows: Vec<u64> = (0..simulations.len() as u64).collect();
+            simulations = InvalidSimulations::Mask.apply(simulations, &rows)?;
+        }
         Ok(self.configurator.configure(&simulations)?.conditions)
     }
 
@@ -144,7 +181,7 @@ impl<C: SummaryConfig> Posterior<C> {
     }
 
     /// The prior's density, which an inference is made with.
-    fn density(&self) -> &Density {
+    pub(crate) fn density(&self) -> &Density {
         self.prior.density().expect("an inference has checked that there is one")
     }
 
@@ -294,6 +331,8 @@ impl<C: SummaryConfig> fmt::Display for Posterior<C> {
         } else {
             "draws outside of the prior's support are drawn again, and densities corrected for what leaks out of it"
         };
-        write!(f, "It was estimated by neural posterior estimation with {estimator}; {support}.")
+        write!(f, "It was estimated by neural posterior estimation with {estimator}; {support}.")?;
+        let warnings = self.summary.iter().flat_map(|summary| &summary.warnings);
+        warnings.into_iter().try_for_each(|warning| write!(f, "\nWarning: {warning}"))
     }
 }

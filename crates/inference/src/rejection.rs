@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 /// How long draws outside of the prior's support are drawn again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RejectionConfig {
-    /// The most tries for each draw asked for, on average over the draws of a data set.
+    /// The most tries for each draw asked for, on average over the draws of a data set. A data set of which nothing was inside after ten times
+    /// as many is given up at once, since it would need more: with a share of 1 in so many inside, that has a probability of exp(−10).
     pub max_tries_per_draw: usize,
     /// The longest time for all data sets together; looked at after each round of tries. With a limit of time, what is found depends on the
     /// machine.
@@ -130,7 +131,7 @@ impl Sampled {
         (worst.rate() < LOW_ACCEPTANCE).then(|| {
             format!(
                 "only {:.3}% of the draws for data set {data_set} are inside the prior's support: drawing is slow, and the density hardly \
-                 fits there; train with more simulations, or map parameters to the reals by `PosteriorConfig::with_support`",
+                 fits there; train with more simulations, or map parameters to the reals by `NpeConfig::with_space`",
                 100.0 * worst.rate()
             )
         })
@@ -178,7 +179,13 @@ pub(crate) fn sample<C: SummaryConfig>(
         let needed = active.iter().map(|&m| {
             let left = (wanted - values[m].len() / dim) as f64;
             let rate = if next == 0 { 1.0 } else { acceptance[m].rate().max(0.5 / acceptance[m].tried as f64) };
-            1.1 * left / rate
+            let needed = 1.1 * left / rate;
+            // Of what has none yet, no more than tells whether there is any.
+            if acceptance[m].accepted == 0 {
+                needed.min(10.0 * config.max_tries_per_draw as f64).max(left)
+            } else {
+                needed
+            }
         });
         let needed = needed.fold(1.0, f64::max).min((MOST_ROWS / active.len()) as f64) as usize;
         let needed = needed.min(most - next);
@@ -202,7 +209,10 @@ pub(crate) fn sample<C: SummaryConfig>(
                 values[m].extend(drawn.slice(ndarray::s![i, l, ..]));
             }
         }
-        active.retain(|&m| values[m].len() < wanted * dim);
+        let hopeless = |m: usize| {
+            acceptance[m].accepted == 0 && acceptance[m].tried >= config.max_tries_per_draw.saturating_mul(10)
+        };
+        active.retain(|&m| values[m].len() < wanted * dim && !hopeless(m));
     }
     let sampled = Sampled { names: amortizer.parameter_names().clone(), values, acceptance, wanted };
     if let Some(warning) = sampled.warning() {

@@ -53,6 +53,30 @@ impl<C: SummaryConfig> Npe<C> {
         self.add(simulations, excluded)
     }
 
+    /// An error if the first simulation that is on disk is not what the model makes now: the prior or the simulator is another.
+    fn check_model(
+        &self,
+        stored: &Simulations,
+        make: &mut impl FnMut(usize, usize) -> Result<Simulations, InferenceError>,
+    ) -> Result<(), InferenceError> {
+        let model = self.model.as_ref().ok_or(InferenceError::NoSimulator)?;
+        // One that was left out has no row; and a proposal may be another posterior by now.
+        let is_first = stored.invalid.iter().all(|id| id.index > 0);
+        if !model.simulations_are_independent() || !is_first || !matches!(self.proposal, Proposal::Prior) {
+            return Ok(());
+        }
+        let (now, then) = (make(0, 1)?, stored.select(&[0]));
+        if (&now.parameters, &now.sim_data) == (&then.parameters, &then.sim_data) {
+            return Ok(());
+        }
+        let folder = self.store.as_ref().map(|store| store.folder().to_owned()).unwrap_or_default();
+        let reason = format!(
+            "its first simulation has parameters {} and data {}, and the model makes parameters {} and data {} of it",
+            then.parameters, then.sim_data, now.parameters, now.sim_data
+        );
+        Err(InferenceError::OtherInference { folder, reason })
+    }
+
     /// So many simulations, in parts of this length: from disk, as far as they are there, or made by `make`, given the first and how many.
     fn in_parts(
         &self,
@@ -71,7 +95,12 @@ impl<C: SummaryConfig> Npe<C> {
                 return Err(InferenceError::Interrupted { made: first, count, is_kept: stored.is_some() });
             }
             match stored.as_ref().map(|stored| stored.load(first)).transpose()?.flatten() {
-                Some(part) => parts.push(part),
+                Some(part) => {
+                    if first == 0 {
+                        self.check_model(&part, &mut make)?;
+                    }
+                    parts.push(part);
+                }
                 None => match make(first, these) {
                     Ok(part) => {
                         let shape = |simulations: &Simulations| simulations.sim_data.shape()[1..].to_vec();

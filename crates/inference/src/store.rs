@@ -43,10 +43,14 @@ impl Store {
         let io = |source| InferenceError::Io { action: "write", path: folder.clone(), source };
         fs::create_dir_all(&folder).map_err(io)?;
         if !resumes && fs::read_dir(&folder).map_err(io)?.next().is_some() {
-            let reason = "it is not empty, and `resume()` was not called".to_owned();
+            let reason = "it is not empty, and `resume()`, which goes on with it, was not called".to_owned();
             return Err(InferenceError::OtherInference { folder, reason });
         }
         Ok(Self { folder, resumes })
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub(crate) fn resumes(&self) -> bool {

@@ -131,7 +131,7 @@ impl GenerativeModel {
     /// What becomes of simulations that are not finite, as [`Simulator::on_invalid`] has it.
     #[must_use]
     pub fn invalid_simulations(&self) -> InvalidSimulations {
-        self.simulator.policy()
+        self.simulator.invalid_simulations()
     }
 
     /// The same model with another policy for simulations that are not finite.
@@ -202,7 +202,7 @@ impl GenerativeModel {
         first: u64,
     ) -> Result<Simulations, SimulationError> {
         let (rows, got) = parameters.dim();
-        let (expected, policy) = (self.prior.names().len(), self.simulator.policy());
+        let (expected, policy) = (self.prior.names().len(), self.simulator.invalid_simulations());
         if got != expected {
             return Err(SimulationError::ParameterCount { index: first, expected, got });
         }
@@ -244,7 +244,7 @@ impl GenerativeModel {
             independent: self.simulations_are_independent(),
             attempt: 0,
             rows: None,
-            finite: match self.simulator.policy() {
+            finite: match self.simulator.invalid_simulations() {
                 InvalidSimulations::Error => Finite::All,
                 _ => Finite::AllButData,
             },
@@ -291,7 +291,7 @@ impl GenerativeModel {
         simulations: Simulations,
         invalid: &[usize],
     ) -> Result<Simulations, SimulationError> {
-        match self.simulator.policy() {
+        match self.simulator.invalid_simulations() {
             InvalidSimulations::Redraw { max_attempts } => {
                 redraw(simulations, invalid, max_attempts, batch, |again| self.draw(again))
             }

@@ -117,7 +117,9 @@ impl Simulator {
         self
     }
 
-    pub(crate) fn policy(&self) -> InvalidSimulations {
+    /// What becomes of simulations that are not finite, as [`Simulator::on_invalid`] has it.
+    #[must_use]
+    pub fn invalid_simulations(&self) -> InvalidSimulations {
         self.on_invalid
     }
 

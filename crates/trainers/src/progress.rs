@@ -10,10 +10,19 @@ pub(crate) struct EpochBar {
     bar: ProgressBar,
     losses: f64,
     steps: usize,
+    /// Whether it stays when the epoch is over.
+    stays: bool,
 }
 
 impl EpochBar {
-    pub(crate) fn new(progress: Progress, epoch: usize, epochs: usize, iterations: usize) -> Self {
+    /// Of so many epochs at most; `best`, if the run stops when the validation loss no longer improves, is what that is so far, and in
+    /// which epoch. Such runs have so many epochs that only the present one is shown.
+    pub(crate) fn new(
+        progress: Progress,
+        (epoch, epochs): (usize, usize),
+        iterations: usize,
+        best: Option<Option<(usize, f32)>>,
+    ) -> Self {
         let target = match progress {
             Progress::Auto => ProgressDrawTarget::stderr_with_hz(10),
             Progress::Hidden => ProgressDrawTarget::hidden(),
@@ -21,8 +30,12 @@ impl EpochBar {
         let bar = ProgressBar::with_draw_target(Some(iterations as u64), target);
         let style = "{prefix} {bar:24} {pos}/{len} {elapsed}<{eta} {per_sec:>9} {msg}";
         bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar.set_prefix(format!("Epoch {epoch}/{epochs}"));
-        Self { bar, losses: 0.0, steps: 0 }
+        bar.set_prefix(match best {
+            None => format!("Epoch {epoch}/{epochs}"),
+            Some(None) => format!("Epoch {epoch}"),
+            Some(Some((best, loss))) => format!("Epoch {epoch} (best validation loss {loss:.3} in {best})"),
+        });
+        Self { bar, losses: 0.0, steps: 0, stays: best.is_none() }
     }
 
     /// Begins in the midst of the epoch.
@@ -43,6 +56,6 @@ impl EpochBar {
     }
 
     pub(crate) fn finish(self) {
-        self.bar.finish();
+        if self.stays { self.bar.finish() } else { self.bar.finish_and_clear() }
     }
 }

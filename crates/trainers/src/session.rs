@@ -275,7 +275,9 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         shared: &SharedSource<'_>,
     ) -> Result<Option<String>, TrainerError> {
         let (steps, losses) = (self.epochs[epoch].clone(), self.trainer.validation_losses(self.trainer.run));
-        let mut bar = EpochBar::new(self.trainer.progress, epoch + 1, self.epochs.len(), steps.len());
+        let best = || best_epoch(&losses).and_then(|best| Some((best + 1, losses[best]?)));
+        let best = self.config.early_stopping.as_ref().map(|_| best());
+        let mut bar = EpochBar::new(self.trainer.progress, (epoch + 1, self.epochs.len()), steps.len(), best);
         bar.resume(self.run().steps_done.saturating_sub(steps.start));
         let mut stop = None;
         while self.run().steps_done < steps.end && stop.is_none() {

@@ -1,7 +1,7 @@
 //! Warns of data and proposals that are likely to mislead, and leaves out simulations that are not finite.
 
 use crate::{box_prior, config_of, npe, rng, shifted, short, small};
-use bayesburn_inference::{InferenceError, Npe, NpeTraining, Posterior, Proposal};
+use bayesburn_inference::{InferenceError, Npe, NpeTraining, Posterior, Proposal, infer};
 use bayesburn_simulation::{GenerativeModel, InvalidSimulations, Simulator};
 use ndarray::{Array1, Array2, arr1};
 use rand::RngExt;
@@ -49,6 +49,67 @@ fn appended_data_that_are_not_finite_are_left_out_and_counted() {
         npe.train().expect("it trains");
         assert_eq!(npe.summaries()[0].excluded, 20, "{policy:?}");
     }
+}
+
+/// One number for each simulation needs no axis of its own.
+#[test]
+fn data_of_one_number_are_taken_as_vectors() {
+    let of = |flat: bool| {
+        let ((theta, x), mut npe) = (pairs(200, 0), npe(box_prior(1), short(), 1));
+        match flat {
+            true => npe.append(theta, x.column(0).to_owned()),
+            false => npe.append(theta, x),
+        }
+        .expect("sound");
+        draws(&npe.train().expect("it trains"))
+    };
+    assert_eq!(of(true), of(false));
+}
+
+/// Two measurements, of which either fails in a third of all simulations. The posterior of both is narrower by √2 than that of one.
+#[test]
+fn missing_values_may_be_masked_and_then_observations_may_lack_them() {
+    let simulator = Simulator::from_fn(|rng, theta, _| {
+        Array1::from_shape_fn(2, |_| match rng.random_bool(1.0 / 3.0) {
+            true => f32::NAN,
+            false => theta[0] + 0.4 * rng.sample::<f32, _>(StandardNormal),
+        })
+    });
+    let model = GenerativeModel::new(box_prior(1), simulator.on_invalid(InvalidSimulations::Mask)).expect("masked");
+    let training = NpeTraining::new().with_batch_size(100).with_learning_rate(2e-3);
+    let mut npe = npe(model, config_of(small(), training), 1);
+    npe.simulate(3000).expect("it simulates");
+    let posterior = npe.train().expect("it trains");
+    assert_eq!(npe.summaries()[0].excluded, 0);
+    let std = |x: [f32; 2]| posterior.sample_for(&arr1(&x), 4000, 1).expect("a sound observation").std()[[0, 0]];
+    let (both, first, second) = (std([0.1, 0.1]), std([0.1, f32::NAN]), std([f32::NAN, 0.1]));
+    for one in [first, second] {
+        assert!((one / both / 2f64.sqrt() - 1.0).abs() < 0.2, "{one} and {both}");
+    }
+    let error = posterior.sample_for(&arr1(&[0.1, f32::INFINITY]), 1, 1).expect_err("infinity is not missing");
+    assert!(error.to_string().contains("position [1]"), "{error}");
+}
+
+/// As by `Npe`, and in the model's pilot run too, of which both simulations fail here.
+#[test]
+fn inference_in_one_call_leaves_out_what_is_not_finite() {
+    let simulator = Simulator::from_fn(|rng, theta, _| {
+        let x = theta[0] + 0.5 * rng.sample::<f32, _>(StandardNormal);
+        arr1(&[if rng.random_bool(0.7) { f32::NAN } else { x }])
+    });
+    let posterior = infer(simulator, box_prior(1), short(), 500, 1).expect("some are finite");
+    let summary = posterior.summary().expect("just trained");
+    assert!((300..400).contains(&summary.excluded), "{summary}");
+}
+
+#[test]
+fn few_held_out_simulations_are_warned_of_by_the_posterior_too() {
+    let warned = |count| {
+        let mut npe = npe(shifted(1, 0.5), short(), 1);
+        npe.simulate(count).expect("it simulates");
+        npe.train().expect("it trains").to_string().contains("Warning: only 10 simulations are held out")
+    };
+    assert!(warned(100) && !warned(200));
 }
 
 /// Data are NaN for θ above `limit`.

@@ -66,7 +66,7 @@ fn observations_of_another_shape() {
 fn observations_that_are_not_finite() {
     let posterior = trained();
     let error = posterior.clone().with_observation(arr1(&[0.5, f32::NAN])).expect_err("NaN");
-    says(&error, &["NaN at position", "remove or replace"]);
+    says(&error, &["NaN at position [1]", "remove or replace"]);
     let error = posterior.sample_for(&array![[0.5, 0.5], [f32::INFINITY, 0.5]], 10, 1).expect_err("infinity");
     assert!(
         matches!(&error, InferenceError::NonFiniteObservation { position, .. } if *position == [1, 0]),

@@ -11,6 +11,7 @@ mod pairs;
 mod rejection;
 mod resume;
 mod rounds;
+mod saved;
 mod truncated;
 
 use bayesburn_amortizers::PosteriorConfig;

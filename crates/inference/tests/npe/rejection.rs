@@ -46,7 +46,7 @@ fn the_report_counts_tries_and_warns_below_one_percent() {
     assert!(rates[0] > 0.95 && (0.2..0.8).contains(&rates[1]) && rates[2] < 0.01, "{rates:?}");
     let warning = sampled.warning().expect("below 1%");
     let percent = format!("only {:.3}% of the draws for data set 2", 100.0 * rates[2]);
-    for part in [percent.as_str(), "train with more simulations", "`PosteriorConfig::with_support`"] {
+    for part in [percent.as_str(), "train with more simulations", "`NpeConfig::with_space`"] {
         assert!(warning.contains(part), "`{part}` is not in: {warning}");
     }
     assert_eq!(sampled.data_set(2).dim(), (50, 1));
@@ -81,6 +81,14 @@ fn too_few_tries_are_an_error_that_says_what_to_do() {
         assert!(text.contains(part), "`{part}` is not in: {text}");
     }
     assert!(strict.sample_for(&arr1(&[0.0]), 1000, 1).is_ok(), "where the density is inside, five are enough");
+}
+
+/// A hundred standard deviations away nothing is inside, and 1,000 draws would be tried for ten million times.
+#[test]
+fn what_has_nothing_inside_is_given_up_early() {
+    let far = posterior().sample_for(&arr2(&[[0.0], [60.0]]), 1000, 1).expect_err("nothing is inside");
+    let InferenceError::Rejection { data_set: 1, accepted: 0, tried, .. } = far else { panic!("{far}") };
+    assert!((100_000..110_000).contains(&tried), "{tried}");
 }
 
 #[test]

@@ -35,6 +35,8 @@ struct Trouble {
 
 /// Simulations in a round: three parts of 100 on disk.
 const SIMULATIONS: usize = 300;
+/// The first simulation is made again when a program resumes, to see whether the model is the same.
+const CHECK: usize = 1;
 /// 270 pairs in batches of 50, for three epochs.
 const STEPS: usize = 15;
 
@@ -116,11 +118,11 @@ fn between_rounds() {
         let (first, calls) = program(folder.path(), correction, SEED, Trouble { round: Some(1), ..Trouble::default() });
         assert_eq!((first.expect("nothing goes wrong").len(), calls), (400, SIMULATIONS));
         let (second, calls) = program(folder.path(), correction, SEED, Trouble::default());
-        assert_eq!(calls, SIMULATIONS, "the first round's are on disk");
+        assert_eq!(calls, SIMULATIONS + CHECK, "the first round's are on disk");
         assert_eq!(second.expect("it resumes"), whole(correction, SEED), "{correction:?}");
         // And once more, when all is done.
         let (again, calls) = program(folder.path(), correction, SEED, Trouble::default());
-        assert_eq!((again.expect("it resumes"), calls), (whole(correction, SEED), 0));
+        assert_eq!((again.expect("it resumes"), calls), (whole(correction, SEED), CHECK));
     }
     assert_ne!(whole(ATOMIC, SEED), whole(ATOMIC, SEED + 1), "the twin: another seed");
     assert_ne!(whole(ATOMIC, SEED), whole(Correction::ClosedForm, SEED), "the twin: another loss");
@@ -135,7 +137,7 @@ fn within_simulations() {
         let error = program(folder.path(), ATOMIC, SEED, trouble).0.expect_err("it panics").to_string();
         assert!(error.contains("panicked in simulation") && error.contains("out of order"), "{error}");
         let (result, calls) = program(folder.path(), ATOMIC, SEED, Trouble::default());
-        assert_eq!(calls, 2 * SIMULATIONS - 100 * whole_parts, "panicked at {at}");
+        assert_eq!(calls, 2 * SIMULATIONS - 100 * whole_parts + CHECK, "panicked at {at}");
         assert!(result.expect("it resumes") == whole(ATOMIC, SEED), "panicked at {at}");
     }
 }
@@ -159,7 +161,7 @@ fn within_trainings() {
             assert!(result.expect_err("a batch that fails").to_string().contains("out of order"));
             for folder in folders {
                 let (result, calls) = program(folder.path(), correction, SEED, Trouble::default());
-                assert_eq!(calls, if batch == 9 { SIMULATIONS } else { 0 });
+                assert_eq!(calls, if batch == 9 { SIMULATIONS } else { 0 } + CHECK);
                 assert!(result.expect("it resumes") == whole(correction, SEED), "{correction:?}, batch {batch}");
             }
         }
@@ -253,7 +255,7 @@ fn simulating_ends_after_a_part_when_the_flag_is_raised_and_goes_on() {
     let (never, expected, calls) = simulate(usize::MAX, None);
     never.expect("nobody raised it");
     assert_eq!(calls, SIMULATIONS);
-    for (folder, all_made, all_calls) in [(Some(folder()), 200, SIMULATIONS), (None, 192, 192 + SIMULATIONS)] {
+    for (folder, all_made, all_calls) in [(Some(folder()), 200, SIMULATIONS + CHECK), (None, 192, 192 + SIMULATIONS)] {
         let (first, simulations, calls) = simulate(150, folder.as_ref().map(TempDir::path));
         let kept = folder.is_some();
         let error = first.expect_err("it was raised");
@@ -276,6 +278,22 @@ fn simulations_of_another_seed_are_refused_before_any_are_made() {
     simulate(SEED).expect("the second part is made again");
 }
 
+/// Its simulations would be taken for those of the new model.
+#[test]
+fn another_prior_or_simulator_is_refused() {
+    let folder = folder();
+    let build = |model| builder(model, short(), SEED).folder(folder.path()).resume().build().expect("its folder");
+    build(shifted(2, 0.3)).simulate(150).expect("it simulates");
+    let simulator = |shift: f32| Simulator::from_fn(move |_, theta, _| arr1(&[theta[0] + shift, theta[1]]));
+    let prior = bayesburn_simulation::Prior::box_uniform(["a", "b"], &[-1.0; 2], &[1.0; 2]).expect("sound");
+    for model in [shifted(2, 0.4), GenerativeModel::new(prior, simulator(1.0)).expect("it simulates")] {
+        let error = build(model).simulate(150).expect_err("another model");
+        assert!(matches!(error, InferenceError::OtherInference { .. }), "{error}");
+        assert!(error.to_string().contains("and the model makes"), "{error}");
+    }
+    build(shifted(2, 0.3)).simulate(150).expect("the same");
+}
+
 /// The second round with another loss would go on from the middle of it.
 #[test]
 fn another_correction_is_refused_within_a_round() {
@@ -293,7 +311,7 @@ fn a_folder_that_is_not_empty_is_refused_without_resume() {
     again(folder.path(), SEED, NpeTraining::new(), |npe| npe.simulate(150)).expect("it simulates");
     let build = || builder(shifted(2, 0.3), short(), SEED);
     let error = build().folder(folder.path()).build().expect_err("not empty").to_string();
-    assert!(error.contains("it is not empty, and `resume()` was not called"), "{error}");
+    assert!(error.contains("`resume()`, which goes on with it, was not called"), "{error}");
     let error = build().resume().build().expect_err("no folder").to_string();
     assert!(error.contains("`resume` is without one, but must be with a folder"), "{error}");
     let file = folder.path().join("simulations-000/description.txt");

@@ -1,0 +1,127 @@
+//! Saves posteriors, and loads them in other programs.
+
+use crate::{InferenceError, Posterior, configurator::PairsConfigurator};
+use bayesburn_amortizers::{AmortizedPosterior, Configurator, DefaultConfigurator};
+use bayesburn_core::{Interval, files::write_atomically};
+use bayesburn_networks::SummaryConfig;
+use bayesburn_simulation::Prior;
+use burn::tensor::Device;
+use ndarray::ArrayD;
+use serde::{Deserialize, Serialize};
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+    sync::Arc,
+};
+
+/// What is beside the density estimator.
+const FILE: &str = "inference.json";
+/// The density estimator's folder.
+const ESTIMATOR: &str = "estimator";
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    names: Vec<String>,
+    /// Where the prior has a density.
+    support: Vec<Interval>,
+    data_shape: Vec<usize>,
+    masked: bool,
+    rounds: usize,
+    observation: Option<Vec<f32>>,
+}
+
+impl<C: SummaryConfig> Posterior<C> {
+    /// Saves the posterior into a folder, which is made if need be: everything but the prior and a configurator of one's own, which are
+    /// functions.
+    ///
+    /// # Errors
+    /// A folder or file that cannot be written.
+    pub fn save(&self, folder: impl AsRef<Path>) -> Result<(), InferenceError> {
+        let (folder, path) = (folder.as_ref(), folder.as_ref().join(FILE));
+        let io = |source| InferenceError::Io { action: "write", path: path.clone(), source };
+        fs::create_dir_all(folder).map_err(io)?;
+        self.amortizer().save(folder.join(ESTIMATOR))?;
+        let saved = Saved {
+            names: self.prior().names().to_vec(),
+            support: self.density().support().to_vec(),
+            data_shape: self.data_shape().to_vec(),
+            masked: self.is_masked(),
+            rounds: self.rounds(),
+            observation: self.observation().map(|x| x.iter().copied().collect()),
+        };
+        let text = serde_json::to_string_pretty(&saved).expect("plain data");
+        write_atomically(&path, |file| file.write_all(text.as_bytes())).map_err(io)
+    }
+
+    /// Loads a posterior that [`Posterior::save`] wrote, given the prior of its inference. If that had a configurator of its own, it is set again
+    /// by [`Posterior::with_configurator`].
+    ///
+    /// ```
+    /// use bayesburn_inference::{NpeConfig, NpeTraining, Posterior, infer};
+    /// use bayesburn_simulation::{Prior, Simulator};
+    /// use burn::tensor::Device;
+    /// use ndarray::arr1;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let folder = folder.path();
+    /// let prior = Prior::box_uniform(["x"], &[-2.0], &[2.0])?;
+    /// let simulator = Simulator::from_fn(|_, theta, _| arr1(&[theta[0]]));
+    /// # let config = NpeConfig::new().with_training(NpeTraining::new().with_max_epochs(1));
+    /// # let _ = stringify! {
+    /// let config = NpeConfig::new();
+    /// # };
+    /// let trained = infer(simulator, prior.clone(), config, 100, 2023)?;
+    /// trained.save(folder)?;
+    ///
+    /// // In another program:
+    /// let posterior: Posterior = Posterior::load(folder, prior, &Device::flex())?;
+    /// assert_eq!(posterior.sample_for(&arr1(&[0.5]), 10, 1)?, trained.sample_for(&arr1(&[0.5]), 10, 1)?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A folder without a posterior, or with one of other networks; files that were changed since; a prior without a density, of other names or
+    /// with another support.
+    pub fn load(folder: impl AsRef<Path>, prior: Prior, device: &Device) -> Result<Self, InferenceError> {
+        let path = folder.as_ref().join(FILE);
+        let io = |source| InferenceError::Io { action: "read", path: path.clone(), source };
+        let text = fs::read_to_string(&path).map_err(io)?;
+        let saved: Saved = serde_json::from_str(&text).map_err(|error| io(io::Error::other(error)))?;
+        let density = prior.density().ok_or_else(|| InferenceError::Prior { reason: "it is a function".to_owned() })?;
+        let (names, support) = (prior.names().to_vec(), density.support());
+        if names != saved.names || support != saved.support {
+            let reason = format!(
+                "it is of {:?} with supports {:?}, and the prior of {names:?} with supports {support:?}",
+                saved.names, saved.support
+            );
+            return Err(InferenceError::OtherInference { folder: folder.as_ref().to_owned(), reason });
+        }
+        let amortizer = AmortizedPosterior::load(folder.as_ref().join(ESTIMATOR), device)?;
+        let configurator = configurator::<C>(&amortizer, Arc::new(DefaultConfigurator));
+        let data = (saved.data_shape, saved.masked);
+        let posterior = Self::new(amortizer, prior, configurator, data, saved.rounds);
+        let Some(values) = saved.observation else { return Ok(posterior) };
+        let shape = posterior.data_shape().to_vec();
+        let x = ArrayD::from_shape_vec(shape, values).map_err(|error| io(io::Error::other(error)))?;
+        posterior.with_observation(x)
+    }
+
+    /// Sets what the networks see of observations, where the inference had a configurator of its own.
+    #[must_use]
+    pub fn with_configurator(mut self, configurator: impl Configurator) -> Self {
+        let configurator = self::configurator::<C>(self.amortizer(), Arc::new(configurator));
+        self.set_configurator(configurator);
+        self
+    }
+}
+
+/// As the inference's: data are vectors to a network that takes one observation.
+fn configurator<C: SummaryConfig>(
+    amortizer: &AmortizedPosterior<C>,
+    inner: Arc<dyn Configurator>,
+) -> Arc<dyn Configurator> {
+    let flatten = amortizer.config().summary.num_observations() == Some(1);
+    Arc::new(PairsConfigurator::new(inner, flatten))
+}
