@@ -78,12 +78,6 @@ pub enum AmortizerError {
     /// Latents of a density that has none.
     #[error("a mixture of several normals is no map to one, so that it has no latents: look at draws instead")]
     NoLatents,
-    /// A range of draws that begins in the midst of a block.
-    #[error("a range of draws from {got} on: begin at a multiple of {}", crate::DRAWS_IN_BLOCK)]
-    Block {
-        /// Where it begins.
-        got: usize,
-    },
     /// A mixture was asked for of another estimator.
     #[error("the density estimator is no mixture: make the posterior with `MixtureConfig`")]
     NoMixture,

@@ -47,6 +47,5 @@ pub use difference::Difference;
 pub use error::AmortizerError;
 pub use networks::PosteriorNetworks;
 pub use posterior::AmortizedPosterior;
-pub use sampling::DRAWS_IN_BLOCK;
 #[cfg(feature = "flex")]
 pub use {bayesburn_kernels::DensityPart, direct::DirectLoss};

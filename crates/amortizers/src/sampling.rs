@@ -23,7 +23,7 @@ const CHUNK_OBSERVATIONS: usize = 4096;
 
 /// Draws that share one stream of noise: that of draw l of data set m comes from stream (m, l / 1024), so it is the same for any
 /// number of draws, chunks or threads.
-pub const DRAWS_IN_BLOCK: usize = 1024;
+const DRAWS_IN_BLOCK: usize = 1024;
 
 const LATENTS: Purpose = Purpose::new("posterior latents");
 // Dropout masks at inference, where a network has them.
@@ -84,8 +84,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// that rejects some of the draws goes on for data sets that lack some, and the result is the same whatever it asked for at a time.
     ///
     /// # Errors
-    /// As [`AmortizedPosterior::sample`]; a number of data sets other than of numbers; a range of draws that begins in the midst of a block of
-    /// [`DRAWS_IN_BLOCK`].
+    /// As [`AmortizedPosterior::sample`]; a number of data sets other than of numbers.
     pub fn sample_part(
         &self,
         conditions: &Conditions,
@@ -96,9 +95,6 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let num_draws = draws.len();
         if num_draws == 0 {
             return Err(AmortizerError::Empty { what: "the request", remedy: "ask for at least 1 draw" });
-        }
-        if !draws.start.is_multiple_of(DRAWS_IN_BLOCK) {
-            return Err(AmortizerError::Block { got: draws.start });
         }
         conditions.check()?;
         let (expected, got) = (conditions.len(), numbers.len());
@@ -111,11 +107,11 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let condition = condition_rows(&networks, conditions, &device, seed, first);
         let blocks: Vec<Block> = (0..conditions.len())
             .flat_map(|data_set| {
-                let end = draws.end;
-                draws
-                    .clone()
-                    .step_by(DRAWS_IN_BLOCK)
-                    .map(move |start| Block { data_set, draws: start..(start + DRAWS_IN_BLOCK).min(end) })
+                let Range { start, end } = draws;
+                (start / DRAWS_IN_BLOCK..end.div_ceil(DRAWS_IN_BLOCK)).map(move |block| {
+                    let first = block * DRAWS_IN_BLOCK;
+                    Block { data_set, draws: first.max(start)..(first + DRAWS_IN_BLOCK).min(end) }
+                })
             })
             .collect();
         let blocks_in_chunk = (CHUNK_ROWS / num_draws.min(DRAWS_IN_BLOCK)).max(1);
@@ -268,6 +264,8 @@ fn draw_chunk<S: SummaryNetwork>(
     for block in blocks {
         let number = (numbers[block.data_set] as u64) << 32 | (block.draws.start / DRAWS_IN_BLOCK) as u64;
         let mut rng = stream(seed, LATENTS, number);
+        let before = block.draws.start % DRAWS_IN_BLOCK;
+        (0..before * width).for_each(|_| _ = rng.sample::<f32, _>(StandardNormal));
         noise.extend((0..block.draws.len() * width).map(|_| rng.sample::<f32, _>(StandardNormal)));
     }
     // One row for each block where they are of the same length: what depends on the condition alone is then computed once for all of its

@@ -1,7 +1,7 @@
 //! Draws from a posterior until enough draws are where the prior is.
 
 use crate::{InferenceError, error::in_range};
-use bayesburn_amortizers::{AmortizedPosterior, Conditions, DRAWS_IN_BLOCK};
+use bayesburn_amortizers::{AmortizedPosterior, Conditions};
 use bayesburn_core::{Draws, ParameterNames};
 use bayesburn_networks::SummaryConfig;
 use ndarray::{Array2, Array3, Axis};
@@ -165,6 +165,8 @@ pub(crate) fn sample<C: SummaryConfig>(
 ) -> Result<Sampled, InferenceError> {
     /// Rows that are drawn at a time: some tens of megabytes.
     const MOST_ROWS: usize = 1 << 20;
+    /// Rows of a data set that are drawn at least: fewer take no less time.
+    const FEWEST_ROWS: usize = 32;
     in_range(wanted > 0, "num_draws", "at least 1", wanted)?;
     let (begun, dim) = (Instant::now(), amortizer.parameter_names().len());
     let mut values: Vec<Vec<f32>> = vec![Vec::new(); conditions.len()];
@@ -188,9 +190,7 @@ pub(crate) fn sample<C: SummaryConfig>(
             }
         });
         let needed = needed.fold(1.0, f64::max).min((MOST_ROWS / active.len()) as f64) as usize;
-        let needed = needed.min(most - next);
-        let blocks = needed.div_ceil(DRAWS_IN_BLOCK).max(1);
-        let range = next..next + blocks * DRAWS_IN_BLOCK;
+        let range = next..next + needed.max(FEWEST_ROWS).min(most - next);
         next = range.end;
         let some = if active.len() == conditions.len() { conditions.clone() } else { conditions.select(&active) };
         let drawn = amortizer.sample_part(&some, &active, range, seed)?.into_values();

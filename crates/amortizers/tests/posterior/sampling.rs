@@ -45,6 +45,18 @@ fn draws_do_not_depend_on_how_many_follow() {
     }
 }
 
+/// Within blocks of 1,024, from one to the next, and for some of the data sets.
+#[test]
+fn parts_of_draws_are_those_of_the_whole() {
+    let (posterior, conditions) = (perturbed(config(), &pilot(3), 1), data_sets(3, 5, 3));
+    let all = draws(&posterior, &conditions, 2500, 7);
+    for (from, to) in [(0, 100), (100, 1000), (1000, 1030), (1024, 2500), (2499, 2500)] {
+        let some = [0, 2];
+        let part = posterior.sample_part(&conditions.select(&some), &some, from..to, 7).expect("sound").into_values();
+        assert_eq!(part, all.select(Axis(0), &some).slice_axis(Axis(1), Slice::from(from..to)), "{from} to {to}");
+    }
+}
+
 #[test]
 fn draws_do_not_depend_on_the_data_sets_that_follow() {
     for posterior in [perturbed(config(), &pilot(3), 1), wide()] {

@@ -22,7 +22,7 @@ fn posterior() -> Posterior {
     POSTERIOR.get_or_init(train).clone()
 }
 
-/// Draws come in blocks of 1,024, and more at a time when more are wanted.
+/// Noise comes in blocks of 1,024 draws, and more are drawn at a time when more are wanted.
 #[test]
 fn draws_do_not_depend_on_how_many_are_drawn_nor_on_other_data_sets() {
     let x = arr2(&[[3.8], [0.0], [4.4]]);
