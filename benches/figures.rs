@@ -328,14 +328,13 @@ fn inference(quick: bool) -> bayesburn::Result<()> {
         ("mixture of normals", MixtureConfig::new().into()),
         ("masked autoregressive flow", AutoregressiveFlowConfig::new().into()),
         ("affine couplings", InvertibleNetworkConfig::new().into()),
-        ("neural spline flow", InvertibleNetworkConfig::neural_spline_flow().into()),
+        ("neural spline flow, the default", InvertibleNetworkConfig::neural_spline_flow().with_dropout(0.2).into()),
     ];
     let training = NpeTraining::new().with_max_epochs(if quick { 2 } else { 10_000 });
     println!("| density estimator | epochs | training, s | negative log-likelihood, corrected | 10,000 draws, s |");
     println!("|---|---|---|---|---|");
     for (name, estimator) in estimators {
-        let networks = PosteriorConfig::new(IdentityConfig::new(), estimator);
-        let config = NpeConfig::new().with_networks(networks).with_training(training.clone());
+        let config = NpeConfig::new().with_density_estimator(estimator).with_training(training.clone());
         let mut columns = [const { Vec::new() }; 4];
         for seed in (1..).take(repeats(quick)) {
             let mut npe = Npe::builder(model.clone(), config.clone()).seed(seed).build()?;

@@ -8,9 +8,7 @@
 
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
-use bayesburn::{
-    amortizers::PosteriorConfig, diagnostics::pair_plot, inference::Correction, networks::DenseNetConfig, prelude::*,
-};
+use bayesburn::{diagnostics::pair_plot, inference::Correction, networks::DenseNetConfig, prelude::*};
 use lexopt::ValueExt;
 use serde_json::json;
 use std::{fs, path::Path};
@@ -49,7 +47,7 @@ fn main() -> bayesburn::Result<()> {
     // The first simulates from the prior, the next from the posterior before. A mixture of normals learns a posterior near a normal from few
     // simulations.
     let net = DenseNetConfig::new().with_units(50).with_shortcut(true).with_dropout(0.2);
-    let networks = PosteriorConfig::new(IdentityConfig::new(), MixtureConfig::new().with_components(3).with_net(net));
+    let mixture = MixtureConfig::new().with_components(3).with_net(net);
     let training = NpeTraining::new()
         .with_batch_size(100)
         .with_correction(match correction.as_str() {
@@ -57,7 +55,7 @@ fn main() -> bayesburn::Result<()> {
             _ => Correction::Atomic { atoms: 10 },
         })
         .with_max_epochs(if quick { 3 } else { 10_000 });
-    let config = NpeConfig::new().with_networks(networks).with_training(training);
+    let config = NpeConfig::new().with_density_estimator(mixture).with_training(training);
     let builder = Npe::builder(model, config).seed(seed).folder(&state);
     let mut npe = if resume { builder.resume() } else { builder }.build()?;
     let mut reports = Vec::new();

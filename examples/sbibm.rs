@@ -10,7 +10,6 @@
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use bayesburn::{
-    amortizers::PosteriorConfig,
     diagnostics::{c2st, pair_plot},
     inference::Correction,
     networks::{AffineConfig, AffineNets, DenseNetConfig, InferenceConfig, InterleavedConfig},
@@ -140,8 +139,7 @@ fn main() -> bayesburn::Result<()> {
         .with_learning_rate(o.learning_rate)
         .with_max_epochs(o.max_epochs)
         .with_correction(Correction::Atomic { atoms: o.atoms });
-    let networks = PosteriorConfig::new(IdentityConfig::new(), network(&o)?);
-    let config = NpeConfig::new().with_networks(networks).with_space(space).with_training(training);
+    let config = NpeConfig::new().with_density_estimator(network(&o)?).with_space(space).with_training(training);
 
     let per_round = o.simulations / o.rounds;
     let mut amortized: Option<Posterior> = None;

@@ -82,7 +82,7 @@ pub mod prelude {
         },
     };
     pub use burn::tensor::Device;
-    pub use ndarray::{Array1, Array2, Array3, arr1};
+    pub use ndarray::{Array1, Array2, Array3, Axis, arr1, arr2};
     pub use rand::RngExt;
     pub use rand_distr::StandardNormal;
 }

@@ -86,7 +86,6 @@ fn main() -> bayesburn::Result<()> {
     let learn = |density: MixtureConfig| {
         let net = DenseNetConfig::new().with_units(32); // two hidden layers with max(0, ·), as in the regression
         let density = density.with_covariance(Covariance::Diagonal).with_net(net);
-        let networks = PosteriorConfig::new(IdentityConfig::new(), density); // x goes in as it is
         // The loop of `regression.rs`, except that a tenth of the pairs is held out. When the loss of these has not improved for 50 epochs,
         // the network has begun to learn the others by heart; the weights that were best for them are kept.
         let training = NpeTraining::new()
@@ -94,7 +93,7 @@ fn main() -> bayesburn::Result<()> {
             .with_learning_rate(1e-3)
             .with_stop_after_epochs(50)
             .with_max_epochs(if quick { 20 } else { 500 });
-        let config = NpeConfig::new().with_networks(networks).with_space(space).with_training(training);
+        let config = NpeConfig::new().with_density_estimator(density).with_space(space).with_training(training);
         Npe::builder(prior.clone(), config).seed(seed).build()
     };
     let mut normal = learn(MixtureConfig::gaussian())?;

@@ -2,7 +2,7 @@
 
 use crate::{InferenceError, error::in_range};
 use bayesburn_amortizers::PosteriorConfig;
-use bayesburn_networks::{IdentityConfig, InvertibleNetworkConfig, SummaryConfig};
+use bayesburn_networks::{IdentityConfig, InferenceConfig, InvertibleNetworkConfig, SummaryConfig};
 use bayesburn_trainers::{EarlyStopping, Optimizer, Schedule, TrainingConfig};
 use burn::{config::Config, optim::AdamConfig};
 
@@ -10,11 +10,10 @@ use burn::{config::Config, optim::AdamConfig};
 ///
 /// ```
 /// use bayesburn_inference::{NpeConfig, NpeTraining};
-/// use bayesburn_amortizers::PosteriorConfig;
-/// use bayesburn_networks::{IdentityConfig, MixtureConfig};
+/// use bayesburn_networks::MixtureConfig;
 ///
-/// let networks = PosteriorConfig::new(IdentityConfig::new(), MixtureConfig::new());
-/// let config = NpeConfig::new().with_networks(networks).with_training(NpeTraining::new().with_batch_size(100));
+/// let training = NpeTraining::new().with_batch_size(100);
+/// let config = NpeConfig::new().with_density_estimator(MixtureConfig::new()).with_training(training);
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct NpeConfig<C: SummaryConfig = IdentityConfig> {
@@ -63,6 +62,14 @@ impl<C: SummaryConfig> NpeConfig<C> {
     #[must_use]
     pub fn with_networks<D: SummaryConfig>(self, networks: PosteriorConfig<D>) -> NpeConfig<D> {
         NpeConfig { networks, space: self.space, training: self.training }
+    }
+
+    /// Another density estimator, given the same summary network. Of few simulations, flows are better learnt with dropout:
+    /// [`InferenceConfig::with_dropout`].
+    #[must_use]
+    pub fn with_density_estimator(mut self, estimator: impl Into<InferenceConfig>) -> Self {
+        self.networks.inference = estimator.into();
+        self
     }
 
     /// Another space.

@@ -144,7 +144,12 @@ impl<C: SummaryConfig> Npe<C> {
         parameters: Array2<f32>,
         sim_data: Array<f32, D>,
     ) -> Result<(), InferenceError> {
-        in_range(!parameters.is_empty(), "pairs", "at least 1", parameters.nrows())?;
+        let (rows, dim) = (parameters.nrows(), self.prior.names().len());
+        in_range(rows > 0, "the number of pairs", "at least 1", rows)?;
+        let columns = "as many as the prior has parameters";
+        in_range(parameters.ncols() == dim, "the number of columns of the parameters", columns, parameters.ncols())?;
+        let data_rows = sim_data.shape().first().copied().unwrap_or(0);
+        in_range(rows == data_rows, "the number of rows of the parameters", "that of the data's", rows)?;
         let sim_data = sim_data.into_dyn();
         let sim_data = if sim_data.ndim() == 1 { sim_data.insert_axis(Axis(1)) } else { sim_data };
         let simulations = Simulations::new(self.prior.names().clone(), parameters, sim_data)?;

@@ -6,7 +6,7 @@ use crate::{
 };
 use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configurator};
 use bayesburn_core::{Draws, Interval, Simulations};
-use bayesburn_networks::{IdentityConfig, InferenceConfig, SummaryConfig};
+use bayesburn_networks::{CouplingDesign, IdentityConfig, InferenceConfig, SummaryConfig};
 use bayesburn_simulation::{Density, GenerativeModel, InvalidSimulations, Prior};
 use ndarray::{Array, Array1, Array2, ArrayD, Axis, Dimension};
 use std::{fmt, sync::Arc};
@@ -312,6 +312,9 @@ impl<C: SummaryConfig> Posterior<C> {
 impl<C: SummaryConfig> fmt::Display for Posterior<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let estimator = match &self.amortizer.config().inference {
+            InferenceConfig::Invertible(config) if matches!(config.coupling, CouplingDesign::Spline(_)) => {
+                "a neural spline flow"
+            }
             InferenceConfig::Invertible(_) => "an invertible network",
             InferenceConfig::Autoregressive(_) => "an autoregressive flow",
             InferenceConfig::Mixture(config) if config.components == 1 => "a normal distribution",

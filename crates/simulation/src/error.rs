@@ -309,8 +309,8 @@ pub enum SimulationError {
     },
     /// A redraw of data that are already there.
     #[error(
-        "simulations that are already there cannot be redrawn: drop or mask those that are not finite, or simulate anew with \
-         `Simulator::on_invalid`"
+        "data of parameters that are given cannot be redrawn, as `Simulator::on_invalid` says here: have those that are not finite dropped or \
+         masked"
     )]
     CannotRedraw,
     /// An identity that names no simulation of its batch.
