@@ -96,8 +96,10 @@ fn parameters_of_another_width_or_number() {
     assert!(posterior.log_prob(&array![[0.0, f32::NAN]]).is_err());
     assert!(posterior.log_prob_for(&Array2::zeros((3, 2)), &Array2::zeros((2, 2))).is_err());
     let mut npe = npe(shifted(2, 0.5), short(), 1);
-    assert!(npe.append(array![[0.0]], array![[1.0, 1.0]]).is_err(), "one parameter of two");
-    assert!(npe.append(array![[0.0, 0.0]], array![[1.0], [1.0]]).is_err(), "two data for one");
+    let error = npe.append(array![[0.0]], array![[1.0, 1.0]]).expect_err("one parameter of two");
+    says(&error, &["the number of columns of the parameters` is 1", "as many as the prior has"]);
+    let error = npe.append(array![[0.0, 0.0]], array![[1.0], [1.0]]).expect_err("two data for one");
+    says(&error, &["the number of rows of the parameters` is 1", "that of the data's"]);
     npe.append(array![[0.0, 0.0]], array![[1.0, 1.0]]).expect("sound");
     let error = npe.append(array![[0.0, 0.0]], array![[1.0, 1.0, 1.0]]).expect_err("three numbers after two");
     says(&error, &["[3]", "[2]"]);
@@ -232,6 +234,6 @@ fn atoms_need_others_to_choose_from() {
 fn pairs_of_which_there_are_none() {
     let mut npe = npe(box_prior(2), short(), 1);
     let none = npe.append(Array2::zeros((0, 2)), Array2::<f32>::zeros((0, 2))).expect_err("no pairs");
-    says(&none, &["`pairs` is 0", "at least 1"]);
+    says(&none, &["`the number of pairs` is 0", "at least 1"]);
     assert!(npe.append(Array2::zeros((0, 2)), ndarray::arr0(1.0f32)).is_err());
 }
