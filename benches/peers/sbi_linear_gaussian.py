@@ -2,12 +2,13 @@
 
 Seconds of training are without simulations in one round, and with them in two, as `figures inference` has them.
 """
-import contextlib, json, os, sys, time
+import contextlib, json, os, sys, tempfile, time
 
 import torch
 
 seed = int(sys.argv[1]) if len(sys.argv) > 1 else 1
 torch.manual_seed(seed)
+os.chdir(tempfile.mkdtemp())  # sbi writes logs where it runs
 with open(os.devnull, "w") as quiet, contextlib.redirect_stderr(quiet), contextlib.redirect_stdout(quiet):
     from sbi.inference import NPE
     from sbi.utils import BoxUniform

@@ -29,7 +29,8 @@ struct Saved {
     data_shape: Vec<usize>,
     masked: bool,
     rounds: usize,
-    observation: Option<Vec<f32>>,
+    /// Missing values are null.
+    observation: Option<Vec<Option<f32>>>,
 }
 
 impl<C: SummaryConfig> Posterior<C> {
@@ -49,7 +50,7 @@ impl<C: SummaryConfig> Posterior<C> {
             data_shape: self.data_shape().to_vec(),
             masked: self.is_masked(),
             rounds: self.rounds(),
-            observation: self.observation().map(|x| x.iter().copied().collect()),
+            observation: self.observation().map(|x| x.iter().map(|&x| (!x.is_nan()).then_some(x)).collect()),
         };
         let text = serde_json::to_string_pretty(&saved).expect("plain data");
         write_atomically(&path, |file| file.write_all(text.as_bytes())).map_err(io)
@@ -103,6 +104,7 @@ impl<C: SummaryConfig> Posterior<C> {
         let data = (saved.data_shape, saved.masked);
         let posterior = Self::new(amortizer, prior, configurator, data, saved.rounds);
         let Some(values) = saved.observation else { return Ok(posterior) };
+        let values = values.into_iter().map(|value| value.unwrap_or(f32::NAN)).collect();
         let shape = posterior.data_shape().to_vec();
         let x = ArrayD::from_shape_vec(shape, values).map_err(|error| io(io::Error::other(error)))?;
         posterior.with_observation(x)

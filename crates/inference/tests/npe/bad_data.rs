@@ -66,7 +66,8 @@ fn data_of_one_number_are_taken_as_vectors() {
     assert_eq!(of(true), of(false));
 }
 
-/// Two measurements, of which either fails in a third of all simulations. The posterior of both is narrower by √2 than that of one.
+/// Two measurements, of which either fails in a third of all simulations. The posterior of both is narrower by √2 than that of one: within
+/// 20%, or it would not be told from 1. Of 4,000 draws each has a standard error of 1%; the rest is for the estimator.
 #[test]
 fn missing_values_may_be_masked_and_then_observations_may_lack_them() {
     let simulator = Simulator::from_fn(|rng, theta, _| {
@@ -99,6 +100,7 @@ fn inference_in_one_call_leaves_out_what_is_not_finite() {
     });
     let posterior = infer(simulator, box_prior(1), short(), 500, 1).expect("some are finite");
     let summary = posterior.summary().expect("just trained");
+    // 350 of 500, with a standard error of 10.
     assert!((300..400).contains(&summary.excluded), "{summary}");
 }
 
