@@ -68,7 +68,7 @@ impl<C: SummaryConfig> PosteriorConfig<C> {
         }
     }
 
-    /// Maps parameters from these intervals, one for each, to the reals, by logarithms and logits, and estimates the density there: draws
+    /// Maps parameters from these intervals, one for each, to the reals, by logarithms and probits, and estimates the density there: draws
     /// then lie in the intervals, and no probability leaks out of them.
     ///
     /// ```

@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::{fs, io, path::Path};
 
 /// Version of the folder's layout; a change that old code cannot read raises it.
-const FORMAT_VERSION: u32 = 3;
+const FORMAT_VERSION: u32 = 4;
 const CONFIG_FILE: &str = "posterior.json";
 const WEIGHTS_FILE: &str = "weights.safetensors";
 

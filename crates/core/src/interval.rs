@@ -1,20 +1,24 @@
 //! Says where a parameter can lie, and maps that interval to all real numbers and back.
 
 use serde::{Deserialize, Serialize};
+use statrs::function::erf::{erfc, erfc_inv};
+use std::f64::consts::{PI, SQRT_2};
 use std::fmt;
 use thiserror::Error;
 
 /// The values that a parameter can take: what a prior's density is above 0 for.
 ///
-/// The map to the reals is the identity, a logarithm or a logit. Parameters are f32, so that bounds are as well: what comes back
-/// from the reals is never outside, to the last bit.
+/// The map to the reals is the identity, a logarithm, or between two bounds the probit, the standard normal distribution's quantile function:
+/// a uniform distribution becomes the normal that flows start from, and what bounds cut off has tails no heavier than a normal's, where the
+/// logit's fall like an exponential. Parameters are f32, so that bounds are as well: what comes back from the reals is never outside, to
+/// the last bit.
 ///
 /// ```
 /// use bayesburn_core::Interval;
 ///
 /// let rate = Interval::between(0.0, 2.0)?;
 /// let real = rate.to_real(0.5);
-/// assert!((real - (0.25_f64 / 0.75).ln()).abs() < 1e-12);
+/// assert!((real + 0.6744897501960817).abs() < 1e-12); // a quarter of the standard normal distribution is below
 /// assert_eq!(rate.from_real(real), 0.5);
 /// assert_eq!(rate.from_real(1e9), 2.0);
 /// # Ok::<(), bayesburn_core::IntervalError>(())
@@ -84,7 +88,7 @@ impl Interval {
         low <= value && value <= high
     }
 
-    /// A value as a real number: itself, ln(θ − low), −ln(high − θ), or ln((θ − low) / (high − θ)).
+    /// A value as a real number: itself, ln(θ − low), −ln(high − θ), or Φ⁻¹((θ − low) / (high − low)).
     ///
     /// A value on a bound, or so near that f32 does not tell, is taken for the nearest that is not: 2⁻²⁵ of the width away, or the
     /// smallest normal number.
@@ -95,7 +99,11 @@ impl Interval {
             Self::Real => f64::from(value),
             Self::Above(_) => below.ln(),
             Self::Below(_) => -above.ln(),
-            Self::Between(..) => below.ln() - above.ln(),
+            // From the nearer bound, so that values near to it keep their digits.
+            Self::Between(low, high) => {
+                let width = width(low, high);
+                if below < above { quantile(below / width) } else { -quantile(above / width) }
+            }
         }
     }
 
@@ -107,7 +115,7 @@ impl Interval {
             Self::Real => 0.0,
             Self::Above(_) => -below.ln(),
             Self::Below(_) => -above.ln(),
-            Self::Between(low, high) => (f64::from(high) - f64::from(low)).ln() - below.ln() - above.ln(),
+            Self::Between(low, high) => 0.5 * ((2.0 * PI).ln() + self.to_real(value).powi(2)) - width(low, high).ln(),
         }
     }
 
@@ -119,7 +127,7 @@ impl Interval {
             Self::Real => 0.0,
             Self::Above(_) => -below.recip(),
             Self::Below(_) => above.recip(),
-            Self::Between(..) => above.recip() - below.recip(),
+            Self::Between(..) => self.to_real(value) * self.log_derivative(value).exp(),
         }
     }
 
@@ -131,13 +139,8 @@ impl Interval {
             Self::Real => real,
             Self::Above(low) => f64::from(low) + real.exp(),
             Self::Below(high) => f64::from(high) - (-real).exp(),
-            // From the nearer bound, so that values near to it keep their digits.
-            Self::Between(low, high) if real < 0.0 => {
-                f64::from(low) + (f64::from(high) - f64::from(low)) * real.exp() / (1.0 + real.exp())
-            }
-            Self::Between(low, high) => {
-                f64::from(high) - (f64::from(high) - f64::from(low)) * (-real).exp() / (1.0 + (-real).exp())
-            }
+            Self::Between(low, high) if real < 0.0 => f64::from(low) + width(low, high) * below(real),
+            Self::Between(low, high) => f64::from(high) - width(low, high) * below(-real),
         };
         // What exp makes of a large number may be infinite.
         (value as f32).clamp(low.max(f32::MIN), high.min(f32::MAX))
@@ -147,12 +150,26 @@ impl Interval {
     fn distances(self, value: f32) -> (f64, f64) {
         let (low, high) = self.bounds();
         let smallest = match self {
-            Self::Between(low, high) => (f64::from(high) - f64::from(low)) / f64::from(1 << 25),
+            Self::Between(low, high) => width(low, high) / f64::from(1 << 25),
             _ => f64::from(f32::MIN_POSITIVE),
         };
         let distance = |distance: f64| if distance > smallest { distance } else { smallest };
         (distance(f64::from(value) - f64::from(low)), distance(f64::from(high) - f64::from(value)))
     }
+}
+
+fn width(low: f32, high: f32) -> f64 {
+    f64::from(high) - f64::from(low)
+}
+
+/// The share of a standard normal distribution below a number.
+fn below(real: f64) -> f64 {
+    0.5 * erfc(-real / SQRT_2)
+}
+
+/// The number with this share of a standard normal distribution below it.
+fn quantile(share: f64) -> f64 {
+    -SQRT_2 * erfc_inv(2.0 * share)
 }
 
 impl fmt::Display for Interval {
@@ -234,6 +251,20 @@ mod tests {
             assert!(unit.to_real(value).is_finite() && unit.log_derivative(value).is_finite());
         }
         assert!(!Interval::Real.contains(f32::NAN));
+    }
+
+    #[test]
+    fn a_uniform_distribution_becomes_a_normal_one() {
+        // Quantiles of the standard normal distribution, and its density there.
+        let unit = Interval::Between(0.0, 1.0);
+        for (share, quantile) in
+            [(0.5f32, 0.0), (0.25, -0.674_489_750_196_081_7), (2f32.powi(-20), -4.763_001_034_267_814)]
+        {
+            assert!((unit.to_real(share) - quantile).abs() < 1e-9, "{share}: {}", unit.to_real(share));
+            let log_density = -0.5 * (quantile * quantile + (2.0 * PI).ln());
+            assert!((unit.log_derivative(share) + log_density).abs() < 1e-8);
+        }
+        assert_eq!(unit.to_real(0.75), -unit.to_real(0.25));
     }
 
     #[test]

@@ -74,7 +74,7 @@ fn a_folder_is_made_with_its_parents() {
     let folder = tempdir().expect("a temporary folder");
     let deep = folder.path().join("runs").join("first");
     untrained(config(), &pilot(2), 1).save(&deep).expect("the folder can be made");
-    assert_eq!(AmortizedPosterior::<DeepSetConfig>::saved_description(&deep).expect("saved")["format_version"], 3);
+    assert_eq!(AmortizedPosterior::<DeepSetConfig>::saved_description(&deep).expect("saved")["format_version"], 4);
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn unknown_keys_are_named() {
 
 #[test]
 fn missing_keys_are_named() {
-    assert_says(&with_description(|d| remove(d, "format_version")), &["`format_version` is null", "reads 3"]);
+    assert_says(&with_description(|d| remove(d, "format_version")), &["`format_version` is null", "reads 4"]);
     assert_says(&with_description(|d| remove(d, "widths")), &["`widths`"]);
     assert_says(&with_description(|d| remove(&mut d["widths"], "features")), &["`features`"]);
     assert_says(&with_description(|d| remove(&mut d["config"], "standardization")), &["`standardization`"]);
@@ -254,14 +254,14 @@ fn missing_keys_are_named() {
 fn other_versions_and_types_are_refused() {
     // A later version may also have keys that this code has never heard of: the version is what is reported.
     let later = with_description(|d| {
-        d["format_version"] = json!(4);
+        d["format_version"] = json!(5);
         d["config"]["colour"] = json!("red");
     });
-    assert_says(&later, &["`format_version` is 4", "reads 3"]);
+    assert_says(&later, &["`format_version` is 5", "reads 4"]);
     let (folder, _) = saved(config(), 2);
     let error = AmortizedPosterior::<MeanConfig>::load(folder.path(), &device()).expect_err("another summary network");
     assert_says(&error, &["of this type", "config.summary"]);
-    fs::write(folder.path().join("posterior.json"), "{ \"format_version\": 3, ").expect("writable");
+    fs::write(folder.path().join("posterior.json"), "{ \"format_version\": 4, ").expect("writable");
     seal(folder.path()).expect("writable");
     assert_says(&load(folder.path()).expect_err("not JSON"), &["EOF"]);
 }
