@@ -7,8 +7,9 @@ mod common;
 
 use bayesburn_core::{Purpose, stream};
 use bayesburn_diagnostics::{
-    Bins, Cost, Diagonal, EcdfPanels, EcdfPlot, EcdfScale, Figure, OffDiagonal, PairPlot, Result, compare_losses,
-    latent_space, losses, pair_plot, prior_pairs, recovery, sbc_ecdf, sbc_histograms, z_score_contraction,
+    Bins, Cost, DiagnosticsSuite, Diagonal, EcdfPanels, EcdfPlot, EcdfScale, Evidence, Figure, Limit, OffDiagonal,
+    PairPlot, Result, central_coverage, compare_losses, confusion_matrix, latent_space, losses, model_calibration,
+    pair_plot, prior_pairs, recovery, sbc_ecdf, sbc_histograms, tarp, z_score_contraction,
 };
 use ndarray::Array2;
 use rand::RngExt;
@@ -22,6 +23,7 @@ fn main() -> Result<()> {
     for (label, d, width) in [("one", 1, 1.0), ("four", 4, 1.0), ("hundred", 100, 1.0), ("overconfident", 4, 0.7)] {
         calibration(&folder, label, d, width)?;
     }
+    models(&folder)?;
     training(&folder)?;
     comparisons(&folder)?;
     pair_plots(&folder)
@@ -41,8 +43,33 @@ fn calibration(folder: &Path, label: &str, d: usize, width: f32) -> Result<()> {
     let stacked = EcdfPlot::new().with_panels(EcdfPanels::Stacked);
     save("ecdf-stacked", ecdfs.plot_with(stacked))?;
     save("ecdf-plain", ecdfs.plot_with(EcdfPlot::new().with_scale(EcdfScale::Ecdf)))?;
+    save("coverage", central_coverage(&draws, &truths)?.plot())?;
+    save("tarp", tarp(&draws, &truths, 1)?.ecdfs.plot())?;
     save("prior", prior_pairs(draws.names(), &truths)?.plot())?;
-    save("latent", latent_space(&truths.mapv(|z| z * width))?.plot())
+    save("latent", latent_space(&truths.mapv(|z| z * width))?.plot())?;
+    let evidence = Evidence::new(&draws, &truths)?;
+    let suite = DiagnosticsSuite::new().with_title(label).with_limit(Limit::ContractionAtLeast(0.4));
+    let report = suite.run(&evidence)?.with_figures(&evidence)?;
+    ["html", "md", "xml", "json"]
+        .into_iter()
+        .try_for_each(|kind| report.save(folder.join(format!("report-{label}.{kind}"))))
+}
+
+fn models(folder: &Path) -> Result<()> {
+    let mut rng = stream(2023, Purpose::new("models"), 0);
+    let names = ["linear", "quadratic", "exponential"].map(str::to_owned).into();
+    let mut probabilities =
+        Array2::from_shape_simple_fn((1000, 3), || (1.5 * rng.sample::<f32, _>(StandardNormal)).exp());
+    probabilities.outer_iter_mut().for_each(|mut row| row /= row.sum());
+    // True with the square roots of these probabilities: they are overconfident.
+    let draw = |row: ndarray::ArrayView1<'_, f32>, u: f32| {
+        let roots = row.mapv(f32::sqrt);
+        let mut left = u * roots.sum();
+        roots.iter().position(|p| (left -= p, left < 0.0).1).unwrap_or(2)
+    };
+    let models: Vec<usize> = probabilities.outer_iter().map(|row| draw(row, rng.random())).collect();
+    model_calibration(&names, &probabilities, &models, 10)?.plot().save(folder.join("model-calibration.png"))?;
+    confusion_matrix(&names, &probabilities, &models)?.plot().save(folder.join("confusion.png"))
 }
 
 fn training(folder: &Path) -> Result<()> {

@@ -52,6 +52,11 @@ pub(crate) fn check_confidence(confidence: f64) -> Result<()> {
     if confidence > 0.0 && confidence < 1.0 { Ok(()) } else { Err(DiagnosticsError::Confidence { got: confidence }) }
 }
 
+/// Refuses a false-alarm rate outside (0, 1); NaN is outside.
+pub(crate) fn check_alpha(alpha: f64) -> Result<()> {
+    if alpha > 0.0 && alpha < 1.0 { Ok(()) } else { Err(DiagnosticsError::Alpha { got: alpha }) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

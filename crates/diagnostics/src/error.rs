@@ -71,6 +71,30 @@ pub enum DiagnosticsError {
         /// The value passed.
         got: f64,
     },
+    /// A false-alarm rate outside (0, 1).
+    #[error("a false-alarm rate of {got}: pass a probability strictly between 0 and 1, such as 0.01")]
+    Alpha {
+        /// The value passed.
+        got: f64,
+    },
+    /// A report that can't be written out.
+    #[error("the report can't be written: {reason}")]
+    Report {
+        /// What the format does not allow.
+        reason: String,
+    },
+    /// A report of a format that there is not.
+    #[error("`{}`: end the path of a report in .html, .md, .xml (JUnit) or .json", path.display())]
+    ReportExtension {
+        /// The path.
+        path: std::path::PathBuf,
+    },
+    /// A limit that can't be looked at.
+    #[error("the suite has {reason}")]
+    Limit {
+        /// What is missing, and what to do.
+        reason: String,
+    },
     /// A rank larger than the number of draws.
     #[error(
         "rank {got} for data set {data_set}, parameter {parameter}, but {num_draws} draws: pass ranks in 0..={num_draws}"
@@ -92,6 +116,56 @@ pub enum DiagnosticsError {
         expected: usize,
         /// The values passed.
         got: Vec<f64>,
+    },
+    /// Rows that are not one for each data set.
+    #[error("{got} rows, but {expected} data sets: pass one for each, in the same order")]
+    Rows {
+        /// The number of data sets.
+        expected: usize,
+        /// The number of rows.
+        got: usize,
+    },
+    /// Reference points that do not belong to the truths.
+    #[error("references of shape {got:?}, but the truths have {expected:?}: pass one point for each data set")]
+    References {
+        /// The shape of the truths.
+        expected: [usize; 2],
+        /// The shape of the references.
+        got: [usize; 2],
+    },
+    /// Scales that are not one positive number for each parameter.
+    #[error("scales {got:?}: pass {expected} finite positive numbers, one for each parameter")]
+    Scales {
+        /// The number of parameters.
+        expected: usize,
+        /// The values passed.
+        got: Vec<f64>,
+    },
+    /// True models that do not belong to the probabilities.
+    #[error("{got} true models, but probabilities for {expected} data sets: pass one for each")]
+    Models {
+        /// The number of data sets.
+        expected: usize,
+        /// The number of true models.
+        got: usize,
+    },
+    /// A true model that has no probability.
+    #[error("model {got} for data set {data_set}, but {models} models: pass indices from 0 to one less")]
+    Model {
+        /// The row, counted from 0.
+        data_set: usize,
+        /// The number of models.
+        models: usize,
+        /// The index passed.
+        got: usize,
+    },
+    /// Probabilities that are none.
+    #[error("model probabilities {got:?} for data set {data_set}: pass numbers from 0 to 1 that add up to 1")]
+    Probabilities {
+        /// The row, counted from 0.
+        data_set: usize,
+        /// The values passed.
+        got: Vec<f32>,
     },
     /// A moving average over no losses.
     #[error("a moving average over 0 losses: pass a window of at least 1")]
@@ -287,6 +361,22 @@ pub enum DiagnosticsError {
         /// What the renderer said.
         reason: String,
     },
+    /// A file that could not be read.
+    #[error("cannot read `{}`: check that it exists and may be read", path.display())]
+    Read {
+        /// The path passed.
+        path: std::path::PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A file that is no report.
+    #[error("`{}` is no report ({reason}): pass one that was saved as .json", path.display())]
+    NoReport {
+        /// The path passed.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A file that could not be written.
     #[error("cannot write `{path}`: check that its folder exists and may be written to")]
     Write {
@@ -337,6 +427,12 @@ pub enum Quantity {
     PriorDraw,
     /// A latent variable.
     Latent,
+    /// The logarithm of a density.
+    LogProb,
+    /// A number that sums up data.
+    Feature,
+    /// A test quantity of a draw, with its index, or of the truth.
+    TestQuantity(Option<usize>),
 }
 
 impl fmt::Display for Quantity {
@@ -346,6 +442,10 @@ impl fmt::Display for Quantity {
             Self::Truth => f.write_str("the truth is"),
             Self::PriorDraw => f.write_str("the prior draw is"),
             Self::Latent => f.write_str("the latent variable is"),
+            Self::LogProb => f.write_str("the log density is"),
+            Self::Feature => f.write_str("the feature of the data is"),
+            Self::TestQuantity(None) => f.write_str("the test quantity of the truth is"),
+            Self::TestQuantity(Some(index)) => write!(f, "the test quantity of draw {index} is"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Checks amortized posteriors: the statistic first, as plain data, and the plot second.
+//! Checks amortized posteriors: the statistic first, as plain data, the plot second, and a report of all third.
 //!
 //! Every check takes posterior draws and the true parameters of simulated data sets, from any sampler, and returns a struct
 //! of numbers; with the feature `plots`, on by default, each has a `plot` that gives a `Figure` to save as PNG or SVG.
@@ -15,6 +15,16 @@
 //! | [`sbc_ranks`] | nothing yet: the ranks that the next two judge | Talts et al. 2018 |
 //! | [`sbc_histograms`] | calibration, at a glance, bin by bin | Talts et al. 2018 |
 //! | [`sbc_ecdf`] | calibration, as a test: does the whole ECDF stay in its band? | Säilynoja, Bürkner and Vehtari 2022 |
+//! | [`sbc_tests`] | calibration, as numbers: bias, spread and shape of the ranks, with p-values | Modrák et al. 2025 |
+//! | [`central_coverage`], [`highest_density_coverage`] | how often credible regions hold the truth | Hermans et al. 2022 |
+//! | [`calibration_error`] | the same in one number | Radev et al. 2020 |
+//! | [`tarp`] | coverage of all parameters together, from draws alone | Lemos et al. 2023 |
+//! | [`quantity_ranks`], [`product_ranks`], [`distance_ranks`], [`density_ranks`] | ranks of more than a parameter by itself, judged as others are | Modrák et al. 2025 |
+//! | [`estimation_errors`] | how far draws are from truths | |
+//! | [`model_calibration`], [`confusion_matrix`] | probabilities of models | Guo et al. 2017 |
+//!
+//! [`DiagnosticsSuite`] runs what can fail, with one false-alarm rate for all of it, and says in words what is wrong: its [`Report`] is printed, or
+//! saved as HTML, Markdown, JUnit XML and JSON.
 //!
 //! Where a reference posterior of the same data is known, its samples and the draws can be compared directly:
 //!
@@ -26,7 +36,8 @@
 //!
 //! | type | what it is |
 //! |---|---|
-//! | [`Ranks`] | ranks of the truths, counted here or elsewhere; the histograms and ECDFs can be made from it directly |
+//! | [`Ranks`] | ranks of the truths, counted here or elsewhere; all that judges ranks can be made from it directly |
+//! | [`Evidence`] | what the suite judges: draws, truths, and what else is known |
 //! | [`PairPlot`] | histograms, densities and contours of sets of samples, to be overlaid and drawn |
 //! | [`EcdfBands`] | the exact simultaneous band for the ECDF of uniform ranks, useful by itself |
 //! | [`DiagnosticsError`] | what is wrong with the input, and what to do |
@@ -62,39 +73,44 @@
 //! # Features
 //! - `plots` (default): figures, through kuva. Without it, the numbers stay, and nothing that draws is compiled.
 
-mod bands;
+mod calibration;
 mod checks;
 mod comparison;
 mod contraction;
-mod counting;
-mod ecdf;
 mod error;
+mod estimation;
 mod grids;
-mod histograms;
 mod losses;
+mod models;
 mod moments;
 mod pairs;
 mod panels;
 #[cfg(feature = "plots")]
 mod plots;
-mod ranks;
 mod recovery;
 mod samples;
+mod suite;
 mod two_sample;
 
-pub use bands::EcdfBands;
+pub use calibration::{Bins, RankHistograms, sbc_histograms};
+pub use calibration::{CalibrationError, calibration_error};
+pub use calibration::{Coverage, Region, central_coverage, highest_density_coverage};
+pub use calibration::{EcdfBands, EcdfConfig, EcdfVerdict, Family, RankEcdfs, sbc_ecdf, sbc_ecdf_with};
+pub use calibration::{HypothesisTest, RankTests, Ranks, sbc_ranks, sbc_tests};
+pub use calibration::{Tarp, density_ranks, distance_ranks, product_ranks, quantity_ranks, tarp};
 pub use comparison::{Cost, LossComparison, LossPanel, TrainingCurve, compare_losses};
 pub use contraction::{PriorVariances, ZScoreContraction, z_score_contraction, z_score_contraction_with};
-pub use ecdf::{EcdfConfig, EcdfVerdict, Family, RankEcdfs, sbc_ecdf, sbc_ecdf_with};
 pub use error::{DiagnosticsError, Extent, Quantity, Result, SampleSet};
-pub use histograms::{Bins, RankHistograms, sbc_histograms};
+pub use estimation::{EstimationErrors, estimation_errors};
 pub use losses::{LossCurves, losses};
+pub use models::{CalibrationBin, ConfusionMatrix, ModelCalibration, confusion_matrix, model_calibration};
 pub use pairs::{Diagonal, OffDiagonal, PairPlot, pair_plot};
 pub use panels::{MarginalDensity, MarginalHistogram, PairDensity, PairHistogram};
 #[cfg(feature = "plots")]
 pub use plots::{EcdfPanels, EcdfPlot, EcdfScale, Figure};
-pub use ranks::{Ranks, sbc_ranks};
 pub use recovery::{Recovery, recovery};
 pub use samples::{LatentSpace, PriorPairs, SampleMoments, latent_space, prior_pairs};
+pub use suite::{Check, CheckKind, Detectable, DiagnosticsSuite, Evidence, Limit, LimitCheck};
+pub use suite::{Metrics, ParameterMetrics, Report, Side};
 pub use two_sample::{Bandwidth, Mmd, MmdConfig, MmdEstimator, mmd, mmd_with, sliced_wasserstein};
 pub use two_sample::{C2st, C2stConfig, c2st, c2st_with};

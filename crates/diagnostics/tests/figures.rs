@@ -6,8 +6,8 @@ mod common;
 use bayesburn_core::Draws;
 use bayesburn_diagnostics::{
     Bins, Cost, Diagonal, EcdfPanels, EcdfPlot, EcdfScale, Figure, LossComparison, OffDiagonal, PairPlot,
-    PriorVariances, Result, compare_losses, latent_space, losses, pair_plot, prior_pairs, recovery, sbc_ecdf,
-    sbc_histograms, z_score_contraction_with,
+    PriorVariances, Result, central_coverage, compare_losses, confusion_matrix, latent_space, losses,
+    model_calibration, pair_plot, prior_pairs, recovery, sbc_ecdf, sbc_histograms, z_score_contraction_with,
 };
 use ndarray::{Array2, Array3};
 
@@ -19,6 +19,7 @@ fn figures(draws: &Draws, truths: &Array2<f32>) -> Vec<(&'static str, Figure)> {
         ("recovery", recovery(draws, truths).expect("valid").plot()),
         ("contraction", z_score_contraction_with(draws, truths, prior).expect("valid").plot()),
         ("histograms", sbc_histograms(draws, truths, Bins::Auto).expect("valid").plot()),
+        ("coverage", central_coverage(draws, truths).expect("valid").plot()),
         ("ecdf", ecdfs.plot()),
         ("plain ecdf", ecdfs.plot_with(EcdfPlot::new().with_scale(EcdfScale::Ecdf))),
         ("stacked ecdf", ecdfs.plot_with(EcdfPlot::new().with_panels(EcdfPanels::Stacked))),
@@ -51,6 +52,18 @@ fn one_parameter_and_a_hundred_keep_their_panel_size() {
                 "{label}: a name is missing"
             );
         }
+    }
+}
+
+#[test]
+fn models_of_any_number_are_drawn() {
+    for k in [1, 2, 12] {
+        let names = (0..k).map(|i| format!("model {i} & <others>")).collect();
+        let probabilities = Array2::from_elem((5, k), 1.0 / k as f32);
+        let models = vec![k - 1; 5]; // the others are never true
+        let calibration = model_calibration(&names, &probabilities, &models, 10).expect("valid");
+        assert_drawn("model calibration", &calibration.plot());
+        assert_drawn("confusion", &confusion_matrix(&names, &probabilities, &models).expect("valid").plot());
     }
 }
 

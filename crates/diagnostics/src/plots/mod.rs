@@ -5,11 +5,13 @@
 
 mod comparison;
 mod contraction;
+mod coverage;
 mod ecdf;
 mod figure;
 mod histograms;
 mod losses;
 mod matrix;
+mod models;
 mod pairplot;
 mod pairs;
 mod recovery;

@@ -72,6 +72,15 @@ impl Ranks {
         }
         frequencies
     }
+
+    /// How many ranks of one parameter are at or below each of some ranks, which increase.
+    pub(crate) fn counts(&self, parameter: usize, points: &[usize]) -> Vec<usize> {
+        let mut below = self.frequencies(parameter);
+        for rank in 1..below.len() {
+            below[rank] += below[rank - 1];
+        }
+        points.iter().map(|&point| below[point]).collect()
+    }
 }
 
 /// Ranks each truth among its draws: `rank = #{draws < truth}`, in 0..=L.

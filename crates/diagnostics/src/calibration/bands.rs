@@ -1,15 +1,19 @@
 //! Finds the band that holds a whole ECDF of uniform ranks with a given probability, exactly.
 
+use super::counting::CountLaw;
 use crate::checks::{at_least, check_confidence};
-use crate::counting::{BinomialTails, CountingPaths};
 use crate::{Extent, Result};
 
 /// The most points at which a band is evaluated: beyond the width of a screen, more cost time and show nothing.
 const MAX_POINTS: usize = 1000;
 /// Fewer ranks than this still get so many points, for a band that looks smooth.
 const MIN_POINTS: usize = 100;
-/// Gamma is found to this relative precision. The coverage is a step function of it, flat over far longer stretches.
-const PRECISION: f64 = 1e-6;
+
+/// Which of so many points N ranks are looked at: all, or an even spread of them.
+pub(crate) fn points(num_ranks: usize, candidates: usize) -> Vec<usize> {
+    let points = candidates.min(num_ranks.max(MIN_POINTS)).min(MAX_POINTS);
+    (0..points).map(|i| (2 * i + 1) * candidates / (2 * points)).collect()
+}
 
 /// Simultaneous confidence bands for the ECDF of N ranks that are uniform on {0, …, L}.
 ///
@@ -42,39 +46,9 @@ impl EcdfBands {
         at_least(Extent::DataSets, 1, num_ranks)?;
         at_least(Extent::Draws, 1, num_draws)?;
         check_confidence(confidence)?;
-        let num_points = num_draws.min(num_ranks.max(MIN_POINTS)).min(MAX_POINTS);
-        let points: Vec<usize> = (0..num_points).map(|i| (2 * i + 1) * num_draws / (2 * num_points)).collect();
-
-        let cells = num_draws + 1;
-        let tails: Vec<BinomialTails> =
-            points.iter().map(|point| BinomialTails::new(num_ranks, (point + 1) as f64 / cells as f64)).collect();
-        let paths = CountingPaths::new(num_ranks, cells, &points);
-        let band = |gamma: f64| -> (Vec<usize>, Vec<usize>) {
-            tails.iter().map(|tails| (tails.lower(gamma / 2.0), tails.upper(gamma / 2.0))).unzip()
-        };
-        let coverage = |gamma: f64| {
-            let (lower, upper) = band(gamma);
-            paths.coverage(&lower, &upper)
-        };
-
-        // A path leaves at no point with more than γ, so γ = α / points is always wide enough (Bonferroni); and
-        // γ = α, the pointwise interval, is as narrow as a band may be.
-        let alpha = 1.0 - confidence;
-        let (mut wide, mut narrow) = (alpha / num_points as f64, alpha);
-        if coverage(narrow) >= confidence {
-            wide = narrow;
-        }
-        while narrow > wide * (1.0 + PRECISION) {
-            let middle = (wide * narrow).sqrt();
-            if coverage(middle) >= confidence {
-                wide = middle;
-            } else {
-                narrow = middle;
-            }
-        }
-        let (lower, upper) = band(wide);
-        let coverage = paths.coverage(&lower, &upper);
-        Ok(Self { num_ranks, num_draws, confidence, gamma: wide, coverage, points, lower, upper })
+        let points = points(num_ranks, num_draws);
+        let (gamma, lower, upper, coverage) = CountLaw::new(num_ranks, num_draws + 1, &points).band(confidence);
+        Ok(Self { num_ranks, num_draws, confidence, gamma, coverage, points, lower, upper })
     }
 
     /// N, the number of ranks.

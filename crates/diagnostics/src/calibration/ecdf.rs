@@ -1,9 +1,13 @@
 //! Compares the ECDF of the ranks with the band that a calibrated posterior stays in.
 
+use super::{
+    bands::EcdfBands,
+    ranks::{Ranks, sbc_ranks},
+};
+use crate::Result;
 use crate::checks::check_confidence;
-use crate::{EcdfBands, Ranks, Result, sbc_ranks};
 use bayesburn_core::{Draws, ParameterNames};
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView1};
 
 /// Whether the confidence holds for each parameter by itself or for all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -89,11 +93,7 @@ impl RankEcdfs {
         let bands = EcdfBands::new(ranks.num_data_sets(), ranks.num_draws(), confidence)?;
         let mut counts = Array2::zeros((d, bands.points().len()));
         for (parameter, mut counts) in counts.outer_iter_mut().enumerate() {
-            let mut below = ranks.frequencies(parameter);
-            for rank in 1..below.len() {
-                below[rank] += below[rank - 1];
-            }
-            counts.iter_mut().zip(bands.points()).for_each(|(count, &point)| *count = below[point]);
+            counts.assign(&ArrayView1::from(&ranks.counts(parameter, bands.points())));
         }
         let verdicts = counts
             .outer_iter()

@@ -1,0 +1,169 @@
+//! Tests what is true of every exact posterior, each check with its share of the false alarms.
+
+use super::{dependence::Directions, evidence::Evidence, verdict};
+use crate::{HypothesisTest, RankTests, Result, product_ranks, sbc_ranks, tarp};
+use serde::Serialize;
+
+/// What a check looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CheckKind {
+    /// The mean of a parameter's ranks: are posteriors too high or too low?
+    Bias,
+    /// The spread of a parameter's ranks: are posteriors too narrow or too wide?
+    Width,
+    /// The ECDF of a parameter's ranks: do posteriors have the right shape?
+    Shape,
+    /// The ranks of a pair's products: do draws of two parameters go together as they should?
+    Pair,
+    /// The ranks of distances to random points: are all parameters together where they should be?
+    Distance,
+    /// Whether a parameter's ranks depend on the data: is something in the data overlooked?
+    DataBias,
+    /// Whether the spread of a parameter's ranks depends on the data: are posteriors too narrow for some data, and too wide for others?
+    DataWidth,
+    /// The ranks of the density: is the truth as probable as draws are?
+    Density,
+    /// The ranks of a quantity of the user's.
+    Quantity,
+}
+
+/// One test, and what it found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Check {
+    /// What it looks at.
+    pub kind: CheckKind,
+    /// Of what: a parameter, two of them, a quantity.
+    pub subject: String,
+    /// The parameters that it is about; none of a quantity.
+    pub parameters: Vec<String>,
+    /// The probability of something as extreme from an exact posterior.
+    pub p_value: f64,
+    /// The p-value below which it fails: its share of the suite's false alarms.
+    pub alpha: f64,
+    /// Whether it passed.
+    pub passed: bool,
+    /// What is wrong, in words; what was seen, if nothing is.
+    pub finding: String,
+}
+
+impl Check {
+    /// `of` has the names of the parameters. Its level is set when all checks are known.
+    fn new(kind: CheckKind, subject: &str, of: &[String], test: HypothesisTest, finding: String) -> Self {
+        let parameters = of.to_vec();
+        Self { kind, subject: subject.to_owned(), parameters, p_value: test.p_value, alpha: 0.0, passed: true, finding }
+    }
+
+    /// Whether another one, which failed too, says more: a bias or a wrong width bends the shape, and is seen in pairs and distances.
+    pub(super) fn is_explained_by(&self, other: &Self) -> bool {
+        matches!(self.kind, CheckKind::Shape | CheckKind::Pair | CheckKind::Distance)
+            && matches!(other.kind, CheckKind::Bias | CheckKind::Width)
+            && other.parameters.iter().any(|parameter| self.parameters.contains(parameter))
+    }
+}
+
+/// Biases and widths of each parameter, and all checks.
+pub(super) struct Checked {
+    pub(super) biases: Vec<f64>,
+    pub(super) widths: Vec<f64>,
+    pub(super) checks: Vec<Check>,
+}
+
+/// Runs all checks that the evidence is enough for, and shares `alpha` among them: each kind has as much, and so has each check of a kind
+/// (Bonferroni).
+pub(super) fn checks(evidence: &Evidence<'_>, alpha: f64, seed: u64) -> Result<Checked> {
+    let (draws, truths) = (evidence.draws, evidence.truths);
+    let names = draws.names();
+    let d = names.len();
+    let mut all = Vec::new();
+
+    let marginal = RankTests::new(&sbc_ranks(draws, truths)?, seed)?;
+    let biases: Vec<f64> = (0..d).map(|i| -mean_and_std(&marginal, i).0).collect();
+    let widths: Vec<f64> = (0..d).map(|i| mean_and_std(&marginal, i).1.recip()).collect();
+    for (i, name) in names.iter().enumerate() {
+        let of = &names[i..=i];
+        all.push(Check::new(CheckKind::Bias, name, of, marginal.location[i], verdict::bias(name, biases[i])));
+        all.push(Check::new(CheckKind::Width, name, of, marginal.spread[i], verdict::width(name, widths[i])));
+        all.push(Check::new(CheckKind::Shape, name, of, marginal.gamma[i], verdict::shape(name)));
+    }
+    if d > 1 {
+        let pairs = RankTests::new(&product_ranks(draws, truths)?, seed)?;
+        // In the order of `product_ranks`.
+        let parameters = (0..d).flat_map(|j| (0..j).map(move |i| [names[i].clone(), names[j].clone()]));
+        for (i, (pair, of)) in pairs.names.iter().zip(parameters).enumerate() {
+            let higher = pairs.location[i].statistic > 0.0;
+            all.push(Check::new(CheckKind::Pair, pair, &of, pairs.location[i], verdict::pair(pair, higher)));
+        }
+        // Balls need ranges: a parameter that is the same in all data sets has none.
+        if let Ok(tarp) = tarp(draws, truths, seed) {
+            let subject = "all parameters";
+            let (test, finding) = (tarp.tests.gamma[0], verdict::distance(tarp.area_to_curve));
+            all.push(Check::new(CheckKind::Distance, subject, names, test, finding));
+        }
+    }
+    if let Some(directions) = evidence.features.as_ref().and_then(Directions::new) {
+        for (i, name) in names.iter().enumerate() {
+            let of = &names[i..=i];
+            let scores = || marginal.normal_scores.column(i).into_iter().copied();
+            let (test, share) = directions.test(scores());
+            all.push(Check::new(CheckKind::DataBias, name, of, test, verdict::data_bias(name, share)));
+            let (test, share) = directions.test(scores().map(score_of_size));
+            all.push(Check::new(CheckKind::DataWidth, name, of, test, verdict::data_width(name, share)));
+        }
+    }
+    if let Some(ranks) = evidence.density.as_ref().and_then(|density| density.ranks.as_ref()) {
+        let tests = RankTests::new(ranks, seed)?;
+        let lower = tests.location[0].statistic < 0.0;
+        all.push(Check::new(CheckKind::Density, "log density", names, tests.gamma[0], verdict::density(lower)));
+    }
+    for ranks in &evidence.quantities {
+        let tests = RankTests::new(ranks, seed)?;
+        for (i, name) in ranks.names().iter().enumerate() {
+            let higher = tests.location[i].statistic > 0.0;
+            all.push(Check::new(CheckKind::Quantity, name, &[], tests.gamma[i], verdict::quantity(name, higher)));
+        }
+    }
+
+    let mut kinds: Vec<(CheckKind, usize)> = Vec::new();
+    for check in &all {
+        match kinds.iter_mut().find(|(kind, _)| *kind == check.kind) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((check.kind, 1)),
+        }
+    }
+    for check in &mut all {
+        let of_kind = kinds.iter().find(|(kind, _)| *kind == check.kind).map_or(1, |(_, count)| *count);
+        check.alpha = alpha / (kinds.len() * of_kind) as f64;
+        check.passed = check.p_value > check.alpha;
+    }
+    Ok(Checked { biases, widths, checks: all })
+}
+
+fn mean_and_std(tests: &RankTests, parameter: usize) -> (f64, f64) {
+    let scores = tests.normal_scores.column(parameter);
+    let mean = scores.sum() / scores.len() as f64;
+    (mean, (tests.spread[parameter].statistic / (scores.len() as f64 - 1.0)).sqrt())
+}
+
+/// A normal score's distance from 0, as a normal score itself: of a standard normal score, a standard normal one.
+fn score_of_size(score: f64) -> f64 {
+    use statrs::distribution::{ContinuousCDF, Normal};
+    let normal = Normal::standard();
+    // 1 − 2 Φ(−|z|) from its small part, so that large scores keep their digits.
+    -normal.inverse_cdf((2.0 * normal.cdf(-score.abs())).clamp(f64::MIN_POSITIVE, 1.0 - f64::EPSILON))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_of_scores_are_scores() {
+        // Φ(0.6745) = 0.75: half of all scores are smaller.
+        assert!(score_of_size(0.674_489_750_196_081_7).abs() < 1e-9);
+        assert!(score_of_size(3.0) > 2.5 && score_of_size(3.0) == score_of_size(-3.0) && score_of_size(0.01) < -2.0);
+        assert!(score_of_size(0.0).is_finite() && score_of_size(40.0).is_finite());
+    }
+}

@@ -1,0 +1,167 @@
+//! Holds what a posterior is judged by: its draws for simulated data sets, the truths, and whatever else is known of them.
+
+use crate::calibration::density_ranks;
+use crate::checks::{at_least, check_draws_and_truths, check_finite};
+use crate::{DiagnosticsError, Extent, Quantity, Ranks, Result};
+use bayesburn_core::Draws;
+use ndarray::{Array1, Array2, ArrayView3};
+
+/// What a [`DiagnosticsSuite`](crate::DiagnosticsSuite) judges: posterior draws for M simulated data sets and the parameters that simulated them.
+///
+/// Draws and truths are enough for most checks. With [`Evidence::with_data`] the suite also sees posteriors that overlook some of the data; without,
+/// it can't tell draws of the prior, which are calibrated too, from those of a posterior.
+///
+/// ```
+/// use bayesburn_core::Draws;
+/// use bayesburn_diagnostics::{DiagnosticsSuite, Evidence};
+/// # use ndarray::{Array2, Array3};
+/// # let truths = Array2::from_shape_fn((100, 1), |(m, _)| m as f32 - 0.5);
+/// # let draws = Array3::from_shape_fn((100, 99, 1), |(_, l, _)| l as f32);
+/// # let draws = Draws::new(["mu".to_owned()].into(), draws)?;
+/// let report = DiagnosticsSuite::new().run(&Evidence::new(&draws, &truths)?)?;
+/// println!("{report}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Evidence<'a> {
+    pub(super) draws: &'a Draws,
+    pub(super) truths: &'a Array2<f32>,
+    pub(super) features: Option<Array2<f32>>,
+    pub(super) density: Option<Density>,
+    pub(super) quantities: Vec<Ranks>,
+}
+
+/// What a posterior says of its own density.
+#[derive(Debug, Clone)]
+pub(super) struct Density {
+    pub(super) ranks: Option<Ranks>,
+    pub(super) of_truths: Array1<f32>,
+}
+
+impl<'a> Evidence<'a> {
+    /// Draws `[M, L, D]` and truths `[M, D]`.
+    ///
+    /// # Errors
+    /// If the truths do not fit the draws, a value is not finite, or there are fewer than 2 draws or 20 data sets.
+    pub fn new(draws: &'a Draws, truths: &'a Array2<f32>) -> Result<Self> {
+        check_draws_and_truths(draws, truths)?;
+        at_least(Extent::Draws, 2, draws.num_draws())?;
+        at_least(Extent::DataSets, 20, draws.num_data_sets())?;
+        Ok(Self { draws, truths, features: None, density: None, quantities: Vec::new() })
+    }
+
+    /// The data that posteriors were inferred from, `[M, N, F]`: N observations of F numbers each. They are summed up by means and standard
+    /// deviations over the observations, or taken as they are if N is 1.
+    ///
+    /// # Errors
+    /// If there are not M data sets, or a number is infinite. (NaN are missing values, and left out.)
+    pub fn with_data(self, data: ArrayView3<'_, f32>) -> Result<Self> {
+        let features = features_of(data);
+        self.with_features(features)
+    }
+
+    /// Numbers that sum up each data set, `[M, F]`: what posteriors should depend on.
+    ///
+    /// # Errors
+    /// If there are not M rows, or a number is not finite.
+    pub fn with_features(mut self, features: Array2<f32>) -> Result<Self> {
+        let expected = self.draws.num_data_sets();
+        if features.nrows() != expected {
+            return Err(DiagnosticsError::Rows { expected, got: features.nrows() });
+        }
+        check_finite(Quantity::Feature, features.view())?;
+        self.features = Some(features);
+        Ok(self)
+    }
+
+    /// The logarithms of the posterior density of the draws, `[M, L]`, and of the truths, `[M]`.
+    ///
+    /// # Errors
+    /// If shapes do not fit, or a value is NaN or ∞.
+    pub fn with_log_prob(mut self, of_draws: &Array2<f32>, of_truths: Array1<f32>) -> Result<Self> {
+        let expected = self.draws.num_data_sets();
+        if of_draws.nrows() != expected {
+            return Err(DiagnosticsError::Rows { expected, got: of_draws.nrows() });
+        }
+        let ranks = density_ranks(of_draws, &of_truths)?;
+        self.density = Some(Density { ranks: Some(ranks), of_truths });
+        Ok(self)
+    }
+
+    /// The logarithms of the posterior density of the truths alone, `[M]`: for a limit of their mean.
+    ///
+    /// # Errors
+    /// If there are not M of them, or one is NaN or ∞.
+    pub fn with_log_prob_of_truths(mut self, of_truths: Array1<f32>) -> Result<Self> {
+        let expected = self.draws.num_data_sets();
+        if of_truths.len() != expected {
+            return Err(DiagnosticsError::Rows { expected, got: of_truths.len() });
+        }
+        if let Some(data_set) = of_truths.iter().position(|value| value.is_nan() || *value == f32::INFINITY) {
+            let value = of_truths[data_set];
+            return Err(DiagnosticsError::NonFinite { quantity: Quantity::LogProb, data_set, parameter: 0, value });
+        }
+        self.density = Some(Density { ranks: None, of_truths });
+        Ok(self)
+    }
+
+    /// Ranks of quantities of one's own, such as a likelihood, by [`quantity_ranks`](crate::quantity_ranks).
+    ///
+    /// # Errors
+    /// If they are not of M data sets.
+    pub fn with_quantities(mut self, ranks: Ranks) -> Result<Self> {
+        let expected = self.draws.num_data_sets();
+        if ranks.num_data_sets() != expected {
+            return Err(DiagnosticsError::Rows { expected, got: ranks.num_data_sets() });
+        }
+        self.quantities.push(ranks);
+        Ok(self)
+    }
+}
+
+/// Means and standard deviations over observations of what is not missing, or the one observation itself; 0 for what is all missing.
+fn features_of(data: ArrayView3<'_, f32>) -> Array2<f32> {
+    let (m, n, f) = data.dim();
+    if n == 1 {
+        return Array2::from_shape_fn((m, f), |(m, f)| if data[[m, 0, f]].is_nan() { 0.0 } else { data[[m, 0, f]] });
+    }
+    let mut features = Array2::zeros((m, 2 * f));
+    for (data, mut features) in data.outer_iter().zip(features.outer_iter_mut()) {
+        for (i, column) in data.columns().into_iter().enumerate() {
+            let present = || column.iter().filter(|x| !x.is_nan()).map(|&x| f64::from(x));
+            let count = present().count().max(1) as f64;
+            let mean = present().sum::<f64>() / count;
+            let variance = present().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
+            (features[i], features[f + i]) = (mean as f32, variance.sqrt() as f32);
+        }
+    }
+    features
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array3, array};
+
+    #[test]
+    fn data_are_summed_up_over_observations() {
+        let features = features_of(array![[[1.0, f32::NAN], [3.0, 5.0]]].view());
+        assert_eq!(features, array![[2.0, 5.0, 1.0, 0.0]]);
+        assert_eq!(features_of(array![[[7.0, f32::NAN]]].view()), array![[7.0, 0.0]]);
+    }
+
+    #[test]
+    fn what_does_not_belong_is_refused() {
+        let draws = Draws::new(["a".to_owned()].into(), Array3::zeros((20, 3, 1))).expect("one name");
+        let truths = Array2::zeros((20, 1));
+        let evidence = || Evidence::new(&draws, &truths).expect("valid");
+        let rows = evidence().with_data(Array3::zeros((19, 2, 2)).view()).expect_err("19 rows").to_string();
+        assert!(rows.contains("19 rows") && rows.contains("20 data sets"), "{rows}");
+        assert!(evidence().with_features(Array2::from_elem((20, 1), f32::INFINITY)).is_err());
+        assert!(evidence().with_log_prob(&Array2::zeros((20, 3)), Array1::zeros(19)).is_err());
+        assert!(evidence().with_log_prob_of_truths(Array1::from_elem(20, f32::NAN)).is_err());
+        let few = Draws::new(["a".to_owned()].into(), Array3::zeros((19, 3, 1))).expect("one name");
+        let error = Evidence::new(&few, &Array2::zeros((19, 1))).expect_err("19 data sets").to_string();
+        assert!(error.contains("at least 20"), "{error}");
+    }
+}

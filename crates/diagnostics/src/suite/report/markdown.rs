@@ -1,0 +1,50 @@
+//! Writes a report as Markdown, for a comment on a pull request.
+
+use super::Report;
+use super::text::{number, p_value};
+use std::fmt::Write;
+
+/// Parameters that a table shows at most; a comment is read in a narrow column.
+const ROWS: usize = 30;
+
+/// The text.
+pub(super) fn text(report: &Report) -> String {
+    let mut text = format!("## {}\n\n**{}**\n", cell(&report.title), report.headline());
+    let mut line = |line: String| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{line}");
+    };
+    if !report.passed() {
+        line("\n".to_owned());
+        report.findings().for_each(|check| line(format!("- {} (p = {})\n", check.finding, p_value(check.p_value))));
+        report.exceeded().for_each(|limit| line(format!("- {limit}\n")));
+    }
+    if !report.advice.is_empty() {
+        line("\nWhat to try:\n".to_owned());
+        report.advice.iter().for_each(|advice| line(format!("- {advice}\n")));
+    }
+    line(
+        "\n| parameter | bias | width | contraction | error | calibration error |\n|---|---:|---:|---:|---:|---:|\n"
+            .to_owned(),
+    );
+    let parameters = &report.metrics.parameters;
+    // Those with something wrong first; the rest in their order.
+    let is_fine = |name: &String| !report.findings().any(|check| check.parameters.contains(name));
+    let mut order: Vec<usize> = (0..parameters.len()).collect();
+    order.sort_by_key(|&i| is_fine(&parameters[i].name));
+    for p in order.iter().take(ROWS).map(|&i| &parameters[i]) {
+        let numbers = [p.bias, p.width, p.contraction, p.normalized_rmse, p.calibration_error].map(number);
+        line(format!("| {} | {} |\n", cell(&p.name), numbers.join(" | ")));
+    }
+    if parameters.len() > ROWS {
+        line(format!("\n{} more parameters are in the whole report.\n", parameters.len() - ROWS));
+    }
+    line("\n".to_owned());
+    report.notes().iter().for_each(|note| line(format!("{note}\n")));
+    text
+}
+
+/// Text that does not end its cell, its row or its heading.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace(['\n', '\r'], " ")
+}

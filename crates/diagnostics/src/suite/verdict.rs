@@ -1,0 +1,91 @@
+//! Says in words what a check found, and what may be tried.
+
+use super::checks::{Check, CheckKind};
+
+pub(super) fn bias(name: &str, bias: f64) -> String {
+    let direction = if bias > 0.0 { "high" } else { "low" };
+    format!("`{name}`: posteriors are too {direction}, by {:.2} of their standard deviation on average", bias.abs())
+}
+
+pub(super) fn width(name: &str, width: f64) -> String {
+    let direction = if width < 1.0 { "narrow" } else { "wide" };
+    format!("`{name}`: posteriors are too {direction}: their standard deviation is {width:.2} times what it should be")
+}
+
+pub(super) fn shape(name: &str) -> String {
+    format!("`{name}`: posteriors have a wrong shape: the ECDF of the ranks leaves its band")
+}
+
+pub(super) fn pair(pair: &str, higher: bool) -> String {
+    let direction = if higher { "low" } else { "high" };
+    format!(
+        "`{pair}`: the two do not go together as they should: their correlation in the posteriors is too {direction}"
+    )
+}
+
+pub(super) fn distance(area: f64) -> String {
+    let direction = if area > 0.0 { "wide" } else { "narrow, or off the truth" };
+    format!(
+        "all parameters together: posteriors are too {direction}: truths are not among the draws as one of them would be"
+    )
+}
+
+pub(super) fn data_bias(name: &str, share: f64) -> String {
+    format!(
+        "`{name}`: posteriors overlook something in the data, which tells {:.0}% of where in its posterior the truth lies",
+        100.0 * share
+    )
+}
+
+pub(super) fn data_width(name: &str, share: f64) -> String {
+    format!(
+        "`{name}`: posteriors are too narrow for some data and too wide for others; the data tell {:.0}% of how far out the truth lies",
+        100.0 * share
+    )
+}
+
+pub(super) fn density(lower: bool) -> String {
+    let direction = if lower { "less" } else { "more" };
+    format!("the truth is {direction} probable than draws are, by the posterior's own density")
+}
+
+pub(super) fn quantity(name: &str, higher: bool) -> String {
+    let direction = if higher { "larger" } else { "smaller" };
+    format!("`{name}` is {direction} for the truth than for draws, or differently spread")
+}
+
+/// What to try, given what is wrong. Causes that are looked for first come first.
+pub(super) fn advice(findings: &[&Check], swapped: &[(String, String)]) -> Vec<String> {
+    let mut all: Vec<String> = swapped
+        .iter()
+        .map(|(a, b)| {
+            format!("Draws of `{a}` follow the truths of `{b}`, and not their own: are columns swapped, or names?")
+        })
+        .collect();
+    let has = |kinds: &[CheckKind]| findings.iter().any(|check| kinds.contains(&check.kind));
+    if has(&[CheckKind::Bias, CheckKind::Width, CheckKind::Shape, CheckKind::Distance, CheckKind::Density]) {
+        all.push(
+            "Train longer, with more simulations or a larger network, and look whether the validation loss still falls; see that \
+             draws and truths are of the same data sets, in the same order."
+                .to_owned(),
+        );
+    }
+    if has(&[CheckKind::Pair]) {
+        all.push(
+            "Use a density estimator that can express how parameters depend on each other: more coupling layers, or a full covariance."
+                .to_owned(),
+        );
+    }
+    if has(&[CheckKind::DataBias, CheckKind::DataWidth]) {
+        all.push(
+            "Give the summary network more outputs or more units, or train it longer; see that all data reach it."
+                .to_owned(),
+        );
+    }
+    if has(&[CheckKind::Quantity]) {
+        all.push(
+            "The quantity says what is wrong: compare its values for truths and draws of one data set.".to_owned(),
+        );
+    }
+    all
+}
