@@ -10,7 +10,8 @@
 //! | [`amortizers`] | the posterior made of them | [`AmortizedPosterior`](amortizers::AmortizedPosterior), [`Conditions`](amortizers::Conditions) |
 //! | [`trainers`] | training, checkpoints, history | [`Trainer`](trainers::Trainer), [`TrainingConfig`](trainers::TrainingConfig), [`Source`](trainers::Source) |
 //! | [`inference`] | neural posterior estimation as in sbi: priors with densities, several rounds | [`infer`](inference::infer), [`Npe`](inference::Npe), [`Posterior`](inference::Posterior) |
-//! | [`diagnostics`] | calibration and recovery | [`sbc_ecdf`](diagnostics::sbc_ecdf), [`recovery`](diagnostics::recovery) |
+//! | [`diagnostics`] | calibration and recovery, one by one or as a suite | [`sbc_ecdf`](diagnostics::sbc_ecdf), [`recovery`](diagnostics::recovery), [`DiagnosticsSuite`](diagnostics::DiagnosticsSuite) |
+//! | [`workflow`] | a posterior judged in one call, and a program with commands | [`Diagnose`](workflow::Diagnose), [`Workflow`](workflow::Workflow) |
 //! | [`core`] | what all of them share | [`Simulations`](core::Simulations), [`Draws`](core::Draws), [`StreamRng`](core::StreamRng) |
 //!
 //! [`prelude`] has what most programs import.
@@ -55,6 +56,7 @@ pub use bayesburn_inference as inference;
 pub use bayesburn_networks as networks;
 pub use bayesburn_simulation as simulation;
 pub use bayesburn_trainers as trainers;
+pub use bayesburn_workflow as workflow;
 
 mod error;
 
@@ -80,6 +82,7 @@ pub mod prelude {
         trainers::{
             EarlyStopping, LossHistory, Offline, Online, Progress, Replay, Rounds, Schedule, Trainer, TrainingConfig,
         },
+        workflow::{Diagnose, Workflow},
     };
     pub use burn::tensor::Device;
     pub use ndarray::{Array1, Array2, Array3, Axis, arr1, arr2};

@@ -7,6 +7,7 @@ pub(crate) const HELP: &str = "\
 Trains an amortized posterior for the means of a 4-dimensional normal model, and checks it.
 
     cargo run --release --example quickstart -- [OPTIONS]
+    cargo run --release --example quickstart -- help        lists commands: train, resume, diagnose, sample, info
 
     --epochs N           epochs of training            [3; 10 for the v1 architecture]
     --iterations N       steps in each epoch           [1000]
@@ -40,21 +41,27 @@ pub(crate) struct Options {
     pub(crate) quick: bool,
 }
 
-impl Options {
-    /// The options of this command line; `None` if it asks for help.
-    pub(crate) fn read() -> Result<Option<Self>> {
-        use lexopt::{Arg::Long, ValueExt};
-        let (mut epochs, mut iterations) = (None, None);
-        let mut options = Self {
-            epochs: 0,
-            iterations: 0,
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            epochs: 3,
+            iterations: 1000,
             batch_size: 32,
             seed: 2023,
             out: DEFAULT_OUT.into(),
             resume: false,
             architecture: Architecture::Default,
             quick: false,
-        };
+        }
+    }
+}
+
+impl Options {
+    /// The options of this command line; `None` if it asks for help.
+    pub(crate) fn read() -> Result<Option<Self>> {
+        use lexopt::{Arg::Long, ValueExt};
+        let (mut epochs, mut iterations) = (None, None);
+        let mut options = Self::default();
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
             match argument {
@@ -76,9 +83,9 @@ impl Options {
                 _ => return Err(Error::message(format!("{}; --help lists the options", argument.unexpected()))),
             }
         }
-        let full = if options.architecture == Architecture::V1 { 10 } else { 3 };
+        let full = if options.architecture == Architecture::V1 { 10 } else { options.epochs };
         options.epochs = epochs.unwrap_or(if options.quick { 2 } else { full });
-        options.iterations = iterations.unwrap_or(if options.quick { 25 } else { 1000 });
+        options.iterations = iterations.unwrap_or(if options.quick { 25 } else { options.iterations });
         Ok(Some(options))
     }
 }

@@ -4,7 +4,7 @@ use crate::calibration::density_ranks;
 use crate::checks::{at_least, check_draws_and_truths, check_finite};
 use crate::{DiagnosticsError, Extent, Quantity, Ranks, Result};
 use bayesburn_core::Draws;
-use ndarray::{Array1, Array2, ArrayView3};
+use ndarray::{Array1, Array2, ArrayView3, Axis, concatenate};
 
 /// What a [`DiagnosticsSuite`](crate::DiagnosticsSuite) judges: posterior draws for M simulated data sets and the parameters that simulated them.
 ///
@@ -51,7 +51,7 @@ impl<'a> Evidence<'a> {
     }
 
     /// The data that posteriors were inferred from, `[M, N, F]`: N observations of F numbers each. They are summed up by means and standard
-    /// deviations over the observations, or taken as they are if N is 1.
+    /// deviations over the observations, or taken as they are if N is 1. Called again, it adds more.
     ///
     /// # Errors
     /// If there are not M data sets, or a number is infinite. (NaN are missing values, and left out.)
@@ -60,7 +60,7 @@ impl<'a> Evidence<'a> {
         self.with_features(features)
     }
 
-    /// Numbers that sum up each data set, `[M, F]`: what posteriors should depend on.
+    /// Numbers that sum up each data set, `[M, F]`: what posteriors should depend on. Called again, it adds more.
     ///
     /// # Errors
     /// If there are not M rows, or a number is not finite.
@@ -70,7 +70,10 @@ impl<'a> Evidence<'a> {
             return Err(DiagnosticsError::Rows { expected, got: features.nrows() });
         }
         check_finite(Quantity::Feature, features.view())?;
-        self.features = Some(features);
+        self.features = Some(match self.features {
+            None => features,
+            Some(before) => concatenate![Axis(1), before, features],
+        });
         Ok(self)
     }
 

@@ -1,0 +1,184 @@
+//! Judges a trained posterior by data sets that are simulated for it.
+
+use crate::WorkflowError;
+use bayesburn_amortizers::Conditions;
+use bayesburn_core::Draws;
+use bayesburn_diagnostics::{DiagnosticsSuite, Evidence, Report};
+use bayesburn_inference::Posterior;
+use bayesburn_networks::SummaryConfig;
+use bayesburn_simulation::GenerativeModel;
+use bayesburn_trainers::Trainer;
+use ndarray::{Array1, Array2, Array3, Axis};
+use std::path::Path;
+
+/// How a posterior is judged: by draws for data sets whose parameters are known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Diagnose {
+    suite: DiagnosticsSuite,
+    data_sets: usize,
+    draws: usize,
+    seed: u64,
+}
+
+impl Default for Diagnose {
+    fn default() -> Self {
+        Self { suite: DiagnosticsSuite::new(), data_sets: 1000, draws: 1000, seed: 0 }
+    }
+}
+
+impl Diagnose {
+    /// By 1,000 data sets with 1,000 draws each, and the suite without limits.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Another suite: a false-alarm rate, limits, a title.
+    #[must_use]
+    pub fn with_suite(self, suite: DiagnosticsSuite) -> Self {
+        Self { suite, ..self }
+    }
+
+    /// Other numbers of data sets and of draws for each.
+    #[must_use]
+    pub fn with_size(self, data_sets: usize, draws: usize) -> Self {
+        Self { data_sets, draws, ..self }
+    }
+
+    /// Another seed of data sets, draws and checks.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// With other numbers where they are given.
+    pub(crate) fn with_options(self, data_sets: Option<usize>, draws: Option<usize>, seed: Option<u64>) -> Self {
+        Self {
+            data_sets: data_sets.unwrap_or(self.data_sets),
+            draws: draws.unwrap_or(self.draws),
+            seed: seed.unwrap_or(self.seed),
+            ..self
+        }
+    }
+
+    /// The suite.
+    #[must_use]
+    pub fn suite(&self) -> &DiagnosticsSuite {
+        &self.suite
+    }
+
+    /// Judges what a trainer has trained, by data sets of its model that training has not seen.
+    ///
+    /// # Errors
+    /// If the trainer has no model; data sets can't be simulated or drawn for; there are fewer than 20 of them, or fewer than 2 draws; a limit is to what
+    /// is not known.
+    pub fn trainer<C: SummaryConfig>(&self, trainer: &Trainer<C>) -> Result<Diagnosis, WorkflowError> {
+        let test = trainer.simulate(self.data_sets, self.seed)?;
+        let amortizer = trainer.amortizer();
+        let draws = amortizer.sample(&test.conditions, self.draws, self.seed)?;
+        let log_prob = amortizer.log_prob(&test.parameters, &test.conditions)?;
+        self.judge(draws, test.parameters, test.conditions, log_prob)
+    }
+
+    /// Judges a posterior of neural posterior estimation, by data sets of its model. Of one that was trained in rounds for one observation, this says
+    /// nothing: it is not meant for the data sets of the prior.
+    ///
+    /// # Errors
+    /// As [`Diagnose::trainer`].
+    pub fn posterior<C: SummaryConfig>(
+        &self,
+        posterior: &Posterior<C>,
+        model: &GenerativeModel,
+    ) -> Result<Diagnosis, WorkflowError> {
+        let test = model.simulate(self.data_sets, self.seed)?;
+        let conditions = posterior.conditions(&test.sim_data)?;
+        let draws = posterior.sample_for(&test.sim_data, self.draws, self.seed)?;
+        // Without the correction for leakage, which would be estimated anew for each data set: what leaks is the posterior's fault.
+        let log_prob = posterior.unnormalised_log_prob_for(&test.parameters, &test.sim_data)?;
+        self.judge(draws, test.parameters, conditions, log_prob)
+    }
+
+    fn judge(
+        &self,
+        draws: Draws,
+        truths: Array2<f32>,
+        conditions: Conditions,
+        log_prob: Array1<f32>,
+    ) -> Result<Diagnosis, WorkflowError> {
+        let Conditions { summary_conditions, direct_conditions } = conditions;
+        let mut data = vec![summary_conditions];
+        data.extend(direct_conditions.map(|direct| direct.insert_axis(Axis(1))));
+        let judged = Judged { draws, truths, data, log_prob };
+        let report = self.suite.clone().with_seed(self.seed).run(&judged.evidence()?)?;
+        Ok(Diagnosis { report, judged })
+    }
+}
+
+/// What a [`Diagnose`] found, and what it was found by.
+#[derive(Debug, Clone)]
+pub struct Diagnosis {
+    report: Report,
+    judged: Judged,
+}
+
+#[derive(Debug, Clone)]
+struct Judged {
+    draws: Draws,
+    truths: Array2<f32>,
+    data: Vec<Array3<f32>>,
+    log_prob: Array1<f32>,
+}
+
+impl Judged {
+    fn evidence(&self) -> Result<Evidence<'_>, WorkflowError> {
+        let mut evidence = Evidence::new(&self.draws, &self.truths)?;
+        for data in &self.data {
+            evidence = evidence.with_data(data.view())?;
+        }
+        Ok(evidence.with_log_prob_of_truths(self.log_prob.clone())?)
+    }
+}
+
+impl Diagnosis {
+    /// The report, which prints as the verdict in words.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// The posterior draws, `[M, L, D]`, and the truths, `[M, D]`.
+    #[must_use]
+    pub fn draws_and_truths(&self) -> (&Draws, &Array2<f32>) {
+        (&self.judged.draws, &self.judged.truths)
+    }
+
+    /// Writes the report, in the format that the path ends in; with figures, if it is HTML.
+    ///
+    /// # Errors
+    /// If the path ends in anything but `.html`, `.md`, `.xml` or `.json`, or can't be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), WorkflowError> {
+        let path = path.as_ref();
+        #[cfg(feature = "plots")]
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("html")) {
+            let report = self.report.clone().with_figures(&self.judged.evidence()?)?;
+            return Ok(report.save(path)?);
+        }
+        Ok(self.report.save(path)?)
+    }
+
+    /// For tests: writes the report if anything failed, and panics with the verdict and the path.
+    ///
+    /// # Panics
+    /// If a check failed or a limit is not kept.
+    #[track_caller]
+    pub fn assert_passed(&self, path: impl AsRef<Path>) {
+        if self.report.passed() {
+            return;
+        }
+        let path = path.as_ref();
+        match self.save(path) {
+            Ok(()) => panic!("{}The whole report is in {}", self.report, path.display()),
+            Err(error) => panic!("{}The whole report could not be written: {error}", self.report),
+        }
+    }
+}

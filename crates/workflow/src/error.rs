@@ -1,0 +1,60 @@
+//! Says why a workflow could not run.
+
+use bayesburn_amortizers::AmortizerError;
+use bayesburn_diagnostics::DiagnosticsError;
+use bayesburn_inference::InferenceError;
+use bayesburn_simulation::SimulationError;
+use bayesburn_trainers::TrainerError;
+use std::{io, path::PathBuf};
+use thiserror::Error;
+
+/// Why a workflow could not run.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum WorkflowError {
+    /// A command line that is not understood.
+    #[error("{reason}; `help` lists the commands and their options")]
+    Usage {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nothing was trained yet.
+    #[error("no checkpoint in `{}`: run `train` first", folder.display())]
+    Untrained {
+        /// Where checkpoints would be.
+        folder: PathBuf,
+    },
+    /// A file of observations that can't be used.
+    #[error("`{}`: {reason}", path.display())]
+    Observations {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
+    /// A file that can't be read or written.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    Io {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Training, or what it stands on, failed.
+    #[error(transparent)]
+    Trainer(#[from] TrainerError),
+    /// A posterior could not be drawn from.
+    #[error(transparent)]
+    Amortizer(#[from] AmortizerError),
+    /// A posterior could not be drawn from.
+    #[error(transparent)]
+    Inference(#[from] InferenceError),
+    /// Test data could not be simulated.
+    #[error(transparent)]
+    Simulation(#[from] SimulationError),
+    /// The draws could not be judged.
+    #[error(transparent)]
+    Diagnostics(#[from] DiagnosticsError),
+}

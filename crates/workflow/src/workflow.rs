@@ -1,0 +1,258 @@
+//! Runs a training program by commands.
+
+use crate::{
+    Command, Diagnose, HELP, WorkflowError,
+    arrays::{read_observations, write_draws},
+    command::{DiagnoseOptions, SampleOptions},
+};
+use bayesburn_core::Simulations;
+use bayesburn_diagnostics::{DiagnosticsSuite, Limit, Metrics};
+use bayesburn_networks::SummaryConfig;
+use bayesburn_trainers::{Trainer, TrainerBuilder, TrainerError};
+use ndarray::Array2;
+use std::{
+    fmt,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// How much worse than a baseline a posterior may be, unless it is said: contraction, errors and coverage of 1,000 data sets vary by some 0.02.
+const DRIFT: f64 = 0.05;
+
+type Train<C> = Box<dyn FnOnce(&mut Trainer<C>) -> Result<(), TrainerError>>;
+
+/// A trainer and its training, with the commands `train`, `resume`, `diagnose`, `sample` and `info`. The crate's own page has an example.
+///
+/// Checkpoints are in `checkpoints` in the workflow's folder, `out/<name>` unless another is given. A program with a command line of its own is
+/// [`Workflow::main_or`].
+pub struct Workflow<C: SummaryConfig> {
+    name: String,
+    builder: TrainerBuilder<C>,
+    train: Train<C>,
+    folder: PathBuf,
+    diagnose: Diagnose,
+}
+
+/// What a command came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is done, and what was judged passed.
+    Passed,
+    /// The posterior failed.
+    Failed,
+}
+
+impl<C: SummaryConfig> fmt::Debug for Workflow<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workflow").field("name", &self.name).field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+impl<C: SummaryConfig> Workflow<C> {
+    /// A trainer, but for its checkpoints, and how it is trained: a function that calls [`Trainer::train`] once or more. `resume` calls it as well; runs
+    /// that were complete return at once.
+    pub fn new(
+        name: impl Into<String>,
+        builder: TrainerBuilder<C>,
+        train: impl FnOnce(&mut Trainer<C>) -> Result<(), TrainerError> + 'static,
+    ) -> Self {
+        let name = name.into();
+        let diagnose = Diagnose::new().with_suite(DiagnosticsSuite::new().with_title(name.as_str()));
+        Self { folder: Path::new("out").join(&name), name, builder, train: Box::new(train), diagnose }
+    }
+
+    /// Another folder for checkpoints and results.
+    #[must_use]
+    pub fn with_folder(self, folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), ..self }
+    }
+
+    /// How `diagnose` judges, where its options say nothing else.
+    #[must_use]
+    pub fn with_diagnose(self, diagnose: Diagnose) -> Self {
+        Self { diagnose, ..self }
+    }
+
+    /// Runs the command of the program's command line, prints what comes of it, and gives what `main` returns. Without a command it prints which
+    /// there are.
+    #[must_use]
+    pub fn main(self) -> ExitCode {
+        let help = format!("{}\n\n{HELP}", self.name);
+        self.main_or(move || say(&mut io::stdout(), format_args!("{help}")))
+    }
+
+    /// [`Workflow::main`] of a program that does something else without a command, with options of its own.
+    #[must_use]
+    #[allow(clippy::print_stderr, reason = "the program talks to its user")]
+    pub fn main_or<E: fmt::Display>(self, without: impl FnOnce() -> Result<(), E>) -> ExitCode {
+        let outcome = match Command::from_env() {
+            Ok(None) => without().map(|()| Outcome::Passed).map_err(|error| error.to_string()),
+            Ok(Some((command, folder))) => {
+                self.run(&command, folder.as_deref(), &mut io::stdout()).map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        match outcome {
+            Ok(Outcome::Passed) => ExitCode::SUCCESS,
+            Ok(Outcome::Failed) => ExitCode::from(1),
+            Err(error) => {
+                eprintln!("Error: {error}");
+                ExitCode::from(2)
+            }
+        }
+    }
+
+    /// Runs a command, and writes what it has to say.
+    ///
+    /// # Errors
+    /// What training, simulating, drawing and judging report; a checkpoint that is needed and not there, or there and not wanted; files that can't
+    /// be read or written.
+    pub fn run(
+        mut self,
+        command: &Command,
+        folder: Option<&Path>,
+        out: &mut impl Write,
+    ) -> Result<Outcome, WorkflowError> {
+        if let Some(folder) = folder {
+            self.folder = folder.to_owned();
+        }
+        match command {
+            Command::Help => say(out, format_args!("{}\n\n{HELP}", self.name))?,
+            Command::Train { force } => self.train(*force, out)?,
+            Command::Resume => {
+                let (mut trainer, train, folder) = self.trained()?;
+                train(&mut trainer)?;
+                say_trained(out, &trainer, &folder)?;
+            }
+            Command::Diagnose(options) => return self.diagnose(options, out),
+            Command::Sample(options) => self.sample(options, out)?,
+            Command::Info => self.info(out)?,
+        }
+        Ok(Outcome::Passed)
+    }
+
+    fn checkpoints(&self) -> PathBuf {
+        self.folder.join("checkpoints")
+    }
+
+    /// The trainer of the newest checkpoint; new, if there is none.
+    fn open(self) -> Result<(Trainer<C>, Train<C>, PathBuf), WorkflowError> {
+        let checkpoints = self.checkpoints();
+        Ok((self.builder.checkpoints(&checkpoints).resume().build()?, self.train, checkpoints))
+    }
+
+    /// The trainer of the newest checkpoint.
+    fn trained(self) -> Result<(Trainer<C>, Train<C>, PathBuf), WorkflowError> {
+        let checkpoints = self.checkpoints();
+        // Without its folder being made, if there is none.
+        if !checkpoints.exists() {
+            return Err(WorkflowError::Untrained { folder: checkpoints });
+        }
+        let (trainer, train, checkpoints) = self.open()?;
+        if trainer.history().steps.is_empty() {
+            return Err(WorkflowError::Untrained { folder: checkpoints });
+        }
+        Ok((trainer, train, checkpoints))
+    }
+
+    fn train(self, force: bool, out: &mut impl Write) -> Result<(), WorkflowError> {
+        let checkpoints = self.checkpoints();
+        if force && checkpoints.exists() {
+            let io = |source| WorkflowError::Io { action: "delete", path: checkpoints.clone(), source };
+            std::fs::remove_dir_all(&checkpoints).map_err(io)?;
+        }
+        let mut trainer = self.builder.checkpoints(&checkpoints).build()?;
+        (self.train)(&mut trainer)?;
+        say_trained(out, &trainer, &checkpoints)
+    }
+
+    fn diagnose(self, options: &DiagnoseOptions, out: &mut impl Write) -> Result<Outcome, WorkflowError> {
+        let mut diagnose = self.diagnose.clone();
+        // What is wrong with the options is found before the training.
+        if let Some(alpha) = options.alpha {
+            diagnose = diagnose.clone().with_suite(diagnose.suite().clone().with_alpha(alpha));
+        }
+        if let Some(path) = &options.baseline {
+            let limit =
+                Limit::DriftAtMost { baseline: Metrics::of_saved_report(path)?, by: options.drift.unwrap_or(DRIFT) };
+            diagnose = diagnose.clone().with_suite(diagnose.suite().clone().with_limit(limit));
+        } else if options.drift.is_some() {
+            return Err(WorkflowError::Usage { reason: "--drift needs --baseline FILE".to_owned() });
+        }
+        let diagnose = diagnose.with_options(options.data_sets, options.draws, options.seed);
+
+        let (mut trainer, train, checkpoints) = self.open()?;
+        if trainer.history().steps.is_empty() {
+            say(out, format_args!("Nothing is in {} yet: training first.\n", checkpoints.display()))?;
+            train(&mut trainer)?;
+            say_trained(out, &trainer, &checkpoints)?;
+        }
+        let diagnosis = diagnose.trainer(&trainer)?;
+        say(out, format_args!("{}", diagnosis.report()))?;
+        for path in &options.reports {
+            diagnosis.save(path)?;
+            say(out, format_args!("Written: {}\n", path.display()))?;
+        }
+        Ok(if diagnosis.report().passed() { Outcome::Passed } else { Outcome::Failed })
+    }
+
+    fn sample(self, options: &SampleOptions, out: &mut impl Write) -> Result<(), WorkflowError> {
+        let data = read_observations(&options.data)?;
+        let (trainer, ..) = self.trained()?;
+        let wrong = |reason: String| WorkflowError::Observations { path: options.data.clone(), reason };
+        let names = trainer.amortizer().parameter_names().clone();
+        let unknown = Array2::zeros((data.dim().0, names.len()));
+        let observed = Simulations::new(names, unknown, data.into_dyn()).map_err(|error| wrong(error.to_string()))?;
+        let conditions = trainer.configure(&observed)?.conditions;
+        let draws = trainer.amortizer().sample(&conditions, options.draws, options.seed)?;
+        write_draws(&options.out, &draws)?;
+        let (mean, std) = (draws.mean(), draws.std());
+        say(out, format_args!("{:<20} {:>10} {:>10}\n", "parameter", "mean", "sd"))?;
+        if draws.num_data_sets() == 1 {
+            for (i, name) in draws.names().iter().enumerate() {
+                say(out, format_args!("{name:<20} {:>10.4} {:>10.4}\n", mean[[0, i]], std[[0, i]]))?;
+            }
+        }
+        let (data_sets, draws) = (draws.num_data_sets(), draws.num_draws());
+        say(out, format_args!("{data_sets} x {draws} draws are in {}.\n", options.out.display()))
+    }
+
+    fn info(self, out: &mut impl Write) -> Result<(), WorkflowError> {
+        let name = self.name.clone();
+        let (trainer, _, checkpoints) = self.trained()?;
+        say(out, format_args!("{name}\n"))?;
+        if let Some(model) = trainer.model() {
+            say(out, format_args!("\nThe model's quantities, B simulations at a time:\n{}\n", model.shapes()))?;
+        }
+        let amortizer = trainer.amortizer();
+        let parameters = amortizer.num_trainable_parameters();
+        say(out, format_args!("\nInferred: {}\n", amortizer.parameter_names().join(", ")))?;
+        say(out, format_args!("Networks: {parameters} trainable parameters\n"))?;
+        say_trained(out, &trainer, &checkpoints)
+    }
+}
+
+fn say(out: &mut impl Write, text: fmt::Arguments<'_>) -> Result<(), WorkflowError> {
+    // A pipe that was closed wants no more; what the command does, it does all the same.
+    match out.write_fmt(text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(WorkflowError::Io { action: "write to", path: "the output".into(), source: error })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn say_trained<C: SummaryConfig>(
+    out: &mut impl Write,
+    trainer: &Trainer<C>,
+    checkpoints: &Path,
+) -> Result<(), WorkflowError> {
+    let history = trainer.history();
+    let steps = history.steps.len();
+    say(out, format_args!("Trained: {steps} steps"))?;
+    if let Some((_, loss)) = history.validation_losses().last() {
+        say(out, format_args!(", validation loss {loss:.3}"))?;
+    }
+    say(out, format_args!("; checkpoints are in {}.\n", checkpoints.display()))
+}

@@ -1,0 +1,159 @@
+//! Runs the commands of a small workflow, one after the other, as a program would.
+
+use bayesburn_amortizers::PosteriorConfig;
+use bayesburn_diagnostics::{DiagnosticsSuite, Limit};
+use bayesburn_networks::{DeepSetConfig, InvertibleNetworkConfig};
+use bayesburn_simulation::{GenerativeModel, Prior, Simulator};
+use bayesburn_trainers::{Online, Progress, Trainer, TrainerBuilder, TrainingConfig};
+use bayesburn_workflow::{Command, Diagnose, Outcome, Workflow, WorkflowError};
+use ndarray::{Array2, Array3};
+use ndarray_npy::{read_npy, write_npy};
+use rand::RngExt;
+use rand_distr::StandardNormal;
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+fn builder() -> TrainerBuilder<DeepSetConfig> {
+    let prior = Prior::from_fn(["mu", "nu"], |rng, _| [(); 2].map(|()| rng.sample(StandardNormal)));
+    let simulator = Simulator::from_fn(|rng, theta, _| {
+        Array2::from_shape_fn((10, 2), |(_, d)| theta[d] + rng.sample::<f32, _>(StandardNormal))
+    });
+    let model = GenerativeModel::new(prior, simulator).expect("the pilot run succeeds");
+    let networks = PosteriorConfig::new(
+        DeepSetConfig::new(4).with_units(16),
+        InvertibleNetworkConfig::new().with_num_coupling_layers(2),
+    );
+    Trainer::builder(model, networks).seed(1).progress(Progress::Hidden)
+}
+
+fn workflow(folder: &Path, steps: usize) -> Workflow<DeepSetConfig> {
+    counted(folder, steps, &Arc::default())
+}
+
+/// Counts its trainings.
+fn counted(folder: &Path, steps: usize, trainings: &Arc<AtomicUsize>) -> Workflow<DeepSetConfig> {
+    let trainings = Arc::clone(trainings);
+    Workflow::new("two means", builder(), move |trainer| {
+        trainings.fetch_add(1, Ordering::Relaxed);
+        let config = TrainingConfig::new().with_validation_simulations(100);
+        trainer.train(Online::new().with_epochs(1).with_iterations_per_epoch(steps), &config).map(|_| ())
+    })
+    .with_folder(folder.join("out"))
+}
+
+fn run(workflow: Workflow<DeepSetConfig>, line: &[&str]) -> Result<(Outcome, String), WorkflowError> {
+    let (command, folder) = Command::read(line)?.expect("a command");
+    let mut out = Vec::new();
+    let outcome = workflow.run(&command, folder.as_deref(), &mut out)?;
+    Ok((outcome, String::from_utf8(out).expect("text")))
+}
+
+/// The training is long enough for a posterior that passes, which 1,500 steps of this model are.
+#[test]
+fn a_posterior_is_trained_judged_and_drawn_from() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let untrained = run(workflow(folder.path(), 1500), &["info"]).expect_err("nothing was trained").to_string();
+    assert!(untrained.contains("run `train` first"), "{untrained}");
+    assert!(!folder.path().join("out").exists(), "nothing is made by asking");
+
+    // The first diagnosis trains.
+    let (html, xml, json) = (path("report.html"), path("report.xml"), path("report.json"));
+    let line = ["diagnose", "--data-sets", "300", "--draws", "200", "--html", &html, "--junit", &xml, "--json", &json];
+    let trainings = Arc::default();
+    let (outcome, text) = run(counted(folder.path(), 1500, &trainings), &line).expect("it runs");
+    assert!(text.contains("training first") && text.contains("PASSED") && outcome == Outcome::Passed, "{text}");
+    assert!(std::fs::read_to_string(&html).expect("written").contains("<svg"), "figures");
+    assert!(std::fs::read_to_string(&xml).expect("written").contains("testsuite"));
+
+    // The second one does not, and says the same; another seed is within a drift of the baseline, but not an impossible limit.
+    let (_, again) = run(counted(folder.path(), 1500, &trainings), &line).expect("it runs");
+    assert!(text.ends_with(&again), "{text}\n{again}");
+    assert_eq!(trainings.load(Ordering::Relaxed), 1);
+    let line =
+        ["diagnose", "--data-sets", "300", "--draws", "200", "--seed", "9", "--baseline", &json, "--drift", "0.2"];
+    assert_eq!(run(workflow(folder.path(), 1500), &line).expect("it runs").0, Outcome::Passed);
+    let strict = DiagnosticsSuite::new().with_limit(Limit::ContractionAtLeast(0.99));
+    let strict = workflow(folder.path(), 1500).with_diagnose(Diagnose::new().with_suite(strict).with_size(100, 50));
+    let (outcome, text) = run(strict, &["diagnose"]).expect("it runs");
+    assert!(outcome == Outcome::Failed && text.contains("`mu`: contraction is 0."), "{text}");
+
+    let (_, info) = run(workflow(folder.path(), 1500), &["info"]).expect("it runs");
+    for part in ["two means", "mu, nu", "Trained: 1500 steps, validation loss", "sim_data"] {
+        assert!(info.contains(part), "`{part}` is not in: {info}");
+    }
+
+    // Data whose means are 1 and −1: the posterior means are 10/11 of them.
+    let data = Array3::from_shape_fn((1, 10, 2), |(_, i, d)| {
+        let z = if i % 2 == 0 { 1.0_f32 } else { -1.0 };
+        z + if d == 0 { 1.0 } else { -1.0 }
+    });
+    let (x, out) = (path("x.npy"), path("draws/posterior.npy"));
+    write_npy(&x, &data).expect("written");
+    let (_, text) = run(workflow(folder.path(), 1500), &["sample", "--data", &x, "--out", &out]).expect("it runs");
+    assert!(text.contains("1 x 1000 draws"), "{text}");
+    let draws: Array3<f32> = read_npy(&out).expect("written");
+    assert_eq!(draws.dim(), (1, 1000, 2));
+    for (d, mean) in [1.0, -1.0].into_iter().enumerate() {
+        let got = draws.slice(ndarray::s![0, .., d]).mean().expect("draws");
+        // The posterior's standard deviation is 0.30; the network is off by some of it.
+        assert!((got - mean * 10.0 / 11.0).abs() < 0.15, "{got}");
+    }
+    write_npy(&x, &Array2::<f32>::zeros((10, 3))).expect("written");
+    let error =
+        run(workflow(folder.path(), 1500), &["sample", "--data", &x, "--out", &out]).expect_err("three columns");
+    assert!(error.to_string().contains('3'), "{error}");
+}
+
+#[test]
+fn training_begins_anew_by_force_only_and_goes_on_where_it_stopped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, text) = run(workflow(folder.path(), 5), &["train"]).expect("it trains");
+    assert!(text.contains("Trained: 5 steps"), "{text}");
+    let again = run(workflow(folder.path(), 5), &["train"]).expect_err("there is something").to_string();
+    assert!(again.contains("checkpoints"), "{again}");
+    let (_, text) = run(workflow(folder.path(), 5), &["resume"]).expect("it resumes");
+    assert!(text.contains("Trained: 5 steps"), "complete runs return at once: {text}");
+    let (_, text) = run(workflow(folder.path(), 7), &["train", "--force"]).expect("it trains");
+    assert!(text.contains("Trained: 7 steps"), "{text}");
+    let other = folder.path().join("other");
+    let line = ["resume", "--folder", &other.to_string_lossy()];
+    assert!(matches!(run(workflow(folder.path(), 5), &line), Err(WorkflowError::Untrained { .. })));
+}
+
+#[test]
+fn a_posterior_that_fails_fails_a_test_with_the_verdict_and_the_path() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut trainer = builder().build().expect("valid networks");
+    let source = Online::new().with_epochs(1).with_iterations_per_epoch(1);
+    trainer.train(source, &TrainingConfig::new()).expect("it trains");
+    let diagnosis = Diagnose::new().with_size(100, 50).trainer(&trainer).expect("it runs");
+    let path = folder.path().join("calibration.html");
+    let failed = std::panic::catch_unwind(|| diagnosis.assert_passed(&path)).expect_err("an untrained posterior");
+    let message = failed.downcast::<String>().expect("a message");
+    assert!(message.contains("FAILED") && message.contains("overlook something in the data"), "{message}");
+    assert!(message.contains("calibration.html") && path.exists(), "{message}");
+
+    let few = Diagnose::new().with_size(1, 50).trainer(&trainer).expect_err("one data set").to_string();
+    assert!(few.contains("1 data sets") && few.contains("at least 20"), "{few}");
+}
+
+#[test]
+fn what_is_wrong_with_options_is_found_before_the_training() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let trainings = Arc::default();
+    for (line, part) in
+        [(vec!["diagnose", "--drift", "0.1"], "--baseline"), (vec!["diagnose", "--baseline", "none.json"], "none.json")]
+    {
+        let error = run(counted(folder.path(), 5, &trainings), &line).expect_err("wrong options").to_string();
+        assert!(error.contains(part), "{error}");
+    }
+    let (_, help) = run(workflow(folder.path(), 5), &["help"]).expect("it runs");
+    assert!(help.contains("two means") && help.contains("--junit"), "{help}");
+    assert_eq!(trainings.load(Ordering::Relaxed), 0);
+}
