@@ -8,8 +8,9 @@ mod common;
 use bayesburn_core::{Purpose, stream};
 use bayesburn_diagnostics::{
     Bins, Cost, DiagnosticsSuite, Diagonal, EcdfPanels, EcdfPlot, EcdfScale, Evidence, Figure, Limit, OffDiagonal,
-    PairPlot, Result, central_coverage, compare_losses, confusion_matrix, latent_space, losses, model_calibration,
-    pair_plot, prior_pairs, recovery, sbc_ecdf, sbc_histograms, tarp, z_score_contraction,
+    PairPlot, Result, central_coverage, compare_losses, confusion_matrix, latent_space, losses, mmd_test,
+    model_calibration, pair_plot, predictive_check, prior_pairs, recovery, sbc_ecdf, sbc_histograms, tarp,
+    z_score_contraction,
 };
 use ndarray::Array2;
 use rand::RngExt;
@@ -24,6 +25,7 @@ fn main() -> Result<()> {
         calibration(&folder, label, d, width)?;
     }
     models(&folder)?;
+    predictions(&folder)?;
     training(&folder)?;
     comparisons(&folder)?;
     pair_plots(&folder)
@@ -70,6 +72,24 @@ fn models(folder: &Path) -> Result<()> {
     let models: Vec<usize> = probabilities.outer_iter().map(|row| draw(row, rng.random())).collect();
     model_calibration(&names, &probabilities, &models, 10)?.plot().save(folder.join("model-calibration.png"))?;
     confusion_matrix(&names, &probabilities, &models)?.plot().save(folder.join("confusion.png"))
+}
+
+fn predictions(folder: &Path) -> Result<()> {
+    let mut rng = stream(2023, Purpose::new("predictions"), 0);
+    let mut normal = || -> f32 { rng.sample(StandardNormal) };
+    let simulated = ndarray::Array3::from_shape_simple_fn((500, 40, 1), &mut normal);
+    let observed = Array2::from_shape_simple_fn((40, 1), || 1.4 * normal());
+    let statistics = |x: ndarray::ArrayView2<'_, f32>| {
+        let mean = f64::from(x.sum()) / x.len() as f64;
+        let variance = x.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / x.len() as f64;
+        vec![mean, variance.sqrt(), x.iter().copied().fold(0.0, |most: f32, x| most.max(x.abs())).into()]
+    };
+    let names = ["mean", "standard deviation", "largest"];
+    let check = predictive_check(names, observed.view(), simulated.view(), statistics)?;
+    check.plot().save(folder.join("predictive-check.png"))?;
+    let reference = Array2::from_shape_simple_fn((500, 3), &mut normal);
+    let shifted = Array2::from_shape_simple_fn((5, 3), || 0.8 + normal());
+    mmd_test(&reference, &shifted, 1)?.plot().save(folder.join("mmd-test.png"))
 }
 
 fn training(folder: &Path) -> Result<()> {

@@ -125,6 +125,14 @@ pub enum DiagnosticsError {
         /// The number of rows.
         got: usize,
     },
+    /// An observed data set of another shape than simulated ones.
+    #[error("observed data of shape {got:?}, but simulated ones of {expected:?}: pass data of the same shape")]
+    Observation {
+        /// `[N, F]` of the simulated data.
+        expected: [usize; 2],
+        /// The shape of the observed data.
+        got: [usize; 2],
+    },
     /// Reference points that do not belong to the truths.
     #[error("references of shape {got:?}, but the truths have {expected:?}: pass one point for each data set")]
     References {
@@ -431,6 +439,11 @@ pub enum Quantity {
     LogProb,
     /// A number that sums up data.
     Feature,
+    /// A statistic of data.
+    Statistic {
+        /// Whether they are observed, and not simulated.
+        observed: bool,
+    },
     /// A test quantity of a draw, with its index, or of the truth.
     TestQuantity(Option<usize>),
 }
@@ -444,6 +457,8 @@ impl fmt::Display for Quantity {
             Self::Latent => f.write_str("the latent variable is"),
             Self::LogProb => f.write_str("the log density is"),
             Self::Feature => f.write_str("the feature of the data is"),
+            Self::Statistic { observed: true } => f.write_str("the statistic of the observed data is"),
+            Self::Statistic { observed: false } => f.write_str("the statistic of a simulated data set is"),
             Self::TestQuantity(None) => f.write_str("the test quantity of the truth is"),
             Self::TestQuantity(Some(index)) => write!(f, "the test quantity of draw {index} is"),
         }

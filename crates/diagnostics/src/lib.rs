@@ -21,6 +21,8 @@
 //! | [`tarp`] | coverage of all parameters together, from draws alone | Lemos et al. 2023 |
 //! | [`quantity_ranks`], [`product_ranks`], [`distance_ranks`], [`density_ranks`] | ranks of more than a parameter by itself, judged as others are | Modrák et al. 2025 |
 //! | [`estimation_errors`] | how far draws are from truths | |
+//! | [`predictive_check`] | whether data simulated from a posterior look like the observed ones | Gelman et al. 1996 |
+//! | [`prior_pushforward`] | what a prior says of data | Gabry et al. 2019 |
 //! | [`model_calibration`], [`confusion_matrix`] | probabilities of models | Guo et al. 2017 |
 //!
 //! [`DiagnosticsSuite`] runs what can fail, with one false-alarm rate for all of it, and says in words what is wrong: its [`Report`] is printed, or
@@ -31,7 +33,9 @@
 //! | function | how far two sample sets are apart | reference |
 //! |---|---|---|
 //! | [`c2st`] | how well a classifier tells them apart: 0.5 not at all, 1 always | Lopez-Paz and Oquab 2017; Lueckmann et al. 2021 |
+//! | [`LocalC2st`] | a classifier trained on many simulated data sets, which tests the posterior at one observation | Linhart et al. 2023 |
 //! | [`mmd`] | by all features of a Gaussian kernel, the squared maximum mean discrepancy | Gretton et al. 2012 |
+//! | [`mmd_test`] | the same, as a test of whether observed data could be of a model | Schmitt et al. 2023 |
 //! | [`sliced_wasserstein`] | in the parameters' own units, by the distances of their projections | Bonneel et al. 2015 |
 //!
 //! | type | what it is |
@@ -87,6 +91,7 @@ mod pairs;
 mod panels;
 #[cfg(feature = "plots")]
 mod plots;
+mod predictive;
 mod recovery;
 mod samples;
 mod suite;
@@ -108,9 +113,12 @@ pub use pairs::{Diagonal, OffDiagonal, PairPlot, pair_plot};
 pub use panels::{MarginalDensity, MarginalHistogram, PairDensity, PairHistogram};
 #[cfg(feature = "plots")]
 pub use plots::{EcdfPanels, EcdfPlot, EcdfScale, Figure};
+pub use predictive::{Observed, PredictiveCheck, predictive_check, prior_pushforward};
 pub use recovery::{Recovery, recovery};
 pub use samples::{LatentSpace, PriorPairs, SampleMoments, latent_space, prior_pairs};
 pub use suite::{Check, CheckKind, Detectable, DiagnosticsSuite, Evidence, Limit, LimitCheck};
 pub use suite::{Metrics, ParameterMetrics, Report, Side};
 pub use two_sample::{Bandwidth, Mmd, MmdConfig, MmdEstimator, mmd, mmd_with, sliced_wasserstein};
 pub use two_sample::{C2st, C2stConfig, c2st, c2st_with};
+pub use two_sample::{LocalC2st, LocalC2stConfig, LocalTest};
+pub use two_sample::{MmdTest, MmdTestConfig, mmd_test, mmd_test_with};

@@ -6,8 +6,9 @@ mod common;
 use bayesburn_core::Draws;
 use bayesburn_diagnostics::{
     Bins, Cost, Diagonal, EcdfPanels, EcdfPlot, EcdfScale, Figure, LossComparison, OffDiagonal, PairPlot,
-    PriorVariances, Result, central_coverage, compare_losses, confusion_matrix, latent_space, losses,
-    model_calibration, pair_plot, prior_pairs, recovery, sbc_ecdf, sbc_histograms, z_score_contraction_with,
+    PriorVariances, Result, central_coverage, compare_losses, confusion_matrix, latent_space, losses, mmd_test,
+    model_calibration, pair_plot, predictive_check, prior_pairs, prior_pushforward, recovery, sbc_ecdf, sbc_histograms,
+    z_score_contraction_with,
 };
 use ndarray::{Array2, Array3};
 
@@ -65,6 +66,24 @@ fn models_of_any_number_are_drawn() {
         assert_drawn("model calibration", &calibration.plot());
         assert_drawn("confusion", &confusion_matrix(&names, &probabilities, &models).expect("valid").plot());
     }
+}
+
+#[test]
+fn predictions_and_null_distributions_are_drawn() {
+    for values in [1.0_f32, 0.0] {
+        let simulated = Array3::from_shape_fn((60, 3, 1), |(l, n, _)| values * (l * (n + 1)) as f32);
+        let names = || ["a mean & <more>", "a maximum"];
+        let statistics = |x: ndarray::ArrayView2<'_, f32>| {
+            vec![f64::from(x.sum()) / 3.0, f64::from(x.iter().copied().fold(f32::MIN, f32::max))]
+        };
+        let observed = Array2::from_elem((3, 1), 1e3);
+        let check = predictive_check(names(), observed.view(), simulated.view(), statistics).expect("valid");
+        assert_drawn("predictive check", &check.plot());
+        let prior = prior_pushforward(names(), simulated.view(), statistics).expect("valid");
+        assert_drawn("prior pushforward", &prior.plot());
+    }
+    let reference = Array2::from_shape_fn((30, 2), |(i, j)| (i * (j + 1)) as f32);
+    assert_drawn("MMD test", &mmd_test(&reference, &Array2::from_elem((2, 2), 1e6), 1).expect("valid").plot());
 }
 
 #[test]

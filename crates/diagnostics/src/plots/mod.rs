@@ -14,6 +14,7 @@ mod matrix;
 mod models;
 mod pairplot;
 mod pairs;
+mod predictive;
 mod recovery;
 mod sheet;
 mod style;

@@ -36,7 +36,7 @@ pub(super) struct Examples {
 }
 
 /// A network of D inputs, twice H units and one output.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Shape {
     inputs: usize,
     units: usize,
@@ -92,6 +92,7 @@ impl Pass {
 }
 
 /// The trained network.
+#[derive(Debug)]
 pub(super) struct Classifier {
     shape: Shape,
     parameters: Vec<f32>,
@@ -107,25 +108,68 @@ impl Classifier {
         rng: &mut StreamRng,
     ) -> (Self, usize) {
         let mut network = Self::new(Shape { inputs: examples.columns, units }, rng);
-        let mut gradient = vec![0.0; network.parameters.len()];
-        let (mut adam, mut pass) = (Adam::new(gradient.len()), Pass::default());
+        let mut training = Training::new(&network);
         let (mut epochs, mut best, mut in_vain) = (0, f64::INFINITY, 0);
         while epochs < max_epochs && in_vain <= PATIENCE {
-            rows.shuffle(rng);
-            let mut loss = 0.0;
-            for batch in rows.chunks(BATCH) {
-                pass.load(examples, batch, units);
-                network.forward(&mut pass);
-                loss += network.backward(&mut pass, &mut gradient);
-                loss += network.penalize(batch.len(), &mut gradient);
-                adam.step(&mut network.parameters, &gradient);
-            }
-            let loss = loss / rows.len() as f64;
+            let loss = training.epoch(&mut network, examples, &mut rows, rng);
             epochs += 1;
             in_vain = if loss > best - TOLERANCE { in_vain + 1 } else { 0 };
             best = best.min(loss);
         }
         (network, epochs)
+    }
+
+    /// Trains on some of the rows until the loss on others no longer falls, and has the weights of its least: probabilities, and not labels, are
+    /// wanted of it.
+    pub(super) fn train_until_overfitted(
+        examples: &Examples,
+        (mut rows, held_out): (Vec<usize>, &[usize]),
+        units: usize,
+        max_epochs: usize,
+        rng: &mut StreamRng,
+    ) -> Self {
+        let mut network = Self::new(Shape { inputs: examples.columns, units }, rng);
+        let mut training = Training::new(&network);
+        let (mut best, mut in_vain) = ((network.loss(examples, held_out), network.parameters.clone()), 0);
+        for _ in 0..max_epochs {
+            training.epoch(&mut network, examples, &mut rows, rng);
+            let loss = network.loss(examples, held_out);
+            in_vain = if loss < best.0 { 0 } else { in_vain + 1 };
+            if in_vain == 0 {
+                best = (loss, network.parameters.clone());
+            } else if in_vain > PATIENCE {
+                break;
+            }
+        }
+        Self { parameters: best.1, ..network }
+    }
+
+    /// The mean loss of rows, without the penalty.
+    fn loss(&self, examples: &Examples, rows: &[usize]) -> f64 {
+        let (mut pass, mut sum) = (Pass::default(), 0.0);
+        for batch in rows.chunks(BATCH) {
+            pass.load(examples, batch, self.shape.units);
+            self.forward(&mut pass);
+            sum += pass
+                .outputs
+                .iter()
+                .zip(&pass.labels)
+                .map(|(&output, &label)| cross_entropy(output, label))
+                .sum::<f64>();
+        }
+        sum / rows.len() as f64
+    }
+
+    /// The probability of label 1 of each row.
+    pub(super) fn probabilities(&self, examples: &Examples) -> Vec<f64> {
+        let rows: Vec<usize> = (0..examples.labels.len()).collect();
+        let (mut pass, mut all) = (Pass::default(), Vec::with_capacity(rows.len()));
+        for batch in rows.chunks(BATCH) {
+            pass.load(examples, batch, self.shape.units);
+            self.forward(&mut pass);
+            all.extend(pass.outputs.iter().map(|&output| 1.0 / (1.0 + (-f64::from(output)).exp())));
+        }
+        all
     }
 
     /// The share of these rows that the network labels correctly.
@@ -174,8 +218,7 @@ impl Classifier {
         to_b3.fill(0.0);
         let rows = a2.chunks_exact(units).zip(d2.chunks_exact_mut(units));
         for ((&output, &label), (a2, d2)) in outputs.iter().zip(labels.iter()).zip(rows) {
-            // ln(1 + eᶻ) − yz, without overflow.
-            loss += f64::from(output.max(0.0) - output * label + (-output.abs()).exp().ln_1p());
+            loss += cross_entropy(output, label);
             let delta = share * (1.0 / (1.0 + (-output).exp()) - label);
             to_b3[0] += delta;
             for (((d, &a), to_w), &w) in d2.iter_mut().zip(a2).zip(to_w3.iter_mut()).zip(w3) {
@@ -200,6 +243,39 @@ impl Classifier {
         let factor = PENALTY / rows as f32;
         gradient.iter_mut().zip(weights).for_each(|(to_w, w)| *to_w += factor * w);
         f64::from(0.5 * PENALTY * aview1(weights).dot(&aview1(weights)))
+    }
+}
+
+/// ln(1 + eᶻ) − yz, without overflow.
+fn cross_entropy(output: f32, label: f32) -> f64 {
+    f64::from(output.max(0.0) - output * label + (-output.abs()).exp().ln_1p())
+}
+
+/// What a training keeps from step to step.
+struct Training {
+    adam: Adam,
+    gradient: Vec<f32>,
+    pass: Pass,
+}
+
+impl Training {
+    fn new(network: &Classifier) -> Self {
+        let parameters = network.parameters.len();
+        Self { adam: Adam::new(parameters), gradient: vec![0.0; parameters], pass: Pass::default() }
+    }
+
+    /// One epoch over the rows, which are shuffled; the mean of its batches' losses, penalties included.
+    fn epoch(&mut self, network: &mut Classifier, examples: &Examples, rows: &mut [usize], rng: &mut StreamRng) -> f64 {
+        rows.shuffle(rng);
+        let mut loss = 0.0;
+        for batch in rows.chunks(BATCH) {
+            self.pass.load(examples, batch, network.shape.units);
+            network.forward(&mut self.pass);
+            loss += network.backward(&mut self.pass, &mut self.gradient);
+            loss += network.penalize(batch.len(), &mut self.gradient);
+            self.adam.step(&mut network.parameters, &self.gradient);
+        }
+        loss / rows.len() as f64
     }
 }
 

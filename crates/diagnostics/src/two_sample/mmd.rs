@@ -126,13 +126,8 @@ pub fn mmd_with(config: &MmdConfig, x: &Array2<f32>, y: &Array2<f32>) -> Result<
         Bandwidth::Median => median_distance(&x, &y, d),
         Bandwidth::Fixed(bandwidth) => bandwidth,
     };
-    let twice_variance = 2.0 * bandwidth * bandwidth;
-    // Also refuses what underflows or overflows when squared.
-    let valid = bandwidth > 0.0 && twice_variance.is_normal();
-    if !valid {
-        return Err(DiagnosticsError::Bandwidth { got: bandwidth });
-    }
-    let kernel = |a: &[f64], b: &[f64]| (-squared_distance(a, b) / twice_variance).exp();
+    let of_distance = kernel_of(bandwidth)?;
+    let kernel = |a: &[f64], b: &[f64]| of_distance(squared_distance(a, b));
     let (xx, yy, xy) =
         (2.0 * sum_within(&x, d, kernel), 2.0 * sum_within(&y, d, kernel), sum_between(&x, &y, d, kernel));
     let cross = 2.0 * xy / (n * m);
@@ -144,12 +139,23 @@ pub fn mmd_with(config: &MmdConfig, x: &Array2<f32>, y: &Array2<f32>) -> Result<
     Ok(Mmd { squared, bandwidth })
 }
 
-fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
+/// The kernel of this bandwidth, of squared distances.
+pub(super) fn kernel_of(bandwidth: f64) -> Result<impl Fn(f64) -> f64 + Sync> {
+    let twice_variance = 2.0 * bandwidth * bandwidth;
+    // Also refuses what underflows or overflows when squared.
+    let valid = bandwidth > 0.0 && twice_variance.is_normal();
+    if !valid {
+        return Err(DiagnosticsError::Bandwidth { got: bandwidth });
+    }
+    Ok(move |squared_distance: f64| (-squared_distance / twice_variance).exp())
+}
+
+pub(super) fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
 /// The median distance between different rows of both sets together.
-fn median_distance(x: &[f64], y: &[f64], d: usize) -> f64 {
+pub(super) fn median_distance(x: &[f64], y: &[f64], d: usize) -> f64 {
     let all: Vec<&[f64]> = x.chunks_exact(d).chain(y.chunks_exact(d)).collect();
     let number = all.len().min(MEDIAN_ROWS);
     let rows: Vec<&[f64]> = (0..number).map(|i| all[i * all.len() / number]).collect();

@@ -2,11 +2,15 @@
 
 mod c2st;
 mod classifier;
+mod lc2st;
 mod mmd;
+mod mmd_test;
 mod wasserstein;
 
 pub use c2st::{C2st, C2stConfig, c2st, c2st_with};
+pub use lc2st::{LocalC2st, LocalC2stConfig, LocalTest};
 pub use mmd::{Bandwidth, Mmd, MmdConfig, MmdEstimator, mmd, mmd_with};
+pub use mmd_test::{MmdTest, MmdTestConfig, mmd_test, mmd_test_with};
 pub use wasserstein::sliced_wasserstein;
 
 use crate::checks::at_least;
