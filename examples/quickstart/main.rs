@@ -13,7 +13,7 @@
 //! `cargo run --release --example quickstart -- --help` lists the options; results go to `out/quickstart`. The same program has commands for what
 //! comes after: `-- diagnose --html out/report.html` judges what was trained, for one; `-- help` lists them.
 
-#![allow(clippy::print_stdout, reason = "an example talks to its reader")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its reader")]
 
 mod exact;
 mod options;

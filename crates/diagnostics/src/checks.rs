@@ -33,7 +33,8 @@ pub(crate) fn check_finite(quantity: Quantity, values: ArrayView2<'_, f32>) -> R
     }
 }
 
-fn check_finite_draws(values: ArrayView3<'_, f32>) -> Result<()> {
+/// Refuses a NaN or an infinity in draws `[M, L, D]`, and names the first.
+pub(crate) fn check_finite_draws(values: ArrayView3<'_, f32>) -> Result<()> {
     let first_bad = (0..values.dim().0).into_par_iter().find_map_first(|data_set| {
         let draws = values.index_axis(Axis(0), data_set);
         // No early exit: a fold over all values vectorises, and good draws are the rule.

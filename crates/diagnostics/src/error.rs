@@ -262,6 +262,20 @@ pub enum DiagnosticsError {
         /// The column, counted from 0.
         column: usize,
     },
+    /// A parameter that is known without inference.
+    #[error("parameter `{name}` is the same in all draws and truths: leave it out, there is nothing to judge")]
+    ConstantParameter {
+        /// The parameter.
+        name: String,
+    },
+    /// Posteriors of other parameters.
+    #[error("posteriors of {got:?}, but {expected:?} in the first one: compare the same parameters, in the same order")]
+    OtherParameters {
+        /// Those of the first posterior.
+        expected: Vec<String>,
+        /// Those of the others.
+        got: Vec<String>,
+    },
     /// A setting that is too small.
     #[error("`{setting}` is {got}: set it to at least {needed}")]
     Setting {
@@ -407,6 +421,8 @@ pub enum Extent {
     Parameters,
     /// Losses of training steps.
     Losses,
+    /// Values of a setting.
+    Values,
     /// Rows of one of two sample sets.
     Rows(SampleSet),
 }
@@ -418,6 +434,7 @@ impl fmt::Display for Extent {
             Self::Draws => f.write_str("draws"),
             Self::Parameters => f.write_str("parameters"),
             Self::Losses => f.write_str("training losses"),
+            Self::Values => f.write_str("values of a setting"),
             Self::Rows(set) => write!(f, "rows in the {set}"),
         }
     }

@@ -22,6 +22,8 @@
 //! | [`quantity_ranks`], [`product_ranks`], [`distance_ranks`], [`density_ranks`] | ranks of more than a parameter by itself, judged as others are | Modrák et al. 2025 |
 //! | [`estimation_errors`] | how far draws are from truths | |
 //! | [`predictive_check`] | whether data simulated from a posterior look like the observed ones | Gelman et al. 1996 |
+//! | [`sensitivity_grid`] | what becomes of results as a model moves away from the one trained on | Radev et al. 2023 |
+//! | [`posterior_shifts`] | how much a posterior owes to its prior, or to each observation | Elsemüller et al. 2024 |
 //! | [`prior_pushforward`] | what a prior says of data | Gabry et al. 2019 |
 //! | [`model_calibration`], [`confusion_matrix`] | probabilities of models | Guo et al. 2017 |
 //!
@@ -94,6 +96,7 @@ mod plots;
 mod predictive;
 mod recovery;
 mod samples;
+mod sensitivity;
 mod suite;
 mod two_sample;
 
@@ -116,6 +119,7 @@ pub use plots::{EcdfPanels, EcdfPlot, EcdfScale, Figure};
 pub use predictive::{Observed, PredictiveCheck, predictive_check, prior_pushforward};
 pub use recovery::{Recovery, recovery};
 pub use samples::{LatentSpace, PriorPairs, SampleMoments, latent_space, prior_pairs};
+pub use sensitivity::{PosteriorShifts, SensitivityGrid, posterior_shifts, sensitivity_grid};
 pub use suite::{Check, CheckKind, Detectable, DiagnosticsSuite, Evidence, Limit, LimitCheck};
 pub use suite::{Metrics, ParameterMetrics, Report, Side};
 pub use two_sample::{Bandwidth, Mmd, MmdConfig, MmdEstimator, mmd, mmd_with, sliced_wasserstein};

@@ -7,8 +7,8 @@ use bayesburn_core::Draws;
 use bayesburn_diagnostics::{
     Bins, Cost, Diagonal, EcdfPanels, EcdfPlot, EcdfScale, Figure, LossComparison, OffDiagonal, PairPlot,
     PriorVariances, Result, central_coverage, compare_losses, confusion_matrix, latent_space, losses, mmd_test,
-    model_calibration, pair_plot, predictive_check, prior_pairs, prior_pushforward, recovery, sbc_ecdf, sbc_histograms,
-    z_score_contraction_with,
+    model_calibration, pair_plot, posterior_shifts, predictive_check, prior_pairs, prior_pushforward, recovery,
+    sbc_ecdf, sbc_histograms, sensitivity_grid, z_score_contraction_with,
 };
 use ndarray::{Array2, Array3};
 
@@ -84,6 +84,24 @@ fn predictions_and_null_distributions_are_drawn() {
     }
     let reference = Array2::from_shape_fn((30, 2), |(i, j)| (i * (j + 1)) as f32);
     assert_drawn("MMD test", &mmd_test(&reference, &Array2::from_elem((2, 2), 1e6), 1).expect("valid").plot());
+}
+
+#[test]
+fn grids_and_shifts_are_drawn() {
+    for (rows, columns) in [(1, 1), (3, 4), (10, 12)] {
+        let values = |n: usize| (0..n).map(|i| 0.25 * i as f64).collect();
+        let numbers = |a: f64, b: f64| Ok::<_, bayesburn_diagnostics::DiagnosticsError>(vec![a * b, f64::NAN, 1.0 / a]);
+        let names = ["error <&>", "none", "infinite at 0"];
+        let grid = sensitivity_grid(("a", values(rows)), ("b", values(columns)), names, numbers).expect("valid");
+        assert_drawn("sensitivity", &grid.plot());
+    }
+    for k in [1, 40] {
+        let names = || ["a".to_owned(), "b <&>".to_owned()].into();
+        let base = Draws::new(names(), Array3::from_shape_fn((1, 9, 2), |(_, l, _)| l as f32)).expect("two names");
+        let others = Draws::new(names(), Array3::from_shape_fn((k, 9, 2), |(k, _, _)| k as f32)).expect("two names");
+        let labels = (0..k).map(|i| format!("without <observation> {i}, a label of some length"));
+        assert_drawn("shifts", &posterior_shifts(&base, &others, labels).expect("valid").plot());
+    }
 }
 
 #[test]

@@ -68,6 +68,11 @@ fn read_csv(path: &Path) -> Result<Array2<f32>, WorkflowError> {
     Array2::from_shape_vec((rows, width), values).map_err(|error| wrong(error.to_string()))
 }
 
+/// Whether [`write_draws`] has a format for the path.
+pub(crate) fn can_write(path: &Path) -> bool {
+    matches!(extension(path).as_deref(), Some("npy" | "csv"))
+}
+
 /// Writes draws, `.npy` or `.csv`.
 pub(crate) fn write_draws(path: &Path, draws: &Draws) -> Result<(), WorkflowError> {
     let io = |source| WorkflowError::Io { action: "write", path: path.into(), source };

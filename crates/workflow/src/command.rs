@@ -1,6 +1,6 @@
 //! Reads the commands of a workflow from a command line.
 
-use crate::WorkflowError;
+use crate::{WorkflowError, arrays::can_write};
 use lexopt::{
     Arg::{Long, Short, Value},
     ValueExt,
@@ -11,9 +11,9 @@ use std::{ffi::OsString, path::PathBuf};
 pub const HELP: &str = "\
 Commands:
     train                 trains from the beginning; refuses where something was trained before
-        --force           deletes what was trained before
+        --force           sets what was trained before aside, in checkpoints.before
     resume                goes on from the newest checkpoint
-    diagnose              judges the posterior by simulated data sets; trains first if nothing was
+    diagnose              judges the posterior by simulated data sets; trains first what was not trained to its end
         --data-sets M     data sets                                          [1000]
         --draws L         posterior draws for each                           [1000]
         --seed S          seed of data sets, draws and checks                [0]
@@ -22,7 +22,7 @@ Commands:
         --drift X         how much worse than the baseline it may be         [0.05]
         --html FILE  --markdown FILE  --json FILE  --junit FILE.xml          writes the report
     sample                draws from the posterior of observed data
-        --data FILE       .npy [N, F] or [M, N, F], or .csv with a row for each of N observations
+        --data FILE       .npy [N, F] or [M, N, F], or .csv with a row for each of N observations; N is 1 for data that are one vector
         --draws L         draws for each data set                            [1000]
         --seed S          seed of the draws                                  [0]
         --out FILE        .npy [M, L, D], or .csv with a column for each parameter
@@ -40,7 +40,7 @@ Options of all commands:
 pub enum Command {
     /// Train from the beginning.
     Train {
-        /// Whether to delete what was trained before.
+        /// Whether to set aside what was trained before.
         force: bool,
     },
     /// Go on from the newest checkpoint.
@@ -57,7 +57,6 @@ pub enum Command {
 
 /// Options of `diagnose`; where one is not set, the workflow's own holds.
 #[derive(Debug, Clone, PartialEq, Default)]
-#[non_exhaustive]
 pub struct DiagnoseOptions {
     /// M, the number of data sets.
     pub data_sets: Option<usize>,
@@ -77,7 +76,6 @@ pub struct DiagnoseOptions {
 
 /// Options of `sample`.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub struct SampleOptions {
     /// The observed data.
     pub data: PathBuf,
@@ -167,6 +165,18 @@ fn read(name: &str, mut parser: lexopt::Parser) -> Result<(Command, Option<PathB
     let needed = |option: &'static str, value: Option<PathBuf>| {
         value.ok_or_else(|| lexopt::Error::Custom(format!("`sample` needs {option} FILE").into()))
     };
+    if diagnose.alpha.is_some_and(|alpha| !(alpha > 0.0 && alpha < 1.0)) {
+        return Err(lexopt::Error::Custom("--alpha is a probability above 0 and below 1, such as 0.01".into()));
+    }
+    if diagnose.drift.is_some_and(|drift| !(drift >= 0.0 && drift.is_finite())) {
+        return Err(lexopt::Error::Custom("--drift is a number from 0 on".into()));
+    }
+    if diagnose.drift.is_some() && diagnose.baseline.is_none() {
+        return Err(lexopt::Error::Custom("--drift needs --baseline FILE".into()));
+    }
+    if let Some(path) = out.as_ref().filter(|path| !can_write(path)) {
+        return Err(lexopt::Error::Custom(format!("--out {}: end the path in .npy or .csv", path.display()).into()));
+    }
     let command = match name {
         "train" => Command::Train { force },
         "resume" => Command::Resume,
@@ -194,7 +204,7 @@ mod tests {
     #[test]
     fn options_are_read() {
         let Command::Diagnose(options) = command(
-            "diagnose --data-sets 50 --draws=20 --seed 3 --alpha 0.05 --junit a/b.xml --html c.html --drift 0.2",
+            "diagnose --data-sets 50 --draws=20 --seed 3 --alpha 0.05 --junit a/b.xml --html c.html --baseline d.json --drift 0.2",
         ) else {
             panic!("another command");
         };
@@ -217,6 +227,10 @@ mod tests {
             ("sample --out y.csv", "needs --data"),
             ("diagnose --junit report.html", "end the path in .xml"),
             ("diagnose --alpha much", "much"),
+            ("diagnose --alpha 2", "below 1"),
+            ("diagnose --drift 0.1", "--baseline"),
+            ("diagnose --baseline a.json --drift NaN", "from 0 on"),
+            ("sample --data x.npy --out y.txt", ".npy or .csv"),
             ("info now", "now"),
             ("diagnose --data-sets", "data-sets"),
         ] {

@@ -2,7 +2,7 @@
 
 use crate::WorkflowError;
 use bayesburn_amortizers::Conditions;
-use bayesburn_core::Draws;
+use bayesburn_core::{Draws, Purpose, derive_seed};
 use bayesburn_diagnostics::{DiagnosticsSuite, Evidence, Report};
 use bayesburn_inference::Posterior;
 use bayesburn_networks::SummaryConfig;
@@ -45,7 +45,7 @@ impl Diagnose {
         Self { data_sets, draws, ..self }
     }
 
-    /// Another seed of data sets, draws and checks.
+    /// Another seed of data sets, draws and checks; it takes the place of the suite's own.
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {
         Self { seed, ..self }
@@ -73,7 +73,7 @@ impl Diagnose {
     /// If the trainer has no model; data sets can't be simulated or drawn for; there are fewer than 20 of them, or fewer than 2 draws; a limit is to what
     /// is not known.
     pub fn trainer<C: SummaryConfig>(&self, trainer: &Trainer<C>) -> Result<Diagnosis, WorkflowError> {
-        let test = trainer.simulate(self.data_sets, self.seed)?;
+        let test = trainer.simulate(self.data_sets, self.seed_of_data())?;
         let amortizer = trainer.amortizer();
         let draws = amortizer.sample(&test.conditions, self.draws, self.seed)?;
         let log_prob = amortizer.log_prob(&test.parameters, &test.conditions)?;
@@ -90,12 +90,29 @@ impl Diagnose {
         posterior: &Posterior<C>,
         model: &GenerativeModel,
     ) -> Result<Diagnosis, WorkflowError> {
-        let test = model.simulate(self.data_sets, self.seed)?;
+        let test = model.simulate(self.data_sets, self.seed_of_data())?;
         let conditions = posterior.conditions(&test.sim_data)?;
         let draws = posterior.sample_for(&test.sim_data, self.draws, self.seed)?;
         // Without the correction for leakage, which would be estimated anew for each data set: what leaks is the posterior's fault.
         let log_prob = posterior.unnormalised_log_prob_for(&test.parameters, &test.sim_data)?;
         self.judge(draws, test.parameters, conditions, log_prob)
+    }
+
+    /// Not the seed itself: a user may have trained on `model.simulate(.., 0)`.
+    fn seed_of_data(&self) -> u64 {
+        derive_seed(self.seed, const { Purpose::new("diagnosis") })
+    }
+
+    /// Refuses what the suite would refuse, before anything is trained or simulated.
+    pub(crate) fn check(&self) -> Result<(), WorkflowError> {
+        let at_least = |what: &str, needed: usize, got: usize| match got < needed {
+            true => {
+                Err(WorkflowError::Usage { reason: format!("{got} {what}, but a diagnosis needs at least {needed}") })
+            }
+            false => Ok(()),
+        };
+        at_least("data sets", 20, self.data_sets)?;
+        at_least("draws", 2, self.draws)
     }
 
     fn judge(

@@ -11,6 +11,7 @@ use bayesburn_networks::SummaryConfig;
 use bayesburn_trainers::{Trainer, TrainerBuilder, TrainerError};
 use ndarray::Array2;
 use std::{
+    error::Error,
     fmt,
     io::{self, Write},
     path::{Path, PathBuf},
@@ -79,25 +80,28 @@ impl<C: SummaryConfig> Workflow<C> {
     #[must_use]
     pub fn main(self) -> ExitCode {
         let help = format!("{}\n\n{HELP}", self.name);
-        self.main_or(move || say(&mut io::stdout(), format_args!("{help}")))
+        self.main_or(move || match std::env::args().nth(1).as_deref() {
+            None | Some("--help" | "-h") => say(&mut io::stdout(), format_args!("{help}")),
+            Some(other) => Err(WorkflowError::Usage { reason: format!("`{other}` is no command") }),
+        })
     }
 
     /// [`Workflow::main`] of a program that does something else without a command, with options of its own.
     #[must_use]
     #[allow(clippy::print_stderr, reason = "the program talks to its user")]
-    pub fn main_or<E: fmt::Display>(self, without: impl FnOnce() -> Result<(), E>) -> ExitCode {
+    pub fn main_or<E: Into<Box<dyn Error>>>(self, without: impl FnOnce() -> Result<(), E>) -> ExitCode {
         let outcome = match Command::from_env() {
-            Ok(None) => without().map(|()| Outcome::Passed).map_err(|error| error.to_string()),
+            Ok(None) => without().map(|()| Outcome::Passed).map_err(Into::into),
             Ok(Some((command, folder))) => {
-                self.run(&command, folder.as_deref(), &mut io::stdout()).map_err(|error| error.to_string())
+                self.run(&command, folder.as_deref(), &mut io::stdout()).map_err(Box::<dyn Error>::from)
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error.into()),
         };
         match outcome {
             Ok(Outcome::Passed) => ExitCode::SUCCESS,
             Ok(Outcome::Failed) => ExitCode::from(1),
             Err(error) => {
-                eprintln!("Error: {error}");
+                eprintln!("Error: {}", with_causes(&*error));
                 ExitCode::from(2)
             }
         }
@@ -159,8 +163,17 @@ impl<C: SummaryConfig> Workflow<C> {
     fn train(self, force: bool, out: &mut impl Write) -> Result<(), WorkflowError> {
         let checkpoints = self.checkpoints();
         if force && checkpoints.exists() {
-            let io = |source| WorkflowError::Io { action: "delete", path: checkpoints.clone(), source };
-            std::fs::remove_dir_all(&checkpoints).map_err(io)?;
+            // Not deleted: what took hours is worth more than its space.
+            let before = self.folder.join("checkpoints.before");
+            let io = |action| {
+                let path = before.clone();
+                move |source| WorkflowError::Io { action, path, source }
+            };
+            if before.exists() {
+                std::fs::remove_dir_all(&before).map_err(io("delete"))?;
+            }
+            std::fs::rename(&checkpoints, &before).map_err(io("write"))?;
+            say(out, format_args!("What was trained before is in {}.\n", before.display()))?;
         }
         let mut trainer = self.builder.checkpoints(&checkpoints).build()?;
         (self.train)(&mut trainer)?;
@@ -168,24 +181,43 @@ impl<C: SummaryConfig> Workflow<C> {
     }
 
     fn diagnose(self, options: &DiagnoseOptions, out: &mut impl Write) -> Result<Outcome, WorkflowError> {
-        let mut diagnose = self.diagnose.clone();
-        // What is wrong with the options is found before the training.
+        let mut suite = self.diagnose.suite().clone();
         if let Some(alpha) = options.alpha {
-            diagnose = diagnose.clone().with_suite(diagnose.suite().clone().with_alpha(alpha));
+            suite = suite.with_alpha(alpha);
         }
-        if let Some(path) = &options.baseline {
-            let limit =
-                Limit::DriftAtMost { baseline: Metrics::of_saved_report(path)?, by: options.drift.unwrap_or(DRIFT) };
-            diagnose = diagnose.clone().with_suite(diagnose.suite().clone().with_limit(limit));
-        } else if options.drift.is_some() {
-            return Err(WorkflowError::Usage { reason: "--drift needs --baseline FILE".to_owned() });
+        let baseline = options.baseline.as_ref().map(Metrics::of_saved_report).transpose()?;
+        if let Some(baseline) = &baseline {
+            let by = options.drift.unwrap_or(DRIFT);
+            suite = suite.with_limit(Limit::DriftAtMost { baseline: baseline.clone(), by });
         }
+        let diagnose = self.diagnose.clone().with_suite(suite);
         let diagnose = diagnose.with_options(options.data_sets, options.draws, options.seed);
+        diagnose.check()?;
 
         let (mut trainer, train, checkpoints) = self.open()?;
+        if let (Some(baseline), Some(path)) = (baseline, &options.baseline) {
+            let (expected, got) = (trainer.amortizer().parameter_names().to_vec(), baseline.parameter_names());
+            if expected != got {
+                let reason = format!("--baseline {} is of {got:?}, and this posterior of {expected:?}", path.display());
+                return Err(WorkflowError::Usage { reason });
+            }
+        }
         if trainer.history().steps.is_empty() {
             say(out, format_args!("Nothing is in {} yet: training first.\n", checkpoints.display()))?;
-            train(&mut trainer)?;
+        }
+        // What is complete returns at once; what was interrupted goes on. What was trained otherwise, by another number of epochs for one, is judged
+        // as it is.
+        let before = trainer.history().steps.len();
+        match train(&mut trainer) {
+            Err(TrainerError::CheckpointMismatch { key, saved, now, .. }) if before > 0 => {
+                say(
+                    out,
+                    format_args!("Judged as it is, trained with {key} = {saved} instead of {now}: {before} steps.\n"),
+                )?;
+            }
+            other => other?,
+        }
+        if trainer.history().steps.len() > before {
             say_trained(out, &trainer, &checkpoints)?;
         }
         let diagnosis = diagnose.trainer(&trainer)?;
@@ -208,8 +240,8 @@ impl<C: SummaryConfig> Workflow<C> {
         let draws = trainer.amortizer().sample(&conditions, options.draws, options.seed)?;
         write_draws(&options.out, &draws)?;
         let (mean, std) = (draws.mean(), draws.std());
-        say(out, format_args!("{:<20} {:>10} {:>10}\n", "parameter", "mean", "sd"))?;
         if draws.num_data_sets() == 1 {
+            say(out, format_args!("{:<20} {:>10} {:>10}\n", "parameter", "mean", "sd"))?;
             for (i, name) in draws.names().iter().enumerate() {
                 say(out, format_args!("{name:<20} {:>10.4} {:>10.4}\n", mean[[0, i]], std[[0, i]]))?;
             }
@@ -231,6 +263,20 @@ impl<C: SummaryConfig> Workflow<C> {
         say(out, format_args!("Networks: {parameters} trainable parameters\n"))?;
         say_trained(out, &trainer, &checkpoints)
     }
+}
+
+/// The message, and what it came of where that says more.
+fn with_causes(error: &dyn Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !message.contains(&text) {
+            message += &format!(": {text}");
+        }
+        cause = error.source();
+    }
+    message
 }
 
 fn say(out: &mut impl Write, text: fmt::Arguments<'_>) -> Result<(), WorkflowError> {

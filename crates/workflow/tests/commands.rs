@@ -74,7 +74,7 @@ fn a_posterior_is_trained_judged_and_drawn_from() {
     // The second one does not, and says the same; another seed is within a drift of the baseline, but not an impossible limit.
     let (_, again) = run(counted(folder.path(), 1500, &trainings), &line).expect("it runs");
     assert!(text.ends_with(&again), "{text}\n{again}");
-    assert_eq!(trainings.load(Ordering::Relaxed), 1);
+    assert_eq!(trainings.load(Ordering::Relaxed), 2, "a complete training returns at once");
     let line =
         ["diagnose", "--data-sets", "300", "--draws", "200", "--seed", "9", "--baseline", &json, "--drift", "0.2"];
     assert_eq!(run(workflow(folder.path(), 1500), &line).expect("it runs").0, Outcome::Passed);
@@ -120,7 +120,11 @@ fn training_begins_anew_by_force_only_and_goes_on_where_it_stopped() {
     let (_, text) = run(workflow(folder.path(), 5), &["resume"]).expect("it resumes");
     assert!(text.contains("Trained: 5 steps"), "complete runs return at once: {text}");
     let (_, text) = run(workflow(folder.path(), 7), &["train", "--force"]).expect("it trains");
-    assert!(text.contains("Trained: 7 steps"), "{text}");
+    assert!(text.contains("Trained: 7 steps") && text.contains("checkpoints.before"), "{text}");
+    assert!(folder.path().join("out/checkpoints.before").exists(), "what was trained before is kept");
+    let line = ["diagnose", "--data-sets", "20", "--draws", "20"];
+    let (_, text) = run(workflow(folder.path(), 9), &line).expect("it judges what there is");
+    assert!(text.contains("Judged as it is") && text.contains("= 7 instead of 9"), "{text}");
     let other = folder.path().join("other");
     let line = ["resume", "--folder", &other.to_string_lossy()];
     assert!(matches!(run(workflow(folder.path(), 5), &line), Err(WorkflowError::Untrained { .. })));

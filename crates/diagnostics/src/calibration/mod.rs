@@ -17,6 +17,8 @@ pub use coverage::{Coverage, Region, central_coverage, highest_density_coverage}
 pub use ecdf::{EcdfConfig, EcdfVerdict, Family, RankEcdfs, sbc_ecdf, sbc_ecdf_with};
 pub use histograms::{Bins, RankHistograms, sbc_histograms};
 pub use quantities::{density_ranks, distance_ranks, product_ranks, quantity_ranks};
+pub(crate) use quantities::{pairs, ranks_of_pairs};
 pub use ranks::{Ranks, sbc_ranks};
 pub use tarp::{Tarp, tarp};
+pub(crate) use uniformity::locations;
 pub use uniformity::{HypothesisTest, RankTests, sbc_tests};

@@ -56,16 +56,23 @@ pub fn quantity_ranks(
 /// # Errors
 /// As [`quantity_ranks`], and if there is but one parameter.
 pub fn product_ranks(draws: &Draws, truths: &Array2<f32>) -> Result<Ranks> {
-    let d = draws.num_parameters();
-    at_least(Extent::Parameters, 2, d)?;
-    let pairs: Vec<[usize; 2]> = (0..d).flat_map(|j| (0..j).map(move |i| [i, j])).collect();
+    at_least(Extent::Parameters, 2, draws.num_parameters())?;
+    ranks_of_pairs(draws, truths, &pairs(draws.num_parameters()))
+}
+
+/// All pairs of D parameters.
+pub(crate) fn pairs(d: usize) -> Vec<[usize; 2]> {
+    (0..d).flat_map(|j| (0..j).map(move |i| [i, j])).collect()
+}
+
+/// [`product_ranks`] of some pairs.
+pub(crate) fn ranks_of_pairs(draws: &Draws, truths: &Array2<f32>, pairs: &[[usize; 2]]) -> Result<Ranks> {
     let names = pairs.iter().map(|pair| {
         let [a, b] = pair.map(|i| &draws.names()[i]);
         format!("{a} × {b}")
     });
     ranks_of(draws, truths, names, |_, truth, draws| {
         let (mean, scale) = pooled_moments(truth, draws);
-        let pairs = &pairs;
         move |theta: ArrayView1<'_, f32>| {
             let z: Vec<f64> = (0..mean.len()).map(|i| (f64::from(theta[i]) - mean[i]) * scale[i]).collect();
             pairs.iter().map(|&[i, j]| z[i] * z[j]).collect()
@@ -110,9 +117,13 @@ pub fn density_ranks(log_prob: &Array2<f32>, of_truths: &Array1<f32>) -> Result<
     if let Some((data_set, &value)) = all.chain(of_truths.iter().enumerate()).find(|(_, value)| bad(value)) {
         return Err(DiagnosticsError::NonFinite { quantity: Quantity::LogProb, data_set, parameter: 0, value });
     }
-    let values = log_prob.outer_iter().zip(of_truths);
-    let values = values.map(|(draws, truth)| draws.iter().filter(|x| *x < truth).count() as u32).collect();
-    Ranks::new(["log density".to_owned()].into(), l, Array1::from_vec(values).insert_axis(ndarray::Axis(1)))
+    let counted = |counts: fn(f32, f32) -> bool| {
+        let sets = log_prob.outer_iter().zip(of_truths);
+        let counts = sets.map(|(draws, &truth)| draws.iter().filter(|x| counts(**x, truth)).count() as u32);
+        Array1::from_iter(counts).insert_axis(ndarray::Axis(1))
+    };
+    let ranks = Ranks::new(["log density".to_owned()].into(), l, counted(|x, truth| x < truth))?;
+    Ok(ranks.with_ties(counted(|x, truth| x == truth)))
 }
 
 /// By a function of a data set's index, truth `[D]` and draws `[L, D]`, which returns that of parameters. Quantities are not kept: there may be
@@ -143,15 +154,18 @@ fn ranks_of<F: FnMut(ArrayView1<'_, f32>) -> Vec<f64>>(
             }
         };
         let of_truth = checked(None, truth)?;
-        let mut ranks = vec![0_u32; q];
+        let mut counts = vec![[0_u32; 2]; q];
         for (l, draw) in draws.outer_iter().enumerate() {
-            let below = checked(Some(l), draw)?.into_iter().zip(&of_truth).map(|(x, truth)| u32::from(x < *truth));
-            ranks.iter_mut().zip(below).for_each(|(rank, below)| *rank += below);
+            for ((count, x), truth) in counts.iter_mut().zip(checked(Some(l), draw)?).zip(&of_truth) {
+                count[0] += u32::from(x < *truth);
+                count[1] += u32::from(x == *truth);
+            }
         }
-        Ok(ranks)
+        Ok(counts)
     };
-    let all = (0..draws.num_data_sets()).into_par_iter().map(rank).collect::<Result<Vec<Vec<u32>>>>()?;
-    Ranks::new(names, draws.num_draws(), Array2::from_shape_fn((all.len(), q), |(m, q)| all[m][q]))
+    let all = (0..draws.num_data_sets()).into_par_iter().map(rank).collect::<Result<Vec<Vec<[u32; 2]>>>>()?;
+    let counted = |which: usize| Array2::from_shape_fn((all.len(), q), |(m, q)| all[m][q][which]);
+    Ok(Ranks::new(names, draws.num_draws(), counted(0))?.with_ties(counted(1)))
 }
 
 /// Of a data set's draws and truth together: means, and what deviations from them are multiplied by, 0 for constants.

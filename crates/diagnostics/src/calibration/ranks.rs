@@ -2,8 +2,9 @@
 
 use crate::checks::{at_least, check_draws_and_truths};
 use crate::{DiagnosticsError, Extent, Result};
-use bayesburn_core::{Draws, ParameterNames};
+use bayesburn_core::{Draws, ParameterNames, Purpose, stream};
 use ndarray::Array2;
+use rand::RngExt;
 use rayon::prelude::*;
 
 /// Ranks of the truths among their draws: what simulation-based calibration (SBC) judges.
@@ -15,6 +16,8 @@ pub struct Ranks {
     names: ParameterNames,
     num_draws: usize,
     values: Array2<u32>,
+    /// How many draws are equal to the truth.
+    ties: Array2<u32>,
 }
 
 impl Ranks {
@@ -31,9 +34,27 @@ impl Ranks {
         at_least(Extent::Draws, 1, num_draws)?;
         at_least(Extent::Parameters, 1, d)?;
         match values.indexed_iter().find(|(_, rank)| **rank as usize > num_draws) {
-            None => Ok(Self { names, num_draws, values }),
+            None => Ok(Self { names, num_draws, ties: Array2::zeros((m, d)), values }),
             Some(((data_set, parameter), &got)) => Err(DiagnosticsError::Rank { data_set, parameter, num_draws, got }),
         }
+    }
+
+    /// With so many draws equal to each truth, `[M, D]`.
+    pub(crate) fn with_ties(self, ties: Array2<u32>) -> Self {
+        Self { ties, ..self }
+    }
+
+    /// Ranks of which each tie is broken at random: a truth that is equal to t draws is put in one of their t + 1 places. So the ranks of discrete
+    /// parameters, and of values that f32 can't tell apart, are uniform too if the posterior is exact.
+    #[must_use]
+    pub fn with_ties_broken(&self, seed: u64) -> Self {
+        let mut broken = self.clone();
+        for (data_set, (mut ranks, ties)) in broken.values.outer_iter_mut().zip(self.ties.outer_iter()).enumerate() {
+            let mut rng = stream(seed, Purpose::new("ties of ranks"), data_set as u64);
+            ranks.iter_mut().zip(ties).for_each(|(rank, &ties)| *rank += rng.random_range(0..=ties));
+        }
+        broken.ties.fill(0);
+        broken
     }
 
     /// The parameters' names.
@@ -85,7 +106,7 @@ impl Ranks {
 
 /// Ranks each truth among its draws: `rank = #{draws < truth}`, in 0..=L.
 ///
-/// A draw equal to the truth does not count, which matters only for discrete parameters.
+/// A draw equal to the truth does not count, which matters where values are discrete or coarse: [`Ranks::with_ties_broken`].
 ///
 /// # Shapes
 /// Draws `[M, L, D]` and truths `[M, D]` give ranks `[M, D]`. One pass over the draws, parallel over data sets.
@@ -106,16 +127,19 @@ impl Ranks {
 pub fn sbc_ranks(draws: &Draws, truths: &Array2<f32>) -> Result<Ranks> {
     check_draws_and_truths(draws, truths)?;
     let (m, d) = truths.dim();
-    let mut values = vec![0; m * d];
-    values.par_chunks_mut(d).enumerate().for_each(|(data_set, ranks)| {
+    let mut counts = vec![[0; 2]; m * d];
+    counts.par_chunks_mut(d).enumerate().for_each(|(data_set, counts)| {
         let (draws, truths) = (draws.data_set(data_set), truths.row(data_set).to_vec());
         for draw in draws.outer_iter() {
-            let below = draw.into_iter().zip(&truths).map(|(x, truth)| u32::from(x < truth));
-            ranks.iter_mut().zip(below).for_each(|(rank, below)| *rank += below);
+            for ((count, x), truth) in counts.iter_mut().zip(draw).zip(&truths) {
+                count[0] += u32::from(x < truth);
+                count[1] += u32::from(x == truth);
+            }
         }
     });
-    let values = Array2::from_shape_fn((m, d), |(data_set, parameter)| values[data_set * d + parameter]);
-    Ok(Ranks { names: draws.names().clone(), num_draws: draws.num_draws(), values })
+    let counted =
+        |which: usize| Array2::from_shape_fn((m, d), |(data_set, parameter)| counts[data_set * d + parameter][which]);
+    Ok(Ranks { names: draws.names().clone(), num_draws: draws.num_draws(), values: counted(0), ties: counted(1) })
 }
 
 #[cfg(test)]
@@ -152,6 +176,17 @@ mod tests {
         let ranks = sbc_ranks(&draws, &array![[-1.0], [0.0], [1.0]]).expect("valid");
         assert_eq!(ranks.values(), &array![[0], [0], [4]]);
         assert_eq!(ranks.frequencies(0), [2, 0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn broken_ties_fill_all_places() {
+        let draws = Draws::new(names(1), Array3::zeros((2000, 3, 1))).expect("one name");
+        let ranks = sbc_ranks(&draws, &Array2::zeros((2000, 1))).expect("valid");
+        assert_eq!(ranks.frequencies(0), [2000, 0, 0, 0]);
+        // 500 each, with a standard deviation of 19.
+        let broken = ranks.with_ties_broken(1);
+        assert!(broken.frequencies(0).iter().all(|&count| count.abs_diff(500) < 80), "{:?}", broken.frequencies(0));
+        assert_eq!(broken, broken.with_ties_broken(2), "none is left");
     }
 
     #[test]

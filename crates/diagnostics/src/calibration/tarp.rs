@@ -9,7 +9,7 @@ use super::{
 use crate::Result;
 use crate::checks::check_draws_and_truths;
 use bayesburn_core::{Draws, Purpose, stream};
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 use rand::RngExt;
 
 /// Tests of accuracy with random points.
@@ -30,7 +30,8 @@ pub struct Tarp {
 /// Tests of accuracy with random points (TARP): Lemos et al., *Sampling-based accuracy testing of posterior estimators for general inference*, 2023.
 ///
 /// A ball around a random reference with the truth on its surface holds a share of the posterior that is uniform on [0, 1] if the posterior is exact.
-/// The references are uniform between the least and the greatest truth of each parameter, and distances count parameters in units of that range.
+/// The references are uniform between the least and the greatest value of each parameter, of truths and draws together, and distances count
+/// parameters in units of that range.
 ///
 /// Draws of the prior, whatever the data, pass too: references that depend on the data, for [`distance_ranks`](crate::distance_ranks), would see that.
 ///
@@ -38,7 +39,7 @@ pub struct Tarp {
 /// Draws `[M, L, D]`, truths `[M, D]`.
 ///
 /// # Errors
-/// If the truths do not fit the draws, an axis is empty, a value is not finite, or a parameter's truths are all equal.
+/// If the truths do not fit the draws, an axis is empty, a value is not finite, or a parameter is the same everywhere.
 ///
 /// ```
 /// use bayesburn_core::{Draws, Purpose, stream};
@@ -57,9 +58,12 @@ pub struct Tarp {
 /// ```
 pub fn tarp(draws: &Draws, truths: &Array2<f32>, seed: u64) -> Result<Tarp> {
     check_draws_and_truths(draws, truths)?;
+    // Of truths and draws together: an outermost truth would otherwise be at the end of its own range, and its rank not uniform.
     let range = |i: usize| {
-        let column = truths.column(i);
-        let ends = column.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &x| (low.min(x), high.max(x)));
+        let all = draws.values();
+        let column = all.index_axis(Axis(2), i);
+        let column = truths.column(i).into_iter().chain(column.iter());
+        let ends = column.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &x| (low.min(x), high.max(x)));
         (f64::from(ends.0), f64::from(ends.1))
     };
     let ranges: Vec<(f64, f64)> = (0..truths.ncols()).map(range).collect();
@@ -108,8 +112,6 @@ mod tests {
     #[test]
     fn constant_parameters_are_refused() {
         let draws = Draws::new(["a".to_owned()].into(), ndarray::Array3::zeros((2, 3, 1))).expect("one name");
-        assert!(
-            tarp(&draws, &ndarray::array![[1.0], [1.0]], 1).expect_err("constant").to_string().contains("scales [0.0]")
-        );
+        assert!(tarp(&draws, &Array2::zeros((2, 1)), 1).expect_err("constant").to_string().contains("scales [0.0]"));
     }
 }

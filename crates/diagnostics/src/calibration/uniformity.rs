@@ -44,7 +44,7 @@ pub struct RankTests {
     pub gamma: Vec<HypothesisTest>,
     /// ln(γ / γ₀), with γ₀ the 5% quantile of γ among uniform ranks, below 0 if γ is below it. The quantile is exact where BayesFlow simulates it.
     pub log_gamma: Vec<f64>,
-    /// The largest distance of the ranks' ECDF from that of uniform ranks, (j + 1) / (L + 1) at rank j (Kolmogorov, Smirnov). (sbi compares with
+    /// The largest distance of the ranks' ECDF from that of uniform ranks, (j + 1) / (L + 1) at rank j (Kolmogorov, Smirnov), at the points of [`EcdfBands`](crate::EcdfBands). (sbi compares with
     /// numbers that are uniform on [0, L], and so may be up to 1 / (L + 1) off.)
     pub kolmogorov_smirnov: Vec<HypothesisTest>,
     /// Σ (count − expected)² / expected over the bins of [`sbc_histograms`](crate::sbc_histograms), about chi-squared with one degree of freedom
@@ -53,11 +53,12 @@ pub struct RankTests {
 }
 
 impl RankTests {
-    /// Tests ranks. `seed` is that of what the normal scores have of chance.
+    /// Tests ranks. `seed` is that of what the normal scores have of chance, and of how ties are broken.
     ///
     /// # Errors
     /// None for ranks that exist; bins and bands are of their own size.
     pub fn new(ranks: &Ranks, seed: u64) -> Result<Self> {
+        let ranks = &ranks.with_ties_broken(seed);
         let (m, l) = (ranks.num_data_sets(), ranks.num_draws());
         let normal_scores = normal_scores(ranks, seed);
         let points = points(m, l);
@@ -123,6 +124,12 @@ fn normal_scores(ranks: &Ranks, seed: u64) -> Array2<f64> {
         }
     }
     scores
+}
+
+/// The location tests of [`RankTests`] alone, for each name.
+pub(crate) fn locations(ranks: &Ranks, seed: u64) -> Vec<HypothesisTest> {
+    let scores = normal_scores(&ranks.with_ties_broken(seed), seed);
+    scores.columns().into_iter().map(|scores| location(scores.iter().copied())).collect()
 }
 
 /// Of standard normal numbers.

@@ -16,6 +16,7 @@ mod pairplot;
 mod pairs;
 mod predictive;
 mod recovery;
+mod sensitivity;
 mod sheet;
 mod style;
 

@@ -1,8 +1,14 @@
 //! Tests what is true of every exact posterior, each check with its share of the false alarms.
 
-use super::{dependence::Directions, evidence::Evidence, verdict};
-use crate::{HypothesisTest, RankTests, Result, product_ranks, sbc_ranks, tarp};
+use super::{Metrics, dependence::Directions, evidence::Evidence, verdict};
+use crate::calibration::{locations, pairs, ranks_of_pairs};
+use crate::{HypothesisTest, RankTests, Result, sbc_ranks, tarp};
+use bayesburn_core::{Purpose, stream};
+use rand::seq::SliceRandom;
 use serde::Serialize;
+
+/// Pairs of parameters that are looked at, at most: all of 25 parameters. Of more, some are chosen at random.
+const MOST_PAIRS: usize = 300;
 
 /// What a check looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -45,7 +51,7 @@ pub struct Check {
     pub alpha: f64,
     /// Whether it passed.
     pub passed: bool,
-    /// What is wrong, in words; what was seen, if nothing is.
+    /// What is wrong, in words; empty if nothing is.
     pub finding: String,
 }
 
@@ -56,52 +62,54 @@ impl Check {
         Self { kind, subject: subject.to_owned(), parameters, p_value: test.p_value, alpha: 0.0, passed: true, finding }
     }
 
-    /// Whether another one, which failed too, says more: a bias or a wrong width bends the shape, and is seen in pairs and distances.
-    pub(super) fn is_explained_by(&self, other: &Self) -> bool {
+    /// Whether a bias or a wrong width of one of its parameters would explain it: these bend the shape, and are seen in pairs and distances.
+    pub(super) fn is_explained_by_margins(&self) -> bool {
         matches!(self.kind, CheckKind::Shape | CheckKind::Pair | CheckKind::Distance)
-            && matches!(other.kind, CheckKind::Bias | CheckKind::Width)
-            && other.parameters.iter().any(|parameter| self.parameters.contains(parameter))
     }
-}
-
-/// Biases and widths of each parameter, and all checks.
-pub(super) struct Checked {
-    pub(super) biases: Vec<f64>,
-    pub(super) widths: Vec<f64>,
-    pub(super) checks: Vec<Check>,
 }
 
 /// Runs all checks that the evidence is enough for, and shares `alpha` among them: each kind has as much, and so has each check of a kind
 /// (Bonferroni).
-pub(super) fn checks(evidence: &Evidence<'_>, alpha: f64, seed: u64) -> Result<Checked> {
+pub(super) fn checks(evidence: &Evidence<'_>, metrics: &Metrics, alpha: f64, seed: u64) -> Result<Vec<Check>> {
     let (draws, truths) = (evidence.draws, evidence.truths);
     let names = draws.names();
     let d = names.len();
     let mut all = Vec::new();
 
     let marginal = RankTests::new(&sbc_ranks(draws, truths)?, seed)?;
-    let biases: Vec<f64> = (0..d).map(|i| -mean_and_std(&marginal, i).0).collect();
-    let widths: Vec<f64> = (0..d).map(|i| mean_and_std(&marginal, i).1.recip()).collect();
     for (i, name) in names.iter().enumerate() {
         let of = &names[i..=i];
-        all.push(Check::new(CheckKind::Bias, name, of, marginal.location[i], verdict::bias(name, biases[i])));
-        all.push(Check::new(CheckKind::Width, name, of, marginal.spread[i], verdict::width(name, widths[i])));
+        all.push(Check::new(
+            CheckKind::Bias,
+            name,
+            of,
+            marginal.location[i],
+            verdict::bias(name, metrics.parameters[i].bias),
+        ));
+        all.push(Check::new(
+            CheckKind::Width,
+            name,
+            of,
+            marginal.spread[i],
+            verdict::width(name, metrics.parameters[i].width),
+        ));
         all.push(Check::new(CheckKind::Shape, name, of, marginal.gamma[i], verdict::shape(name)));
     }
     if d > 1 {
-        let pairs = RankTests::new(&product_ranks(draws, truths)?, seed)?;
-        // In the order of `product_ranks`.
-        let parameters = (0..d).flat_map(|j| (0..j).map(move |i| [names[i].clone(), names[j].clone()]));
-        for (i, (pair, of)) in pairs.names.iter().zip(parameters).enumerate() {
-            let higher = pairs.location[i].statistic > 0.0;
-            all.push(Check::new(CheckKind::Pair, pair, &of, pairs.location[i], verdict::pair(pair, higher)));
+        let mut chosen = pairs(d);
+        if chosen.len() > MOST_PAIRS {
+            chosen.shuffle(&mut stream(seed, Purpose::new("pairs of parameters"), 0));
+            chosen.truncate(MOST_PAIRS);
+            chosen.sort_unstable();
         }
-        // Balls need ranges: a parameter that is the same in all data sets has none.
-        if let Ok(tarp) = tarp(draws, truths, seed) {
-            let subject = "all parameters";
-            let (test, finding) = (tarp.tests.gamma[0], verdict::distance(tarp.area_to_curve));
-            all.push(Check::new(CheckKind::Distance, subject, names, test, finding));
+        let ranks = ranks_of_pairs(draws, truths, &chosen)?;
+        for ((pair, of), test) in ranks.names().iter().zip(chosen).zip(locations(&ranks, seed)) {
+            let of = of.map(|i| names[i].clone());
+            all.push(Check::new(CheckKind::Pair, pair, &of, test, verdict::pair(pair, test.statistic > 0.0)));
         }
+        let tarp = tarp(draws, truths, seed)?;
+        let (test, finding) = (tarp.tests.gamma[0], verdict::distance(tarp.area_to_curve));
+        all.push(Check::new(CheckKind::Distance, "all parameters", names, test, finding));
     }
     if let Some(directions) = evidence.features.as_ref().and_then(Directions::new) {
         for (i, name) in names.iter().enumerate() {
@@ -137,14 +145,11 @@ pub(super) fn checks(evidence: &Evidence<'_>, alpha: f64, seed: u64) -> Result<C
         let of_kind = kinds.iter().find(|(kind, _)| *kind == check.kind).map_or(1, |(_, count)| *count);
         check.alpha = alpha / (kinds.len() * of_kind) as f64;
         check.passed = check.p_value > check.alpha;
+        if check.passed {
+            check.finding.clear();
+        }
     }
-    Ok(Checked { biases, widths, checks: all })
-}
-
-fn mean_and_std(tests: &RankTests, parameter: usize) -> (f64, f64) {
-    let scores = tests.normal_scores.column(parameter);
-    let mean = scores.sum() / scores.len() as f64;
-    (mean, (tests.spread[parameter].statistic / (scores.len() as f64 - 1.0)).sqrt())
+    Ok(all)
 }
 
 /// A normal score's distance from 0, as a normal score itself: of a standard normal score, a standard normal one.

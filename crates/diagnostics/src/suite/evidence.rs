@@ -8,7 +8,8 @@ use ndarray::{Array1, Array2, ArrayView3, Axis, concatenate};
 
 /// What a [`DiagnosticsSuite`](crate::DiagnosticsSuite) judges: posterior draws for M simulated data sets and the parameters that simulated them.
 ///
-/// Draws and truths are enough for most checks. With [`Evidence::with_data`] the suite also sees posteriors that overlook some of the data; without,
+/// The draws of a data set are independent, as those of a network are; those of a Markov chain have to be thinned until they are. Draws and truths are
+/// enough for most checks. With [`Evidence::with_data`] the suite also sees posteriors that overlook some of the data; without,
 /// it can't tell draws of the prior, which are calibrated too, from those of a posterior.
 ///
 /// ```
@@ -42,11 +43,19 @@ impl<'a> Evidence<'a> {
     /// Draws `[M, L, D]` and truths `[M, D]`.
     ///
     /// # Errors
-    /// If the truths do not fit the draws, a value is not finite, or there are fewer than 2 draws or 20 data sets.
+    /// If the truths do not fit the draws, a value is not finite, there are fewer than 2 draws or 20 data sets, or a parameter is the same everywhere.
     pub fn new(draws: &'a Draws, truths: &'a Array2<f32>) -> Result<Self> {
         check_draws_and_truths(draws, truths)?;
         at_least(Extent::Draws, 2, draws.num_draws())?;
         at_least(Extent::DataSets, 20, draws.num_data_sets())?;
+        for (i, name) in draws.names().iter().enumerate() {
+            let all = draws.values();
+            let mut values = truths.column(i).into_iter().chain(all.index_axis(Axis(2), i));
+            let first = values.next();
+            if values.all(|value| Some(value) == first) {
+                return Err(DiagnosticsError::ConstantParameter { name: name.clone() });
+            }
+        }
         Ok(Self { draws, truths, features: None, density: None, quantities: Vec::new() })
     }
 
@@ -60,7 +69,7 @@ impl<'a> Evidence<'a> {
         self.with_features(features)
     }
 
-    /// Numbers that sum up each data set, `[M, F]`: what posteriors should depend on. Called again, it adds more.
+    /// Numbers that sum up each data set, `[M, F]`, and are made of the data alone: what posteriors should depend on. Called again, it adds more.
     ///
     /// # Errors
     /// If there are not M rows, or a number is not finite.
@@ -155,8 +164,12 @@ mod tests {
 
     #[test]
     fn what_does_not_belong_is_refused() {
-        let draws = Draws::new(["a".to_owned()].into(), Array3::zeros((20, 3, 1))).expect("one name");
+        let draws = Array3::from_shape_fn((20, 3, 1), |(_, l, _)| l as f32);
+        let draws = Draws::new(["a".to_owned()].into(), draws).expect("one name");
         let truths = Array2::zeros((20, 1));
+        let constant = Draws::new(["a".to_owned()].into(), Array3::zeros((20, 3, 1))).expect("one name");
+        let error = Evidence::new(&constant, &truths).expect_err("a constant").to_string();
+        assert!(error.contains("`a` is the same") && error.contains("leave it out"), "{error}");
         let evidence = || Evidence::new(&draws, &truths).expect("valid");
         let rows = evidence().with_data(Array3::zeros((19, 2, 2)).view()).expect_err("19 rows").to_string();
         assert!(rows.contains("19 rows") && rows.contains("20 data sets"), "{rows}");

@@ -17,7 +17,7 @@ pub use report::Report;
 use crate::checks::check_alpha;
 use crate::moments::correlation;
 use crate::{DiagnosticsError, Result};
-use checks::{Checked, checks};
+use checks::checks;
 
 /// Checks of a posterior with one false-alarm rate for all of them.
 ///
@@ -103,8 +103,8 @@ impl DiagnosticsSuite {
     /// If the false-alarm rate is not between 0 and 1, or a limit is to what is not known.
     pub fn run(&self, evidence: &Evidence<'_>) -> Result<Report> {
         check_alpha(self.alpha)?;
-        let Checked { biases, widths, checks } = checks(evidence, self.alpha, self.seed)?;
-        let metrics = Metrics::new(evidence, &biases, &widths)?;
+        let metrics = Metrics::new(evidence)?;
+        let checks = checks(evidence, &metrics, self.alpha, self.seed)?;
         let mut limits = Vec::new();
         for limit in &self.limits {
             limits.extend(limit.check(&metrics).map_err(|reason| DiagnosticsError::Limit { reason })?);

@@ -46,7 +46,9 @@ pub(super) fn data_width(name: &str, share: f64) -> String {
 
 pub(super) fn density(lower: bool) -> String {
     let direction = if lower { "less" } else { "more" };
-    format!("the truth is {direction} probable than draws are, by the posterior's own density")
+    format!(
+        "the truth is {direction} probable than draws are by the posterior's own density, or its density is differently spread"
+    )
 }
 
 pub(super) fn quantity(name: &str, higher: bool) -> String {

@@ -5,7 +5,7 @@ use super::{check_sets, check_setting};
 use crate::moments::{mean, variance};
 use crate::{DiagnosticsError, Result};
 use bayesburn_core::{Purpose, stream};
-use ndarray::{Array2, ArrayView1, ArrayView2};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, concatenate};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
@@ -152,7 +152,9 @@ impl LocalC2st {
             }
         }
         crate::checks::check_finite(crate::Quantity::Feature, data.view())?;
-        let scales: Vec<(f64, f64)> = truths.columns().into_iter().chain(data.columns()).map(scale_of).collect();
+        // Of draws and truths alike, or exchanging them would change something.
+        let both = concatenate![Axis(0), *draws, *truths];
+        let scales: Vec<(f64, f64)> = both.columns().into_iter().chain(data.columns()).map(scale_of).collect();
 
         let mut order: Vec<usize> = (0..m).collect();
         order.shuffle(&mut stream(seed, HELD_OUT, 0));
@@ -207,7 +209,7 @@ impl LocalC2st {
 }
 
 fn one_row(data: ArrayView1<'_, f32>) -> ArrayView2<'_, f32> {
-    data.insert_axis(ndarray::Axis(0))
+    data.insert_axis(Axis(0))
 }
 
 /// Mean and standard deviation; 1 for a constant, which then says nothing.

@@ -7,12 +7,16 @@ use super::{
 use crate::Result;
 use bayesburn_core::{Purpose, StreamRng, stream};
 use ndarray::Array2;
-use rand::seq::index::sample;
+use rand::seq::{SliceRandom, index::sample};
 use rayon::prelude::*;
 
 const PERMUTATIONS: Purpose = Purpose::new("mmd permutations");
-/// Rows of the reference that are taken at most, evenly spaced: the kernels of all pairs are 32 MB.
-const REFERENCE_ROWS: usize = 2000;
+/// Rows of either set that are taken at most, evenly spaced: the kernels of all pairs are 128 MB.
+const MOST_ROWS: usize = 2000;
+/// The order of rows of which the median heuristic takes some.
+const ORDER: Purpose = Purpose::new("mmd order");
+/// Discrepancies that differ by less are equal: they are sums of rounded numbers.
+const ROUNDING: f64 = 1e-12;
 
 /// What [`mmd_test_with`] computes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -72,7 +76,7 @@ pub struct MmdTest {
 /// reference, and compares it with itself.)
 ///
 /// # Shapes
-/// Reference `[N, F]` and observed `[M, F]`. In f64; parallel, and the same on any number of threads.
+/// Reference `[N, F]` and observed `[M, F]`, of which at most 2,000 rows each are taken, evenly spaced. In f64; parallel, and the same on any number of threads.
 ///
 /// # Errors
 /// If the sets differ in the number of columns, the reference has fewer than two rows, there is no observed row, a value is not finite, or the median
@@ -104,15 +108,24 @@ pub fn mmd_test_with(
     crate::checks::at_least(crate::Extent::Rows(crate::SampleSet::First), 2, reference.nrows())?;
     check_setting("permutations", 1, config.permutations)?;
     let d = reference.ncols();
-    let kept = reference.nrows().min(REFERENCE_ROWS);
-    let of_reference = (0..kept).map(|i| reference.row(i * reference.nrows() / kept));
-    let rows: Vec<f64> = observed.outer_iter().chain(of_reference).flatten().map(|&x| f64::from(x)).collect();
+    let kept = |set: &Array2<f32>| -> Vec<f64> {
+        let kept = set.nrows().min(MOST_ROWS);
+        (0..kept).flat_map(|i| set.row(i * set.nrows() / kept).to_vec()).map(f64::from).collect()
+    };
+    let mut rows = kept(observed);
+    let n = rows.len() / d;
+    rows.extend(kept(reference));
     let bandwidth = match config.bandwidth {
-        Bandwidth::Median => median_distance(&rows, &[], d),
+        Bandwidth::Median => {
+            // By chance, so that observed rows are no more likely than others.
+            let mut order: Vec<&[f64]> = rows.chunks_exact(d).collect();
+            order.shuffle(&mut stream(seed, ORDER, 0));
+            median_distance(&order.concat(), &[], d)
+        }
         Bandwidth::Fixed(bandwidth) => bandwidth,
     };
     let kernel = kernel_of(bandwidth)?;
-    let (n, total) = (observed.nrows(), rows.len() / d);
+    let total = rows.len() / d;
     // Every pair in both orders, and each row with itself.
     let kernels: Vec<f64> = rows
         .par_chunks_exact(d)
@@ -134,8 +147,7 @@ pub fn mmd_test_with(
         squared(&sample(&mut rng, total, n).into_vec())
     };
     let null: Vec<f64> = (0..config.permutations).into_par_iter().map(of_chosen).collect();
-    // What differs by rounding alone is as large.
-    let as_large = null.iter().filter(|value| **value >= of_observed * (1.0 - 1e-12)).count();
+    let as_large = null.iter().filter(|value| **value >= of_observed - ROUNDING).count();
     let p_value = (as_large + 1) as f64 / (null.len() + 1) as f64;
     Ok(MmdTest { squared: of_observed, bandwidth, null, p_value })
 }

@@ -92,7 +92,8 @@ fn limits(limits: &[LimitCheck]) -> Markup {
 }
 
 fn parameters(report: &Report) -> Markup {
-    let bad = |p: &ParameterMetrics| report.findings().any(|check| check.parameters.contains(&p.name));
+    let faulty = report.faulty();
+    let bad = |p: &ParameterMetrics| faulty.contains(&p.name);
     html! {
         section {
             h2 { "Parameters" }

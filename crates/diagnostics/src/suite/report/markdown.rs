@@ -29,7 +29,8 @@ pub(super) fn text(report: &Report) -> String {
     );
     let parameters = &report.metrics.parameters;
     // Those with something wrong first; the rest in their order.
-    let is_fine = |name: &String| !report.findings().any(|check| check.parameters.contains(name));
+    let faulty = report.faulty();
+    let is_fine = |name: &String| !faulty.contains(name);
     let mut order: Vec<usize> = (0..parameters.len()).collect();
     order.sort_by_key(|&i| is_fine(&parameters[i].name));
     for p in order.iter().take(ROWS).map(|&i| &parameters[i]) {

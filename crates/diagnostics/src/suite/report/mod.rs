@@ -10,6 +10,7 @@ use crate::{DiagnosticsError, Result};
 use bayesburn_core::files::write_atomically;
 use html::Shown;
 use serde::Serialize;
+use std::collections::HashSet;
 use std::fmt;
 use std::io::Write as _;
 use std::path::Path;
@@ -71,8 +72,20 @@ impl Report {
     /// What is wrong, in words: the checks that failed, but for those of which another one says more. A bias or a wrong width bends the ECDF too,
     /// and is seen in pairs and distances.
     pub fn findings(&self) -> impl Iterator<Item = &Check> {
-        let is_explained = |check: &Check| self.failed().any(|other| check.is_explained_by(other));
+        let margins: HashSet<&String> = self
+            .failed()
+            .filter(|check| matches!(check.kind, CheckKind::Bias | CheckKind::Width))
+            .flat_map(|check| &check.parameters)
+            .collect();
+        let is_explained = move |check: &Check| {
+            check.is_explained_by_margins() && check.parameters.iter().any(|parameter| margins.contains(parameter))
+        };
         self.failed().filter(move |check| !is_explained(check))
+    }
+
+    /// The parameters that something is wrong with.
+    pub(super) fn faulty(&self) -> HashSet<&String> {
+        self.findings().flat_map(|check| &check.parameters).collect()
     }
 
     /// The limits that are not kept.
@@ -97,13 +110,19 @@ impl Report {
     /// What is to be known of a verdict: what it promises, and what it can't see.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
-        let percent = 100.0 * self.alpha;
+        let percent = format!("{:.4}", 100.0 * self.alpha);
+        let percent = percent.trim_end_matches('0').trim_end_matches('.');
         let mut notes = vec![
             format!("An exact posterior fails any of these checks with a probability of at most {percent}%."),
-            format!("With a probability of 90%, for each parameter, they find {}.", self.detectable),
+            format!(
+                "With a probability of 90%, for each parameter, they find {}, if there are many draws.",
+                self.detectable
+            ),
         ];
         if !self.looks_at_data {
-            notes.push("No data were given: draws of the prior, whatever the data, would pass as well.".to_owned());
+            notes.push(
+                "No data that vary were given: draws of the prior, whatever the data, would pass as well.".to_owned(),
+            );
         }
         notes
     }
@@ -114,7 +133,7 @@ impl Report {
     /// smallest p-values are shown.
     ///
     /// # Errors
-    /// If the evidence is not what the report is of.
+    /// None for the evidence that the report is of.
     #[cfg(feature = "plots")]
     pub fn with_figures(mut self, evidence: &Evidence<'_>) -> Result<Self> {
         let names = evidence.draws.names();
@@ -279,7 +298,7 @@ mod tests {
     fn reports_say_what_failed_in_every_format() {
         let (good, bad) = (report(1.0), report(0.6));
         assert!(good.passed() && !bad.passed(), "{good}{bad}");
-        let finding = "posteriors are too narrow: their standard deviation is 0.6";
+        let finding = "posteriors are too narrow: their standard deviation is 0.5";
         for text in [
             bad.to_string(),
             bad.to_html(),
@@ -291,7 +310,7 @@ mod tests {
         }
         for text in [good.to_string(), good.to_html(), good.to_markdown()] {
             assert!(
-                !text.contains(finding) && text.contains("PASSED") && text.contains("No data were given"),
+                !text.contains(finding) && text.contains("PASSED") && text.contains("No data that vary were given"),
                 "{text}"
             );
         }
