@@ -112,7 +112,7 @@ impl DiagnosticsSuite {
         let of =
             |kind: CheckKind| checks.iter().find(|check| check.kind == kind).map_or(self.alpha, |check| check.alpha);
         let (bias, width) = (of(CheckKind::Bias), of(CheckKind::Width));
-        let detectable = Detectable::new(evidence.draws.num_data_sets(), bias, width);
+        let detectable = Detectable::new(evidence.draws.num_data_sets(), evidence.draws.num_draws(), bias, width);
         let looks_at_data = checks.iter().any(|check| check.kind == CheckKind::DataBias);
         let mut report = Report {
             title: self.title.clone(),

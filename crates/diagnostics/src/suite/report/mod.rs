@@ -114,10 +114,7 @@ impl Report {
         let percent = percent.trim_end_matches('0').trim_end_matches('.');
         let mut notes = vec![
             format!("An exact posterior fails any of these checks with a probability of at most {percent}%."),
-            format!(
-                "With a probability of 90%, for each parameter, they find {}, if there are many draws.",
-                self.detectable
-            ),
+            format!("With a probability of 90%, for each parameter, they find {}.", self.detectable),
         ];
         if !self.looks_at_data {
             notes.push(
