@@ -1,10 +1,14 @@
 //! Reads observed data from files, and writes draws to them.
 
 use crate::WorkflowError;
-use bayesburn_core::Draws;
+use bayesburn_core::{Draws, files::write_atomically};
 use ndarray::{Array2, Array3, ArrayD, Axis, Ix3};
-use ndarray_npy::{ReadNpyError, read_npy, write_npy};
-use std::{fs::File, io::BufReader, path::Path};
+use ndarray_npy::{ReadNpyError, WriteNpyExt, read_npy};
+use std::{
+    fs::File,
+    io::{self, BufReader, Write},
+    path::Path,
+};
 
 /// Data sets `[M, N, F]` of a file, `.npy` or `.csv`.
 pub(crate) fn read_observations(path: &Path) -> Result<Array3<f32>, WorkflowError> {
@@ -73,30 +77,34 @@ pub(crate) fn can_write(path: &Path) -> bool {
     matches!(extension(path).as_deref(), Some("npy" | "csv"))
 }
 
-/// Writes draws, `.npy` or `.csv`.
+/// Writes draws as CSV, or as `.npy`.
 pub(crate) fn write_draws(path: &Path, draws: &Draws) -> Result<(), WorkflowError> {
-    let io = |source| WorkflowError::Io { action: "write", path: path.into(), source };
+    if !can_write(path) {
+        return Err(WorkflowError::Usage { reason: format!("--out {}: end the path in .npy or .csv", path.display()) });
+    }
+    let failed = |source| WorkflowError::Io { action: "write", path: path.into(), source };
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(io)?;
+        std::fs::create_dir_all(folder).map_err(failed)?;
     }
-    let other = |error: &dyn std::fmt::Display| io(std::io::Error::other(error.to_string()));
-    match extension(path).as_deref() {
-        Some("npy") => write_npy(path, &draws.values()).map_err(|error| other(&error)),
-        Some("csv") => {
-            let mut writer = csv::Writer::from_path(path).map_err(|error| other(&error))?;
-            let heading = ["data_set", "draw"].map(str::to_owned);
-            writer.write_record(heading.iter().chain(draws.names().iter())).map_err(|error| other(&error))?;
-            for (data_set, draws) in draws.values().outer_iter().enumerate() {
-                for (draw, theta) in draws.outer_iter().enumerate() {
-                    let start = [data_set.to_string(), draw.to_string()];
-                    let row = start.into_iter().chain(theta.iter().map(f32::to_string));
-                    writer.write_record(row).map_err(|error| other(&error))?;
-                }
-            }
-            writer.flush().map_err(io)
+    let is_csv = extension(path).as_deref() == Some("csv");
+    write_atomically(path, |file| match is_csv {
+        true => write_csv(file, draws).map_err(io::Error::other),
+        false => draws.values().write_npy(file).map_err(io::Error::other),
+    })
+    .map_err(failed)
+}
+
+fn write_csv(file: impl Write, draws: &Draws) -> csv::Result<()> {
+    let mut writer = csv::Writer::from_writer(file);
+    let heading = ["data_set", "draw"].map(str::to_owned);
+    writer.write_record(heading.iter().chain(draws.names().iter()))?;
+    for (data_set, draws) in draws.values().outer_iter().enumerate() {
+        for (draw, theta) in draws.outer_iter().enumerate() {
+            let start = [data_set.to_string(), draw.to_string()];
+            writer.write_record(start.into_iter().chain(theta.iter().map(f32::to_string)))?;
         }
-        _ => Err(WorkflowError::Usage { reason: format!("--out {}: end the path in .npy or .csv", path.display()) }),
     }
+    Ok(writer.flush()?)
 }
 
 fn extension(path: &Path) -> Option<String> {
@@ -107,6 +115,7 @@ fn extension(path: &Path) -> Option<String> {
 mod tests {
     use super::*;
     use ndarray::{Array1, array};
+    use ndarray_npy::write_npy;
 
     #[test]
     fn data_of_every_kind_are_read_alike() {

@@ -9,11 +9,13 @@
 //!
 //! In a test, one line asserts calibration:
 //!
-//! ```no_run
-//! # use bayesburn_workflow::Diagnose;
-//! # fn trained() -> bayesburn_trainers::Trainer { unimplemented!() }
-//! # let trainer = trained();
-//! Diagnose::new().trainer(&trainer).expect("it runs").assert_passed("target/calibration.html");
+//! ```
+//! use bayesburn_trainers::Trainer;
+//! use bayesburn_workflow::Diagnose;
+//!
+//! fn check(trainer: &Trainer) {
+//!     Diagnose::new().trainer(trainer).expect("it runs").assert_passed("target/calibration.html");
+//! }
 //! ```
 //!
 //! A program that is a workflow needs no more than this for all five commands; `diagnose` leaves with 0 if the posterior passed, 1 if it failed and 2

@@ -239,8 +239,8 @@ impl<C: SummaryConfig> Workflow<C> {
         let conditions = trainer.configure(&observed)?.conditions;
         let draws = trainer.amortizer().sample(&conditions, options.draws, options.seed)?;
         write_draws(&options.out, &draws)?;
-        let (mean, std) = (draws.mean(), draws.std());
         if draws.num_data_sets() == 1 {
+            let (mean, std) = (draws.mean(), draws.std());
             say(out, format_args!("{:<20} {:>10} {:>10}\n", "parameter", "mean", "sd"))?;
             for (i, name) in draws.names().iter().enumerate() {
                 say(out, format_args!("{name:<20} {:>10.4} {:>10.4}\n", mean[[0, i]], std[[0, i]]))?;

@@ -6,8 +6,8 @@ use super::{
     ranks::Ranks,
     uniformity::RankTests,
 };
-use crate::Result;
 use crate::checks::check_draws_and_truths;
+use crate::{DiagnosticsError, Result};
 use bayesburn_core::{Draws, Purpose, stream};
 use ndarray::{Array2, Axis};
 use rand::RngExt;
@@ -67,6 +67,9 @@ pub fn tarp(draws: &Draws, truths: &Array2<f32>, seed: u64) -> Result<Tarp> {
         (f64::from(ends.0), f64::from(ends.1))
     };
     let ranges: Vec<(f64, f64)> = (0..truths.ncols()).map(range).collect();
+    if let Some(constant) = ranges.iter().position(|(low, high)| low == high) {
+        return Err(DiagnosticsError::ConstantParameter { name: draws.names()[constant].clone() });
+    }
     let mut rng = stream(seed, Purpose::new("references of tarp"), 0);
     let references = Array2::from_shape_fn(truths.dim(), |(_, i)| {
         let (low, high) = ranges[i];
@@ -112,6 +115,6 @@ mod tests {
     #[test]
     fn constant_parameters_are_refused() {
         let draws = Draws::new(["a".to_owned()].into(), ndarray::Array3::zeros((2, 3, 1))).expect("one name");
-        assert!(tarp(&draws, &Array2::zeros((2, 1)), 1).expect_err("constant").to_string().contains("scales [0.0]"));
+        assert!(tarp(&draws, &Array2::zeros((2, 1)), 1).expect_err("constant").to_string().contains("`a` is the same"));
     }
 }

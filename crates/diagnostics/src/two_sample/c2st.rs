@@ -14,7 +14,7 @@ const FOLDS: Purpose = Purpose::new("c2st folds");
 /// Initial weights and the order of rows in training; the index is that of the fold.
 const CLASSIFIER: Purpose = Purpose::new("c2st classifier");
 /// The largest standard score. A row beyond gives itself away anyway, and squares of gradients would overflow from 10¹⁹ on.
-const LARGEST_SCORE: f64 = 1e4;
+pub(super) const LARGEST_SCORE: f64 = 1e4;
 
 /// How [`c2st_with`] trains and tests. The default is what published scores are computed with; scores of other settings do not
 /// compare with them.

@@ -1,5 +1,6 @@
 //! Tests a posterior at one observation by a classifier that was trained at all: the local classifier two-sample test.
 
+use super::c2st::LARGEST_SCORE;
 use super::classifier::{Classifier, Examples};
 use super::{check_sets, check_setting};
 use crate::moments::{mean, variance};
@@ -16,8 +17,6 @@ const CLASSIFIER: Purpose = Purpose::new("lc2st classifier");
 const EXCHANGED: Purpose = Purpose::new("lc2st exchanged");
 /// Pairs held out of a training, of ten.
 const HELD_OUT_OF_TEN: usize = 1;
-/// As in [`c2st`](crate::c2st): a row beyond gives itself away anyway.
-const LARGEST_SCORE: f64 = 1e4;
 
 /// How [`LocalC2st::train_with`] trains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -146,7 +146,8 @@ impl Report {
         let draws = Draws::new(of_names, evidence.draws.values().select(Axis(2), &shown))
             .map_err(|_| DiagnosticsError::Names { expected: shown.len(), got: names.len() })?;
         let truths = evidence.truths.select(Axis(1), &shown);
-        let ranks = sbc_ranks(&draws, &truths)?;
+        // As the checks have them.
+        let ranks = sbc_ranks(&draws, &truths)?.with_ties_broken(self.seed);
         let which = match names.len() - shown.len() {
             0 => String::new(),
             _ => format!(" Of {} parameters, those of the {} smallest p-values.", names.len(), shown.len()),
