@@ -82,6 +82,25 @@ fn a_run_goes_on_from_the_checkpoint_before_a_damaged_one_as_if_nothing_had_happ
 
 /// The best epoch's checkpoint is kept for every checkpoint that is kept, not for the newest alone: after damage an older one is resumed
 /// from, which may know an older best.
+/// A process may be killed between its last checkpoint and the deletion of the old ones; the next one deletes them.
+#[test]
+fn what_a_killed_process_did_not_delete_is_deleted() {
+    let (folder, killed) = (trained(), trained());
+    let newest = killed.path().join("step-00000018");
+    for old in ["step-00000001", "step-00000002"] {
+        let old = killed.path().join(old);
+        fs::create_dir(&old).expect("writable");
+        for file in files(&newest) {
+            fs::copy(&file, old.join(file.file_name().expect("a name"))).expect("writable");
+        }
+    }
+    let mut resumed = trainer(killed.path()).expect("its newest checkpoint is whole");
+    resumed.train(short_run(), &training()).expect("the run is complete");
+    let names =
+        |folder: &Path| files(folder).iter().map(|path| path.file_name().map(ToOwned::to_owned)).collect::<Vec<_>>();
+    assert_eq!(names(folder.path()), names(killed.path()));
+}
+
 #[test]
 fn a_run_that_wants_its_best_weights_survives_damage_to_its_newest_checkpoint() {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -177,6 +177,15 @@ impl Checkpoints {
             let previous = all.into_iter().next_back().map(|(_, path)| path);
             return Err(TrainerError::CheckpointNotWritten { place, previous, source: Box::new(error) });
         }
+        self.delete_old(&all, best)
+    }
+
+    /// Finishes what a process did not live to do that was killed when its last checkpoint was written: see [`Checkpoints::write`].
+    pub(crate) fn tidy(&self, best: impl Fn(usize) -> Option<usize>) -> Result<(), TrainerError> {
+        self.delete_old(&self.list()?, best)
+    }
+
+    fn delete_old(&self, all: &[(usize, PathBuf)], best: impl Fn(usize) -> Option<usize>) -> Result<(), TrainerError> {
         let newest = all.len().saturating_sub(self.keep);
         let best: Vec<usize> = all[newest..].iter().filter_map(|(steps, _)| best(*steps)).collect();
         for (_, old) in all[..newest].iter().filter(|(steps, _)| !best.contains(steps)) {

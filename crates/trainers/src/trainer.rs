@@ -215,6 +215,9 @@ impl<C: SummaryConfig> Trainer<C> {
                 }
                 return Err(error);
             }
+        } else if let Some(checkpoints) = self.checkpoints.as_ref().filter(|_| self.run + 1 == self.position.runs.len())
+        {
+            checkpoints.tidy(|steps| self.best_steps(self.run, steps))?;
         }
         self.leave_run();
         Ok(&self.history)
