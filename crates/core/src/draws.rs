@@ -101,6 +101,16 @@ impl Draws {
         self.values
     }
 
+    /// The draws of some parameters, in this order: a page of a figure with hundreds of them.
+    ///
+    /// # Panics
+    /// If there is no such parameter.
+    #[must_use]
+    pub fn select_parameters(&self, parameters: &[usize]) -> Self {
+        let names = parameters.iter().map(|&i| self.names[i].clone()).collect();
+        Self { names, values: self.values.select(Axis(2), parameters) }
+    }
+
     /// The draws for one data set, `[L, D]`.
     ///
     /// # Panics

@@ -7,10 +7,10 @@ mod common;
 
 use bayesburn_core::{Purpose, stream};
 use bayesburn_diagnostics::{
-    Bins, Cost, DiagnosticsSuite, Diagonal, EcdfPanels, EcdfPlot, EcdfScale, Evidence, Figure, Limit, OffDiagonal,
-    PairPlot, Result, central_coverage, compare_losses, confusion_matrix, latent_space, losses, mmd_test,
-    model_calibration, pair_plot, predictive_check, prior_pairs, recovery, sbc_ecdf, sbc_histograms, tarp,
-    z_score_contraction,
+    Bins, Cost, DiagnosticsSuite, Diagonal, EcdfPanels, EcdfPlot, EcdfScale, Evidence, Figure, Limit, LocalC2st,
+    LocalC2stConfig, OffDiagonal, PairPlot, Result, central_coverage, compare_losses, confusion_matrix, latent_space,
+    losses, mmd_test, model_calibration, pair_plot, predictive_check, prior_pairs, recovery, sbc_ecdf, sbc_histograms,
+    tarp, z_score_contraction,
 };
 use ndarray::Array2;
 use rand::RngExt;
@@ -26,6 +26,7 @@ fn main() -> Result<()> {
     }
     models(&folder)?;
     predictions(&folder)?;
+    local_test(&folder)?;
     training(&folder)?;
     comparisons(&folder)?;
     pair_plots(&folder)
@@ -55,6 +56,23 @@ fn calibration(folder: &Path, label: &str, d: usize, width: f32) -> Result<()> {
     ["html", "md", "xml", "json"]
         .into_iter()
         .try_for_each(|kind| report.save(folder.join(format!("report-{label}.{kind}"))))
+}
+
+/// Posteriors that are shifted where the data are above 0, at data of 1 and of −1.
+fn local_test(folder: &Path) -> Result<()> {
+    let mut rng = stream(1, Purpose::new("local test"), 0);
+    let mut normal = || -> f32 { rng.sample(StandardNormal) };
+    let truths = Array2::from_shape_simple_fn((1000, 1), &mut normal);
+    let data = truths.mapv(|theta| theta + normal());
+    let mut draw = |x: f32| x / 2.0 + if x > 0.0 { 0.5 } else { 0.0 } + 0.5_f32.sqrt() * normal();
+    let draws = data.mapv(&mut draw);
+    let test = LocalC2st::train_with(&LocalC2stConfig::new().with_trials(50), &draws, &truths, &data, 1)?;
+    for (label, x) in [("wrong", 1.0), ("right", -1.0)] {
+        let draws = Array2::from_shape_simple_fn((500, 1), || draw(x));
+        let figure = test.test(&draws, ndarray::array![x].view())?.plot();
+        figure.save(folder.join(format!("local-test-{label}.png")))?;
+    }
+    Ok(())
 }
 
 fn models(folder: &Path) -> Result<()> {

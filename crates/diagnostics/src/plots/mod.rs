@@ -9,6 +9,7 @@ mod coverage;
 mod ecdf;
 mod figure;
 mod histograms;
+mod lc2st;
 mod losses;
 mod matrix;
 mod models;

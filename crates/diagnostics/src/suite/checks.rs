@@ -5,13 +5,13 @@ use crate::calibration::{locations, pairs, ranks_of_pairs};
 use crate::{HypothesisTest, RankTests, Result, sbc_ranks, tarp};
 use bayesburn_core::{Purpose, stream};
 use rand::seq::SliceRandom;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Pairs of parameters that are looked at, at most: all of 25 parameters. Of more, some are chosen at random.
 const MOST_PAIRS: usize = 300;
 
 /// What a check looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum CheckKind {
@@ -36,7 +36,7 @@ pub enum CheckKind {
 }
 
 /// One test, and what it found.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Check {
     /// What it looks at.

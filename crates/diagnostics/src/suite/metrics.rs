@@ -131,7 +131,7 @@ pub enum Limit {
 }
 
 /// Whether a number is within its limit.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LimitCheck {
     /// Of what: `contraction`, for one.
@@ -150,7 +150,7 @@ pub struct LimitCheck {
 }
 
 /// A side of a limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
     /// The number should be the limit or more.

@@ -1,6 +1,6 @@
 //! Says which deviations so many data sets could have shown.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use statrs::distribution::{Binomial, ChiSquared, Continuous, ContinuousCDF, Discrete, Normal};
 use std::fmt;
 
@@ -8,7 +8,7 @@ use std::fmt;
 const POWER: f64 = 0.9;
 
 /// The smallest deviations of one parameter that the suite finds with a probability of 90%, of posteriors that are about normal.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Detectable {
     /// A bias, in posterior standard deviations.

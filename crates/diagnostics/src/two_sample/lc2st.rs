@@ -92,6 +92,25 @@ pub struct LocalTest {
     pub p_value: f64,
     /// The probability that the network gives each draw of being one: where it is high, there are too many draws, and where it is low, too few.
     pub probabilities: Vec<f64>,
+    /// The share of draws to which it gives a probability of k / 100 or less, for k from 0 to 100.
+    pub shares: Vec<f64>,
+    /// The least of these that 95% of the trials by chance have.
+    pub lower: Vec<f64>,
+    /// The largest.
+    pub upper: Vec<f64>,
+}
+
+/// Points of [`LocalTest::shares`], less one.
+pub(crate) const LEVELS: usize = 100;
+/// Of [`LocalTest::lower`] and [`LocalTest::upper`] together.
+const CONFIDENCE: f64 = 0.95;
+
+/// The share of values that are k / 100 or less.
+fn shares(values: &[f64]) -> Vec<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let share = |k: usize| sorted.partition_point(|value| *value <= k as f64 / LEVELS as f64) as f64;
+    (0..=LEVELS).map(|k| share(k) / sorted.len() as f64).collect()
 }
 
 impl LocalC2st {
@@ -199,11 +218,22 @@ impl LocalC2st {
         let statistic = |probabilities: &[f64]| mean(probabilities.iter().map(|p| (p - 0.5).powi(2)));
         let probabilities = self.classifier.probabilities(&examples);
         let real = statistic(&probabilities);
-        let null: Vec<f64> =
-            self.by_chance.par_iter().map(|classifier| statistic(&classifier.probabilities(&examples))).collect();
+        let by_chance = self.by_chance.par_iter().map(|classifier| {
+            let probabilities = classifier.probabilities(&examples);
+            (statistic(&probabilities), shares(&probabilities))
+        });
+        let (null, curves): (Vec<f64>, Vec<Vec<f64>>) = by_chance.collect::<Vec<_>>().into_iter().unzip();
+        let quantile = |k: usize, p: f64| {
+            let mut values: Vec<f64> = curves.iter().map(|curve| curve[k]).collect();
+            values.sort_by(f64::total_cmp);
+            values[(p * (values.len() - 1) as f64).round() as usize]
+        };
+        let ends = |p: f64| (0..=LEVELS).map(|k| quantile(k, p)).collect();
+        let (lower, upper) = (ends((1.0 - CONFIDENCE) / 2.0), ends((1.0 + CONFIDENCE) / 2.0));
         let as_large = null.iter().filter(|value| **value >= real).count();
         let p_value = (as_large + 1) as f64 / (null.len() + 1) as f64;
-        Ok(LocalTest { statistic: real, null, p_value, probabilities })
+        let shares = shares(&probabilities);
+        Ok(LocalTest { statistic: real, null, p_value, probabilities, shares, lower, upper })
     }
 }
 

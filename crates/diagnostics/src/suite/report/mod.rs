@@ -9,7 +9,7 @@ use super::{Check, CheckKind, Detectable, LimitCheck, Metrics};
 use crate::{DiagnosticsError, Result};
 use bayesburn_core::files::write_atomically;
 use html::Shown;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fmt;
 use std::io::Write as _;
@@ -19,7 +19,6 @@ use text::p_value;
 use {
     super::Evidence,
     crate::{Bins, Coverage, RankEcdfs, RankHistograms, recovery, sbc_ranks, z_score_contraction},
-    bayesburn_core::Draws,
     ndarray::Axis,
 };
 
@@ -28,7 +27,7 @@ use {
 const MOST_SHOWN: usize = 12;
 
 /// What a [`DiagnosticsSuite`](super::DiagnosticsSuite) found. Printed, it is the verdict in words.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Report {
     /// What the report is called.
@@ -88,6 +87,40 @@ impl Report {
         self.findings().flat_map(|check| &check.parameters).collect()
     }
 
+    /// The places of the parameters, that of the smallest p-value first: what to look at of hundreds of them.
+    ///
+    /// ```
+    /// # use bayesburn_core::{Draws, Purpose, stream};
+    /// # use bayesburn_diagnostics::{DiagnosticsSuite, Evidence, sbc_ecdf};
+    /// # use ndarray::{Array2, Array3, Axis};
+    /// # use rand::RngExt;
+    /// # use rand_distr::StandardNormal;
+    /// # let mut rng = stream(1, Purpose::new("example of pages"), 0);
+    /// # let mut normal = || -> f32 { rng.sample(StandardNormal) };
+    /// # let names = (0..30).map(|i| format!("theta_{i}")).collect();
+    /// # let truths = Array2::from_shape_simple_fn((100, 30), &mut normal);
+    /// # let draws = Draws::new(names, Array3::from_shape_simple_fn((100, 50, 30), &mut normal)).expect("30 names");
+    /// let report = DiagnosticsSuite::new().run(&Evidence::new(&draws, &truths)?)?;
+    /// for page in report.worst_first().chunks(12) {
+    ///     let ecdfs = sbc_ecdf(&draws.select_parameters(page), &truths.select(Axis(1), page))?;
+    /// #   let _ = stringify! {
+    ///     ecdfs.plot().save(format!("out/ecdf_{}.png", page[0]))?;
+    /// #   };
+    /// }
+    /// # Ok::<(), bayesburn_diagnostics::DiagnosticsError>(())
+    /// ```
+    #[must_use]
+    pub fn worst_first(&self) -> Vec<usize> {
+        let least = |name: &String| {
+            let checks = self.checks.iter().filter(|check| check.parameters.contains(name));
+            checks.fold(1.0, |least: f64, check| least.min(check.p_value))
+        };
+        let least: Vec<f64> = self.metrics.parameters.iter().map(|parameter| least(&parameter.name)).collect();
+        let mut places: Vec<usize> = (0..least.len()).collect();
+        places.sort_by(|&a, &b| least[a].total_cmp(&least[b]));
+        places
+    }
+
     /// The limits that are not kept.
     pub fn exceeded(&self) -> impl Iterator<Item = &LimitCheck> {
         self.limits.iter().filter(|limit| !limit.passed)
@@ -134,17 +167,10 @@ impl Report {
     #[cfg(feature = "plots")]
     pub fn with_figures(mut self, evidence: &Evidence<'_>) -> Result<Self> {
         let names = evidence.draws.names();
-        let worst = |name: &String| {
-            let checks = self.checks.iter().filter(|check| check.parameters.contains(name));
-            checks.fold(1.0, |least: f64, check| least.min(check.p_value))
-        };
-        let mut shown: Vec<usize> = (0..names.len()).collect();
-        shown.sort_by(|&a, &b| worst(&names[a]).total_cmp(&worst(&names[b])));
+        let mut shown = self.worst_first();
         shown.truncate(MOST_SHOWN);
         shown.sort_unstable();
-        let of_names = shown.iter().map(|&i| names[i].clone()).collect();
-        let draws = Draws::new(of_names, evidence.draws.values().select(Axis(2), &shown))
-            .map_err(|_| DiagnosticsError::Names { expected: shown.len(), got: names.len() })?;
+        let draws = evidence.draws.select_parameters(&shown);
         let truths = evidence.truths.select(Axis(1), &shown);
         // As the checks have them.
         let ranks = sbc_ranks(&draws, &truths)?.with_ties_broken(self.seed);
@@ -186,6 +212,18 @@ impl Report {
     /// None for a report that the suite has made.
     pub fn to_json(&self) -> Result<String> {
         serde_json::to_string_pretty(self).map_err(|error| DiagnosticsError::Report { reason: error.to_string() })
+    }
+
+    /// A report that was saved as JSON, without figures.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is no such report.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|source| DiagnosticsError::Read { path: path.into(), source })?;
+        serde_json::from_str(&text)
+            .map_err(|error| DiagnosticsError::NoReport { path: path.into(), reason: error.to_string() })
     }
 
     /// As one HTML page that needs no other file.
@@ -337,6 +375,7 @@ mod tests {
         let path = folder.path().join("new/report.json");
         let then = report(1.0);
         then.save(&path).expect("written");
+        assert_eq!(Report::load(&path).expect("a report").to_json().expect("JSON"), then.to_json().expect("JSON"));
         let baseline = Metrics::of_saved_report(&path).expect("a report");
         assert_eq!(baseline.parameters[0].name, then.metrics.parameters[0].name);
         assert!((baseline.parameters[1].width - then.metrics.parameters[1].width).abs() < 1e-12);
