@@ -53,6 +53,7 @@ pub use bayesburn_amortizers as amortizers;
 pub use bayesburn_core as core;
 pub use bayesburn_diagnostics as diagnostics;
 pub use bayesburn_inference as inference;
+pub use bayesburn_io as io;
 pub use bayesburn_networks as networks;
 pub use bayesburn_simulation as simulation;
 pub use bayesburn_trainers as trainers;

@@ -112,6 +112,8 @@ struct Moments {
 }
 
 impl SummaryConfig for MomentsConfig {
+    const NAME: &'static str = "moments";
+
     type Network = Moments;
 
     fn init(&self, features: usize, init: &mut ParameterInit) -> Result<Moments, ConfigError> {

@@ -2,7 +2,7 @@
 
 use crate::{AmortizedPosterior, AmortizerError, Difference, PosteriorConfig, posterior::Widths};
 use bayesburn_core::files::{seal, verify};
-use bayesburn_networks::{SummaryConfig, number_parameters};
+use bayesburn_networks::{ParameterInit, SummaryConfig, number_parameters, orders_are_permutations};
 use burn::tensor::Device;
 use burn_store::{ModuleSnapshot, SafetensorsStore};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::{fs, io, path::Path};
 
 /// Version of the folder's layout; a change that old code cannot read raises it.
-const FORMAT_VERSION: u32 = 4;
+const FORMAT_VERSION: u32 = 5;
 const CONFIG_FILE: &str = "posterior.json";
 const WEIGHTS_FILE: &str = "weights.safetensors";
 
@@ -18,6 +18,8 @@ const WEIGHTS_FILE: &str = "weights.safetensors";
 #[serde(bound = "", deny_unknown_fields)]
 struct Saved<C: SummaryConfig> {
     format_version: u32,
+    /// [`SummaryConfig::NAME`].
+    summary_network: String,
     config: PosteriorConfig<C>,
     widths: Widths,
 }
@@ -72,8 +74,31 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         if *version != FORMAT_VERSION {
             return Err(wrong(format!("its `format_version` is {version}, and this code reads {FORMAT_VERSION}")));
         }
+        let name = &description["summary_network"];
+        if *name != C::NAME {
+            return Err(wrong(format!(
+                "its summary network is {name}, and this program asks for \"{}\": load it with the configuration type that it was made from",
+                C::NAME
+            )));
+        }
         let saved: Saved<C> = serde_json::from_value(description.clone()).map_err(|error| wrong(error.to_string()))?;
-        let posterior = Self::untrained(saved.config, saved.widths, 0, device)?;
+        // A network has a number at least for whatever it has a number of.
+        let weights = folder.as_ref().join(WEIGHTS_FILE);
+        let bytes = fs::metadata(&weights)
+            .map_err(|source| AmortizerError::Io { action: "read", path: weights.clone(), source })?
+            .len();
+        let numbers = usize::try_from(bytes / 4).unwrap_or(usize::MAX);
+        let too_large = || AmortizerError::Weights {
+            path: weights.clone(),
+            reason: format!("it has fewer numbers than the networks that `{CONFIG_FILE}` describes"),
+        };
+        if largest_integer(&description["config"]).max(largest_integer(&description["widths"])) > numbers as u64 {
+            return Err(too_large());
+        }
+        let init = ParameterInit::new(0, &device.clone().autodiff());
+        let posterior = init
+            .within(numbers, |init| Self::untrained_by(saved.config, saved.widths, init, device))
+            .map_err(|_| too_large())??;
         // A network's configuration ignores keys it does not know; written again, they are missing.
         if let Some(Difference { key, saved, now }) = Difference::first(&description, &posterior.description()) {
             return Err(wrong(match (saved, now) {
@@ -117,6 +142,9 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         if let Some(name) = result.unused.first() {
             return Err(wrong(format!("tensor `{name}` is not part of this network")));
         }
+        if !orders_are_permutations(&self.networks.inference) {
+            return Err(wrong("an order of dimensions does not have each of them once".to_owned()));
+        }
         self.networks = number_parameters(self.networks);
         Ok(self)
     }
@@ -124,7 +152,12 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// Everything that the posterior was made from: what tells one architecture from another.
     #[must_use]
     pub fn description(&self) -> Value {
-        let saved = Saved { format_version: FORMAT_VERSION, config: self.config.clone(), widths: self.widths.clone() };
+        let saved = Saved {
+            format_version: FORMAT_VERSION,
+            summary_network: C::NAME.to_owned(),
+            config: self.config.clone(),
+            widths: self.widths.clone(),
+        };
         serde_json::to_value(&saved).expect("a configuration is plain data")
     }
 
@@ -140,6 +173,15 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             source,
         })?;
         serde_json::from_str(&text).map_err(|error| AmortizerError::SavedConfig { path, reason: error.to_string() })
+    }
+}
+
+/// The largest integer that is anywhere in a value.
+fn largest_integer(value: &Value) -> u64 {
+    match value {
+        Value::Array(values) => values.iter().map(largest_integer).max().unwrap_or(0),
+        Value::Object(entries) => entries.values().map(largest_integer).max().unwrap_or(0),
+        other => other.as_u64().unwrap_or(0),
     }
 }
 

@@ -89,6 +89,16 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         seed: u64,
         device: &Device,
     ) -> Result<Self, AmortizerError> {
+        Self::untrained_by(config, widths, &mut ParameterInit::new(seed, &device.clone().autodiff()), device)
+    }
+
+    /// [`AmortizedPosterior::untrained`] with weights from elsewhere.
+    pub(crate) fn untrained_by(
+        config: PosteriorConfig<C>,
+        widths: Widths,
+        init: &mut ParameterInit,
+        device: &Device,
+    ) -> Result<Self, AmortizerError> {
         if let Some(SummaryLoss::Mmd { weight }) = config.summary_loss
             && !(weight >= 0.0 && weight.is_finite())
         {
@@ -103,10 +113,9 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             support.iter().try_for_each(|interval| interval.checked().map(|_| ()))?;
         }
         let device = device.clone().autodiff();
-        let mut init = ParameterInit::new(seed, &device);
-        let summary = config.summary.init(widths.features, &mut init)?;
+        let summary = config.summary.init(widths.features, init)?;
         let condition_dim = summary.summary_dim() + widths.direct;
-        let inference = config.inference.init(widths.names.len(), condition_dim, &mut init)?;
+        let inference = config.inference.init(widths.names.len(), condition_dim, init)?;
         let standardizer = |applies: bool, width| applies.then(|| Standardizer::identity(width, &device));
         let all = matches!(config.standardization, Standardization::All | Standardization::Moments);
         let of_data = config.summary.num_observations() == Some(1);

@@ -8,6 +8,7 @@
 //! | [`ParameterNames`] | one name for each parameter | the prior | plots, reports |
 //! | [`StreamRng`] | the random generator, one independent stream for each `(seed, purpose, index)` | [`stream`] | everything random |
 //! | [`files`] | files and folders that are there whole or not at all, with checksums | everything that saves | everything that loads |
+//! | [`with_causes`] | an error in words, with what it came of | everything that fails | whoever ends a program |
 //!
 //! ```
 //! use bayesburn_core::{Purpose, stream};
@@ -18,12 +19,14 @@
 //! assert_eq!(toss(7), toss(7)); // the same seed, purpose and index give the same draw, always
 //! ```
 
+mod causes;
 mod draws;
 pub mod files;
 mod interval;
 mod simulations;
 mod streams;
 
+pub use causes::with_causes;
 pub use draws::{Draws, DrawsError};
 pub use interval::{Interval, IntervalError};
 pub use simulations::{ParameterNames, SimulationId, Simulations, SimulationsError};

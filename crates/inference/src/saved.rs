@@ -26,11 +26,22 @@ struct Saved {
     names: Vec<String>,
     /// Where the prior has a density.
     support: Vec<Interval>,
+    /// Whether it has one wherever each parameter is in its interval.
+    is_product_of_intervals: bool,
     data_shape: Vec<usize>,
     masked: bool,
     rounds: usize,
     /// Missing values are null.
     observation: Option<Vec<Option<f32>>>,
+}
+
+impl Saved {
+    fn read(folder: &Path) -> Result<Self, InferenceError> {
+        let path = folder.join(FILE);
+        let io = |source| InferenceError::Io { action: "read", path: path.clone(), source };
+        let text = fs::read_to_string(&path).map_err(io)?;
+        serde_json::from_str(&text).map_err(|error| io(io::Error::other(error)))
+    }
 }
 
 impl<C: SummaryConfig> Posterior<C> {
@@ -47,6 +58,7 @@ impl<C: SummaryConfig> Posterior<C> {
         let saved = Saved {
             names: self.prior().names().to_vec(),
             support: self.density().support().to_vec(),
+            is_product_of_intervals: self.density().is_product_of_intervals(),
             data_shape: self.data_shape().to_vec(),
             masked: self.is_masked(),
             rounds: self.rounds(),
@@ -86,10 +98,8 @@ impl<C: SummaryConfig> Posterior<C> {
     /// A folder without a posterior, or with one of other networks; files that were changed since; a prior without a density, of other names or
     /// with another support.
     pub fn load(folder: impl AsRef<Path>, prior: Prior, device: &Device) -> Result<Self, InferenceError> {
-        let path = folder.as_ref().join(FILE);
-        let io = |source| InferenceError::Io { action: "read", path: path.clone(), source };
-        let text = fs::read_to_string(&path).map_err(io)?;
-        let saved: Saved = serde_json::from_str(&text).map_err(|error| io(io::Error::other(error)))?;
+        let folder = folder.as_ref();
+        let saved = Saved::read(folder)?;
         let density = prior.density().ok_or_else(|| InferenceError::Prior { reason: "it is a function".to_owned() })?;
         let (names, support) = (prior.names().to_vec(), density.support());
         if names != saved.names || support != saved.support {
@@ -97,9 +107,33 @@ impl<C: SummaryConfig> Posterior<C> {
                 "it is of {:?} with supports {:?}, and the prior of {names:?} with supports {support:?}",
                 saved.names, saved.support
             );
-            return Err(InferenceError::OtherInference { folder: folder.as_ref().to_owned(), reason });
+            return Err(InferenceError::OtherInference { folder: folder.to_owned(), reason });
         }
-        let amortizer = AmortizedPosterior::load(folder.as_ref().join(ESTIMATOR), device)?;
+        Self::of_saved(saved, folder, prior, device)
+    }
+
+    /// Loads a posterior as [`Posterior::load`] does, where the prior is not at hand: for drawing and evaluating, its support is enough. In
+    /// the place of [`Posterior::prior`] is one that is not to be used: nothing can be drawn from it.
+    ///
+    /// # Errors
+    /// As [`Posterior::load`]; a prior whose parameters bound one another, of which only itself knows the support.
+    pub fn load_without_prior(folder: impl AsRef<Path>, device: &Device) -> Result<Self, InferenceError> {
+        let folder = folder.as_ref();
+        let saved = Saved::read(folder)?;
+        if !saved.is_product_of_intervals {
+            let reason = "its prior's parameters bound one another, in a way that only the prior knows".to_owned();
+            return Err(InferenceError::OtherInference { folder: folder.to_owned(), reason });
+        }
+        let d = saved.names.len();
+        let prior = Prior::from_fn(saved.names.clone(), move |_, _| vec![f32::NAN; d]);
+        let prior = prior.with_log_density(saved.support.clone(), |_| 0.0)?;
+        Self::of_saved(saved, folder, prior, device)
+    }
+
+    fn of_saved(saved: Saved, folder: &Path, prior: Prior, device: &Device) -> Result<Self, InferenceError> {
+        let path = folder.join(FILE);
+        let io = |source| InferenceError::Io { action: "read", path: path.clone(), source };
+        let amortizer = AmortizedPosterior::load(folder.join(ESTIMATOR), device)?;
         let configurator = configurator::<C>(&amortizer, Arc::new(DefaultConfigurator));
         let data = (saved.data_shape, saved.masked);
         let posterior = Self::new(amortizer, prior, configurator, data, saved.rounds);

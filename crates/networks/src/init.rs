@@ -11,13 +11,20 @@ use burn::{
 };
 use rand::{RngExt, seq::SliceRandom};
 use rand_distr::StandardNormal;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Makes parameters of networks from one stream of random numbers, in the order in which they are asked for.
 #[derive(Debug)]
 pub struct ParameterInit {
     rng: StreamRng,
     device: Device,
+    /// How many more numbers it makes.
+    budget: usize,
 }
+
+/// More numbers were asked for than [`ParameterInit::within`] has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OverBudget;
 
 /// How the last layer of a network begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +39,30 @@ impl ParameterInit {
     /// Weights of this seed, on this device.
     #[must_use]
     pub fn new(seed: u64, device: &Device) -> Self {
-        Self { rng: stream(seed, const { Purpose::new("initial weights") }, 0), device: device.clone() }
+        let rng = stream(seed, const { Purpose::new("initial weights") }, 0);
+        Self { rng, device: device.clone(), budget: usize::MAX }
+    }
+
+    /// What `make` makes, unless it has more numbers than these: a configuration from a file may say anything, and memory that is not there
+    /// ends the program.
+    ///
+    /// # Errors
+    /// More numbers than the budget.
+    pub fn within<T>(mut self, budget: usize, make: impl FnOnce(&mut Self) -> T) -> Result<T, OverBudget> {
+        self.budget = budget;
+        // All layers ask here, and none can fail: so it unwinds, without the message of a panic.
+        catch_unwind(AssertUnwindSafe(|| make(&mut self))).map_err(|panic| match panic.downcast() {
+            Ok(over) => *over,
+            Err(panic) => resume_unwind(panic),
+        })
+    }
+
+    fn spend(&mut self, shape: &[usize]) {
+        let numbers = shape.iter().try_fold(1_usize, |numbers, len| numbers.checked_mul(*len));
+        match numbers.and_then(|numbers| self.budget.checked_sub(numbers)) {
+            Some(budget) => self.budget = budget,
+            None => resume_unwind(Box::new(OverBudget)),
+        }
     }
 
     /// A linear layer, `[.., d_input]` to `[.., d_output]`, with zero bias.
@@ -62,6 +92,7 @@ impl ParameterInit {
 
     /// A random rotation or reflection of `n` dimensions: Gram-Schmidt, twice for accuracy, on normal draws.
     pub fn orthogonal(&mut self, n: usize) -> Param<Tensor<2>> {
+        self.spend(&[n, n]);
         let mut rows: Vec<Vec<f64>> = Vec::with_capacity(n);
         while rows.len() < n {
             let mut row: Vec<f64> = (0..n).map(|_| self.rng.sample(StandardNormal)).collect();
@@ -83,12 +114,14 @@ impl ParameterInit {
 
     /// A random order of `n` positions.
     pub fn permutation(&mut self, n: usize) -> Param<Tensor<1, Int>> {
+        self.spend(&[n]);
         let mut order: Vec<i64> = (0..n as i64).collect();
         order.shuffle(&mut self.rng);
         Param::initialized(burn::module::ParamId::new(), Tensor::from_data(TensorData::new(order, [n]), &self.device))
     }
 
     fn fill<const R: usize>(&mut self, shape: [usize; R], draw: impl Fn(&mut StreamRng) -> f32) -> Param<Tensor<R>> {
+        self.spend(&shape);
         let values: Vec<f32> = (0..shape.iter().product()).map(|_| draw(&mut self.rng)).collect();
         Param::from_data(TensorData::new(values, shape), &self.device)
     }

@@ -61,13 +61,15 @@ pub use coupling::{
 pub use dense::{Activation, DenseNet, DenseNetConfig};
 pub use density_estimator::{DensityEstimator, InferenceConfig, InferenceNetwork, repeated};
 pub use error::ConfigError;
-pub use init::{OutputInit, ParameterInit};
+pub use init::{OutputInit, OverBudget, ParameterInit};
 pub use invertible_network::{
     CouplingDesign, InterleavedConfig, InvertibleNetwork, InvertibleNetworkConfig, SoftFlowConfig,
 };
 pub use mixture::{Covariance, MixtureConfig, MixtureNetwork, MixtureParameters, log_sum_exp};
 pub use mixture_product::NaturalMixture;
-pub use parameters::{moved_towards, num_trainable_parameters, number_parameters, with_parameters};
+pub use parameters::{
+    moved_towards, num_trainable_parameters, number_parameters, orders_are_permutations, with_parameters,
+};
 pub use pass::Pass;
 pub use permutation::{Permutation, PermutationConfig};
 #[cfg(feature = "flex")]

@@ -55,6 +55,24 @@ pub fn number_parameters<M: Module>(module: M) -> M {
     module.map(&mut Renumber(0))
 }
 
+/// Whether each list of integers among the parameters, which can only be the order of a fixed permutation, is one. What a file says may not be.
+pub fn orders_are_permutations<M: Module>(module: &M) -> bool {
+    struct Checked(bool);
+    impl ModuleVisitor for Checked {
+        fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
+            let order = param.val().into_data_as::<i64>().try_into_vec::<i64>().expect("converted to i64");
+            let mut seen = vec![false; order.len()];
+            for i in order {
+                let place = usize::try_from(i).ok().and_then(|i| seen.get_mut(i));
+                self.0 &= place.is_some_and(|seen| !std::mem::replace(seen, true));
+            }
+        }
+    }
+    let mut checked = Checked(true);
+    module.visit(&mut checked);
+    checked.0
+}
+
 /// The module with these values of the parameters that are named; the others stay.
 ///
 /// # Panics

@@ -58,6 +58,9 @@ pub enum SummaryKernel {
 /// # To implement this
 /// Draw all weights from `init`, so that a seed reproduces them.
 pub trait SummaryConfig: Config + Clone + PartialEq + Send + Sync + 'static {
+    /// What saved posteriors call the network, so that what reads one knows its type: a name of your own, other than those of this crate.
+    const NAME: &'static str;
+
     /// The network.
     type Network: SummaryNetwork;
 

@@ -125,13 +125,16 @@ impl OnePass {
     pub(crate) fn to_record<M: Module>(&self, networks: &M) -> OptimizerRecord {
         let mut all = Numbered::default();
         networks.visit(&mut all);
-        let moments = all.ids.iter().map(|id| self.moments.get(id).cloned()).collect();
+        let moments = all.ids.iter().map(|(id, _)| self.moments.get(id).cloned()).collect();
         let mut optimizer = ModuleOptimizer::from(Exchange { moments: Arc::new(Mutex::new(moments)), gives: true });
         let _ = optimizer.step(0.0, networks.clone(), all.zeros);
         optimizer.to_record()
     }
 
-    pub(crate) fn restore<M: Module>(&mut self, record: OptimizerRecord, networks: &M) {
+    ///
+    /// # Errors
+    /// Moments of another length than their parameter.
+    pub(crate) fn restore<M: Module>(&mut self, record: OptimizerRecord, networks: &M) -> Result<(), String> {
         let mut all = Numbered::default();
         networks.visit(&mut all);
         let exchange = Exchange { moments: Arc::default(), gives: false };
@@ -139,7 +142,17 @@ impl OnePass {
         let mut optimizer = ModuleOptimizer::from(exchange).load_record(record);
         let _ = optimizer.step(0.0, networks.clone(), all.zeros);
         let moments = std::mem::take(&mut *moments.lock().unwrap_or_else(PoisonError::into_inner));
-        self.moments = all.ids.into_iter().zip(moments).filter_map(|(id, m)| Some((id, m?))).collect();
+        let mut restored = HashMap::new();
+        for ((id, len), moments) in all.ids.into_iter().zip(moments) {
+            let Some(moments) = moments else { continue };
+            if [moments.first.len(), moments.second.len()] != [len; 2] {
+                let got = moments.first.len();
+                return Err(format!("{got} moments for a parameter of {len} numbers: it is of other networks"));
+            }
+            restored.insert(id, moments);
+        }
+        self.moments = restored;
+        Ok(())
     }
 }
 
@@ -182,13 +195,14 @@ impl ModuleVisitor for Collected {
 /// All parameters in their order, with gradients of 0.
 #[derive(Default)]
 struct Numbered {
-    ids: Vec<ParamId>,
+    /// With the number of their values.
+    ids: Vec<(ParamId, usize)>,
     zeros: GradientsParams,
 }
 
 impl ModuleVisitor for Numbered {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.ids.push(param.id);
+        self.ids.push((param.id, param.shape().num_elements()));
         self.zeros.register(param.id, param.val().inner().zeros_like());
     }
 }

@@ -6,13 +6,14 @@ use crate::{Optimizer, clip::clip_global_norm};
 #[cfg(feature = "flex")]
 use burn::module::ParamId;
 use burn::{
-    module::Module,
+    module::{Module, ModuleVisitor, Param},
     optim::{GradientsParams, OptimizerRecord, module_optimizer::ModuleOptimizer},
     store::RecordError,
-    tensor::Bytes,
+    tensor::{Bytes, Tensor},
 };
 #[cfg(feature = "flex")]
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// An optimizer and its state: Burn's, or Adam in one pass over all parameters where kernels have it.
 #[derive(Clone)]
@@ -96,19 +97,45 @@ impl Updater {
     }
 
     /// Goes on from a state in Burn's format.
-    pub(crate) fn restore<M: Module>(&mut self, state: Vec<u8>, networks: &M) -> Result<(), RecordError> {
-        let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(state))?;
+    ///
+    /// # Errors
+    /// A state that is damaged, or of other parameters.
+    pub(crate) fn restore<M: Module>(&mut self, state: Vec<u8>, networks: &M) -> Result<(), String> {
+        // Burn panics on a state that is not of its making. What does not fit is found out by a step that changes nothing.
+        let restored = catch_unwind(AssertUnwindSafe(|| {
+            self.try_restore(state, networks)?;
+            let mut gradients = ZeroGradients::default();
+            networks.visit(&mut gradients);
+            let stepped = self.clone().step(networks, gradients.0, 0.0, None);
+            stepped.map(|_| ()).map_err(|norm| format!("a step has the norm {norm}"))
+        }));
+        restored.unwrap_or_else(|_| Err("it is damaged, or of other networks".to_owned()))
+    }
+
+    fn try_restore<M: Module>(&mut self, state: Vec<u8>, networks: &M) -> Result<(), String> {
+        let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(state)).map_err(|error| error.to_string())?;
         #[cfg(feature = "flex")]
         if let Some(one_pass) = &mut self.one_pass
             && one_pass::runs_on(networks)
         {
-            one_pass.restore(record, networks);
-            return Ok(());
+            return one_pass.restore(record, networks);
         }
         #[cfg(not(feature = "flex"))]
         let _ = networks;
         self.burn = self.burn.clone().load_record(record);
         Ok(())
+    }
+}
+
+/// A gradient of zeros for each parameter that is trained.
+#[derive(Default)]
+struct ZeroGradients(GradientsParams);
+
+impl ModuleVisitor for ZeroGradients {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if param.is_require_grad() {
+            self.0.register(param.id, param.val().inner().zeros_like());
+        }
     }
 }
 
@@ -119,7 +146,7 @@ mod tests {
     use burn::{
         nn::Linear,
         optim::{AdamConfig, AdamWConfig},
-        tensor::{Device, Tensor},
+        tensor::Device,
     };
 
     fn optimizers() -> [Optimizer; 2] {

@@ -1,6 +1,7 @@
 //! Reads the commands of a workflow from a command line.
 
-use crate::{WorkflowError, arrays::can_write};
+use crate::WorkflowError;
+use bayesburn_io::check_draws_path;
 use lexopt::{
     Arg::{Long, Short, Value},
     ValueExt,
@@ -22,10 +23,14 @@ Commands:
         --drift X         how much worse than the baseline it may be         [0.05]
         --html FILE  --markdown FILE  --json FILE  --junit FILE.xml          writes the report
     sample                draws from the posterior of observed data
-        --data FILE       .npy [N, F] or [M, N, F], or .csv with a row for each of N observations; N is 1 for data that are one vector
+        --data FILE       [N, F] or [M, N, F] as .npy, .npz or .safetensors, or .csv with a row for each of N observations; N is 1 for data
+                          that are one vector
+        --batchable-context FILE      the simulator's context, [M, ...]
+        --non-batchable-context FILE  the same, shared by all data sets
         --draws L         draws for each data set                            [1000]
         --seed S          seed of the draws                                  [0]
-        --out FILE        .npy [M, L, D], or .csv with a column for each parameter
+        --out FILE        .npz, .safetensors or .nc (NetCDF, for ArviZ) with an array for each parameter, .csv with a column for each, or
+                          .npy [M, L, D]
     info                  what the model, the networks and the training are
     help                  this text
 Options of all commands:
@@ -79,6 +84,10 @@ pub struct DiagnoseOptions {
 pub struct SampleOptions {
     /// The observed data.
     pub data: PathBuf,
+    /// The simulator's batchable context.
+    pub batchable_context: Option<PathBuf>,
+    /// The simulator's non-batchable context.
+    pub non_batchable_context: Option<PathBuf>,
     /// L, the number of draws for each data set.
     pub draws: usize,
     /// The seed of the draws.
@@ -131,6 +140,7 @@ impl Command {
 fn read(name: &str, mut parser: lexopt::Parser) -> Result<(Command, Option<PathBuf>), lexopt::Error> {
     let (mut folder, mut force, mut diagnose) = (None, false, DiagnoseOptions::default());
     let (mut data, mut out, mut draws, mut seed) = (None, None, None, None);
+    let (mut batchable_context, mut non_batchable_context) = (None, None);
     while let Some(argument) = parser.next()? {
         match (name, argument) {
             (_, Long("folder")) => folder = Some(PathBuf::from(parser.value()?)),
@@ -157,6 +167,8 @@ fn read(name: &str, mut parser: lexopt::Parser) -> Result<(Command, Option<PathB
             ("diagnose" | "sample", Long("draws")) => draws = Some(parser.value()?.parse()?),
             ("diagnose" | "sample", Long("seed")) => seed = Some(parser.value()?.parse()?),
             ("sample", Long("data")) => data = Some(PathBuf::from(parser.value()?)),
+            ("sample", Long("batchable-context")) => batchable_context = Some(PathBuf::from(parser.value()?)),
+            ("sample", Long("non-batchable-context")) => non_batchable_context = Some(PathBuf::from(parser.value()?)),
             ("sample", Long("out")) => out = Some(PathBuf::from(parser.value()?)),
             (_, Value(value)) => return Err(lexopt::Error::UnexpectedArgument(value)),
             (_, argument) => return Err(argument.unexpected()),
@@ -174,8 +186,8 @@ fn read(name: &str, mut parser: lexopt::Parser) -> Result<(Command, Option<PathB
     if diagnose.drift.is_some() && diagnose.baseline.is_none() {
         return Err(lexopt::Error::Custom("--drift needs --baseline FILE".into()));
     }
-    if let Some(path) = out.as_ref().filter(|path| !can_write(path)) {
-        return Err(lexopt::Error::Custom(format!("--out {}: end the path in .npy or .csv", path.display()).into()));
+    if let Some(Err(error)) = out.as_ref().map(check_draws_path) {
+        return Err(lexopt::Error::Custom(format!("--out {error}").into()));
     }
     let command = match name {
         "train" => Command::Train { force },
@@ -183,6 +195,8 @@ fn read(name: &str, mut parser: lexopt::Parser) -> Result<(Command, Option<PathB
         "diagnose" => Command::Diagnose(DiagnoseOptions { draws, seed, ..diagnose }),
         "sample" => Command::Sample(SampleOptions {
             data: needed("--data", data)?,
+            batchable_context,
+            non_batchable_context,
             draws: draws.unwrap_or(1000),
             seed: seed.unwrap_or(0),
             out: needed("--out", out)?,
@@ -230,7 +244,7 @@ mod tests {
             ("diagnose --alpha 2", "below 1"),
             ("diagnose --drift 0.1", "--baseline"),
             ("diagnose --baseline a.json --drift NaN", "from 0 on"),
-            ("sample --data x.npy --out y.txt", ".npy or .csv"),
+            ("sample --data x.npy --out y.txt", ".safetensors or .nc"),
             ("info now", "now"),
             ("diagnose --data-sets", "data-sets"),
         ] {

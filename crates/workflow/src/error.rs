@@ -3,6 +3,7 @@
 use bayesburn_amortizers::AmortizerError;
 use bayesburn_diagnostics::DiagnosticsError;
 use bayesburn_inference::InferenceError;
+use bayesburn_io::IoError;
 use bayesburn_simulation::SimulationError;
 use bayesburn_trainers::TrainerError;
 use std::{io, path::PathBuf};
@@ -24,14 +25,9 @@ pub enum WorkflowError {
         /// Where checkpoints would be.
         folder: PathBuf,
     },
-    /// A file of observations that can't be used.
-    #[error("`{}`: {reason}", path.display())]
-    Observations {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it, and what to do.
-        reason: String,
-    },
+    /// A file of observations or draws.
+    #[error(transparent)]
+    Files(#[from] IoError),
     /// A file that can't be read or written.
     #[error("cannot {action} `{}`: {source}", path.display())]
     Io {

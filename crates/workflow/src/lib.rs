@@ -48,7 +48,6 @@
 //! # Features
 //! - `plots` (default): figures in HTML reports.
 
-mod arrays;
 mod command;
 mod diagnose;
 mod error;

@@ -2,11 +2,11 @@
 
 use crate::{
     Command, Diagnose, HELP, WorkflowError,
-    arrays::{read_observations, write_draws},
     command::{DiagnoseOptions, SampleOptions},
 };
-use bayesburn_core::Simulations;
+use bayesburn_core::{Simulations, with_causes};
 use bayesburn_diagnostics::{DiagnosticsSuite, Limit, Metrics};
+use bayesburn_io::{IoError, read_array, read_observations, write_draws};
 use bayesburn_networks::SummaryConfig;
 use bayesburn_trainers::{Trainer, TrainerBuilder, TrainerError};
 use ndarray::Array2;
@@ -232,10 +232,13 @@ impl<C: SummaryConfig> Workflow<C> {
     fn sample(self, options: &SampleOptions, out: &mut impl Write) -> Result<(), WorkflowError> {
         let data = read_observations(&options.data)?;
         let (trainer, ..) = self.trained()?;
-        let wrong = |reason: String| WorkflowError::Observations { path: options.data.clone(), reason };
+        let wrong = |reason| IoError::Content { path: options.data.clone(), reason };
         let names = trainer.amortizer().parameter_names().clone();
         let unknown = Array2::zeros((data.dim().0, names.len()));
-        let observed = Simulations::new(names, unknown, data.into_dyn()).map_err(|error| wrong(error.to_string()))?;
+        let mut observed =
+            Simulations::new(names, unknown, data.into_dyn()).map_err(|error| wrong(error.to_string()))?;
+        observed.sim_batchable_context = options.batchable_context.as_ref().map(read_array).transpose()?;
+        observed.sim_non_batchable_context = options.non_batchable_context.as_ref().map(read_array).transpose()?;
         let conditions = trainer.configure(&observed)?.conditions;
         let draws = trainer.amortizer().sample(&conditions, options.draws, options.seed)?;
         write_draws(&options.out, &draws)?;
@@ -263,20 +266,6 @@ impl<C: SummaryConfig> Workflow<C> {
         say(out, format_args!("Networks: {parameters} trainable parameters\n"))?;
         say_trained(out, &trainer, &checkpoints)
     }
-}
-
-/// The message, and what it came of where that says more.
-fn with_causes(error: &dyn Error) -> String {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !message.contains(&text) {
-            message += &format!(": {text}");
-        }
-        cause = error.source();
-    }
-    message
 }
 
 fn say(out: &mut impl Write, text: fmt::Arguments<'_>) -> Result<(), WorkflowError> {

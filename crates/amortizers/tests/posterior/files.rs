@@ -74,7 +74,7 @@ fn a_folder_is_made_with_its_parents() {
     let folder = tempdir().expect("a temporary folder");
     let deep = folder.path().join("runs").join("first");
     untrained(config(), &pilot(2), 1).save(&deep).expect("the folder can be made");
-    assert_eq!(AmortizedPosterior::<DeepSetConfig>::saved_description(&deep).expect("saved")["format_version"], 4);
+    assert_eq!(AmortizedPosterior::<DeepSetConfig>::saved_description(&deep).expect("saved")["format_version"], 5);
 }
 
 #[test]
@@ -220,6 +220,24 @@ fn assert_says(error: &AmortizerError, parts: &[&str]) {
     }
 }
 
+/// Networks of any size can be described; memory is taken for no more than the weights need.
+#[test]
+fn networks_larger_than_their_weights_are_refused() {
+    let larger = |path: &str, value: Value| {
+        let error = with_description(|d| *d.pointer_mut(path).expect("a setting") = value);
+        assert!(matches!(error, AmortizerError::Weights { .. }), "{error}");
+        assert!(
+            error.to_string().contains("fewer numbers than the networks that `posterior.json` describes"),
+            "{error}"
+        );
+    };
+    larger("/config/summary/units", json!(3000));
+    larger("/config/summary/units", json!(u64::MAX));
+    larger("/config/inference/Invertible/num_coupling_layers", json!(1_000_000_000_000_u64));
+    larger("/config/inference/Invertible/num_coupling_layers", json!(2000));
+    larger("/widths/features", json!(1_u64 << 40));
+}
+
 #[test]
 fn unknown_keys_are_named() {
     assert_says(&with_description(|d| d["colour"] = json!("red")), &["`colour`"]);
@@ -234,7 +252,7 @@ fn unknown_keys_are_named() {
 
 #[test]
 fn missing_keys_are_named() {
-    assert_says(&with_description(|d| remove(d, "format_version")), &["`format_version` is null", "reads 4"]);
+    assert_says(&with_description(|d| remove(d, "format_version")), &["`format_version` is null", "reads 5"]);
     assert_says(&with_description(|d| remove(d, "widths")), &["`widths`"]);
     assert_says(&with_description(|d| remove(&mut d["widths"], "features")), &["`features`"]);
     assert_says(&with_description(|d| remove(&mut d["config"], "standardization")), &["`standardization`"]);
@@ -254,14 +272,14 @@ fn missing_keys_are_named() {
 fn other_versions_and_types_are_refused() {
     // A later version may also have keys that this code has never heard of: the version is what is reported.
     let later = with_description(|d| {
-        d["format_version"] = json!(5);
+        d["format_version"] = json!(6);
         d["config"]["colour"] = json!("red");
     });
-    assert_says(&later, &["`format_version` is 5", "reads 4"]);
+    assert_says(&later, &["`format_version` is 6", "reads 5"]);
     let (folder, _) = saved(config(), 2);
     let error = AmortizedPosterior::<MeanConfig>::load(folder.path(), &device()).expect_err("another summary network");
-    assert_says(&error, &["of this type", "config.summary"]);
-    fs::write(folder.path().join("posterior.json"), "{ \"format_version\": 4, ").expect("writable");
+    assert_says(&error, &["of this type", "network is \"deep set\"", "asks for \"mean\""]);
+    fs::write(folder.path().join("posterior.json"), "{ \"format_version\": 5, ").expect("writable");
     seal(folder.path()).expect("writable");
     assert_says(&load(folder.path()).expect_err("not JSON"), &["EOF"]);
 }

@@ -141,6 +141,8 @@ struct Mean {
 }
 
 impl SummaryConfig for MeanConfig {
+    const NAME: &'static str = "mean";
+
     type Network = Mean;
 
     fn init(&self, features: usize, _: &mut ParameterInit) -> Result<Mean, ConfigError> {

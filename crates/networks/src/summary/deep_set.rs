@@ -109,6 +109,8 @@ impl DeepSetConfig {
 }
 
 impl SummaryConfig for DeepSetConfig {
+    const NAME: &'static str = "deep set";
+
     type Network = DeepSet;
 
     fn has_dropout(&self) -> bool {

@@ -42,6 +42,8 @@ pub struct DenseSummary {
 }
 
 impl SummaryConfig for IdentityConfig {
+    const NAME: &'static str = "identity";
+
     type Network = Identity;
 
     fn num_observations(&self) -> Option<usize> {
@@ -54,6 +56,8 @@ impl SummaryConfig for IdentityConfig {
 }
 
 impl SummaryConfig for DenseSummaryConfig {
+    const NAME: &'static str = "dense";
+
     type Network = DenseSummary;
 
     fn num_observations(&self) -> Option<usize> {

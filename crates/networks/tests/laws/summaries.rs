@@ -33,6 +33,8 @@ struct MomentsConfig {
 }
 
 impl SummaryConfig for MomentsConfig {
+    const NAME: &'static str = "moments";
+
     type Network = Moments;
 
     fn init(&self, features: usize, init: &mut ParameterInit) -> Result<Moments, ConfigError> {

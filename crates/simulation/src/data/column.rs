@@ -1,6 +1,7 @@
 //! Holds one array, in memory or in a file mapped into it, and reads single rows.
 
-use super::{DataError, element::Element};
+use super::DataError;
+use bayesburn_io::Element;
 use memmap2::Mmap;
 use ndarray::{ArrayD, IxDyn};
 use std::{fmt, fs::File, path::Path, sync::Arc};

@@ -133,7 +133,7 @@ impl Dataset {
     /// | `prior_batchable_context`, `sim_batchable_context` | | `[B, ...]` |
     /// | `prior_non_batchable_context`, `sim_non_batchable_context` | | any, shared by all rows of the file |
     ///
-    /// Elements are little-endian f16 (not in `.npz`), bf16, f32, f64, integers of 8 to 64 bits, or bool (as 0 and 1). They become
+    /// Elements are f16, bf16, f32, f64, integers of 8 to 64 bits, or bool (as 0 and 1). They become
     /// f32 when they are read: f64 and long integers are rounded, and f64 beyond 3.4e38 are infinite. NaN and infinities are
     /// passed on as they are. Parameters without names are called `theta_1`, `theta_2` and so on, see
     /// [`with_parameter_names`](Self::with_parameter_names).

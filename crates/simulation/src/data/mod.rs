@@ -5,7 +5,6 @@
 
 mod column;
 mod dataset;
-mod element;
 mod error;
 mod file;
 mod manifest;

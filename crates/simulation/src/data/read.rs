@@ -3,18 +3,13 @@
 use super::{
     DataError,
     column::{Column, map},
-    element::Element,
     file::decode_invalid,
     part::{Part, Role},
 };
 use bayesburn_core::ParameterNames;
-use ndarray::{ArrayD, OwnedRepr, ShapeBuilder};
-use ndarray_npy::{NpzReader, ReadNpyError, ReadNpzError, npy::header::Header};
+use bayesburn_io::{Element, NpyError, NpyHeader, read_npz};
 use safetensors::SafeTensors;
-use std::{
-    fs::{self, File},
-    path::Path,
-};
+use std::{fs, path::Path};
 
 /// The key of the metadata under which a `.safetensors` file has the parameters' names, as a JSON list.
 pub(crate) const NAMES_KEY: &str = "parameter_names";
@@ -63,27 +58,26 @@ pub(crate) fn safetensors(path: &Path) -> Result<Part, DataError> {
 /// One `.npy` file: mapped in row-major order, read into memory in column-major (Fortran) order.
 fn npy(path: &Path, name: &str) -> Result<Column, DataError> {
     let (map, damaged) = (map(path)?, damaged(path));
+    let wrong = wrong_array(path, name);
     let mut rest = &map[..];
-    let header = Header::from_reader(&mut rest).map_err(|error| damaged(error.to_string()))?;
-    let offset = map.len() - rest.len();
-    let descriptor = header.type_descriptor.as_string();
-    let element = descriptor.and_then(|text| Element::from_npy(text)).ok_or_else(|| DataError::ElementType {
-        origin: origin(path),
-        name: name.to_owned(),
-        got: descriptor.map_or_else(|| header.type_descriptor.to_string(), Clone::clone),
-    })?;
-    let bytes = header.shape.iter().try_fold(element.size(), |bytes, &n| bytes.checked_mul(n));
-    if bytes != Some(rest.len()) {
-        let (got, shape) = (rest.len(), &header.shape);
+    let header = NpyHeader::read(&mut rest).map_err(&wrong)?;
+    if (header.is_fortran && header.shape.len() > 1) || header.is_big_endian {
+        return header.array(rest.to_vec()).map(Column::in_memory).map_err(wrong);
+    }
+    let (got, shape, element) = (rest.len(), &header.shape, header.element);
+    if header.num_bytes() != Some(got) {
         return Err(damaged(format!("{got} bytes of data do not hold {element:?} values of shape {shape:?}")));
     }
-    if header.layout.is_fortran() && header.shape.len() > 1 {
-        let mut values = Vec::with_capacity(rest.len() / element.size());
-        element.extend(rest, &mut values);
-        let array = ArrayD::from_shape_vec(header.shape.f(), values).map_err(|error| damaged(error.to_string()))?;
-        return Ok(Column::in_memory(array));
+    let column = Column::mapped(&map, map.len() - got, element, shape);
+    column.ok_or_else(|| damaged("its data end beyond it".to_owned()))
+}
+
+/// What is wrong with the array of this name.
+fn wrong_array(path: &Path, name: &str) -> impl Fn(NpyError) -> DataError {
+    move |error| match error {
+        NpyError::ElementType(got) => DataError::ElementType { origin: origin(path), name: name.to_owned(), got },
+        other => DataError::Damaged { path: path.to_owned(), message: format!("`{name}`: {other}") },
     }
-    Column::mapped(&map, offset, element, &header.shape).ok_or_else(|| damaged("its data end beyond it".to_owned()))
 }
 
 /// A folder of `.npy` files; files of other types are not looked at.
@@ -103,46 +97,11 @@ pub(crate) fn npy_folder(folder: &Path) -> Result<Part, DataError> {
 /// A `.npz` file, read into memory whole.
 pub(crate) fn npz(path: &Path) -> Result<Part, DataError> {
     let (origin, damaged) = (origin(path), damaged(path));
-    let file = File::open(path).map_err(DataError::io(path))?;
-    let mut reader = NpzReader::new(file).map_err(|error| damaged(error.to_string()))?;
+    let bytes = fs::read(path).map_err(DataError::io(path))?;
     let mut arrays = Vec::new();
-    for name in reader.names().map_err(|error| damaged(error.to_string()))? {
+    for (name, array) in read_npz(bytes).map_err(|error| damaged(error.to_string()))? {
         let role = Role::named(&name, &origin)?;
-        let array = npz_array(&mut reader, &name).map_err(|error| match error {
-            ReadNpzError::Npy(ReadNpyError::WrongDescriptor(descriptor)) => DataError::ElementType {
-                origin: origin.clone(),
-                name: name.clone(),
-                got: descriptor.as_string().map_or_else(|| descriptor.to_string(), Clone::clone),
-            },
-            error => damaged(format!("`{name}`: {error}")),
-        })?;
-        arrays.push((role, Column::in_memory(array)));
+        arrays.push((role, Column::in_memory(array.map_err(wrong_array(path, &name))?)));
     }
     Part::new(origin, None, arrays, Vec::new())
-}
-
-/// Tries one element type after the other; a type that does not fit is found out from the header, before data are unpacked.
-fn npz_array(reader: &mut NpzReader<File>, name: &str) -> Result<ArrayD<f32>, ReadNpzError> {
-    macro_rules! try_as {
-        ($($element:ty => $convert:expr),* $(,)?) => {
-            $(match reader.by_name::<OwnedRepr<$element>, ndarray::IxDyn>(name) {
-                Err(ReadNpzError::Npy(ReadNpyError::WrongDescriptor(_))) => {}
-                other => return other.map(|array| array.mapv($convert)),
-            })*
-        };
-    }
-    try_as!(
-        f64 => |v| v as f32,
-        i64 => |v| v as f32,
-        i32 => |v| v as f32,
-        i16 => f32::from,
-        i8 => f32::from,
-        u64 => |v| v as f32,
-        u32 => |v| v as f32,
-        u16 => f32::from,
-        u8 => f32::from,
-        bool => |v| f32::from(u8::from(v)),
-    );
-    // The last gives the error, if it is none of them.
-    reader.by_name::<OwnedRepr<f32>, ndarray::IxDyn>(name)
 }

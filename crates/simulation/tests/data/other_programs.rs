@@ -159,9 +159,9 @@ fn fortran_order_bool_contexts_and_masks_are_read() {
     assert_eq!(batch.prior_batchable_context.expect("there")[[0]], 4.0);
 }
 
-/// A header as NumPy writes it for float16, which ndarray-npy does not write.
+/// Headers as NumPy writes them for types that ndarray-npy does not write.
 #[test]
-fn half_precision_npy_is_read_and_other_types_are_refused() {
+fn half_precision_and_big_endian_npy_are_read_and_other_types_refused() {
     let write = |path: &Path, descriptor: &str, shape: &str, data: &[u8]| {
         let mut header = format!("{{'descr': '{descriptor}', 'fortran_order': False, 'shape': {shape}, }}");
         header += &" ".repeat((64 - (10 + header.len() + 1) % 64) % 64);
@@ -175,7 +175,10 @@ fn half_precision_npy_is_read_and_other_types_are_refused() {
     let halves = bytes(&values().1.into_dyn(), |v| f16::from_f32(v).to_le_bytes());
     write(&path, "<f2", "(5, 4, 3)", &halves);
     assert_values(&Dataset::open(folder.path()).expect("sound"));
-    for descriptor in [">f4", "<c8", "<U4"] {
+    let big_endian = bytes(&values().1.into_dyn(), |v| v.to_be_bytes());
+    write(&path, ">f4", "(5, 4, 3)", &big_endian);
+    assert_values(&Dataset::open(folder.path()).expect("sound"));
+    for descriptor in ["|O", "<c8", "<U4"] {
         write(&path, descriptor, "(5, 4, 3)", &[0; 480]);
         match Dataset::open(folder.path()) {
             Err(DataError::ElementType { name, got, .. }) => assert_eq!((&*name, &*got), ("sim_data", descriptor)),

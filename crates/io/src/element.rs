@@ -5,24 +5,40 @@ use safetensors::Dtype;
 
 /// The type of an array's elements on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Element {
+#[non_exhaustive]
+pub enum Element {
+    /// 0 is false.
     Bool,
+    /// 8 bits.
     I8,
+    /// 16 bits.
     I16,
+    /// 32 bits.
     I32,
+    /// 64 bits.
     I64,
+    /// 8 bits without sign.
     U8,
+    /// 16 bits without sign.
     U16,
+    /// 32 bits without sign.
     U32,
+    /// 64 bits without sign.
     U64,
+    /// Half precision.
     F16,
+    /// Half precision with the range of `f32`.
     Bf16,
+    /// Single precision.
     F32,
+    /// Double precision.
     F64,
 }
 
 impl Element {
-    pub(crate) fn from_safetensors(dtype: Dtype) -> Option<Self> {
+    /// From a type of safetensors.
+    #[must_use]
+    pub fn from_safetensors(dtype: Dtype) -> Option<Self> {
         Some(match dtype {
             Dtype::BOOL => Self::Bool,
             Dtype::I8 => Self::I8,
@@ -41,8 +57,9 @@ impl Element {
         })
     }
 
-    /// From a type descriptor of NumPy; `|` stands where byte order has no meaning.
-    pub(crate) fn from_npy(descriptor: &str) -> Option<Self> {
+    /// From a type descriptor of NumPy in little-endian order; `|` stands where order has no meaning.
+    #[must_use]
+    pub fn from_npy(descriptor: &str) -> Option<Self> {
         Some(match descriptor {
             "|b1" => Self::Bool,
             "|i1" => Self::I8,
@@ -61,7 +78,8 @@ impl Element {
     }
 
     /// Bytes of one element.
-    pub(crate) fn size(self) -> usize {
+    #[must_use]
+    pub fn size(self) -> usize {
         match self {
             Self::Bool | Self::I8 | Self::U8 => 1,
             Self::I16 | Self::U16 | Self::F16 | Self::Bf16 => 2,
@@ -71,7 +89,7 @@ impl Element {
     }
 
     /// Adds the elements in `bytes` to `out`, rounded to the nearest f32; f64 beyond its range become infinite.
-    pub(crate) fn extend(self, bytes: &[u8], out: &mut Vec<f32>) {
+    pub fn extend(self, bytes: &[u8], out: &mut Vec<f32>) {
         /// Reads from copies of N bytes, so that the data may begin at any byte of a file.
         fn each<const N: usize>(bytes: &[u8], out: &mut Vec<f32>, f: impl Fn([u8; N]) -> f32) {
             out.extend(bytes.as_chunks::<N>().0.iter().map(|&chunk| f(chunk)));
@@ -91,6 +109,13 @@ impl Element {
             Self::F32 => each(bytes, out, f32::from_le_bytes),
             Self::F64 => each(bytes, out, |b| f64::from_le_bytes(b) as f32),
         }
+    }
+
+    /// The first number in `bytes` that is finite, and too large for f32.
+    pub(crate) fn first_too_large(self, bytes: &[u8]) -> Option<f64> {
+        let is_too_large = |value: &f64| value.is_finite() && (*value as f32).is_infinite();
+        let doubles = if self == Self::F64 { bytes.as_chunks().0 } else { &[] };
+        doubles.iter().map(|b| f64::from_le_bytes(*b)).find(is_too_large)
     }
 }
 

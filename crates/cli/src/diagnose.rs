@@ -1,0 +1,94 @@
+//! Judges draws, and shows reports.
+
+use crate::{
+    Outcome, Result,
+    arguments::{Diagnose, Report as ReportOptions, Reports},
+    output::say,
+};
+use bayesburn_diagnostics::{DiagnosticsSuite, Evidence, Limit, Metrics, Report};
+use bayesburn_io::{read_array, read_draws_and_truths};
+use ndarray::{Ix1, Ix2, Ix3};
+use std::path::PathBuf;
+
+pub(crate) fn run(options: &Diagnose, json: bool) -> Result<Outcome> {
+    options.reports.check()?;
+    let mut suite = DiagnosticsSuite::new().with_title(options.title.as_str()).with_alpha(options.alpha);
+    let limits = [
+        options.contraction_at_least.map(Limit::ContractionAtLeast),
+        options.nrmse_at_most.map(Limit::NormalizedRmseAtMost),
+        options.bias_at_most.map(Limit::BiasAtMost),
+        options.calibration_error_at_most.map(Limit::CalibrationErrorAtMost),
+        options.nll_at_most.map(Limit::NegativeLogProbAtMost),
+        match &options.baseline {
+            Some(path) => {
+                let baseline = Metrics::of_saved_report(path)?;
+                Some(Limit::DriftAtMost { baseline, by: options.drift })
+            }
+            None => None,
+        },
+    ];
+    for limit in limits.into_iter().flatten() {
+        suite = suite.with_limit(limit);
+    }
+    let (draws, truths) = read_draws_and_truths(&options.draws, &options.truths)?;
+    let mut evidence = Evidence::new(&draws, &truths)?;
+    if let Some(path) = &options.data {
+        let array = read_array(path)?;
+        let shape = array.shape().to_vec();
+        let m = truths.nrows();
+        let wrong =
+            || format!("{}: an array of shape {shape:?}, where [{m}, F] or [{m}, N, F] is needed", path.display());
+        evidence = match array.ndim() {
+            2 => evidence.with_features(array.into_dimensionality::<Ix2>().map_err(|_| wrong())?)?,
+            _ => evidence.with_data(array.into_dimensionality::<Ix3>().map_err(|_| wrong())?.view())?,
+        };
+    }
+    if let Some(path) = &options.log_prob {
+        let array = read_array(path)?;
+        let shape = array.shape().to_vec();
+        let values = array.into_dimensionality::<Ix1>();
+        let wrong =
+            |_| format!("{}: an array of shape {shape:?}, where [{}] is needed", path.display(), truths.nrows());
+        evidence = evidence.with_log_prob_of_truths(values.map_err(wrong)?)?;
+    }
+    let report = suite.with_seed(options.seed).run(&evidence)?;
+    #[cfg(feature = "plots")]
+    let report = if options.reports.html.is_some() { report.with_figures(&evidence)? } else { report };
+    finish(&report, &options.reports, json)
+}
+
+pub(crate) fn report(options: &ReportOptions, json: bool) -> Result<Outcome> {
+    options.reports.check()?;
+    finish(&Report::load(&options.report)?, &options.reports, json)
+}
+
+fn finish(report: &Report, reports: &Reports, json: bool) -> Result<Outcome> {
+    if json {
+        say(format_args!("{}\n", report.to_json()?))?;
+    } else {
+        say(report)?;
+    }
+    for (path, _) in reports.given() {
+        report.save(path)?;
+        if !json {
+            say(format_args!("Written: {}\n", path.display()))?;
+        }
+    }
+    Ok(if report.passed() { Outcome::Passed } else { Outcome::Failed })
+}
+
+impl Reports {
+    /// The paths given, with what they should end in.
+    fn given(&self) -> impl Iterator<Item = (&PathBuf, &'static str)> {
+        let all = [(&self.html, "html"), (&self.markdown, "md"), (&self.junit, "xml")];
+        all.into_iter().filter_map(|(path, extension)| Some((path.as_ref()?, extension)))
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.given().find(|(path, extension)| path.extension().is_none_or(|e| !e.eq_ignore_ascii_case(extension)))
+        {
+            Some((path, extension)) => Err(format!("{}: end the path in .{extension}", path.display()).into()),
+            None => Ok(()),
+        }
+    }
+}

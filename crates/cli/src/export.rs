@@ -1,0 +1,36 @@
+//! Writes weights for other programs.
+
+use crate::{Outcome, Result, arguments::Export, model::Found, output::say};
+use bayesburn_core::files::write_atomically;
+use bayesburn_io::{read_arrays, write_arrays};
+use serde_json::json;
+use std::io::Write as _;
+
+/// The weights in a posterior's folder.
+const WEIGHTS: &str = "weights.safetensors";
+
+pub(crate) fn run(options: &Export, json: bool) -> Result<Outcome> {
+    let found = Found::new(&options.posterior.posterior)?;
+    // A checkpoint that is damaged is not exported: loading looks.
+    found.load()?;
+    let arrays = read_arrays(found.networks.join(WEIGHTS))?;
+    write_arrays(&options.out, &arrays)?;
+    let description = options.out.with_extension("json");
+    let text = format!("{:#}\n", json!({ "posterior": found.description, "inference": found.inference }));
+    write_atomically(&description, |file| file.write_all(text.as_bytes()))?;
+    let numbers: usize = arrays.iter().map(|(_, array)| array.len()).sum();
+    if json {
+        let result = json!({
+            "out": options.out, "description": description, "arrays": arrays.len(), "numbers": numbers,
+        });
+        say(format_args!("{result}\n"))?;
+    } else {
+        let out = options.out.display();
+        say(format_args!(
+            "{} arrays of {numbers} numbers: {out}\nWhat they are: {}\n",
+            arrays.len(),
+            description.display()
+        ))?;
+    }
+    Ok(Outcome::Passed)
+}

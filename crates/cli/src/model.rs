@@ -1,0 +1,211 @@
+//! Finds and loads a trained posterior, of any of the library's summary networks.
+
+use crate::{Result, arguments::Observed};
+use bayesburn_amortizers::{AmortizedPosterior, Conditions};
+use bayesburn_core::{Draws, ParameterNames};
+use bayesburn_inference::{Acceptance, Posterior};
+use bayesburn_io::read_array;
+use bayesburn_networks::{DeepSetConfig, DenseSummaryConfig, IdentityConfig, SummaryConfig};
+use burn::tensor::Device;
+use indicatif::ProgressBar;
+use ndarray::{Array1, Array2, Array3, ArrayD, Axis, Ix1, Ix2, Ix3};
+use serde_json::Value;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+const AMORTIZED: &str = "posterior.json";
+const INFERENCE: &str = "inference.json";
+/// The folder of its density estimator, in that of an inference.
+const ESTIMATOR: &str = "estimator";
+/// Draws between two steps of a progress bar.
+const DRAWS_AT_A_TIME: usize = 1 << 18;
+
+/// A trained posterior on disk.
+pub(crate) struct Found {
+    /// The posterior's own folder.
+    pub(crate) folder: PathBuf,
+    /// The folder of its networks.
+    pub(crate) networks: PathBuf,
+    /// What the networks are.
+    pub(crate) description: Value,
+    /// What is known of a posterior of neural posterior estimation.
+    pub(crate) inference: Option<Value>,
+}
+
+impl Found {
+    /// The posterior of a folder: saved, a checkpoint, or the newest of some checkpoints.
+    pub(crate) fn new(path: &Path) -> Result<Self> {
+        if !path.is_dir() {
+            return Err(format!("{} is no folder: give one that holds a trained posterior", path.display()).into());
+        }
+        let description = |folder: &Path| AmortizedPosterior::<IdentityConfig>::saved_description(folder);
+        if path.join(INFERENCE).is_file() {
+            let text = fs::read_to_string(path.join(INFERENCE))?;
+            let inference = serde_json::from_str(&text).map_err(|error| format!("{INFERENCE}: {error}"))?;
+            let networks = path.join(ESTIMATOR);
+            let description = description(&networks)?;
+            return Ok(Self { folder: path.into(), networks, description, inference: Some(inference) });
+        }
+        if path.join(AMORTIZED).is_file() {
+            let description = description(path)?;
+            return Ok(Self { folder: path.into(), networks: path.into(), description, inference: None });
+        }
+        if path.join("checkpoints").is_dir() {
+            return Self::new(&path.join("checkpoints"));
+        }
+        let mut newest = None;
+        for entry in fs::read_dir(path)? {
+            let place = entry?.path();
+            let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let steps = name.strip_prefix("step-").and_then(|steps| steps.parse::<usize>().ok());
+            newest = newest.max(steps.map(|steps| (steps, place)));
+        }
+        match newest {
+            Some((_, checkpoint)) => Self::new(&checkpoint),
+            None => Err(format!(
+                "{} holds no trained posterior: give the folder of a saved one, which has `{AMORTIZED}` or `{INFERENCE}` in it, or one with checkpoints",
+                path.display()
+            )
+            .into()),
+        }
+    }
+
+    /// The name of the summary network.
+    pub(crate) fn summary_network(&self) -> Option<&str> {
+        self.description["summary_network"].as_str()
+    }
+
+    /// Loads the posterior, with its weights.
+    pub(crate) fn load(&self) -> Result<Box<dyn Model>> {
+        match self.summary_network() {
+            Some(IdentityConfig::NAME) => self.load_as::<IdentityConfig>(),
+            Some(DenseSummaryConfig::NAME) => self.load_as::<DenseSummaryConfig>(),
+            // Without a name the format is of another version, which loading says.
+            Some(DeepSetConfig::NAME) | None => self.load_as::<DeepSetConfig>(),
+            Some(other) => Err(format!(
+                "the summary network of {} is `{other}`, which only the program that trained it knows: use that program's commands",
+                self.folder.display()
+            )
+            .into()),
+        }
+    }
+
+    fn load_as<C: SummaryConfig>(&self) -> Result<Box<dyn Model>> {
+        let device = Device::flex();
+        Ok(match self.inference {
+            Some(_) => Box::new(Posterior::<C>::load_without_prior(&self.folder, &device)?),
+            None => Box::new(AmortizedPosterior::<C>::load(&self.folder, &device)?),
+        })
+    }
+}
+
+/// A posterior, whatever its summary network.
+pub(crate) trait Model {
+    fn names(&self) -> &ParameterNames;
+    fn num_trainable_parameters(&self) -> usize;
+    /// Draws, and for those that were looked for inside a prior's support, how many were.
+    fn sample(&self, observed: &Observed, draws: usize, seed: u64) -> Result<(Draws, Option<Vec<Acceptance>>)>;
+    /// The log density of rows of parameters.
+    fn log_prob(&self, parameters: &Array2<f32>, observed: &Observed) -> Result<Array1<f32>>;
+}
+
+impl<C: SummaryConfig> Model for AmortizedPosterior<C> {
+    fn names(&self) -> &ParameterNames {
+        self.parameter_names()
+    }
+
+    fn num_trainable_parameters(&self) -> usize {
+        AmortizedPosterior::num_trainable_parameters(self)
+    }
+
+    fn sample(&self, observed: &Observed, draws: usize, seed: u64) -> Result<(Draws, Option<Vec<Acceptance>>)> {
+        let conditions = conditions(observed, self.config().summary.num_observations() == Some(1))?;
+        if draws == 0 {
+            return Err("no draws were asked for: give --draws 1 or more".into());
+        }
+        let at_a_time = (DRAWS_AT_A_TIME / draws).max(1);
+        let numbers: Vec<usize> = (0..conditions.len()).collect();
+        let bar = ProgressBar::new(conditions.len() as u64).with_message("data sets");
+        let mut parts = Vec::new();
+        for some in numbers.chunks(at_a_time) {
+            parts.push(self.sample_part(&conditions.select(some), some, 0..draws, seed)?);
+            bar.inc(some.len() as u64);
+        }
+        bar.finish_and_clear();
+        let mut parts = parts.into_iter();
+        let first = parts.next().ok_or("no data set: give at least one")?;
+        Ok((first.join(parts)?, None))
+    }
+
+    fn log_prob(&self, parameters: &Array2<f32>, observed: &Observed) -> Result<Array1<f32>> {
+        let conditions = conditions(observed, self.config().summary.num_observations() == Some(1))?;
+        Ok(AmortizedPosterior::log_prob(self, parameters, &conditions)?)
+    }
+}
+
+impl<C: SummaryConfig> Model for Posterior<C> {
+    fn names(&self) -> &ParameterNames {
+        self.prior().names()
+    }
+
+    fn num_trainable_parameters(&self) -> usize {
+        self.amortizer().num_trainable_parameters()
+    }
+
+    fn sample(&self, observed: &Observed, draws: usize, seed: u64) -> Result<(Draws, Option<Vec<Acceptance>>)> {
+        let x = observation(self, observed)?;
+        let bar = ProgressBar::new_spinner().with_message("drawing inside the prior's support");
+        bar.enable_steady_tick(std::time::Duration::from_millis(100));
+        let sampled = self.sample_with_report(&x, draws, seed);
+        bar.finish_and_clear();
+        let sampled = sampled?;
+        let acceptance = sampled.acceptance().to_vec();
+        Ok((sampled.into_draws()?, Some(acceptance)))
+    }
+
+    fn log_prob(&self, parameters: &Array2<f32>, observed: &Observed) -> Result<Array1<f32>> {
+        Ok(self.log_prob_for(parameters, &observation(self, observed)?)?)
+    }
+}
+
+/// The observation given, or the posterior's own.
+fn observation<C: SummaryConfig>(posterior: &Posterior<C>, observed: &Observed) -> Result<ArrayD<f32>> {
+    if observed.direct.is_some() {
+        return Err("--direct is not for this posterior: its networks see the data alone".into());
+    }
+    match (&observed.data, posterior.observation()) {
+        (Some(path), _) => Ok(read_array(path)?),
+        (None, Some(own)) => Ok(own.clone()),
+        (None, None) => Err("the posterior has no observation of its own: give one by --data FILE".into()),
+    }
+}
+
+/// The conditions of a posterior that is used as it was trained. Vectors are of networks that take one observation.
+fn conditions(observed: &Observed, are_vectors: bool) -> Result<Conditions> {
+    let path = observed.data.as_ref().ok_or("the posterior needs observed data: give them by --data FILE")?;
+    let array = read_array(path)?;
+    let shape = array.shape().to_vec();
+    let data: Option<Array3<f32>> = match (array.ndim(), are_vectors) {
+        (1, true) => array.into_dimensionality::<Ix1>().ok().map(|x| x.insert_axis(Axis(0)).insert_axis(Axis(0))),
+        (2, true) => array.into_dimensionality::<Ix2>().ok().map(|x| x.insert_axis(Axis(1))),
+        (2, false) => array.into_dimensionality::<Ix2>().ok().map(|x| x.insert_axis(Axis(0))),
+        _ => array.into_dimensionality::<Ix3>().ok(),
+    };
+    let expected = if are_vectors { "[F], or [M, F] for M data sets" } else { "[N, F], or [M, N, F] for M data sets" };
+    let data =
+        data.ok_or_else(|| format!("{}: an array of shape {shape:?}, where {expected} is needed", path.display()))?;
+    let m = data.dim().0;
+    let conditions = Conditions::new(data);
+    let Some(path) = &observed.direct else { return Ok(conditions) };
+    let array = read_array(path)?;
+    let shape = array.shape().to_vec();
+    let wrong = || format!("{}: an array of shape {shape:?}, where [C], or [{m}, C], is needed", path.display());
+    let direct = match array.ndim() {
+        1 => array.into_dimensionality::<Ix1>().ok().map(|row| row.broadcast((m, row.len())).map(|a| a.to_owned())),
+        _ => array.into_dimensionality::<Ix2>().ok().map(Some),
+    };
+    let direct = direct.flatten().filter(|direct| direct.nrows() == m).ok_or_else(wrong)?;
+    Ok(conditions.with_direct(direct))
+}

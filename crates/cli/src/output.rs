@@ -1,0 +1,15 @@
+//! Prints what commands have to say.
+
+use crate::Result;
+use std::{
+    fmt,
+    io::{self, Write},
+};
+
+/// Prints to standard output. A pipe that was closed wants no more; what a command does, it does all the same.
+pub(crate) fn say(text: impl fmt::Display) -> Result<()> {
+    match write!(io::stdout(), "{text}").and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

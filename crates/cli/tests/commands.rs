@@ -1,0 +1,323 @@
+//! The commands, on files, as a shell runs them.
+
+use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, PosteriorConfig};
+use bayesburn_core::{Draws, Purpose, stream};
+use bayesburn_inference::{NpeConfig, NpeTraining, Posterior, infer};
+use bayesburn_io::{read_draws, write_draws};
+use bayesburn_networks::{DeepSetConfig, InvertibleNetworkConfig, MixtureConfig};
+use bayesburn_simulation::{Prior, Simulator};
+use burn::tensor::Device;
+use ndarray::{Array1, Array2, Array3, Axis, arr1, array};
+use ndarray_npy::{read_npy, write_npy};
+use rand::RngExt;
+use rand_distr::StandardNormal;
+use serde_json::Value;
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+/// Runs `bayesburn` in a folder.
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bayesburn")).args(arguments).current_dir(folder).output().expect("it starts")
+}
+
+/// What it prints when it leaves with this code.
+#[track_caller]
+fn text(folder: &Path, arguments: &[&str], code: i32) -> String {
+    let Output { status, stdout, stderr } = run(folder, arguments);
+    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert_eq!(status.code(), Some(code), "{arguments:?}: {stdout}{stderr}");
+    // What went wrong is on the error stream, and what a machine reads is not.
+    if code == 2 { stderr.into_owned() } else { stdout.into_owned() }
+}
+
+#[track_caller]
+fn json(folder: &Path, arguments: &[&str]) -> Value {
+    serde_json::from_str(&text(folder, &[arguments, &["--json"]].concat(), 0)).expect("JSON")
+}
+
+/// What the command says that cannot run.
+#[track_caller]
+fn refused(folder: &Path, arguments: &[&str], parts: &[&str]) {
+    let error = text(folder, arguments, 2);
+    for part in parts {
+        assert!(error.contains(part), "{arguments:?}: `{part}` is not in: {error}");
+    }
+}
+
+fn normal(shape: (usize, usize, usize), seed: u64) -> Array3<f32> {
+    let mut rng = stream(seed, Purpose::new("command tests"), 0);
+    Array3::from_shape_simple_fn(shape, || rng.sample(StandardNormal))
+}
+
+fn untrained(direct: usize, seed: u64) -> AmortizedPosterior<DeepSetConfig> {
+    let config = PosteriorConfig::new(DeepSetConfig::new(3).with_units(8), InvertibleNetworkConfig::new());
+    let mut conditions = Conditions::new(normal((20, 5, 2), 1));
+    if direct > 0 {
+        conditions = conditions.with_direct(Array2::from_elem((20, direct), 5.0));
+    }
+    let pilot = Configured::new(normal((20, 1, 3), 2).remove_axis(Axis(1)), conditions).expect("20 of each");
+    AmortizedPosterior::new(config, ["a", "b", "c"], &[pilot], seed, &Device::flex()).expect("valid")
+}
+
+#[test]
+fn draws_and_densities_are_those_of_the_posterior() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let posterior = untrained(0, 7);
+    // As a program leaves them: the newest checkpoint counts.
+    untrained(0, 8).save(at.join("run/checkpoints/step-00000009")).expect("written");
+    posterior.save(at.join("run/checkpoints/step-00000010")).expect("written");
+    let data = normal((3, 5, 2), 3);
+    write_npy(at.join("x.npy"), &data.mapv(f64::from)).expect("written");
+    let expected = posterior.sample(&Conditions::new(data.clone()), 50, 4).expect("draws");
+    for out in ["draws.npz", "new/draws.csv", "draws.safetensors"] {
+        let said = text(at, &["sample", "run", "--data", "x.npy", "--draws", "50", "--seed", "4", "--out", out], 0);
+        assert!(said.contains("3 x 50 draws"), "{said}");
+        assert_eq!(read_draws(at.join(out)).expect("draws"), expected, "{out}");
+    }
+    let said = json(at, &["sample", "run", "--data", "x.npy", "--draws", "50", "--seed", "4", "--out", "draws.nc"]);
+    assert_eq!((&said["data_sets"], &said["draws"], &said["parameters"][2]), (&3.into(), &50.into(), &"c".into()));
+    assert!((said["mean"][2][1].as_f64().expect("a number") - expected.mean()[[2, 1]]).abs() < 1e-12);
+
+    // Columns in another order than the posterior's.
+    fs::write(at.join("theta.csv"), "c,a,b\n3,1,2\n6,4,5\n9,7,8\n").expect("written");
+    let theta = array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]];
+    let expected = posterior.log_prob(&theta, &Conditions::new(data)).expect("densities");
+    let arguments = ["log-prob", "run/checkpoints", "--data", "x.npy", "--parameters", "theta.csv"];
+    let lines = text(at, &arguments, 0);
+    let values: Array1<f32> = lines.lines().map(|line| line.parse::<f32>().expect("a number")).collect();
+    assert_eq!(values, expected);
+    text(at, &[&arguments[..], &["--out", "q.npy"]].concat(), 0);
+    assert_eq!(read_npy::<_, Array1<f32>>(at.join("q.npy")).expect("written"), expected);
+
+    let info = json(at, &["info", "run"]);
+    assert_eq!(info["posterior"]["summary_network"], "deep set");
+    assert_eq!(info["num_trainable_parameters"], posterior.num_trainable_parameters());
+    let words = text(at, &["info", "run/checkpoints/step-00000009"], 0);
+    assert!(words.contains("a, b, c") && words.contains("2 features"), "{words}");
+
+    let said = json(at, &["export", "run", "--out", "weights.npz"]);
+    assert!(said["numbers"].as_u64().expect("a count") >= posterior.num_trainable_parameters() as u64);
+    assert!(fs::read_to_string(at.join("weights.json")).expect("written").contains("\"summary_network\""));
+}
+
+#[test]
+fn what_the_network_is_told_beside_the_data_is_given() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let posterior = untrained(1, 7);
+    posterior.save(at.join("posterior")).expect("written");
+    let data = normal((2, 4, 2), 3);
+    write_npy(at.join("x.npy"), &data).expect("written");
+    fs::write(at.join("n.csv"), "4\n4\n").expect("written");
+    text(at, &["sample", "posterior", "--data", "x.npy", "--direct", "n.csv", "--out", "d.npz"], 0);
+    let expected = posterior.sample(&Conditions::new(data).with_num_observations(), 1000, 0).expect("draws");
+    assert_eq!(read_draws(at.join("d.npz")).expect("draws"), expected);
+    refused(at, &["sample", "posterior", "--data", "x.npy", "--out", "d.npz"], &["direct"]);
+    fs::write(at.join("n.csv"), "4\n4\n4\n").expect("written");
+    let three = ["sample", "posterior", "--data", "x.npy", "--direct", "n.csv", "--out", "d.npz"];
+    refused(at, &three, &["n.csv", "[3, 1]", "[2, C]"]);
+}
+
+#[test]
+fn draws_of_an_inference_stay_inside_its_prior() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let prior = Prior::box_uniform(["x", "y"], &[0.0, 0.0], &[1.0, 1.0]).expect("a box");
+    let simulator =
+        Simulator::from_fn(|rng, theta, _| arr1(&[theta[0] + 0.3 * rng.sample::<f32, _>(StandardNormal), theta[1]]));
+    let config = NpeConfig::new()
+        .with_density_estimator(MixtureConfig::new())
+        .with_training(NpeTraining::new().with_max_epochs(2));
+    let posterior = infer(simulator, prior, config, 200, 1).expect("it is trained");
+    let posterior = posterior.with_observation(arr1(&[0.1, 0.9])).expect("two numbers");
+    posterior.save(at.join("posterior")).expect("written");
+
+    let said = json(at, &["sample", "posterior", "--out", "own.npz", "--seed", "5"]);
+    let rate = said["acceptance"][0].as_f64().expect("a share");
+    assert!(rate > 0.0 && rate < 1.0, "{rate}");
+    let draws = read_draws(at.join("own.npz")).expect("draws");
+    assert_eq!(draws, posterior.sample(1000, 5).expect("draws"));
+    assert!(draws.values().iter().all(|value| (0.0..=1.0).contains(value)));
+    fs::write(at.join("x.csv"), "0.5,0.5\n0.2,0.3\n").expect("written");
+    text(at, &["sample", "posterior", "--data", "x.csv", "--draws", "10", "--out", "two.npz"], 0);
+    assert_eq!(read_draws(at.join("two.npz")).expect("draws").values().dim(), (2, 10, 2));
+    fs::write(at.join("theta.csv"), "0.5,0.5\n2,0.5\n").expect("written");
+    let lines = text(at, &["log-prob", "posterior", "--parameters", "theta.csv"], 0);
+    assert!(lines.ends_with("\n-inf\n"), "{lines}");
+    let words = text(at, &["info", "posterior"], 0);
+    assert!(words.contains("x, y") && words.contains("one of its own"), "{words}");
+    refused(at, &["sample", "posterior", "--direct", "x.csv", "--out", "d.npz"], &["--direct"]);
+    fs::write(at.join("wide.csv"), "1,2,3\n").expect("written");
+    refused(at, &["sample", "posterior", "--data", "wide.csv", "--out", "d.npz"], &["3", "2"]);
+
+    // One whose parameters bound one another is not at hand without its prior.
+    let prior = Prior::from_fn(["x"], |rng, _| [rng.random::<f32>()]);
+    let support = [bayesburn_core::Interval::between(0.0, 1.0).expect("an interval")];
+    let prior = prior.with_log_density(support, |_| 0.0).expect("one interval");
+    let simulator = Simulator::from_fn(|_, theta, _| arr1(&[theta[0]]));
+    let config = NpeConfig::new().with_training(NpeTraining::new().with_max_epochs(1));
+    let function: Posterior = infer(simulator, prior, config, 100, 1).expect("it is trained");
+    function.save(at.join("function")).expect("written");
+    fs::write(at.join("x.csv"), "0.5\n").expect("written");
+    refused(at, &["sample", "function", "--data", "x.csv", "--out", "d.npz"], &["bound one another"]);
+}
+
+/// Draws from the posteriors of 200 data sets, too narrow by this factor, and the truths.
+fn judged(at: &Path, width: f32) {
+    let (m, l) = (200, 50);
+    let truths = normal((m, 1, 2), 1).remove_axis(Axis(1));
+    let data = truths.clone() + normal((m, 1, 2), 2).remove_axis(Axis(1));
+    let (mean, std) = (&data / 2.0, 0.5_f32.sqrt());
+    let values = normal((m, l, 2), 3) * (std * width) + mean.insert_axis(Axis(1));
+    let names = ["mu".to_owned(), "nu".to_owned()];
+    write_draws(at.join("draws.npz"), &Draws::new(names.into(), values).expect("two names")).expect("written");
+    write_npy(at.join("truths.npy"), &truths).expect("written");
+    write_npy(at.join("x.npy"), &data).expect("written");
+    let log_prob = Array1::from_elem(m, -1.0_f32);
+    write_npy(at.join("q.npy"), &log_prob).expect("written");
+}
+
+const JUDGE: [&str; 7] = ["diagnose", "--draws", "draws.npz", "--truths", "truths.npy", "--data", "x.npy"];
+
+#[test]
+fn draws_of_any_tool_are_judged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    judged(at, 1.0);
+    let reports = ["--html", "out/r.html", "--junit", "out/r.xml", "--markdown", "out/r.md", "--log-prob", "q.npy"];
+    let words = text(at, &[&JUDGE[..], &reports].concat(), 0);
+    assert!(words.starts_with("PASSED") && words.contains("Written: out/r.html"), "{words}");
+    assert!(fs::read_to_string(at.join("out/r.html")).expect("written").contains("</html>"));
+    assert!(fs::read_to_string(at.join("out/r.xml")).expect("written").contains("<testsuite"));
+    let saved = text(at, &[&JUDGE[..], &["--json"]].concat(), 0);
+    fs::write(at.join("r.json"), &saved).expect("written");
+    assert_eq!(text(at, &["report", "r.json", "--json"], 0), saved);
+    assert!(text(at, &["report", "r.json", "--markdown", "again.md"], 0).starts_with("PASSED"));
+
+    // Limits, and the same draws as a baseline.
+    text(at, &[&JUDGE[..], &["--contraction-at-least", "0.4", "--baseline", "r.json"]].concat(), 0);
+    let words = text(at, &[&JUDGE[..], &["--contraction-at-least", "0.9"]].concat(), 1);
+    assert!(words.contains("contraction"), "{words}");
+    judged(at, 0.7);
+    let words = text(at, &JUDGE, 1);
+    assert!(words.starts_with("FAILED") && words.contains("too narrow"), "{words}");
+    text(at, &[&JUDGE[..], &["--baseline", "r.json"]].concat(), 1);
+    let saved = text(at, &[&JUDGE[..], &["--json"]].concat(), 1);
+    fs::write(at.join("bad.json"), &saved).expect("written");
+    assert!(text(at, &["report", "bad.json"], 1).contains("too narrow"));
+}
+
+#[test]
+fn draws_that_cannot_be_judged_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    judged(at, 1.0);
+    refused(at, &[&JUDGE[..], &["--alpha", "2"]].concat(), &["false-alarm rate of 2"]);
+    refused(at, &[&JUDGE[..], &["--html", "r.pdf"]].concat(), &["r.pdf", ".html"]);
+    refused(at, &[&JUDGE[..], &["--drift", "0.1"]].concat(), &["--baseline"]);
+    refused(at, &[&JUDGE[..], &["--nll-at-most", "0.1"]].concat(), &["--log-prob"]);
+    refused(at, &[&JUDGE[..], &["--dats", "x.npy"]].concat(), &["--dats"]);
+    refused(at, &[&JUDGE[..], &["--baseline", "x.npy"]].concat(), &["x.npy"]);
+    refused(at, &["report", "x.npy"], &["x.npy"]);
+    fs::write(at.join("no.json"), "{}").expect("written");
+    refused(at, &["report", "no.json"], &["no.json", "is no report"]);
+
+    let with = |option: &str, file: &str| {
+        let mut arguments = JUDGE.to_vec();
+        let place = arguments.iter().position(|argument| *argument == option).expect("an option");
+        arguments[place + 1] = file;
+        arguments.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let refused_with = |option: &str, file: &str, parts: &[&str]| {
+        let arguments = with(option, file);
+        refused(at, &arguments.iter().map(String::as_str).collect::<Vec<_>>(), parts);
+    };
+    let truths: Array2<f32> = read_npy(at.join("truths.npy")).expect("written");
+    let draws = read_draws(at.join("draws.npz")).expect("written").into_values();
+    write_npy(at.join("few.npy"), &truths.slice(ndarray::s![..30, ..])).expect("written");
+    refused_with("--truths", "few.npy", &["30", "200"]);
+    write_npy(at.join("wide.npy"), &Array2::<f32>::zeros((200, 3))).expect("written");
+    refused_with("--truths", "wide.npy", &["3 parameters"]);
+    let mut unknown = draws.clone();
+    unknown[[3, 4, 1]] = f32::NAN;
+    write_npy(at.join("nan.npy"), &unknown).expect("written");
+    refused_with("--draws", "nan.npy", &["NaN"]);
+    write_npy(at.join("flat.npy"), &Array1::<f32>::zeros(4)).expect("written");
+    refused_with("--draws", "flat.npy", &["[4]", "[M, L, D]"]);
+    refused_with("--data", "flat.npy", &["[4]", "[200, F]"]);
+    refused_with("--draws", "none.npy", &["cannot read", "none.npy"]);
+    write_npy(at.join("one.npy"), &draws.slice(ndarray::s![..1, .., ..])).expect("written");
+    write_npy(at.join("one_truth.npy"), &truths.slice(ndarray::s![..1, ..])).expect("written");
+    refused(at, &["diagnose", "--draws", "one.npy", "--truths", "one_truth.npy"], &["1", "20"]);
+    // Nothing can be judged of a parameter that is constant.
+    let mut constant = draws;
+    constant.slice_mut(ndarray::s![.., .., 1]).fill(0.5);
+    let mut truths = truths;
+    truths.column_mut(1).fill(0.5);
+    write_npy(at.join("constant.npy"), &constant).expect("written");
+    write_npy(at.join("truths.npy"), &truths).expect("written");
+    let constant = ["diagnose", "--draws", "constant.npy", "--truths", "truths.npy"];
+    refused(at, &constant, &["theta_2", "is the same in all draws and truths"]);
+}
+
+#[test]
+fn folders_that_hold_no_such_posterior_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    write_npy(at.join("x.npy"), &normal((1, 5, 2), 1)).expect("written");
+    let sample = |posterior: &'static str| ["sample", posterior, "--data", "x.npy", "--out", "d.npz"];
+    refused(at, &sample("nowhere"), &["nowhere", "is no folder"]);
+    refused(at, &sample("."), &["holds no trained posterior", "posterior.json"]);
+    untrained(0, 1).save(at.join("p")).expect("written");
+    let text_of = |name: &str| fs::read_to_string(at.join("p").join(name)).expect("written");
+    let description = text_of("posterior.json");
+    let changed = |from: &str, to: &str| {
+        fs::write(at.join("p/posterior.json"), description.replacen(from, to, 1)).expect("written");
+        bayesburn_core::files::seal(&at.join("p")).expect("sealed");
+    };
+    changed("\"deep set\"", "\"transformer\"");
+    refused(at, &sample("p"), &["`transformer`", "the program that trained it"]);
+    changed("\"format_version\": 5", "\"format_version\": 4");
+    refused(at, &sample("p"), &["`format_version` is 4", "reads 5"]);
+    changed("{", "[");
+    refused(at, &sample("p"), &["posterior.json"]);
+    changed("", "");
+    text(at, &sample("p"), 0);
+    let weights = at.join("p/weights.safetensors");
+    let whole = fs::read(&weights).expect("written");
+    fs::write(&weights, &whole[..whole.len() - 3]).expect("written");
+    refused(at, &sample("p"), &["weights.safetensors"]);
+    refused(at, &["export", "p", "--out", "w.npz"], &["weights.safetensors"]);
+    fs::write(&weights, &whole).expect("written");
+
+    refused(at, &["sample", "p", "--data", "x.npy", "--out", "d.txt"], &["d.txt", ".nc"]);
+    refused(at, &["sample", "p", "--out", "d.npz"], &["--data"]);
+    refused(at, &["sample", "p", "--data", "x.npy", "--draws", "0", "--out", "d.npz"], &["--draws 1"]);
+    refused(at, &["export", "p", "--out", "w.txt"], &["w.txt", ".npz or .safetensors"]);
+    write_npy(at.join("x.npy"), &normal((1, 5, 3), 1)).expect("written");
+    refused(at, &sample("p"), &["3", "2"]);
+    let mut unknown = normal((1, 5, 2), 1);
+    unknown[[0, 2, 1]] = f32::NAN;
+    write_npy(at.join("x.npy"), &unknown).expect("written");
+    refused(at, &sample("p"), &["NaN"]);
+    write_npy(at.join("x.npy"), &Array1::<f32>::zeros(3)).expect("written");
+    refused(at, &sample("p"), &["[3]", "[N, F]"]);
+}
+
+#[test]
+fn help_and_completions_know_every_command() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let help = text(folder.path(), &["--help"], 0);
+    let completions = text(folder.path(), &["completions", "bash"], 0);
+    for command in ["info", "sample", "log-prob", "diagnose", "report", "export", "completions"] {
+        assert!(help.contains(command) && completions.contains(command), "{command}");
+        let help = text(folder.path(), &[command, "--help"], 0);
+        assert!(command == "info" || help.contains("Examples:"), "{help}");
+    }
+    refused(folder.path(), &["trian"], &["trian"]);
+    refused(folder.path(), &["completions", "basic"], &["basic", "bash"]);
+}

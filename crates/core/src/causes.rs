@@ -1,0 +1,37 @@
+//! Words an error for those who see no backtrace.
+
+use std::error::Error;
+
+/// The message of an error, and of what it came of, where that says more: for the last line of a program.
+///
+/// ```
+/// use bayesburn_core::with_causes;
+/// use std::{fmt, io};
+///
+/// #[derive(Debug)]
+/// struct NotRead(io::Error);
+/// impl fmt::Display for NotRead {
+///     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+///         write!(f, "cannot read the data")
+///     }
+/// }
+/// impl std::error::Error for NotRead {
+///     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+///         Some(&self.0)
+///     }
+/// }
+/// assert_eq!(with_causes(&NotRead(io::Error::other("disk on fire"))), "cannot read the data: disk on fire");
+/// ```
+#[must_use]
+pub fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !message.contains(&text) {
+            message += &format!(": {text}");
+        }
+        cause = error.source();
+    }
+    message
+}

@@ -1,0 +1,164 @@
+//! Reads a file of any format.
+
+use crate::{
+    Element, IoError, NamedArray, NpyError, NpyHeader,
+    error::Result,
+    npy::{read_npy, read_npz_with},
+};
+use ndarray::{Array2, ArrayD};
+use safetensors::{SafeTensors, tensor::TensorView};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The formats that are read.
+const FORMATS: &str = ".npy, .npz, .csv or .safetensors";
+/// What a safetensors file says of the order of its arrays, as a JSON list of names: the format itself sorts them.
+pub(crate) const ORDER: &str = "parameters";
+
+/// What is in a file.
+pub(crate) enum Content {
+    /// An array without a name.
+    Array(ArrayD<f32>),
+    /// Arrays with names, two or more, or one whose name nobody has asked for.
+    Named(Vec<(String, ArrayD<f32>)>),
+    /// Rows of numbers, and the names of their columns.
+    Table(Option<Vec<String>>, Array2<f32>),
+}
+
+impl Content {
+    /// Reads a file, or the array of it that is named after the path and a colon.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let (path, chosen) = with_name(path);
+        let format = extension(&path);
+        let known = matches!(format.as_deref(), Some("npy" | "npz" | "csv" | "safetensors"));
+        if !known {
+            return Err(IoError::Format { path, formats: FORMATS });
+        }
+        let bytes = fs::read(&path).map_err(|source| IoError::File { action: "read", path: path.clone(), source })?;
+        let content = match format.as_deref() {
+            Some("npy") => npy(&bytes).map(Self::Array),
+            Some("npz") => npz(&bytes).map(Self::Named),
+            Some("csv") => table(&bytes).map(|(names, rows)| Self::Table(names, rows)),
+            _ => tensors(&bytes).map(Self::Named),
+        };
+        let wrong = |reason| IoError::Content { path: path.clone(), reason };
+        match (content.map_err(wrong)?, chosen) {
+            (Self::Named(arrays), Some(chosen)) => {
+                let names: Vec<String> = arrays.iter().map(|(name, _)| name.clone()).collect();
+                let array = arrays.into_iter().find(|(name, _)| *name == chosen);
+                let (_, array) =
+                    array.ok_or_else(|| wrong(format!("no array is named `{chosen}`, but {names:?} are")))?;
+                Ok(Self::Array(array))
+            }
+            (content, _) => Ok(content),
+        }
+    }
+}
+
+/// The path, and the name of an array of it.
+fn with_name(path: &Path) -> (PathBuf, Option<String>) {
+    let text = path.to_string_lossy();
+    if !path.exists()
+        && let Some((file, name)) = text.rsplit_once(':')
+        && matches!(extension(Path::new(file)).as_deref(), Some("npz" | "safetensors"))
+    {
+        return (file.into(), Some(name.to_owned()));
+    }
+    (path.to_owned(), None)
+}
+
+/// What a path ends in, in lower case.
+pub(crate) fn extension(path: &Path) -> Option<String> {
+    path.extension().map(|extension| extension.to_string_lossy().to_lowercase())
+}
+
+type Parsed<T> = std::result::Result<T, String>;
+
+fn npy(bytes: &[u8]) -> Parsed<ArrayD<f32>> {
+    let array = read_npy(&mut &*bytes).and_then(|(header, bytes)| in_range(header, bytes));
+    array.map_err(|error| error.to_string())
+}
+
+/// The array, if f32 can hold it.
+fn in_range(header: NpyHeader, mut bytes: Vec<u8>) -> std::result::Result<ArrayD<f32>, NpyError> {
+    header.to_little_endian(&mut bytes);
+    match header.element.first_too_large(&bytes) {
+        Some(value) => Err(NpyError::Damaged(too_large(value))),
+        None => NpyHeader { is_big_endian: false, ..header }.array(bytes),
+    }
+}
+
+fn too_large(value: f64) -> String {
+    format!("{value} is too large for f32: use other units")
+}
+
+fn npz(bytes: &[u8]) -> Parsed<Vec<(String, ArrayD<f32>)>> {
+    let arrays = read_npz_with(bytes, in_range).map_err(|error| error.to_string())?;
+    let sound = |(name, array): NamedArray| match array {
+        Ok(array) => Ok((name, array)),
+        Err(error) => Err(format!("array `{name}`: {error}")),
+    };
+    arrays.into_iter().map(sound).collect()
+}
+
+fn tensors(bytes: &[u8]) -> Parsed<Vec<(String, ArrayD<f32>)>> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
+    let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
+    let mut names: Vec<String> = file.names().into_iter().map(str::to_owned).collect();
+    names.sort();
+    let order = metadata.metadata().as_ref().and_then(|metadata| serde_json::from_str(metadata.get(ORDER)?).ok());
+    let order: Vec<String> = order.unwrap_or_default();
+    let place = |name: &String| order.iter().position(|ordered| ordered == name).unwrap_or(usize::MAX);
+    names.sort_by_key(place);
+    let array = |name: String| {
+        let tensor = file.tensor(&name).map_err(|error| error.to_string())?;
+        let array = of_tensor(&tensor).map_err(|reason| format!("tensor `{name}`: {reason}"))?;
+        Ok((name, array))
+    };
+    names.into_iter().map(array).collect()
+}
+
+fn of_tensor(tensor: &TensorView<'_>) -> Parsed<ArrayD<f32>> {
+    let dtype = tensor.dtype();
+    let element = Element::from_safetensors(dtype).ok_or_else(|| format!("its type is {dtype}: save it as float32"))?;
+    if let Some(value) = element.first_too_large(tensor.data()) {
+        return Err(too_large(value));
+    }
+    let mut values = Vec::new();
+    element.extend(tensor.data(), &mut values);
+    ArrayD::from_shape_vec(tensor.shape(), values).map_err(|error| error.to_string())
+}
+
+/// A first row that holds no number has the names; lines that begin with `#` are comments.
+fn table(bytes: &[u8]) -> Parsed<(Option<Vec<String>>, Array2<f32>)> {
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).comment(Some(b'#')).trim(csv::Trim::All).from_reader(bytes);
+    let (mut names, mut values, mut width) = (None, Vec::new(), 0);
+    for record in reader.records() {
+        let record = record.map_err(|error| error.to_string())?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let row: Vec<Option<f64>> = record.iter().map(|field| field.parse().ok()).collect();
+        if names.is_none() && values.is_empty() && row.iter().all(Option::is_none) {
+            names = Some(record.iter().map(str::to_owned).collect());
+            continue;
+        }
+        width = row.len();
+        for (column, value) in row.into_iter().enumerate() {
+            let wrong = |reason| format!("line {line}, column {}: {reason}", column + 1);
+            let value = value.ok_or_else(|| wrong(format!("`{}` is no number", &record[column])))?;
+            let single = value as f32;
+            if single.is_infinite() && value.is_finite() {
+                return Err(wrong(too_large(value)));
+            }
+            values.push(single);
+        }
+    }
+    if values.is_empty() {
+        return Err("no row of numbers".to_owned());
+    }
+    let rows = values.len() / width;
+    let values = Array2::from_shape_vec((rows, width), values).map_err(|error| error.to_string())?;
+    Ok((names, values))
+}

@@ -1,0 +1,38 @@
+//! What can be wrong with a file.
+
+use std::{io, path::PathBuf};
+use thiserror::Error;
+
+/// A file that cannot be read or written, or that holds something else than is asked for.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum IoError {
+    /// The file itself.
+    #[error("cannot {action} {}: {source}", path.display())]
+    File {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// What is in it.
+    #[error("{}: {reason}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// A path that ends in no format.
+    #[error("{}: its ending is no format: use {formats}", path.display())]
+    Format {
+        /// The path.
+        path: PathBuf,
+        /// The formats there are.
+        formats: &'static str,
+    },
+}
+
+pub(crate) type Result<T> = std::result::Result<T, IoError>;

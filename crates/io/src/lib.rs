@@ -1,0 +1,43 @@
+//! Reads and writes the files that other tools have: observed data, posterior draws, parameters.
+//!
+//! The format is what a path ends in:
+//!
+//! | | read | written | holds |
+//! |---|---|---|---|
+//! | `.npy` | yes | yes | one array |
+//! | `.npz`, `.safetensors` | yes | yes | arrays with names, for draws one for each parameter |
+//! | `.csv` | yes | yes | a table, for draws with a column for each parameter |
+//! | `.nc` | no | yes | draws as ArviZ reads them: `arviz.from_netcdf`, or any reader of NetCDF 4 |
+//!
+//! Numbers of all types are read, as `f32`; one that `f32` cannot hold is an error. Of an archive with several arrays, one is chosen by its
+//! name after the path: `data.npz:observed`.
+//!
+//! ```
+//! use bayesburn_core::Draws;
+//! use bayesburn_io::{read_draws, write_draws};
+//! use ndarray::array;
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path();
+//! let draws = Draws::new(["mu".to_owned(), "tau".to_owned()].into(), array![[[0.1, 1.0], [0.2, 1.5]]])?;
+//! for name in ["draws.npz", "draws.csv", "draws.safetensors"] {
+//!     write_draws(folder.join(name), &draws)?;
+//!     assert_eq!(read_draws(folder.join(name))?, draws);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod content;
+mod draws;
+mod element;
+mod error;
+mod npy;
+mod observations;
+mod write;
+
+pub use draws::{read_draws, read_draws_and_truths, read_parameters};
+pub use element::Element;
+pub use error::IoError;
+pub use npy::{NamedArray, NpyError, NpyHeader, read_npz};
+pub use observations::{read_array, read_arrays, read_observations};
+pub use write::{check_draws_path, write_arrays, write_draws, write_values};

@@ -1,0 +1,172 @@
+//! Writes draws and other numbers.
+
+use crate::{
+    IoError,
+    content::{ORDER, extension},
+    draws::{CHAIN, DATA_SET, DRAW},
+    error::Result,
+};
+use bayesburn_core::{Draws, files::write_atomically};
+use ndarray::{Array1, ArrayD, Axis, s};
+use ndarray_npy::{NpzWriter, WriteNpyExt};
+use netcdf_writer::{NcAttrValue, NcFileBuilder, NcWriteFormat, NcWriteOptions};
+use safetensors::{Dtype, serialize, tensor::TensorView};
+use std::{
+    collections::HashMap,
+    fs,
+    io::{self, Write},
+    path::Path,
+};
+
+const OF_DRAWS: &str = ".npy, .npz, .csv, .safetensors or .nc";
+const OF_VALUES: &str = ".npy or .csv";
+const OF_ARRAYS: &str = ".npz or .safetensors";
+
+/// Refuses a path that [`write_draws`] has no format for: before hours of drawing, not after.
+///
+/// # Errors
+/// Another ending than the module's table has.
+pub fn check_draws_path(path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    match extension(path).as_deref() {
+        Some("npy" | "npz" | "csv" | "safetensors" | "nc") => Ok(()),
+        _ => Err(IoError::Format { path: path.into(), formats: OF_DRAWS }),
+    }
+}
+
+/// Writes draws in the format that the path ends in, replacing a file that is there. Folders are made.
+///
+/// - `.npy`: `[M, L, D]`, without names.
+/// - `.npz`, `.safetensors`: `[M, L]` for each parameter.
+/// - `.csv`: the columns `data_set`, `draw`, and one for each parameter.
+/// - `.nc`: the group `posterior` with a variable for each parameter, `[chain, draw]` of one data set and `[chain, draw, data_set]` of
+///   more, with one chain.
+///
+/// # Errors
+/// Another ending; names that the format has no room for; a file that cannot be written.
+pub fn write_draws(path: impl AsRef<Path>, draws: &Draws) -> Result<()> {
+    let path = path.as_ref();
+    check_draws_path(path)?;
+    write(path, |file| match extension(path).as_deref() {
+        Some("npy") => draws.values().write_npy(file).map_err(io::Error::other),
+        Some("csv") => table(file, draws).map_err(io::Error::other),
+        Some("nc") => netcdf(file, draws),
+        format => {
+            let of = |i| draws.values().index_axis(Axis(2), i).to_owned().into_dyn();
+            let arrays: Vec<_> = draws.names().iter().enumerate().map(|(i, name)| (name.clone(), of(i))).collect();
+            archive(file, &arrays, format == Some("npz"))
+        }
+    })
+}
+
+/// Writes arrays with names, as `.npz` or `.safetensors`.
+///
+/// # Errors
+/// Another ending; a file that cannot be written.
+pub fn write_arrays(path: impl AsRef<Path>, arrays: &[(String, ArrayD<f32>)]) -> Result<()> {
+    let path = path.as_ref();
+    match extension(path).as_deref() {
+        Some(format @ ("npz" | "safetensors")) => write(path, |file| archive(file, arrays, format == "npz")),
+        _ => Err(IoError::Format { path: path.into(), formats: OF_ARRAYS }),
+    }
+}
+
+/// Writes one number for each data set, as `.npy` or as a table with the columns `data_set` and this name.
+///
+/// # Errors
+/// Another ending; a file that cannot be written.
+pub fn write_values(path: impl AsRef<Path>, name: &str, values: &Array1<f32>) -> Result<()> {
+    let path = path.as_ref();
+    match extension(path).as_deref() {
+        Some("npy") => write(path, |file| values.write_npy(file).map_err(io::Error::other)),
+        Some("csv") => write(path, |file| {
+            let mut table = csv::Writer::from_writer(file);
+            table.write_record([DATA_SET, name])?;
+            for (i, value) in values.iter().enumerate() {
+                table.write_record([i.to_string(), value.to_string()])?;
+            }
+            table.flush()
+        }),
+        _ => Err(IoError::Format { path: path.into(), formats: OF_VALUES }),
+    }
+}
+
+fn write(path: &Path, content: impl FnOnce(&mut io::BufWriter<fs::File>) -> io::Result<()>) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder
+        .map_or(Ok(()), fs::create_dir_all)
+        .and_then(|()| write_atomically(path, content))
+        .map_err(|source| IoError::File { action: "write", path: path.into(), source })
+}
+
+fn table(file: impl Write, draws: &Draws) -> csv::Result<()> {
+    let mut table = csv::Writer::from_writer(file);
+    let heading = [DATA_SET, DRAW].map(str::to_owned);
+    table.write_record(heading.iter().chain(draws.names().iter()))?;
+    for (data_set, draws) in draws.values().outer_iter().enumerate() {
+        for (draw, theta) in draws.outer_iter().enumerate() {
+            let start = [data_set.to_string(), draw.to_string()];
+            table.write_record(start.into_iter().chain(theta.iter().map(f32::to_string)))?;
+        }
+    }
+    Ok(table.flush()?)
+}
+
+fn archive(file: &mut (impl Write + io::Seek), arrays: &[(String, ArrayD<f32>)], is_npz: bool) -> io::Result<()> {
+    if is_npz {
+        let mut archive = NpzWriter::new_compressed(file);
+        for (name, array) in arrays {
+            archive.add_array(name.as_str(), array).map_err(io::Error::other)?;
+        }
+        return archive.finish().map(|_| ()).map_err(io::Error::other);
+    }
+    let bytes = |array: &ArrayD<f32>| array.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let data: Vec<(String, Vec<usize>, Vec<u8>)> =
+        arrays.iter().map(|(name, array)| (name.clone(), array.shape().to_vec(), bytes(array))).collect();
+    let views: Result2<Vec<_>> = data
+        .iter()
+        .map(|(name, shape, bytes)| Ok((name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+        .collect();
+    let names: Vec<&String> = arrays.iter().map(|(name, _)| name).collect();
+    let order = serde_json::to_string(&names).map_err(io::Error::other)?;
+    let metadata = HashMap::from([(ORDER.to_owned(), order)]);
+    let file_bytes = views.and_then(|views| serialize(views, Some(metadata))).map_err(io::Error::other)?;
+    file.write_all(&file_bytes)
+}
+
+type Result2<T> = std::result::Result<T, safetensors::SafeTensorError>;
+
+fn netcdf(file: &mut impl Write, draws: &Draws) -> io::Result<()> {
+    let (data_sets, per_data_set, _) = draws.values().dim();
+    let mut builder = NcFileBuilder::new();
+    let failed = |error: netcdf_writer::Error| io::Error::other(error);
+    let group = "posterior";
+    let dimension = |builder: &mut NcFileBuilder, name: &str, len: usize| {
+        builder.add_dimension_path(format!("{group}/{name}"), len as u64).map_err(failed)
+    };
+    let mut dimensions = vec![dimension(&mut builder, CHAIN, 1)?, dimension(&mut builder, DRAW, per_data_set)?];
+    if data_sets > 1 {
+        dimensions.push(dimension(&mut builder, DATA_SET, data_sets)?);
+    }
+    let numbers = [(CHAIN, 1), (DRAW, per_data_set), (DATA_SET, data_sets)];
+    for (&dimension, (name, len)) in dimensions.iter().zip(numbers) {
+        let variable = builder.add_variable_path::<i64>(format!("{group}/{name}"), &[dimension]).map_err(failed)?;
+        let values: Vec<i64> = (0..len as i64).collect();
+        builder.write_variable(variable, &values).map_err(failed)?;
+    }
+    let library = ("inference_library", "bayesburn");
+    let version = ("inference_library_version", env!("CARGO_PKG_VERSION"));
+    for (name, value) in [library, version] {
+        builder.add_group_attribute(group, name, NcAttrValue::Chars(value.to_owned())).map_err(failed)?;
+    }
+    for (i, name) in draws.names().iter().enumerate() {
+        if name.contains('/') || [CHAIN, DRAW, DATA_SET].contains(&name.as_str()) {
+            return Err(io::Error::other(format!("NetCDF has no room for a parameter named `{name}`: use .npz")));
+        }
+        let variable = builder.add_variable_path::<f32>(format!("{group}/{name}"), &dimensions).map_err(failed)?;
+        // Draws before data sets.
+        let values: Vec<f32> = draws.values().slice(s![.., .., i]).t().iter().copied().collect();
+        builder.write_variable(variable, &values).map_err(failed)?;
+    }
+    builder.write(file, NcWriteOptions { format: NcWriteFormat::Nc4 }).map(|_| ()).map_err(failed)
+}

@@ -1,0 +1,218 @@
+//! Files of every format: what is written is read, what others write is read, and what is no such file is named.
+
+use bayesburn_core::{Draws, ParameterNames};
+use bayesburn_io::{
+    IoError, read_array, read_draws, read_draws_and_truths, read_observations, read_parameters, write_arrays,
+    write_draws, write_values,
+};
+use ndarray::{Array1, Array2, Array3, ArrayD, Axis, array};
+use ndarray_npy::{NpzWriter, WritableElement, read_npy, write_npy};
+use netcdf_reader::NcFile;
+use std::{fs, fs::File, path::PathBuf};
+use tempfile::TempDir;
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn text(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        fs::write(self.path(name), content).expect("written");
+        self.path(name)
+    }
+}
+
+fn names(names: &[&str]) -> ParameterNames {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+/// 2 data sets, 3 draws, 2 parameters.
+fn draws() -> Draws {
+    let values = Array3::from_shape_fn((2, 3, 2), |(m, l, d)| (m * 100 + l * 10 + d) as f32 + 0.1);
+    Draws::new(names(&["b", "a, c"]), values).expect("two names")
+}
+
+fn says(error: &IoError, parts: &[&str]) {
+    let text = error.to_string();
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is not in: {text}");
+    }
+}
+
+#[test]
+fn draws_come_back_from_every_format_that_has_names() {
+    let folder = Folder::new();
+    for name in ["new/draws.npz", "draws.safetensors", "draws.csv", "DRAWS.CSV"] {
+        write_draws(folder.path(name), &draws()).expect(name);
+        assert_eq!(read_draws(folder.path(name)).expect(name), draws(), "{name}");
+    }
+    write_draws(folder.path("draws.npy"), &draws()).expect("written");
+    let back = read_draws(folder.path("draws.npy")).expect("read");
+    assert_eq!(
+        (back.values(), &back.names()[..]),
+        (draws().values(), &["theta_1".to_owned(), "theta_2".to_owned()][..])
+    );
+    let text = fs::read_to_string(folder.path("draws.csv")).expect("text");
+    assert!(text.starts_with("data_set,draw,b,\"a, c\"\n0,0,0.1,1.1\n"), "{text}");
+}
+
+#[test]
+fn netcdf_has_a_variable_for_each_parameter_in_the_group_of_posteriors() {
+    let folder = Folder::new();
+    write_draws(folder.path("draws.nc"), &draws()).expect("written");
+    let file = NcFile::open(folder.path("draws.nc")).expect("NetCDF");
+    let values = file.read_variable::<f32>("posterior/a, c").expect("a variable");
+    assert_eq!(values.shape(), [1, 3, 2]);
+    assert_eq!(values.iter().copied().collect::<Vec<_>>(), [1.1, 101.1, 11.1, 111.1, 21.1, 121.1]);
+    let one = Draws::new(names(&["b"]), array![[[1.0], [2.0]]]).expect("one name");
+    write_draws(folder.path("one.nc"), &one).expect("written");
+    let file = NcFile::open(folder.path("one.nc")).expect("NetCDF");
+    assert_eq!(file.read_variable::<f32>("posterior/b").expect("a variable").shape(), [1, 2]);
+    let taken = Draws::new(names(&["draw"]), array![[[1.0]]]).expect("one name");
+    says(&write_draws(folder.path("taken.nc"), &taken).expect_err("a dimension's name"), &["`draw`", "use .npz"]);
+    assert!(!folder.path("taken.nc").exists());
+}
+
+fn same_from<T: WritableElement + From<u8> + Clone>(folder: &Folder) {
+    let path = folder.path("numbers.npy");
+    write_npy(&path, &Array2::<u8>::from_shape_fn((2, 3), |(i, j)| (i + j) as u8).mapv(T::from)).expect("written");
+    let expected = Array2::from_shape_fn((2, 3), |(i, j)| (i + j) as f32).into_dyn();
+    assert_eq!(read_array(&path).expect("read"), expected, "{}", std::any::type_name::<T>());
+}
+
+#[test]
+fn numbers_of_all_types_are_read() {
+    let folder = Folder::new();
+    same_from::<f32>(&folder);
+    same_from::<f64>(&folder);
+    same_from::<i16>(&folder);
+    same_from::<i32>(&folder);
+    same_from::<i64>(&folder);
+    same_from::<u8>(&folder);
+    same_from::<u16>(&folder);
+    same_from::<u32>(&folder);
+    same_from::<u64>(&folder);
+    write_npy(folder.path("b.npy"), &array![true, false]).expect("written");
+    assert_eq!(read_array(folder.path("b.npy")).expect("read"), array![1.0, 0.0].into_dyn());
+    // Big-endian, by hand.
+    let mut big = b"\x93NUMPY\x01\x00\x46\x00{'descr': '>f4', 'fortran_order': False, 'shape': (1,)}".to_vec();
+    big.resize(10 + 0x46 - 1, b' ');
+    big.push(b'\n');
+    big.extend(2.5_f32.to_be_bytes());
+    assert_eq!(read_array(folder.text("big.npy", big)).expect("read"), array![2.5].into_dyn());
+    // NumPy's own order of a transposed array.
+    let transposed = array![[1.0_f32, 2.0, 3.0], [4.0, 5.0, 6.0]].reversed_axes();
+    write_npy(folder.path("fortran.npy"), &transposed).expect("written");
+    assert_eq!(read_array(folder.path("fortran.npy")).expect("read"), transposed.into_dyn());
+}
+
+#[test]
+fn data_of_every_kind_are_read_alike() {
+    let folder = Folder::new();
+    let data = array![[1.0_f32, 2.5], [3.0, -4.0]];
+    write_npy(folder.path("single.npy"), &data).expect("written");
+    write_npy(folder.path("many.npy"), &data.clone().insert_axis(Axis(0))).expect("written");
+    let arrays = [("x".to_owned(), data.clone().into_dyn()), ("y".to_owned(), ArrayD::zeros(vec![3]))];
+    write_arrays(folder.path("one.npz"), &arrays[..1]).expect("written");
+    write_arrays(folder.path("two.npz"), &arrays).expect("written");
+    write_arrays(folder.path("two.safetensors"), &arrays).expect("written");
+    folder.text("a.csv", "1, 2.5\n3,-4.0\n");
+    folder.text("heading.csv", "# a comment\nx,y\n1,2.5\n3,-4\n");
+    let all = ["single.npy", "many.npy", "one.npz", "two.npz:x", "two.safetensors:x", "a.csv", "heading.csv"];
+    for name in all {
+        assert_eq!(read_observations(folder.path(name)).expect(name), data.clone().insert_axis(Axis(0)), "{name}");
+    }
+    says(&read_observations(folder.path("two.npz")).expect_err("two"), &["two.npz:x", "\"y\""]);
+    says(&read_observations(folder.path("two.npz:z")).expect_err("none"), &["`z`", "[\"x\", \"y\"]"]);
+    says(&read_observations(folder.path("two.npz:y")).expect_err("a vector"), &["[3]", "[N, F]"]);
+}
+
+#[test]
+fn truths_are_put_into_the_order_of_draws() {
+    let folder = Folder::new();
+    write_draws(folder.path("draws.npz"), &draws()).expect("written");
+    write_draws(folder.path("draws.npy"), &draws()).expect("written");
+    let swapped = folder.text("truths.csv", "\"a, c\",b\n1,2\n3,4\n");
+    let (same, truths) = read_draws_and_truths(folder.path("draws.npz"), &swapped).expect("read");
+    assert_eq!((same, truths), (draws(), array![[2.0, 1.0], [4.0, 3.0]]));
+    // Of two files one has names.
+    let (renamed, truths) = read_draws_and_truths(folder.path("draws.npy"), &swapped).expect("read");
+    assert_eq!((&renamed.names()[..], truths), (&names(&["a, c", "b"])[..], array![[1.0, 2.0], [3.0, 4.0]]));
+    let mut archive = NpzWriter::new(File::create(folder.path("truths.npz")).expect("writable"));
+    archive.add_array("a, c", &array![1.0, 3.0]).expect("written");
+    archive.add_array("b", &array![2_i64, 4]).expect("written");
+    archive.finish().expect("written");
+    let truths = read_parameters(folder.path("truths.npz"), draws().names()).expect("read");
+    assert_eq!(truths, array![[2.0, 1.0], [4.0, 3.0]]);
+    write_npy(folder.path("truths.npy"), &array![7.0, 8.0]).expect("written");
+    assert_eq!(read_parameters(folder.path("truths.npy"), draws().names()).expect("read"), array![[7.0, 8.0]]);
+
+    let other = folder.text("other.csv", "b,c\n1,2\n");
+    says(&read_draws_and_truths(folder.path("draws.npz"), &other).expect_err("other names"), &["\"c\"", "\"a, c\""]);
+    let three = folder.text("three.csv", "1,2,3\n");
+    says(&read_parameters(&three, draws().names()).expect_err("three"), &["3 parameters", "[\"b\", \"a, c\"]"]);
+}
+
+#[test]
+fn tables_of_other_tools_are_draws() {
+    let folder = Folder::new();
+    let table = folder.text("chains.csv", "chain,draw,mu\n0,0,1\n0,1,2\n1,0,3\n1,1,4\n");
+    let draws = read_draws(table).expect("read");
+    assert_eq!(draws.values(), array![[[1.0], [2.0], [3.0], [4.0]]]);
+    assert_eq!(draws.names()[0], "mu");
+    let table = folder.text("uneven.csv", "data_set,mu\n0,1\n0,2\n1,3\n");
+    says(&read_draws(table).expect_err("uneven"), &["1 draws of data set 1", "2 of the first"]);
+    let mut archive = NpzWriter::new(File::create(folder.path("uneven.npz")).expect("writable"));
+    archive.add_array("a", &array![1.0, 3.0]).expect("written");
+    archive.add_array("b", &array![2.0]).expect("written");
+    archive.finish().expect("written");
+    says(&read_draws(folder.path("uneven.npz")).expect_err("uneven"), &["[1, 2], [1, 1]", "as many draws"]);
+}
+
+#[test]
+fn values_are_written_with_their_name() {
+    let folder = Folder::new();
+    let values = array![1.5, f32::NEG_INFINITY];
+    write_values(folder.path("a.csv"), "log_prob", &values).expect("written");
+    let text = fs::read_to_string(folder.path("a.csv")).expect("text");
+    assert_eq!(text, "data_set,log_prob\n0,1.5\n1,-inf\n");
+    write_values(folder.path("a.npy"), "log_prob", &values).expect("written");
+    assert_eq!(read_npy::<_, Array1<f32>>(folder.path("a.npy")).expect("read"), values);
+    says(&write_values(folder.path("a.txt"), "x", &values).expect_err("no format"), &["a.txt", ".npy or .csv"]);
+}
+
+#[test]
+fn files_that_are_not_what_they_are_called_are_named() {
+    let folder = Folder::new();
+    let refused = |name: &str, content: &[u8]| {
+        let error = read_array(folder.text(name, content)).expect_err(name);
+        says(&error, &[name]);
+        error
+    };
+    says(&refused("a.csv", b"x\n1\nb\n"), &["line 3, column 1: `b` is no number"]);
+    says(&refused("ragged.csv", b"1,2\n3\n"), &["record"]);
+    says(&refused("empty.csv", b"x,y\n"), &["no row of numbers"]);
+    says(&refused("large.csv", b"1e300\n"), &["too large for f32"]);
+    says(&refused("a.txt", b"1"), &[".npy, .npz, .csv or .safetensors"]);
+    says(&refused("a.npy", b"not an array"), &["numpy.save"]);
+    says(&refused("a.npz", b"not an archive"), &["numpy.savez"]);
+    refused("a.safetensors", b"not tensors");
+    says(&read_array(folder.path("none.npy")).expect_err("no file"), &["cannot read", "none.npy"]);
+    // A header that promises more than there is, or than there can be.
+    for shape in ["(3,)", "(9223372036854775807,)", "(1000000000000,)", "(4611686018427387904, 4)"] {
+        let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+        let mut file = b"\x93NUMPY\x01\x00".to_vec();
+        file.extend((header.len() as u16).to_le_bytes());
+        file.extend(header.as_bytes());
+        file.extend([0; 8]);
+        refused("promise.npy", &file);
+    }
+    write_npy(folder.path("huge.npy"), &array![1e300_f64]).expect("written");
+    says(&read_array(folder.path("huge.npy")).expect_err("too large"), &["too large for f32"]);
+}
