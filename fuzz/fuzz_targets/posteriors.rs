@@ -8,10 +8,17 @@ use bayesburn_networks::{
     AffineConfig, AffineNets, CouplingDesign, DeepSetConfig, DenseNetConfig, IdentityConfig, InferenceConfig,
     InvertibleNetworkConfig, MixtureConfig, SummaryConfig,
 };
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use libfuzzer_sys::fuzz_target;
 use ndarray::{Array2, Array3, arr1};
-use std::{fs, path::Path, sync::LazyLock};
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        LazyLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 use tempfile::TempDir;
 
 const AMORTIZED: [&str; 2] = ["posterior.json", "weights.safetensors"];
@@ -53,8 +60,17 @@ fn replaced(folder: &Path, name: &str, content: &[u8], load: impl FnOnce()) {
     fs::copy(folder.with_extension(name), folder.join(name)).expect("copied");
 }
 
+/// Burn keeps an entry for each parameter until the next backward pass of the process.
+fn forget_parameters() {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    if CALLS.fetch_add(1, Ordering::Relaxed) % 1000 == 0 {
+        let _ = Tensor::<1>::ones([1], &Device::flex().autodiff()).require_grad().sum().backward();
+    }
+}
+
 fuzz_target!(|data: &[u8]| {
     let Some((kind, content)) = data.split_first() else { return };
+    forget_parameters();
     let device = Device::flex();
     let (deep, npe) = (FOLDER.path().join("deep"), FOLDER.path().join("npe"));
     let load_deep = || {

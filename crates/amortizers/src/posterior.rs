@@ -116,19 +116,24 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let summary = config.summary.init(widths.features, init)?;
         let condition_dim = summary.summary_dim() + widths.direct;
         let inference = config.inference.init(widths.names.len(), condition_dim, init)?;
-        let standardizer = |applies: bool, width| applies.then(|| Standardizer::identity(width, &device));
+        let mut standardizer = |applies: bool, width| {
+            applies.then(|| {
+                init.spend(&[2, width]);
+                Standardizer::identity(width, &device)
+            })
+        };
         let all = matches!(config.standardization, Standardization::All | Standardization::Moments);
         let of_data = config.summary.num_observations() == Some(1);
         let features = widths.direct + if of_data { widths.features } else { 0 };
         let regresses = config.standardization == Standardization::All && (1..=MOST_FEATURES).contains(&features);
-        let networks = PosteriorNetworks {
-            summary,
-            inference,
-            parameters: standardizer(config.standardization != Standardization::None, widths.names.len()),
-            data: standardizer(all, widths.features),
-            direct: standardizer(all && widths.direct > 0, widths.direct),
-            regression: regresses.then(|| Regression::none(features, widths.names.len(), of_data, &device)),
-        };
+        let parameters = standardizer(config.standardization != Standardization::None, widths.names.len());
+        let data = standardizer(all, widths.features);
+        let direct = standardizer(all && widths.direct > 0, widths.direct);
+        let regression = regresses.then(|| {
+            init.spend(&[features, widths.names.len()]);
+            Regression::none(features, widths.names.len(), of_data, &device)
+        });
+        let networks = PosteriorNetworks { summary, inference, parameters, data, direct, regression };
         let names = widths.names.iter().cloned().collect();
         Ok(Self { config, names, widths, networks: number_parameters(networks), device })
     }

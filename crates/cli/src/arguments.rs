@@ -96,7 +96,8 @@ pub(crate) struct Observed {
     /// May be left out for a posterior with an observation of its own.
     #[arg(long, value_name = "FILE")]
     pub(crate) data: Option<PathBuf>,
-    /// What the network is told beside the data, [C] or [M, C]: the number of observations, for one that was trained to know it.
+    /// What the network is told beside the data, [C] or [M, C]: the number of observations, for one that was trained to know it. A
+    /// configurator of the training program's own is not known here: give data and this as it makes them.
     #[arg(long, value_name = "FILE")]
     pub(crate) direct: Option<PathBuf>,
 }
@@ -148,7 +149,8 @@ pub(crate) struct Reports {
 
 #[derive(Debug, Args)]
 pub(crate) struct Diagnose {
-    /// Posterior draws [M, L, D] of M simulated data sets: .npy, or with names .npz, .safetensors, .csv.
+    /// Posterior draws [M, L, D] of M simulated data sets, 20 or more: .npy, or with names .npz, .safetensors, or .csv with the columns
+    /// data_set and those of the parameters.
     #[arg(long, value_name = "FILE")]
     pub(crate) draws: PathBuf,
     /// The parameters of which they were simulated, [M, D].
@@ -176,19 +178,19 @@ pub(crate) struct Diagnose {
     #[arg(long, value_name = "X", default_value_t = 0.05, requires = "baseline")]
     pub(crate) drift: f64,
     /// Each parameter's contraction is at least this.
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", value_parser = finite)]
     pub(crate) contraction_at_least: Option<f64>,
     /// Each parameter's root mean squared error, as a share of that of prior draws, is at most this.
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", value_parser = finite)]
     pub(crate) nrmse_at_most: Option<f64>,
     /// Each parameter's bias, in posterior standard deviations, is at most this.
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", value_parser = finite)]
     pub(crate) bias_at_most: Option<f64>,
     /// Each parameter's calibration error is at most this.
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", value_parser = finite)]
     pub(crate) calibration_error_at_most: Option<f64>,
     /// The mean of -ln q of the truths is at most this.
-    #[arg(long, value_name = "X", requires = "log_prob", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", value_parser = finite, requires = "log_prob", allow_negative_numbers = true)]
     pub(crate) nll_at_most: Option<f64>,
     #[command(flatten)]
     pub(crate) reports: Reports,
@@ -206,9 +208,15 @@ pub(crate) struct Report {
 pub(crate) struct Export {
     #[command(flatten)]
     pub(crate) posterior: Posterior,
-    /// Where the weights go, .npz or .safetensors; what the networks are goes beside, as .json.
+    /// Where the weights go, .npz or .safetensors; what the networks are goes beside, as .json. Files that are there are replaced.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
+}
+
+/// A number that a limit can be.
+fn finite(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "no number".to_owned())?;
+    if number.is_finite() { Ok(number) } else { Err("give a finite number".to_owned()) }
 }
 
 #[cfg(test)]

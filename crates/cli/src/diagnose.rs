@@ -6,12 +6,15 @@ use crate::{
     output::say,
 };
 use bayesburn_diagnostics::{DiagnosticsSuite, Evidence, Limit, Metrics, Report};
-use bayesburn_io::{read_array, read_draws_and_truths};
-use ndarray::{Ix1, Ix2, Ix3};
+use bayesburn_io::{read_array, read_draws_and_truths, read_values};
+use ndarray::{Ix2, Ix3};
 use std::path::PathBuf;
 
 pub(crate) fn run(options: &Diagnose, json: bool) -> Result<Outcome> {
     options.reports.check()?;
+    if !(options.drift >= 0.0 && options.drift.is_finite()) {
+        return Err(format!("--drift {}: give a number from 0 on", options.drift).into());
+    }
     let mut suite = DiagnosticsSuite::new().with_title(options.title.as_str()).with_alpha(options.alpha);
     let limits = [
         options.contraction_at_least.map(Limit::ContractionAtLeast),
@@ -44,12 +47,7 @@ pub(crate) fn run(options: &Diagnose, json: bool) -> Result<Outcome> {
         };
     }
     if let Some(path) = &options.log_prob {
-        let array = read_array(path)?;
-        let shape = array.shape().to_vec();
-        let values = array.into_dimensionality::<Ix1>();
-        let wrong =
-            |_| format!("{}: an array of shape {shape:?}, where [{}] is needed", path.display(), truths.nrows());
-        evidence = evidence.with_log_prob_of_truths(values.map_err(wrong)?)?;
+        evidence = evidence.with_log_prob_of_truths(read_values(path)?)?;
     }
     let report = suite.with_seed(options.seed).run(&evidence)?;
     #[cfg(feature = "plots")]

@@ -6,13 +6,14 @@ use crate::{
     model::Found,
     output::say,
 };
-use bayesburn_io::{check_draws_path, read_parameters, write_draws, write_values};
+use bayesburn_io::{check_draws_names, check_draws_path, read_parameters, write_draws, write_values};
 use serde_json::json;
 use std::time::Instant;
 
 pub(crate) fn sample(options: &Sample, json: bool) -> Result<Outcome> {
     check_draws_path(&options.out)?;
     let model = Found::new(&options.posterior.posterior)?.load()?;
+    check_draws_names(&options.out, model.names())?;
     let start = Instant::now();
     let (draws, acceptance) = model.sample(&options.observed, options.draws, options.seed)?;
     let seconds = start.elapsed().as_secs_f64();

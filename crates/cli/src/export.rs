@@ -4,13 +4,18 @@ use crate::{Outcome, Result, arguments::Export, model::Found, output::say};
 use bayesburn_core::files::write_atomically;
 use bayesburn_io::{read_arrays, write_arrays};
 use serde_json::json;
-use std::io::Write as _;
+use std::{io::Write as _, path::Path};
 
 /// The weights in a posterior's folder.
 const WEIGHTS: &str = "weights.safetensors";
 
 pub(crate) fn run(options: &Export, json: bool) -> Result<Outcome> {
     let found = Found::new(&options.posterior.posterior)?;
+    let folder = options.out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let of_posterior = [&found.folder, &found.networks].into_iter().filter_map(|place| place.canonicalize().ok());
+    if folder.canonicalize().is_ok_and(|folder| of_posterior.into_iter().any(|place| place == folder)) {
+        return Err(format!("{}: choose another folder than the posterior's own", options.out.display()).into());
+    }
     // A checkpoint that is damaged is not exported: loading looks.
     found.load()?;
     let arrays = read_arrays(found.networks.join(WEIGHTS))?;

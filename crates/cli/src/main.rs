@@ -11,6 +11,7 @@ mod output;
 use arguments::{Arguments, Command};
 use bayesburn_core::with_causes;
 use clap::{CommandFactory, Parser};
+use output::say;
 use std::{error::Error, process::ExitCode};
 
 /// Whatever keeps a command from running; the message says what to do.
@@ -37,8 +38,9 @@ fn main() -> ExitCode {
         Command::Report(options) => diagnose::report(&options, json),
         Command::Export(options) => export::run(&options, json),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "bayesburn", &mut std::io::stdout());
-            Ok(Outcome::Passed)
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "bayesburn", &mut script);
+            say(String::from_utf8_lossy(&script)).map(|()| Outcome::Passed)
         }
     };
     match outcome {

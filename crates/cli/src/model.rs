@@ -122,14 +122,13 @@ impl<C: SummaryConfig> Model for AmortizedPosterior<C> {
 
     fn sample(&self, observed: &Observed, draws: usize, seed: u64) -> Result<(Draws, Option<Vec<Acceptance>>)> {
         let conditions = conditions(observed, self.config().summary.num_observations() == Some(1))?;
-        if draws == 0 {
-            return Err("no draws were asked for: give --draws 1 or more".into());
-        }
+        let numbers = conditions.len().saturating_mul(draws).saturating_mul(self.parameter_names().len());
+        check_size(draws, numbers)?;
         let at_a_time = (DRAWS_AT_A_TIME / draws).max(1);
-        let numbers: Vec<usize> = (0..conditions.len()).collect();
+        let data_sets: Vec<usize> = (0..conditions.len()).collect();
         let bar = ProgressBar::new(conditions.len() as u64).with_message("data sets");
         let mut parts = Vec::new();
-        for some in numbers.chunks(at_a_time) {
+        for some in data_sets.chunks(at_a_time) {
             parts.push(self.sample_part(&conditions.select(some), some, 0..draws, seed)?);
             bar.inc(some.len() as u64);
         }
@@ -156,6 +155,7 @@ impl<C: SummaryConfig> Model for Posterior<C> {
 
     fn sample(&self, observed: &Observed, draws: usize, seed: u64) -> Result<(Draws, Option<Vec<Acceptance>>)> {
         let x = observation(self, observed)?;
+        check_size(draws, self.conditions(&x)?.len().saturating_mul(draws).saturating_mul(self.names().len()))?;
         let bar = ProgressBar::new_spinner().with_message("drawing inside the prior's support");
         bar.enable_steady_tick(std::time::Duration::from_millis(100));
         let sampled = self.sample_with_report(&x, draws, seed);
@@ -167,6 +167,19 @@ impl<C: SummaryConfig> Model for Posterior<C> {
 
     fn log_prob(&self, parameters: &Array2<f32>, observed: &Observed) -> Result<Array1<f32>> {
         Ok(self.log_prob_for(parameters, &observation(self, observed)?)?)
+    }
+}
+
+/// Refuses draws that no memory holds, instead of ending for want of it.
+fn check_size(draws: usize, numbers: usize) -> Result<()> {
+    const MOST: usize = 1 << 33;
+    match draws {
+        0 => Err("no draws were asked for: give --draws 1 or more".into()),
+        _ if numbers > MOST => {
+            Err(format!("--draws {draws}: {numbers} numbers in all, of 4 bytes each: ask for at most {MOST} at a time")
+                .into())
+        }
+        _ => Ok(()),
     }
 }
 

@@ -4,7 +4,7 @@ use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, Posterior
 use bayesburn_core::{Draws, Purpose, stream};
 use bayesburn_inference::{NpeConfig, NpeTraining, Posterior, infer};
 use bayesburn_io::{read_draws, write_draws};
-use bayesburn_networks::{DeepSetConfig, InvertibleNetworkConfig, MixtureConfig};
+use bayesburn_networks::{DeepSetConfig, IdentityConfig, InvertibleNetworkConfig, MixtureConfig};
 use bayesburn_simulation::{Prior, Simulator};
 use burn::tensor::Device;
 use ndarray::{Array1, Array2, Array3, Axis, arr1, array};
@@ -99,9 +99,40 @@ fn draws_and_densities_are_those_of_the_posterior() {
     let words = text(at, &["info", "run/checkpoints/step-00000009"], 0);
     assert!(words.contains("a, b, c") && words.contains("2 features"), "{words}");
 
+    // In several pieces, as in one.
+    let many = normal((600, 5, 2), 4);
+    write_npy(at.join("many.npy"), &many).expect("written");
+    text(at, &["sample", "run", "--data", "many.npy", "--draws", "500", "--out", "many.npz"], 0);
+    let expected = posterior.sample(&Conditions::new(many), 500, 0).expect("draws");
+    assert_eq!(read_draws(at.join("many.npz")).expect("draws"), expected);
+
+    let own = ["export", "run/checkpoints/step-00000010", "--out", "run/checkpoints/step-00000010/posterior.npz"];
+    refused(at, &own, &["another folder"]);
     let said = json(at, &["export", "run", "--out", "weights.npz"]);
     assert!(said["numbers"].as_u64().expect("a count") >= posterior.num_trainable_parameters() as u64);
     assert!(fs::read_to_string(at.join("weights.json")).expect("written").contains("\"summary_network\""));
+}
+
+/// Data of networks that take one observation are vectors.
+#[test]
+fn vectors_are_data_sets() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let vectors = normal((20, 1, 3), 1);
+    let pilot = Configured::new(normal((20, 1, 2), 2).remove_axis(Axis(1)), Conditions::new(vectors.clone()));
+    let config = PosteriorConfig::new(IdentityConfig::new(), MixtureConfig::new());
+    let pilot = [pilot.expect("20 of each")];
+    let posterior = AmortizedPosterior::new(config, ["a", "b"], &pilot, 1, &Device::flex()).expect("valid");
+    posterior.save(at.join("p")).expect("written");
+    write_npy(at.join("x.npy"), &vectors.clone().remove_axis(Axis(1))).expect("written");
+    text(at, &["sample", "p", "--data", "x.npy", "--draws", "7", "--out", "d.npz"], 0);
+    let expected = posterior.sample(&Conditions::new(vectors.clone()), 7, 0).expect("draws");
+    assert_eq!(read_draws(at.join("d.npz")).expect("draws"), expected);
+    let first = vectors.index_axis(Axis(0), 0).to_owned();
+    write_npy(at.join("x.npy"), &first.clone().remove_axis(Axis(0))).expect("written");
+    text(at, &["sample", "p", "--data", "x.npy", "--draws", "7", "--out", "d.npz"], 0);
+    let expected = posterior.sample(&Conditions::one(first), 7, 0).expect("draws");
+    assert_eq!(read_draws(at.join("d.npz")).expect("draws"), expected);
 }
 
 #[test]
@@ -219,6 +250,8 @@ fn draws_that_cannot_be_judged_are_refused() {
     refused(at, &[&JUDGE[..], &["--alpha", "2"]].concat(), &["false-alarm rate of 2"]);
     refused(at, &[&JUDGE[..], &["--html", "r.pdf"]].concat(), &["r.pdf", ".html"]);
     refused(at, &[&JUDGE[..], &["--drift", "0.1"]].concat(), &["--baseline"]);
+    fs::write(at.join("b.json"), text(at, &[&JUDGE[..], &["--json"]].concat(), 0)).expect("written");
+    refused(at, &[&JUDGE[..], &["--baseline", "b.json", "--drift", "NaN"]].concat(), &["--drift NaN", "from 0 on"]);
     refused(at, &[&JUDGE[..], &["--nll-at-most", "0.1"]].concat(), &["--log-prob"]);
     refused(at, &[&JUDGE[..], &["--dats", "x.npy"]].concat(), &["--dats"]);
     refused(at, &[&JUDGE[..], &["--baseline", "x.npy"]].concat(), &["x.npy"]);
@@ -260,6 +293,10 @@ fn draws_that_cannot_be_judged_are_refused() {
     truths.column_mut(1).fill(0.5);
     write_npy(at.join("constant.npy"), &constant).expect("written");
     write_npy(at.join("truths.npy"), &truths).expect("written");
+    let some = ["diagnose", "--draws", "constant.npy", "--truths", "wide.npy"];
+    refused(at, &[&JUDGE[..], &["--bias-at-most", "nan"]].concat(), &["--bias-at-most", "finite"]);
+    write_npy(at.join("wide.npy"), &normal((200, 1, 2), 9).remove_axis(Axis(1))).expect("written");
+    refused(at, &some, &["all draws of parameter `theta_2` are 0.5"]);
     let constant = ["diagnose", "--draws", "constant.npy", "--truths", "truths.npy"];
     refused(at, &constant, &["theta_2", "is the same in all draws and truths"]);
 }
@@ -297,6 +334,8 @@ fn folders_that_hold_no_such_posterior_are_refused() {
     refused(at, &["sample", "p", "--data", "x.npy", "--out", "d.txt"], &["d.txt", ".nc"]);
     refused(at, &["sample", "p", "--out", "d.npz"], &["--data"]);
     refused(at, &["sample", "p", "--data", "x.npy", "--draws", "0", "--out", "d.npz"], &["--draws 1"]);
+    let many = ["sample", "p", "--data", "x.npy", "--draws", "18446744073709551615", "--out", "d.npz"];
+    refused(at, &many, &["--draws 18446744073709551615", "at most"]);
     refused(at, &["export", "p", "--out", "w.txt"], &["w.txt", ".npz or .safetensors"]);
     write_npy(at.join("x.npy"), &normal((1, 5, 3), 1)).expect("written");
     refused(at, &sample("p"), &["3", "2"]);

@@ -268,6 +268,14 @@ pub enum DiagnosticsError {
         /// The parameter.
         name: String,
     },
+    /// Draws that do not vary at all.
+    #[error("all draws of parameter `{name}` are {value}: see how they were drawn, no posterior is that")]
+    ConstantDraws {
+        /// The parameter.
+        name: String,
+        /// What all draws are.
+        value: f32,
+    },
     /// Posteriors of other parameters.
     #[error("posteriors of {got:?}, but {expected:?} in the first one: compare the same parameters, in the same order")]
     OtherParameters {

@@ -113,7 +113,8 @@ impl<C: SummaryConfig> Posterior<C> {
     }
 
     /// Loads a posterior as [`Posterior::load`] does, where the prior is not at hand: for drawing and evaluating, its support is enough. In
-    /// the place of [`Posterior::prior`] is one that is not to be used: nothing can be drawn from it.
+    /// the place of [`Posterior::prior`] is one that is not to be used: nothing can be drawn from it. A configurator of the inference's own is set
+    /// again by [`Posterior::with_configurator`].
     ///
     /// # Errors
     /// As [`Posterior::load`]; a prior whose parameters bound one another, of which only itself knows the support.

@@ -22,10 +22,20 @@ pub(crate) enum Content {
     /// An array without a name.
     Array(ArrayD<f32>),
     /// Arrays with names, two or more, or one whose name nobody has asked for.
-    Named(Vec<(String, ArrayD<f32>)>),
+    Named(Named),
     /// Rows of numbers, and the names of their columns.
     Table(Option<Vec<String>>, Array2<f32>),
 }
+
+/// Arrays with names.
+pub(crate) struct Named {
+    pub(crate) arrays: Vec<(String, ArrayD<f32>)>,
+    /// Whether their order is that in which they were written, and says something.
+    pub(crate) are_ordered: bool,
+}
+
+/// The arrays of an archive, each of which may be something else, and whether they are in the order in which they were written.
+type Archive = (Vec<(String, Parsed<ArrayD<f32>>)>, bool);
 
 impl Content {
     /// Reads a file, or the array of it that is named after the path and a colon.
@@ -37,22 +47,27 @@ impl Content {
             return Err(IoError::Format { path, formats: FORMATS });
         }
         let bytes = fs::read(&path).map_err(|source| IoError::File { action: "read", path: path.clone(), source })?;
-        let content = match format.as_deref() {
-            Some("npy") => npy(&bytes).map(Self::Array),
-            Some("npz") => npz(&bytes).map(Self::Named),
-            Some("csv") => table(&bytes).map(|(names, rows)| Self::Table(names, rows)),
-            _ => tensors(&bytes).map(Self::Named),
-        };
         let wrong = |reason| IoError::Content { path: path.clone(), reason };
-        match (content.map_err(wrong)?, chosen) {
-            (Self::Named(arrays), Some(chosen)) => {
-                let names: Vec<String> = arrays.iter().map(|(name, _)| name.clone()).collect();
-                let array = arrays.into_iter().find(|(name, _)| *name == chosen);
-                let (_, array) =
-                    array.ok_or_else(|| wrong(format!("no array is named `{chosen}`, but {names:?} are")))?;
-                Ok(Self::Array(array))
-            }
-            (content, _) => Ok(content),
+        let archive = match format.as_deref() {
+            Some("npy") => return npy(&bytes).map(Self::Array).map_err(wrong),
+            Some("csv") => return table(&bytes).map(|(names, rows)| Self::Table(names, rows)).map_err(wrong),
+            Some("npz") => npz(&bytes),
+            _ => tensors(&bytes),
+        };
+        let (arrays, are_ordered) = archive.map_err(wrong)?;
+        let Some(chosen) = chosen else {
+            let sound = |(name, array): (String, Parsed<_>)| match array {
+                Ok(array) => Ok((name, array)),
+                Err(reason) => Err(wrong(format!("array `{name}`: {reason}"))),
+            };
+            let arrays = arrays.into_iter().map(sound).collect::<Result<_>>()?;
+            return Ok(Self::Named(Named { arrays, are_ordered }));
+        };
+        // Whatever else the archive holds.
+        let names: Vec<String> = arrays.iter().map(|(name, _)| name.clone()).collect();
+        match arrays.into_iter().find(|(name, _)| *name == chosen) {
+            Some((_, array)) => array.map(Self::Array).map_err(|reason| wrong(format!("array `{chosen}`: {reason}"))),
+            None => Err(wrong(format!("no array is named `{chosen}`, but {names:?} are"))),
         }
     }
 }
@@ -94,30 +109,27 @@ fn too_large(value: f64) -> String {
     format!("{value} is too large for f32: use other units")
 }
 
-fn npz(bytes: &[u8]) -> Parsed<Vec<(String, ArrayD<f32>)>> {
+fn npz(bytes: &[u8]) -> Parsed<Archive> {
     let arrays = read_npz_with(bytes, in_range).map_err(|error| error.to_string())?;
-    let sound = |(name, array): NamedArray| match array {
-        Ok(array) => Ok((name, array)),
-        Err(error) => Err(format!("array `{name}`: {error}")),
-    };
-    arrays.into_iter().map(sound).collect()
+    let in_words = |(name, array): NamedArray| (name, array.map_err(|error| error.to_string()));
+    Ok((arrays.into_iter().map(in_words).collect(), true))
 }
 
-fn tensors(bytes: &[u8]) -> Parsed<Vec<(String, ArrayD<f32>)>> {
+fn tensors(bytes: &[u8]) -> Parsed<Archive> {
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
     let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
     let mut names: Vec<String> = file.names().into_iter().map(str::to_owned).collect();
     names.sort();
     let order = metadata.metadata().as_ref().and_then(|metadata| serde_json::from_str(metadata.get(ORDER)?).ok());
     let order: Vec<String> = order.unwrap_or_default();
+    let are_ordered = names.iter().all(|name| order.contains(name));
     let place = |name: &String| order.iter().position(|ordered| ordered == name).unwrap_or(usize::MAX);
     names.sort_by_key(place);
     let array = |name: String| {
-        let tensor = file.tensor(&name).map_err(|error| error.to_string())?;
-        let array = of_tensor(&tensor).map_err(|reason| format!("tensor `{name}`: {reason}"))?;
-        Ok((name, array))
+        let array = file.tensor(&name).map_err(|error| error.to_string()).and_then(|tensor| of_tensor(&tensor));
+        (name, array)
     };
-    names.into_iter().map(array).collect()
+    Ok((names.into_iter().map(array).collect(), are_ordered))
 }
 
 fn of_tensor(tensor: &TensorView<'_>) -> Parsed<ArrayD<f32>> {

@@ -9,7 +9,7 @@
 //! | `.csv` | yes | yes | a table, for draws with a column for each parameter |
 //! | `.nc` | no | yes | draws as ArviZ reads them: `arviz.from_netcdf`, or any reader of NetCDF 4 |
 //!
-//! Numbers of all types are read, as `f32`; one that `f32` cannot hold is an error. Of an archive with several arrays, one is chosen by its
+//! Integers, floats and truth values of all sizes are read, as `f32`; a number that `f32` cannot hold is an error. Of an archive with several arrays, one is chosen by its
 //! name after the path: `data.npz:observed`.
 //!
 //! ```
@@ -39,5 +39,5 @@ pub use draws::{read_draws, read_draws_and_truths, read_parameters};
 pub use element::Element;
 pub use error::IoError;
 pub use npy::{NamedArray, NpyError, NpyHeader, read_npz};
-pub use observations::{read_array, read_arrays, read_observations};
-pub use write::{check_draws_path, write_arrays, write_draws, write_values};
+pub use observations::{read_array, read_arrays, read_observations, read_values};
+pub use write::{check_draws_names, check_draws_path, write_arrays, write_draws, write_values};

@@ -3,7 +3,7 @@
 use crate::{
     IoError,
     content::{ORDER, extension},
-    draws::{CHAIN, DATA_SET, DRAW},
+    draws::{CHAIN, COUNTERS, DATA_SET, DRAW, ROW},
     error::Result,
 };
 use bayesburn_core::{Draws, files::write_atomically};
@@ -25,12 +25,32 @@ const OF_ARRAYS: &str = ".npz or .safetensors";
 /// Refuses a path that [`write_draws`] has no format for: before hours of drawing, not after.
 ///
 /// # Errors
-/// Another ending than the module's table has.
+/// Another ending than those of draws.
 pub fn check_draws_path(path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
     match extension(path).as_deref() {
         Some("npy" | "npz" | "csv" | "safetensors" | "nc") => Ok(()),
         _ => Err(IoError::Format { path: path.into(), formats: OF_DRAWS }),
+    }
+}
+
+/// Refuses names of parameters that the format of a path has no room for.
+///
+/// # Errors
+/// In tables, names that count rows, or that are numbers; in NetCDF, names of dimensions, and those with a `/`.
+pub fn check_draws_names(path: impl AsRef<Path>, names: &[String]) -> Result<()> {
+    let path = path.as_ref();
+    let has_room = |name: &String| match extension(path).as_deref() {
+        Some("csv") => !COUNTERS.contains(&name.as_str()) && name.trim().parse::<f64>().is_err(),
+        Some("nc") => !name.contains('/') && ![CHAIN, DRAW, DATA_SET].contains(&name.as_str()),
+        _ => true,
+    };
+    match names.iter().find(|name| !has_room(name)) {
+        Some(name) => {
+            let reason = format!("this format has no room for a parameter named `{name}`: use .npz");
+            Err(IoError::Content { path: path.into(), reason })
+        }
+        None => Ok(()),
     }
 }
 
@@ -47,6 +67,7 @@ pub fn check_draws_path(path: impl AsRef<Path>) -> Result<()> {
 pub fn write_draws(path: impl AsRef<Path>, draws: &Draws) -> Result<()> {
     let path = path.as_ref();
     check_draws_path(path)?;
+    check_draws_names(path, draws.names())?;
     write(path, |file| match extension(path).as_deref() {
         Some("npy") => draws.values().write_npy(file).map_err(io::Error::other),
         Some("csv") => table(file, draws).map_err(io::Error::other),
@@ -71,7 +92,7 @@ pub fn write_arrays(path: impl AsRef<Path>, arrays: &[(String, ArrayD<f32>)]) ->
     }
 }
 
-/// Writes one number for each data set, as `.npy` or as a table with the columns `data_set` and this name.
+/// Writes numbers, as `.npy` or as a table with the columns `row` and this name.
 ///
 /// # Errors
 /// Another ending; a file that cannot be written.
@@ -81,7 +102,7 @@ pub fn write_values(path: impl AsRef<Path>, name: &str, values: &Array1<f32>) ->
         Some("npy") => write(path, |file| values.write_npy(file).map_err(io::Error::other)),
         Some("csv") => write(path, |file| {
             let mut table = csv::Writer::from_writer(file);
-            table.write_record([DATA_SET, name])?;
+            table.write_record([ROW, name])?;
             for (i, value) in values.iter().enumerate() {
                 table.write_record([i.to_string(), value.to_string()])?;
             }
@@ -160,9 +181,6 @@ fn netcdf(file: &mut impl Write, draws: &Draws) -> io::Result<()> {
         builder.add_group_attribute(group, name, NcAttrValue::Chars(value.to_owned())).map_err(failed)?;
     }
     for (i, name) in draws.names().iter().enumerate() {
-        if name.contains('/') || [CHAIN, DRAW, DATA_SET].contains(&name.as_str()) {
-            return Err(io::Error::other(format!("NetCDF has no room for a parameter named `{name}`: use .npz")));
-        }
         let variable = builder.add_variable_path::<f32>(format!("{group}/{name}"), &dimensions).map_err(failed)?;
         // Draws before data sets.
         let values: Vec<f32> = draws.values().slice(s![.., .., i]).t().iter().copied().collect();

@@ -2,8 +2,8 @@
 
 use bayesburn_core::{Draws, ParameterNames};
 use bayesburn_io::{
-    IoError, read_array, read_draws, read_draws_and_truths, read_observations, read_parameters, write_arrays,
-    write_draws, write_values,
+    IoError, read_array, read_draws, read_draws_and_truths, read_observations, read_parameters, read_values,
+    write_arrays, write_draws, write_values,
 };
 use ndarray::{Array1, Array2, Array3, ArrayD, Axis, array};
 use ndarray_npy::{NpzWriter, WritableElement, read_npy, write_npy};
@@ -75,8 +75,12 @@ fn netcdf_has_a_variable_for_each_parameter_in_the_group_of_posteriors() {
     let file = NcFile::open(folder.path("one.nc")).expect("NetCDF");
     assert_eq!(file.read_variable::<f32>("posterior/b").expect("a variable").shape(), [1, 2]);
     let taken = Draws::new(names(&["draw"]), array![[[1.0]]]).expect("one name");
-    says(&write_draws(folder.path("taken.nc"), &taken).expect_err("a dimension's name"), &["`draw`", "use .npz"]);
-    assert!(!folder.path("taken.nc").exists());
+    for name in ["taken.nc", "taken.csv"] {
+        says(&write_draws(folder.path(name), &taken).expect_err("a dimension's name"), &["`draw`", "use .npz"]);
+        assert!(!folder.path(name).exists());
+    }
+    write_draws(folder.path("taken.npz"), &taken).expect("written");
+    assert_eq!(read_draws(folder.path("taken.npz")).expect("read"), taken);
 }
 
 fn same_from<T: WritableElement + From<u8> + Clone>(folder: &Folder) {
@@ -128,6 +132,17 @@ fn data_of_every_kind_are_read_alike() {
     for name in all {
         assert_eq!(read_observations(folder.path(name)).expect(name), data.clone().insert_axis(Axis(0)), "{name}");
     }
+    // An array is chosen whatever is beside it.
+    let mut archive = zip::ZipWriter::new(File::create(folder.path("words.npz")).expect("writable"));
+    for (name, content) in
+        [("x.npy", fs::read(folder.path("single.npy")).expect("written")), ("words.npy", b"?".to_vec())]
+    {
+        archive.start_file(name, zip::write::SimpleFileOptions::default()).expect("writable");
+        std::io::Write::write_all(&mut archive, &content).expect("writable");
+    }
+    archive.finish().expect("writable");
+    read_observations(folder.path("words.npz:x")).expect("chosen");
+    says(&read_observations(folder.path("words.npz")).expect_err("words"), &["array `words`"]);
     says(&read_observations(folder.path("two.npz")).expect_err("two"), &["two.npz:x", "\"y\""]);
     says(&read_observations(folder.path("two.npz:z")).expect_err("none"), &["`z`", "[\"x\", \"y\"]"]);
     says(&read_observations(folder.path("two.npz:y")).expect_err("a vector"), &["[3]", "[N, F]"]);
@@ -153,6 +168,16 @@ fn truths_are_put_into_the_order_of_draws() {
     write_npy(folder.path("truths.npy"), &array![7.0, 8.0]).expect("written");
     assert_eq!(read_parameters(folder.path("truths.npy"), draws().names()).expect("read"), array![[7.0, 8.0]]);
 
+    // The order of a safetensors file of another program is that of the alphabet, and says nothing.
+    let tensor = |value: f32| {
+        safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1], Box::leak(Box::new(value.to_le_bytes())))
+    };
+    let tensors = [("mu", tensor(1.0).expect("one number")), ("a", tensor(2.0).expect("one number"))];
+    let foreign = folder.text("foreign.safetensors", safetensors::serialize(tensors, None).expect("a file"));
+    write_npy(folder.path("one.npy"), &array![[[1.0_f32, 2.0]]]).expect("written");
+    says(&read_draws_and_truths(folder.path("one.npy"), &foreign).expect_err("no order"), &["foreign", "no order"]);
+    assert_eq!(read_parameters(&foreign, &names(&["mu", "a"])).expect("read"), array![[1.0, 2.0]]);
+
     let other = folder.text("other.csv", "b,c\n1,2\n");
     says(&read_draws_and_truths(folder.path("draws.npz"), &other).expect_err("other names"), &["\"c\"", "\"a, c\""]);
     let three = folder.text("three.csv", "1,2,3\n");
@@ -167,12 +192,21 @@ fn tables_of_other_tools_are_draws() {
     assert_eq!(draws.values(), array![[[1.0], [2.0], [3.0], [4.0]]]);
     assert_eq!(draws.names()[0], "mu");
     let table = folder.text("uneven.csv", "data_set,mu\n0,1\n0,2\n1,3\n");
-    says(&read_draws(table).expect_err("uneven"), &["1 draws of data set 1", "2 of the first"]);
+    says(&read_draws(table).expect_err("uneven"), &["1 draws of data set 1", "2 of 0"]);
+    // Data sets in the order of their numbers, wherever their rows are.
+    let table = folder.text("mixed.csv", "data_set,mu\n10,5\n2,3\n10,6\n2,4\n");
+    assert_eq!(read_draws(&table).expect("read").values(), array![[[3.0], [4.0]], [[5.0], [6.0]]]);
+    let truths = folder.text("truths.csv", "data_set,mu\n10,1\n2,0\n");
+    assert_eq!(read_draws_and_truths(&table, &truths).expect("read").1, array![[0.0], [1.0]]);
+    let others = folder.text("others.csv", "data_set,mu\n2,0\n11,1\n");
+    says(&read_draws_and_truths(&table, &others).expect_err("others"), &["others.csv", "have 10, it has 11"]);
+    let half = folder.text("half.csv", "data_set,mu\n0.5,1\n");
+    says(&read_draws(half).expect_err("no number"), &["`data_set` is 0.5"]);
     let mut archive = NpzWriter::new(File::create(folder.path("uneven.npz")).expect("writable"));
     archive.add_array("a", &array![1.0, 3.0]).expect("written");
     archive.add_array("b", &array![2.0]).expect("written");
     archive.finish().expect("written");
-    says(&read_draws(folder.path("uneven.npz")).expect_err("uneven"), &["[1, 2], [1, 1]", "as many draws"]);
+    says(&read_draws(folder.path("uneven.npz")).expect_err("uneven"), &["[1, 2], [1, 1]", "as many values"]);
 }
 
 #[test]
@@ -181,8 +215,11 @@ fn values_are_written_with_their_name() {
     let values = array![1.5, f32::NEG_INFINITY];
     write_values(folder.path("a.csv"), "log_prob", &values).expect("written");
     let text = fs::read_to_string(folder.path("a.csv")).expect("text");
-    assert_eq!(text, "data_set,log_prob\n0,1.5\n1,-inf\n");
+    assert_eq!(text, "row,log_prob\n0,1.5\n1,-inf\n");
+    assert_eq!(read_values(folder.path("a.csv")).expect("read"), values);
     write_values(folder.path("a.npy"), "log_prob", &values).expect("written");
+    assert_eq!(read_values(folder.path("a.npy")).expect("read"), values);
+    says(&read_values(folder.text("two.csv", "a,b\n1,2\n")).expect_err("two"), &["[\"a\", \"b\"]", "one column"]);
     assert_eq!(read_npy::<_, Array1<f32>>(folder.path("a.npy")).expect("read"), values);
     says(&write_values(folder.path("a.txt"), "x", &values).expect_err("no format"), &["a.txt", ".npy or .csv"]);
 }

@@ -63,13 +63,11 @@ impl AutoregressiveFlowConfig {
         if condition_dim == 0 {
             return Err(ConfigError::NothingToConditionOn);
         }
-        let layers = (0..self.num_layers)
-            .map(|_| AutoregressiveLayer {
-                permutation: self.permutation.init(dim, init),
-                net: MaskedNet::new(self, dim, condition_dim, init),
-                soft_clamping: self.soft_clamping,
-            })
-            .collect();
+        let layers = init.layers(self.num_layers, |_, init| AutoregressiveLayer {
+            permutation: self.permutation.init(dim, init),
+            net: MaskedNet::new(self, dim, condition_dim, init),
+            soft_clamping: self.soft_clamping,
+        });
         Ok(AutoregressiveFlow { layers, dim, condition_dim })
     }
 }
@@ -135,30 +133,28 @@ struct Masks {
 impl MaskedNet {
     fn new(config: &AutoregressiveFlowConfig, dim: usize, condition_dim: usize, init: &mut ParameterInit) -> Self {
         let units = config.units;
+        let targets = (dim > 1).then(|| TargetWeights {
+            input: init.glorot_uniform([dim, units], dim + condition_dim, units),
+            shortcut: init.constant([dim, 2 * dim], 0.0),
+        });
+        let condition = init.linear(condition_dim, units, OutputInit::Glorot);
+        let between = config.num_dense.saturating_sub(1);
+        let hidden = init.layers(between, |_, init| init.linear(units, units, OutputInit::Glorot));
+        let output = init.linear(units, 2 * dim, OutputInit::Zeros);
+        let shortcut = init.constant([condition_dim, 2 * dim], 0.0);
         // Hidden unit u sees the first u mod D targets; those that see none depend on the condition alone.
         let mask = |rows: usize, columns: usize, stays: &dyn Fn(usize, usize) -> bool| -> Vec<f32> {
             (0..rows * columns).map(|i| if stays(i / columns, i % columns) { 1.0 } else { 0.0 }).collect()
         };
         let masks = Masks {
             input: mask(dim, units, &|i, u| i < u % dim),
-            hidden: mask(units, units, &|from, to| from % dim <= to % dim),
+            hidden: if between > 0 { mask(units, units, &|from, to| from % dim <= to % dim) } else { Vec::new() },
             // Scales and translations: output i and output D + i.
             output: mask(units, 2 * dim, &|u, i| u % dim <= i % dim),
             shortcut: mask(dim, 2 * dim, &|from, i| from < i % dim),
         };
-        Self {
-            targets: (dim > 1).then(|| TargetWeights {
-                input: init.glorot_uniform([dim, units], dim + condition_dim, units),
-                shortcut: init.constant([dim, 2 * dim], 0.0),
-            }),
-            condition: init.linear(condition_dim, units, OutputInit::Glorot),
-            hidden: (1..config.num_dense).map(|_| init.linear(units, units, OutputInit::Glorot)).collect(),
-            output: init.linear(units, 2 * dim, OutputInit::Zeros),
-            shortcut: init.constant([condition_dim, 2 * dim], 0.0),
-            masks,
-            activation: config.activation,
-            dropout: config.dropout,
-        }
+        let (activation, dropout) = (config.activation, config.dropout);
+        Self { targets, condition, hidden, output, shortcut, masks, activation, dropout }
     }
 
     /// What depends on the condition alone: into the first hidden layer, and to the outputs.

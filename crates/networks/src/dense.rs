@@ -142,9 +142,9 @@ impl DenseNetConfig {
     ) -> Result<DenseNet, ConfigError> {
         at_least_one("units", self.units)?;
         in_range((0.0..1.0).contains(&self.dropout), "dropout", "in [0, 1)", self.dropout)?;
-        let hidden: Vec<Linear> = (0..self.num_dense)
-            .map(|i| init.linear(if i == 0 { d_input } else { self.units }, self.units, OutputInit::Glorot))
-            .collect();
+        let hidden: Vec<Linear> = init.layers(self.num_dense, |i, init| {
+            init.linear(if i == 0 { d_input } else { self.units }, self.units, OutputInit::Glorot)
+        });
         let d_last = if self.num_dense == 0 { d_input } else { self.units };
         Ok(DenseNet {
             hidden,

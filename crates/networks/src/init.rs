@@ -57,7 +57,17 @@ impl ParameterInit {
         })
     }
 
-    fn spend(&mut self, shape: &[usize]) {
+    /// As many layers, made one after the other: room is made for them as they come, so that the budget is what ends too many.
+    pub(crate) fn layers<T>(&mut self, num: usize, mut layer: impl FnMut(usize, &mut Self) -> T) -> Vec<T> {
+        let mut layers = Vec::new();
+        for i in 0..num {
+            layers.push(layer(i, self));
+        }
+        layers
+    }
+
+    /// Counts an array of this shape that is made elsewhere.
+    pub fn spend(&mut self, shape: &[usize]) {
         let numbers = shape.iter().try_fold(1_usize, |numbers, len| numbers.checked_mul(*len));
         match numbers.and_then(|numbers| self.budget.checked_sub(numbers)) {
             Some(budget) => self.budget = budget,

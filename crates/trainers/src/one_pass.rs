@@ -131,6 +131,7 @@ impl OnePass {
         optimizer.to_record()
     }
 
+    /// Takes the moments of a state in Burn's format.
     ///
     /// # Errors
     /// Moments of another length than their parameter.

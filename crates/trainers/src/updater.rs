@@ -216,4 +216,26 @@ mod tests {
             }
         }
     }
+
+    /// A state that is cut short, foreign, or of networks of other sizes is an error, and leaves the optimizer as it was.
+    #[test]
+    fn states_that_do_not_fit_are_refused() {
+        let wide =
+            number_parameters(ParameterInit::new(1, &Device::flex().autodiff()).linear(3, 4, OutputInit::Glorot));
+        for optimizer in optimizers() {
+            for direct in [true, false] {
+                let new = || if direct { Updater::new(&optimizer) } else { burns(&optimizer) };
+                let mut stepped = new();
+                let mut gradients = ZeroGradients::default();
+                layer().visit(&mut gradients);
+                stepped.step(&layer(), gradients.0, 0.1, None).expect("zeros are finite");
+                let state = stepped.to_bytes(&layer()).expect("written").to_vec();
+                new().restore(state.clone(), &layer()).expect("its own");
+                for (bad, networks) in [(state.clone(), wide.clone()), (state[..state.len() / 2].to_vec(), layer())] {
+                    new().restore(bad, &networks).expect_err("another's");
+                }
+                new().restore(b"no state".to_vec(), &layer()).expect_err("foreign");
+            }
+        }
+    }
 }

@@ -6,7 +6,7 @@ use crate::{
 };
 use bayesburn_core::{Simulations, with_causes};
 use bayesburn_diagnostics::{DiagnosticsSuite, Limit, Metrics};
-use bayesburn_io::{IoError, read_array, read_observations, write_draws};
+use bayesburn_io::{IoError, check_draws_names, read_array, read_observations, write_draws};
 use bayesburn_networks::SummaryConfig;
 use bayesburn_trainers::{Trainer, TrainerBuilder, TrainerError};
 use ndarray::Array2;
@@ -234,6 +234,7 @@ impl<C: SummaryConfig> Workflow<C> {
         let (trainer, ..) = self.trained()?;
         let wrong = |reason| IoError::Content { path: options.data.clone(), reason };
         let names = trainer.amortizer().parameter_names().clone();
+        check_draws_names(&options.out, &names)?;
         let unknown = Array2::zeros((data.dim().0, names.len()));
         let mut observed =
             Simulations::new(names, unknown, data.into_dyn()).map_err(|error| wrong(error.to_string()))?;

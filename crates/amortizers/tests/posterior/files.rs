@@ -7,6 +7,7 @@ use crate::{
 use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, PosteriorConfig, Standardization, SummaryLoss};
 use bayesburn_core::files::seal;
 use bayesburn_networks::{ActNormConfig, AffineNets, CouplingDesign, DeepSetConfig, PermutationConfig, SoftFlowConfig};
+use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 use tempfile::{TempDir, tempdir};
@@ -218,6 +219,28 @@ fn assert_says(error: &AmortizerError, parts: &[&str]) {
     for part in parts.iter().chain(&["posterior.json"]) {
         assert!(message.contains(part), "`{part}` is not in: {message}");
     }
+}
+
+/// An order of dimensions that names one twice would draw what was never trained, or stop the program.
+#[test]
+fn orders_of_dimensions_are_looked_at() {
+    let (folder, _) = saved(config(), 2);
+    let path = folder.path().join("weights.safetensors");
+    let mut bytes = fs::read(&path).expect("it was saved");
+    let (header, metadata) = SafeTensors::read_metadata(&bytes).expect("safetensors");
+    let order = metadata.offset_keys().into_iter().find(|name| name.contains("order")).expect("a permutation");
+    let (start, end) = metadata.info(&order).expect("it is there").data_offsets;
+    // Of two numbers both become the first.
+    let size = (end - start) / 2;
+    let first = bytes[8 + header + start..][..size].to_vec();
+    bytes[8 + header + start + size..8 + header + end].copy_from_slice(&first);
+    fs::write(&path, bytes).expect("writable");
+    seal(folder.path()).expect("writable");
+    let error = load(folder.path()).expect_err("no order");
+    assert!(
+        matches!(&error, AmortizerError::Weights { reason, .. } if reason.contains("each of them once")),
+        "{error}"
+    );
 }
 
 /// Networks of any size can be described; memory is taken for no more than the weights need.

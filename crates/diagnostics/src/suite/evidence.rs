@@ -43,17 +43,21 @@ impl<'a> Evidence<'a> {
     /// Draws `[M, L, D]` and truths `[M, D]`.
     ///
     /// # Errors
-    /// If the truths do not fit the draws, a value is not finite, there are fewer than 2 draws or 20 data sets, or a parameter is the same everywhere.
+    /// If the truths do not fit the draws, a value is not finite, there are fewer than 2 draws or 20 data sets, or all draws of a parameter are equal.
     pub fn new(draws: &'a Draws, truths: &'a Array2<f32>) -> Result<Self> {
         check_draws_and_truths(draws, truths)?;
         at_least(Extent::Draws, 2, draws.num_draws())?;
         at_least(Extent::DataSets, 20, draws.num_data_sets())?;
         for (i, name) in draws.names().iter().enumerate() {
             let all = draws.values();
-            let mut values = truths.column(i).into_iter().chain(all.index_axis(Axis(2), i));
-            let first = values.next();
-            if values.all(|value| Some(value) == first) {
-                return Err(DiagnosticsError::ConstantParameter { name: name.clone() });
+            let of_parameter = all.index_axis(Axis(2), i);
+            let value = of_parameter[[0, 0]];
+            let (name, is_value) = (name.clone(), |other: &f32| *other == value);
+            if of_parameter.iter().all(is_value) {
+                return Err(match truths.column(i).iter().all(is_value) {
+                    true => DiagnosticsError::ConstantParameter { name },
+                    false => DiagnosticsError::ConstantDraws { name, value },
+                });
             }
         }
         Ok(Self { draws, truths, features: None, density: None, quantities: Vec::new() })

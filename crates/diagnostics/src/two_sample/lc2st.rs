@@ -101,7 +101,7 @@ pub struct LocalTest {
 }
 
 /// Points of [`LocalTest::shares`], less one.
-pub(crate) const LEVELS: usize = 100;
+const LEVELS: usize = 100;
 /// Of [`LocalTest::lower`] and [`LocalTest::upper`] together.
 const CONFIDENCE: f64 = 0.95;
 

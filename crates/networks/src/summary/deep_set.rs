@@ -136,12 +136,11 @@ impl SummaryConfig for DeepSetConfig {
                 (None, [s1.clone(), s2.clone(), s3.clone()], [s1.clone(), s2.clone()], features)
             }
         };
-        let mut equivariant = Vec::with_capacity(self.num_equiv);
-        for _ in 0..self.num_equiv {
+        let equivariant = init.layers(self.num_equiv, |_, init| {
             let module = EquivariantModule::new(width, &equivariant_stages, self.dropout, embedding.is_some(), init);
             width = module.width();
-            equivariant.push(module);
-        }
+            module
+        });
         let s1 = DenseStage::new(&invariant_stages[0], self.dropout, width, init);
         let s2 = DenseStage::new(&invariant_stages[1], self.dropout, s1.width, init);
         width = s2.width;
@@ -319,11 +318,11 @@ struct DenseStage {
 impl DenseStage {
     fn new(config: &DenseStageConfig, dropout: f64, d_input: usize, init: &mut ParameterInit) -> Self {
         let mut width = d_input;
-        let mut layers = Vec::with_capacity(config.num_dense);
-        for _ in 0..config.num_dense {
-            layers.push(init.linear(width, config.units, OutputInit::Glorot));
+        let layers = init.layers(config.num_dense, |_, init| {
+            let layer = init.linear(width, config.units, OutputInit::Glorot);
             width = config.units;
-        }
+            layer
+        });
         Self { layers, activation: config.activation, dropout, width }
     }
 

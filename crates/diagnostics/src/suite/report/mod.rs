@@ -163,10 +163,14 @@ impl Report {
     /// smallest p-values are shown.
     ///
     /// # Errors
-    /// None for the evidence that the report is of.
+    /// Evidence of other parameters than the report.
     #[cfg(feature = "plots")]
     pub fn with_figures(mut self, evidence: &Evidence<'_>) -> Result<Self> {
         let names = evidence.draws.names();
+        if self.metrics.parameter_names() != names[..] {
+            let reason = format!("figures of {names:?} for a report of {:?}", self.metrics.parameter_names());
+            return Err(DiagnosticsError::Report { reason });
+        }
         let mut shown = self.worst_first();
         shown.truncate(MOST_SHOWN);
         shown.sort_unstable();
