@@ -144,18 +144,16 @@ fn archive(file: &mut (impl Write + io::Seek), arrays: &[(String, ArrayD<f32>)],
     let bytes = |array: &ArrayD<f32>| array.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
     let data: Vec<(String, Vec<usize>, Vec<u8>)> =
         arrays.iter().map(|(name, array)| (name.clone(), array.shape().to_vec(), bytes(array))).collect();
-    let views: Result2<Vec<_>> = data
+    let views = data
         .iter()
-        .map(|(name, shape, bytes)| Ok((name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
-        .collect();
+        .map(|(name, shape, bytes)| TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.clone(), view)));
+    let views = views.collect::<std::result::Result<Vec<_>, _>>();
     let names: Vec<&String> = arrays.iter().map(|(name, _)| name).collect();
     let order = serde_json::to_string(&names).map_err(io::Error::other)?;
     let metadata = HashMap::from([(ORDER.to_owned(), order)]);
     let file_bytes = views.and_then(|views| serialize(views, Some(metadata))).map_err(io::Error::other)?;
     file.write_all(&file_bytes)
 }
-
-type Result2<T> = std::result::Result<T, safetensors::SafeTensorError>;
 
 fn netcdf(file: &mut impl Write, draws: &Draws) -> io::Result<()> {
     let (data_sets, per_data_set, _) = draws.values().dim();
