@@ -2,23 +2,30 @@
 //! plus 1 and some noise. The posterior is learnt once, and then good for any observation.
 //!
 //! `cargo run --release --example gaussian_amortized` writes figures and `summary.json` to `out/gaussian_amortized`. Options:
-//! `--simulations N` (2,000), `--seed S`, `--unconstrained` (parameters are mapped to the reals, so that nothing leaks out of the box), `--quick`.
+//! `--simulations N` (2,000), `--seed S`, `--unconstrained` (parameters are mapped to the reals, so that nothing leaks out of the box),
+//! `--device flex|ndarray|cuda[:N]`, `--quick`.
 
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
-use bayesburn::{diagnostics::pair_plot, prelude::*};
+use bayesburn::{
+    diagnostics::pair_plot,
+    networks::{default_device, device},
+    prelude::*,
+};
 use lexopt::ValueExt;
 use serde_json::json;
 use std::{fs, path::Path, time::Instant};
 
 fn main() -> bayesburn::Result<()> {
     let (mut simulations, mut seed, mut space, mut quick) = (2000, 2023, ParameterSpace::Bounded, false);
+    let mut on = default_device();
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
             lexopt::Arg::Long("simulations") => simulations = arguments.value()?.parse()?,
             lexopt::Arg::Long("seed") => seed = arguments.value()?.parse()?,
             lexopt::Arg::Long("unconstrained") => space = ParameterSpace::Unconstrained,
+            lexopt::Arg::Long("device") => on = device(&arguments.value()?.string()?)?,
             lexopt::Arg::Long("quick") => quick = true,
             other => return Err(bayesburn::Error::message(format!("{}; see the top of the file", other.unexpected()))),
         }
@@ -36,7 +43,7 @@ fn main() -> bayesburn::Result<()> {
     // ---- Simulate and train -------------------------------------------------------------------------------------------------
     let training = NpeTraining::new().with_max_epochs(if quick { 3 } else { 10_000 });
     let config = NpeConfig::new().with_space(space).with_training(training);
-    let mut npe = Npe::builder(model.clone(), config).seed(seed).build()?;
+    let mut npe = Npe::builder(model.clone(), config).seed(seed).device(on).build()?;
     npe.simulate(simulations)?;
     let start = Instant::now();
     let posterior = npe.train()?;

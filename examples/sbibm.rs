@@ -3,7 +3,7 @@
 //! `cargo run --release --example sbibm -- --task two_moons --simulations 10000` trains once and draws for an observation. Options:
 //! `--task NAME` (`gaussian_linear`, `gaussian_linear_uniform`, `two_moons`, `slcp`), `--simulations N`, `--rounds R` (1; more are SNPE-C),
 //! `--truncated` (rounds by truncated proposals), `--network nsf|affine|interleaved|maf|mixture`, `--layers L`, `--units U`, `--dropout P`, `--batch-size B`,
-//! `--learning-rate R`, `--atoms A`, `--unconstrained` (parameters are mapped to the reals), `--quick`,
+//! `--learning-rate R`, `--atoms A`, `--unconstrained` (parameters are mapped to the reals), `--quick`, `--device flex|ndarray|cuda[:N]`,
 //! `--seed S`, `--observation FILE.npy --reference FILE.npy` (again for each observation: a data vector, and draws of its posterior); without
 //! them one observation is simulated, and its exact posterior is the reference where the task has one. It prints C2ST: 0.5 where a classifier
 //! cannot tell the draws from the reference, 1 where it always can. Results go to `out/sbibm`.
@@ -13,7 +13,7 @@
 use bayesburn::{
     diagnostics::{c2st, pair_plot},
     inference::Correction,
-    networks::{AffineConfig, AffineNets, DenseNetConfig, InferenceConfig, InterleavedConfig},
+    networks::{AffineConfig, AffineNets, DenseNetConfig, InferenceConfig, InterleavedConfig, default_device, device},
     prelude::*,
     simulation::tasks,
 };
@@ -41,6 +41,7 @@ struct Options {
     observations: Vec<String>,
     references: Vec<String>,
     max_epochs: usize,
+    device: Device,
 }
 
 fn options() -> bayesburn::Result<Options> {
@@ -61,6 +62,7 @@ fn options() -> bayesburn::Result<Options> {
         observations: Vec::new(),
         references: Vec::new(),
         max_epochs: 10_000,
+        device: default_device(),
     };
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
@@ -80,6 +82,7 @@ fn options() -> bayesburn::Result<Options> {
             lexopt::Arg::Long("seed") => o.seed = arguments.value()?.parse()?,
             lexopt::Arg::Long("observation") => o.observations.push(arguments.value()?.parse()?),
             lexopt::Arg::Long("reference") => o.references.push(arguments.value()?.parse()?),
+            lexopt::Arg::Long("device") => o.device = device(&arguments.value()?.string()?)?,
             lexopt::Arg::Long("quick") => (o.simulations, o.max_epochs) = (200, 2),
             other => return Err(bayesburn::Error::message(format!("{}; see the top of the file", other.unexpected()))),
         }
@@ -151,8 +154,8 @@ fn main() -> bayesburn::Result<()> {
         let posterior = match amortized.take() {
             Some(posterior) => posterior.with_observation(x)?,
             None => {
-                let mut npe =
-                    Npe::builder(task.model().clone(), config.clone()).seed(o.seed + number as u64).build()?;
+                let builder = Npe::builder(task.model().clone(), config.clone()).device(o.device.clone());
+                let mut npe = builder.seed(o.seed + number as u64).build()?;
                 let mut round = 1;
                 loop {
                     npe.simulate(per_round)?;

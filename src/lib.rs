@@ -44,8 +44,8 @@
 //! ```
 //!
 //! # Features
-//! - `flex` (default): Burn Flex, the CPU backend; `ndarray`, `cuda`: others. Pick one at run time by
-//!   [`TrainerBuilder::device`](trainers::TrainerBuilder::device).
+//! - `flex` (default): Burn Flex, the CPU backend; `ndarray`, `cuda`: others. Flex is used unless
+//!   [`TrainerBuilder::device`](trainers::TrainerBuilder::device) is given another, such as [`networks::device("cuda")?`](networks::device).
 //! - `plots` (default): figures as PNG and SVG.
 //! - `tensorboard` (default): event files for TensorBoard.
 

@@ -59,7 +59,7 @@ fn builder(options: &Options) -> bayesburn::Result<TrainerBuilder<DeepSetConfig>
         }
         Architecture::V1 => PosteriorConfig::bayesflow_v1(10, 4),
     };
-    Ok(Trainer::builder(model()?, config).seed(options.seed))
+    Ok(Trainer::builder(model()?, config).seed(options.seed).device(options.device.clone()))
 }
 
 /// Simulating is cheap here, so every step gets fresh simulations: online training, in which nothing can be overfitted. The learning rate falls from

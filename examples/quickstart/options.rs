@@ -1,6 +1,10 @@
 //! Reads the command line of the quickstart.
 
-use bayesburn::{Error, Result};
+use bayesburn::{
+    Error, Result,
+    networks::{default_device, device},
+    prelude::Device,
+};
 use std::path::PathBuf;
 
 pub(crate) const HELP: &str = "\
@@ -14,6 +18,7 @@ Trains an amortized posterior for the means of a 4-dimensional normal model, and
     --batch-size N       simulations in each step      [32]
     --seed N             seed of everything random     [2023]
     --out FOLDER         where results go              [out/quickstart]
+    --device DEVICE      where networks are computed: flex, ndarray or cuda[:N], as the program was built [flex]
     --resume             go on from the newest checkpoint in that folder
     --architecture A     default, or v1: BayesFlow v1, layer for layer
     --quick              a few steps and data sets, to see that everything runs
@@ -36,6 +41,7 @@ pub(crate) struct Options {
     pub(crate) batch_size: usize,
     pub(crate) seed: u64,
     pub(crate) out: PathBuf,
+    pub(crate) device: Device,
     pub(crate) resume: bool,
     pub(crate) architecture: Architecture,
     pub(crate) quick: bool,
@@ -49,6 +55,7 @@ impl Default for Options {
             batch_size: 32,
             seed: 2023,
             out: DEFAULT_OUT.into(),
+            device: default_device(),
             resume: false,
             architecture: Architecture::Default,
             quick: false,
@@ -70,6 +77,7 @@ impl Options {
                 Long("batch-size") => options.batch_size = arguments.value()?.parse()?,
                 Long("seed") => options.seed = arguments.value()?.parse()?,
                 Long("out") => options.out = arguments.value()?.into(),
+                Long("device") => options.device = device(&arguments.value()?.string()?)?,
                 Long("resume") => options.resume = true,
                 Long("quick") => options.quick = true,
                 Long("architecture") => {

@@ -1,7 +1,7 @@
 //! Says what does not fit between data, configuration and networks.
 
 use bayesburn_core::{DrawsError, Interval, IntervalError};
-use bayesburn_networks::ConfigError;
+use bayesburn_networks::{ConfigError, DeviceError};
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -12,6 +12,9 @@ pub enum AmortizerError {
     /// A network's configuration.
     #[error("the network configuration is wrong: {0}")]
     Config(#[from] ConfigError),
+    /// A device that is not there.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// Draws and names.
     #[error(transparent)]
     Draws(#[from] DrawsError),

@@ -10,7 +10,7 @@ use crate::{
 };
 use bayesburn_core::ParameterNames;
 use bayesburn_networks::{
-    ConfigError, DeepSetConfig, MixtureParameters, ParameterInit, Pass, SummaryConfig, SummaryNetwork,
+    ConfigError, DeepSetConfig, MixtureParameters, ParameterInit, Pass, SummaryConfig, SummaryNetwork, check_device,
     num_trainable_parameters, number_parameters,
 };
 use burn::{
@@ -99,6 +99,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         init: &mut ParameterInit,
         device: &Device,
     ) -> Result<Self, AmortizerError> {
+        check_device(device)?;
         if let Some(SummaryLoss::Mmd { weight }) = config.summary_loss
             && !(weight >= 0.0 && weight.is_finite())
         {

@@ -1,5 +1,7 @@
 //! The command line: what clap reads, and what `--help` says.
 
+use bayesburn_networks::device;
+use burn::tensor::Device;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -103,11 +105,20 @@ pub(crate) struct Observed {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Compute {
+    /// Where the networks are computed: flex, the processor, or cuda or cuda:N, a GPU, if this program was built with it.
+    #[arg(long, value_name = "DEVICE", default_value = "flex", value_parser = device)]
+    pub(crate) device: Device,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Sample {
     #[command(flatten)]
     pub(crate) posterior: Posterior,
     #[command(flatten)]
     pub(crate) observed: Observed,
+    #[command(flatten)]
+    pub(crate) compute: Compute,
     /// Draws for each data set.
     #[arg(long, value_name = "L", default_value_t = 1000)]
     pub(crate) draws: usize,
@@ -126,6 +137,8 @@ pub(crate) struct LogProb {
     pub(crate) posterior: Posterior,
     #[command(flatten)]
     pub(crate) observed: Observed,
+    #[command(flatten)]
+    pub(crate) compute: Compute,
     /// Parameters: a row for each data set, or any number of rows for one data set; columns by name, or in the posterior's order.
     #[arg(long, value_name = "FILE")]
     pub(crate) parameters: PathBuf,

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 pub(crate) fn sample(options: &Sample, json: bool) -> Result<Outcome> {
     check_draws_path(&options.out)?;
-    let model = Found::new(&options.posterior.posterior)?.load()?;
+    let model = Found::new(&options.posterior.posterior)?.load(&options.compute.device)?;
     check_draws_names(&options.out, model.names())?;
     let start = Instant::now();
     let (draws, acceptance) = model.sample(&options.observed, options.draws, options.seed)?;
@@ -44,7 +44,7 @@ pub(crate) fn sample(options: &Sample, json: bool) -> Result<Outcome> {
 }
 
 pub(crate) fn log_prob(options: &LogProb, json: bool) -> Result<Outcome> {
-    let model = Found::new(&options.posterior.posterior)?.load()?;
+    let model = Found::new(&options.posterior.posterior)?.load(&options.compute.device)?;
     let parameters = read_parameters(&options.parameters, model.names())?;
     let log_prob = model.log_prob(&parameters, &options.observed)?;
     if let Some(out) = &options.out {

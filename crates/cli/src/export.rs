@@ -3,6 +3,7 @@
 use crate::{Outcome, Result, arguments::Export, model::Found, output::say};
 use bayesburn_core::files::write_atomically;
 use bayesburn_io::{read_arrays, write_arrays};
+use bayesburn_networks::default_device;
 use serde_json::json;
 use std::{io::Write as _, path::Path};
 
@@ -17,7 +18,7 @@ pub(crate) fn run(options: &Export, json: bool) -> Result<Outcome> {
         return Err(format!("{}: choose another folder than the posterior's own", options.out.display()).into());
     }
     // A checkpoint that is damaged is not exported: loading looks.
-    found.load()?;
+    found.load(&default_device())?;
     let arrays = read_arrays(found.networks.join(WEIGHTS))?;
     write_arrays(&options.out, &arrays)?;
     let description = options.out.with_extension("json");

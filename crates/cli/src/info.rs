@@ -1,6 +1,7 @@
 //! Says what a posterior is.
 
 use crate::{Outcome, Result, arguments::Posterior, model::Found, output::say};
+use bayesburn_networks::default_device;
 use bayesburn_trainers::LossHistory;
 use serde_json::{Value, json};
 
@@ -8,7 +9,7 @@ const HISTORY: &str = "history.json";
 
 pub(crate) fn run(options: &Posterior, json: bool) -> Result<Outcome> {
     let found = Found::new(&options.posterior)?;
-    let model = found.load()?;
+    let model = found.load(&default_device())?;
     let path = found.folder.join(HISTORY);
     let history = if path.is_file() { Some(LossHistory::load(&path)?) } else { None };
     let training = history.as_ref().map(|history| {

@@ -78,12 +78,12 @@ impl Found {
     }
 
     /// Loads the posterior, with its weights.
-    pub(crate) fn load(&self) -> Result<Box<dyn Model>> {
+    pub(crate) fn load(&self, device: &Device) -> Result<Box<dyn Model>> {
         match self.summary_network() {
-            Some(IdentityConfig::NAME) => self.load_as::<IdentityConfig>(),
-            Some(DenseSummaryConfig::NAME) => self.load_as::<DenseSummaryConfig>(),
+            Some(IdentityConfig::NAME) => self.load_as::<IdentityConfig>(device),
+            Some(DenseSummaryConfig::NAME) => self.load_as::<DenseSummaryConfig>(device),
             // Without a name the format is of another version, which loading says.
-            Some(DeepSetConfig::NAME) | None => self.load_as::<DeepSetConfig>(),
+            Some(DeepSetConfig::NAME) | None => self.load_as::<DeepSetConfig>(device),
             Some(other) => Err(format!(
                 "the summary network of {} is `{other}`, which only the program that trained it knows: use that program's commands",
                 self.folder.display()
@@ -92,11 +92,10 @@ impl Found {
         }
     }
 
-    fn load_as<C: SummaryConfig>(&self) -> Result<Box<dyn Model>> {
-        let device = Device::flex();
+    fn load_as<C: SummaryConfig>(&self, device: &Device) -> Result<Box<dyn Model>> {
         Ok(match self.inference {
-            Some(_) => Box::new(Posterior::<C>::load_without_prior(&self.folder, &device)?),
-            None => Box::new(AmortizedPosterior::<C>::load(&self.folder, &device)?),
+            Some(_) => Box::new(Posterior::<C>::load_without_prior(&self.folder, device)?),
+            None => Box::new(AmortizedPosterior::<C>::load(&self.folder, device)?),
         })
     }
 }

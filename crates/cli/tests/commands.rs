@@ -334,6 +334,11 @@ fn folders_that_hold_no_such_posterior_are_refused() {
     refused(at, &["sample", "p", "--data", "x.npy", "--out", "d.txt"], &["d.txt", ".nc"]);
     refused(at, &["sample", "p", "--out", "d.npz"], &["--data"]);
     refused(at, &["sample", "p", "--data", "x.npy", "--draws", "0", "--out", "d.npz"], &["--draws 1"]);
+    let device = |name: &'static str| ["sample", "p", "--data", "x.npy", "--out", "d.npz", "--device", name];
+    text(at, &device("flex"), 0);
+    refused(at, &device("gpu"), &["`gpu`", "cuda:N"]);
+    #[cfg(not(feature = "cuda"))]
+    refused(at, &device("cuda:1"), &["--features cuda"]);
     let many = ["sample", "p", "--data", "x.npy", "--draws", "18446744073709551615", "--out", "d.npz"];
     refused(at, &many, &["--draws 18446744073709551615", "at most"]);
     refused(at, &["export", "p", "--out", "w.txt"], &["w.txt", ".npz or .safetensors"]);

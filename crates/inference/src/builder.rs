@@ -5,7 +5,7 @@ use crate::{
     store::Store,
 };
 use bayesburn_amortizers::{Configurator, DefaultConfigurator};
-use bayesburn_networks::{IdentityConfig, SummaryConfig};
+use bayesburn_networks::{IdentityConfig, SummaryConfig, default_device};
 use bayesburn_simulation::{GenerativeModel, InvalidSimulations, Prior, Progress};
 use burn::tensor::Device;
 use std::{
@@ -68,7 +68,7 @@ impl<C: SummaryConfig> NpeBuilder<C> {
             config,
             configurator: None,
             seed: 0,
-            device: Device::default(),
+            device: default_device(),
             progress: Progress::Auto,
             folder: None,
             resume: false,
@@ -84,7 +84,7 @@ impl<C: SummaryConfig> NpeBuilder<C> {
         self
     }
 
-    /// The device to train on; Burn's default device if not set.
+    /// The device to train on, such as `device("cuda")?` of [`bayesburn_networks`](bayesburn_networks::device); the processor if not set.
     #[must_use]
     pub fn device(mut self, device: Device) -> Self {
         self.device = device;

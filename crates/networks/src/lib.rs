@@ -41,6 +41,7 @@ mod bijection;
 mod coupling;
 mod dense;
 mod density_estimator;
+mod device;
 mod error;
 mod init;
 mod invertible_network;
@@ -60,6 +61,7 @@ pub use coupling::{
 };
 pub use dense::{Activation, DenseNet, DenseNetConfig};
 pub use density_estimator::{DensityEstimator, InferenceConfig, InferenceNetwork, repeated};
+pub use device::{DeviceError, check_device, default_device, device};
 pub use error::ConfigError;
 pub use init::{OutputInit, OverBudget, ParameterInit};
 pub use invertible_network::{

@@ -15,7 +15,7 @@ use bayesburn_amortizers::{
     Standardization,
 };
 use bayesburn_core::{Purpose, Simulations, derive_seed};
-use bayesburn_networks::{Pass, SummaryConfig};
+use bayesburn_networks::{Pass, SummaryConfig, default_device};
 use burn::tensor::{Device, Tensor};
 use serde_json::json;
 use std::{
@@ -82,7 +82,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
             memory: 0,
             pilot: None,
             parameter_names: None,
-            device: Device::default(),
+            device: default_device(),
             seed: 0,
             checkpoints: None,
             keep: 3,
@@ -100,7 +100,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         self
     }
 
-    /// The device to train on; Burn's default device if not set.
+    /// The device to train on, such as `device("cuda")?` of [`bayesburn_networks`](bayesburn_networks::device); the processor if not set.
     #[must_use]
     pub fn device(mut self, device: Device) -> Self {
         self.device = device;

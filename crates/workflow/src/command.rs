@@ -35,6 +35,7 @@ Commands:
     help                  this text
 Options of all commands:
     --folder FOLDER       where checkpoints and results are
+    --device DEVICE       where networks are computed: flex, ndarray or cuda[:N]
 
 `diagnose` leaves with 0 if everything passed, 1 if something failed, and 2 if it could not run; other commands with 0 or 2.
 ";
@@ -96,20 +97,29 @@ pub struct SampleOptions {
     pub out: PathBuf,
 }
 
+/// Options of all commands; where one is not set, the workflow's own holds.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct CommonOptions {
+    /// Where checkpoints and results are.
+    pub folder: Option<PathBuf>,
+    /// The name of the device that networks are computed on, see [`device`](bayesburn_networks::device).
+    pub device: Option<String>,
+}
+
 /// The names of all commands.
 const NAMES: [&str; 6] = ["train", "resume", "diagnose", "sample", "info", "help"];
 
 impl Command {
-    /// The command, and the folder if one is given, of a command line without the program's name; `None` if its first word is no command, so that a
+    /// The command, and the options that all have, of a command line without the program's name; `None` if its first word is no command, so that a
     /// program may have a command line of its own.
     ///
     /// # Errors
     /// Unknown options, missing or unreadable values.
     ///
     /// ```
-    /// use bayesburn_workflow::Command;
+    /// use bayesburn_workflow::{Command, CommonOptions};
     ///
-    /// assert_eq!(Command::read(["train", "--force"])?, Some((Command::Train { force: true }, None)));
+    /// assert_eq!(Command::read(["train", "--force"])?, Some((Command::Train { force: true }, CommonOptions::default())));
     /// assert_eq!(Command::read(["--epochs", "3"])?, None);
     /// let error = Command::read(["diagnose", "--dats", "3"]).unwrap_err();
     /// assert!(error.to_string().contains("--dats"));
@@ -117,7 +127,7 @@ impl Command {
     /// ```
     pub fn read(
         arguments: impl IntoIterator<Item = impl Into<OsString>>,
-    ) -> Result<Option<(Self, Option<PathBuf>)>, WorkflowError> {
+    ) -> Result<Option<(Self, CommonOptions)>, WorkflowError> {
         let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
         let name = arguments.first().and_then(|first| first.to_str()).unwrap_or_default().to_owned();
         if !NAMES.contains(&name.as_str()) {
@@ -132,19 +142,20 @@ impl Command {
     ///
     /// # Errors
     /// As [`Command::read`].
-    pub fn from_env() -> Result<Option<(Self, Option<PathBuf>)>, WorkflowError> {
+    pub fn from_env() -> Result<Option<(Self, CommonOptions)>, WorkflowError> {
         Self::read(std::env::args_os().skip(1))
     }
 }
 
-fn read(name: &str, mut parser: lexopt::Parser) -> Result<(Command, Option<PathBuf>), lexopt::Error> {
-    let (mut folder, mut force, mut diagnose) = (None, false, DiagnoseOptions::default());
+fn read(name: &str, mut parser: lexopt::Parser) -> Result<(Command, CommonOptions), lexopt::Error> {
+    let (mut common, mut force, mut diagnose) = (CommonOptions::default(), false, DiagnoseOptions::default());
     let (mut data, mut out, mut draws, mut seed) = (None, None, None, None);
     let (mut batchable_context, mut non_batchable_context) = (None, None);
     while let Some(argument) = parser.next()? {
         match (name, argument) {
-            (_, Long("folder")) => folder = Some(PathBuf::from(parser.value()?)),
-            (_, Long("help") | Short('h')) => return Ok((Command::Help, None)),
+            (_, Long("folder")) => common.folder = Some(PathBuf::from(parser.value()?)),
+            (_, Long("device")) => common.device = Some(parser.value()?.string()?),
+            (_, Long("help") | Short('h')) => return Ok((Command::Help, CommonOptions::default())),
             ("train", Long("force")) => force = true,
             ("diagnose", Long("data-sets")) => diagnose.data_sets = Some(parser.value()?.parse()?),
             ("diagnose", Long("alpha")) => diagnose.alpha = Some(parser.value()?.parse()?),
@@ -204,7 +215,7 @@ fn read(name: &str, mut parser: lexopt::Parser) -> Result<(Command, Option<PathB
         "info" => Command::Info,
         _ => Command::Help,
     };
-    Ok((command, folder))
+    Ok((command, common))
 }
 
 #[cfg(test)]
@@ -228,8 +239,9 @@ mod tests {
         let Command::Sample(options) = command("sample --data x.npy --out y.csv") else { panic!("another command") };
         assert_eq!((options.draws, options.seed), (1000, 0));
         assert_eq!(command("info --help"), Command::Help);
-        let (_, folder) = Command::read(["resume", "--folder", "f"]).expect("understood").expect("a command");
-        assert_eq!(folder, Some("f".into()));
+        let line = ["resume", "--folder", "f", "--device", "cuda:1"];
+        let (_, common) = Command::read(line).expect("understood").expect("a command");
+        assert_eq!(common, CommonOptions { folder: Some("f".into()), device: Some("cuda:1".into()) });
         assert_eq!(Command::read(["--quick"]).expect("understood"), None);
         assert_eq!(Command::read(Vec::<OsString>::new()).expect("understood"), None);
     }

@@ -4,6 +4,7 @@ use bayesburn_amortizers::AmortizerError;
 use bayesburn_diagnostics::DiagnosticsError;
 use bayesburn_inference::InferenceError;
 use bayesburn_io::IoError;
+use bayesburn_networks::DeviceError;
 use bayesburn_simulation::SimulationError;
 use bayesburn_trainers::TrainerError;
 use std::{io, path::PathBuf};
@@ -25,6 +26,9 @@ pub enum WorkflowError {
         /// Where checkpoints would be.
         folder: PathBuf,
     },
+    /// A device that is not there.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// A file of observations or draws.
     #[error(transparent)]
     Files(#[from] IoError),

@@ -53,7 +53,7 @@ mod diagnose;
 mod error;
 mod workflow;
 
-pub use command::{Command, DiagnoseOptions, HELP, SampleOptions};
+pub use command::{Command, CommonOptions, DiagnoseOptions, HELP, SampleOptions};
 pub use diagnose::{Diagnose, Diagnosis};
 pub use error::WorkflowError;
 pub use workflow::{Outcome, Workflow};

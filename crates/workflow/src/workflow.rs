@@ -2,12 +2,12 @@
 
 use crate::{
     Command, Diagnose, HELP, WorkflowError,
-    command::{DiagnoseOptions, SampleOptions},
+    command::{CommonOptions, DiagnoseOptions, SampleOptions},
 };
 use bayesburn_core::{Simulations, with_causes};
 use bayesburn_diagnostics::{DiagnosticsSuite, Limit, Metrics};
 use bayesburn_io::{IoError, check_draws_names, read_array, read_observations, write_draws};
-use bayesburn_networks::SummaryConfig;
+use bayesburn_networks::{SummaryConfig, device};
 use bayesburn_trainers::{Trainer, TrainerBuilder, TrainerError};
 use ndarray::Array2;
 use std::{
@@ -92,8 +92,8 @@ impl<C: SummaryConfig> Workflow<C> {
     pub fn main_or<E: Into<Box<dyn Error>>>(self, without: impl FnOnce() -> Result<(), E>) -> ExitCode {
         let outcome = match Command::from_env() {
             Ok(None) => without().map(|()| Outcome::Passed).map_err(Into::into),
-            Ok(Some((command, folder))) => {
-                self.run(&command, folder.as_deref(), &mut io::stdout()).map_err(Box::<dyn Error>::from)
+            Ok(Some((command, common))) => {
+                self.run(&command, &common, &mut io::stdout()).map_err(Box::<dyn Error>::from)
             }
             Err(error) => Err(error.into()),
         };
@@ -111,15 +111,18 @@ impl<C: SummaryConfig> Workflow<C> {
     ///
     /// # Errors
     /// What training, simulating, drawing and judging report; a checkpoint that is needed and not there, or there and not wanted; files that can't
-    /// be read or written.
+    /// be read or written; a device that is not there.
     pub fn run(
         mut self,
         command: &Command,
-        folder: Option<&Path>,
+        common: &CommonOptions,
         out: &mut impl Write,
     ) -> Result<Outcome, WorkflowError> {
-        if let Some(folder) = folder {
-            self.folder = folder.to_owned();
+        if let Some(folder) = &common.folder {
+            self.folder = folder.clone();
+        }
+        if let Some(name) = &common.device {
+            self.builder = self.builder.device(device(name)?);
         }
         match command {
             Command::Help => say(out, format_args!("{}\n\n{HELP}", self.name))?,

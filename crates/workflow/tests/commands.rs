@@ -47,9 +47,9 @@ fn counted(folder: &Path, steps: usize, trainings: &Arc<AtomicUsize>) -> Workflo
 }
 
 fn run(workflow: Workflow<DeepSetConfig>, line: &[&str]) -> Result<(Outcome, String), WorkflowError> {
-    let (command, folder) = Command::read(line)?.expect("a command");
+    let (command, common) = Command::read(line)?.expect("a command");
     let mut out = Vec::new();
-    let outcome = workflow.run(&command, folder.as_deref(), &mut out)?;
+    let outcome = workflow.run(&command, &common, &mut out)?;
     Ok((outcome, String::from_utf8(out).expect("text")))
 }
 
@@ -151,9 +151,11 @@ fn a_posterior_that_fails_fails_a_test_with_the_verdict_and_the_path() {
 fn what_is_wrong_with_options_is_found_before_the_training() {
     let folder = tempfile::tempdir().expect("a folder");
     let trainings = Arc::default();
-    for (line, part) in
-        [(vec!["diagnose", "--drift", "0.1"], "--baseline"), (vec!["diagnose", "--baseline", "none.json"], "none.json")]
-    {
+    for (line, part) in [
+        (vec!["diagnose", "--drift", "0.1"], "--baseline"),
+        (vec!["diagnose", "--baseline", "none.json"], "none.json"),
+        (vec!["train", "--device", "gpu"], "cuda:N"),
+    ] {
         let error = run(counted(folder.path(), 5, &trainings), &line).expect_err("wrong options").to_string();
         assert!(error.contains(part), "{error}");
     }
