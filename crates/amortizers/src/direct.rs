@@ -9,7 +9,13 @@ use crate::{
 };
 use bayesburn_core::Interval;
 use bayesburn_kernels::{DensityBatch, DensityLoss, DensityPart, Operands};
-use bayesburn_networks::{InferenceNetwork, Pass, SummaryConfig, SummaryKernel, SummaryNetwork, with_parameters};
+#[cfg(feature = "cuda")]
+use bayesburn_kernels::{GpuFailure, GpuStep, GpuTraining};
+use bayesburn_networks::{
+    InferenceNetwork, Pass, SummaryConfig, SummaryKernel, SummaryNetwork, parameter_values, with_parameters,
+};
+#[cfg(feature = "cuda")]
+use burn::tensor::Device;
 use burn::{module::ParamId, tensor::Tensor};
 use ndarray::{Array, Dimension};
 use std::ops::Range;
@@ -86,7 +92,10 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let parameters = constants(&networks.parameters);
         let sum_log_std = parameters.iter().flat_map(|[_, std]| std).map(|&std| f64::from(std).ln()).sum();
         let dropped = inference.1.dropped().to_vec();
-        let (density, values) = DensityLoss::new(summary, inference, sum_log_std);
+        let density = DensityLoss::new(summary, inference, sum_log_std);
+        let mut by_id = parameter_values(networks);
+        let values =
+            density.parameters().flat_map(|(id, ..)| by_id.remove(&id).expect("a trained parameter")).collect();
         let (data, direct) = (constants(&networks.data), constants(&networks.direct));
         let (widths, support) = (self.widths.clone(), self.config.support.clone());
         let regression = networks.regression.as_ref().map(Regression::constants);
@@ -128,6 +137,13 @@ impl DirectLoss {
         gradients: &mut [f32],
         pass: &mut Pass,
     ) -> Result<(f32, f64), AmortizerError> {
+        let arrays = self.arrays(batch, pass)?;
+        let (loss, norm) = self.density.with_gradients(&arrays.batch(), values, trained, gradients);
+        Ok(((loss - arrays.of_map) as f32, norm))
+    }
+
+    /// What a batch is for the kernels.
+    fn arrays(&self, batch: &Configured, pass: &mut Pass) -> Result<Arrays, AmortizerError> {
         batch.check_part()?;
         self.widths.check_parameters(batch.parameters.view())?;
         self.widths.check_conditions(&batch.conditions)?;
@@ -154,22 +170,87 @@ impl DirectLoss {
             data.clear();
         }
         let weights = batch.weights.as_ref().map(|weights| weights.to_vec());
-        let of_kernel = DensityBatch {
-            data: &data,
-            observations,
-            direct: &direct,
-            targets: &targets,
-            weights: weights.as_deref(),
-            masks: &pass.dropout_masks(&self.dropped, sets),
-        };
-        let (loss, norm) = self.density.with_gradients(&of_kernel, values, trained, gradients);
         // What the map to the reals adds to ln q, whatever the networks.
         let of_map = log_derivatives.map_or(0.0, |log_derivatives| {
             let weight = |m: usize| weights.as_ref().map_or(1.0, |weights| f64::from(weights[m]));
             log_derivatives.iter().enumerate().map(|(m, &ld)| weight(m) * f64::from(ld)).sum::<f64>() / sets as f64
         });
-        Ok(((loss - of_map) as f32, norm))
+        let masks = pass.dropout_masks(&self.dropped, sets);
+        Ok(Arrays { data, observations, direct, targets, weights, masks, of_map })
     }
+}
+
+/// A batch's numbers, standardised.
+struct Arrays {
+    data: Vec<f32>,
+    observations: usize,
+    direct: Vec<f32>,
+    targets: Vec<f32>,
+    weights: Option<Vec<f32>>,
+    masks: Vec<f32>,
+    /// What the map to the reals takes off the loss.
+    of_map: f64,
+}
+
+impl Arrays {
+    fn batch(&self) -> DensityBatch<'_> {
+        DensityBatch {
+            data: &self.data,
+            observations: self.observations,
+            direct: &self.direct,
+            targets: &self.targets,
+            weights: self.weights.as_deref(),
+            masks: &self.masks,
+        }
+    }
+}
+
+/// Training steps that a GPU takes by itself: [`DirectLoss`] and Adam, whose numbers stay there.
+#[cfg(feature = "cuda")]
+#[derive(Debug)]
+pub struct GpuSteps {
+    loss: DirectLoss,
+    training: GpuTraining,
+}
+
+#[cfg(feature = "cuda")]
+impl GpuSteps {
+    /// On this device, from these parameters and Adam's averages of their gradients and of the squares of these. `None` if the device is no
+    /// GPU, or there are no kernels for these networks.
+    #[must_use]
+    pub fn new(loss: DirectLoss, device: &Device, state: [&[f32]; 3]) -> Option<Self> {
+        let training = GpuTraining::new(device, &loss.density, state)?;
+        Some(Self { loss, training })
+    }
+
+    /// The loss whose steps these are.
+    #[must_use]
+    pub fn loss(&self) -> &DirectLoss {
+        &self.loss
+    }
+
+    /// Takes a step; returns the loss before it and the norm of the gradients. If one of them is not finite, nothing has changed.
+    ///
+    /// # Errors
+    /// As [`DirectLoss::with_gradients`]; a GPU that fails.
+    pub fn step(&mut self, batch: &Configured, pass: &mut Pass, step: &GpuStep) -> Result<(f32, f64), AmortizerError> {
+        let arrays = self.loss.arrays(batch, pass)?;
+        let (loss, norm) = self.training.step(&arrays.batch(), step).map_err(failed)?;
+        Ok(((loss - arrays.of_map) as f32, norm))
+    }
+
+    /// The parameters as they are now, and the averages.
+    ///
+    /// # Errors
+    /// A GPU that fails.
+    pub fn state(&self) -> Result<[Vec<f32>; 3], AmortizerError> {
+        self.training.state().map_err(failed)
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn failed(failure: GpuFailure) -> AmortizerError {
+    AmortizerError::Gpu { reason: failure.to_string() }
 }
 
 /// (x − mean) / std of the last axis.

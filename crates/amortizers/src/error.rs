@@ -15,6 +15,14 @@ pub enum AmortizerError {
     /// A device that is not there.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// A GPU that failed in the midst of its work.
+    #[error(
+        "the GPU failed: {reason}; if its memory ran out, take smaller batches, or choose the processor, the device `flex`"
+    )]
+    Gpu {
+        /// What its driver says.
+        reason: String,
+    },
     /// Draws and names.
     #[error(transparent)]
     Draws(#[from] DrawsError),

@@ -44,6 +44,9 @@ pub use conditions::{Conditions, Configured};
 pub use config::{PosteriorConfig, Standardization, SummaryLoss};
 pub use configurator::{Configurator, DefaultConfigurator};
 pub use difference::Difference;
+#[cfg(feature = "cuda")]
+#[doc(hidden)]
+pub use direct::GpuSteps;
 pub use error::AmortizerError;
 pub use networks::PosteriorNetworks;
 pub use posterior::AmortizedPosterior;

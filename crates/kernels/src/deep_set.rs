@@ -12,7 +12,7 @@ use crate::{
 use std::ops::Range;
 
 /// How the observations of a set become one vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pool {
     /// The mean over observations.
     Mean,

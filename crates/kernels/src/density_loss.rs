@@ -25,23 +25,23 @@ use std::{
 /// directly.
 #[derive(Debug)]
 pub struct DensityLoss {
-    summary: Option<SetNetwork>,
-    inference: Flow,
+    pub(crate) summary: Option<SetNetwork>,
+    pub(crate) inference: Flow,
     /// Added to each −log q.
-    constant: f64,
-    parameters: Vec<Parameter>,
+    pub(crate) constant: f64,
+    pub(crate) parameters: Vec<Parameter>,
     /// The number of operands of both networks.
-    operands: [usize; 2],
+    pub(crate) operands: [usize; 2],
 }
 
 #[derive(Debug)]
-struct Parameter {
+pub(crate) struct Parameter {
     id: ParamId,
-    part: DensityPart,
+    pub(crate) part: DensityPart,
     /// Its place among the operands of its network.
-    operand: usize,
+    pub(crate) operand: usize,
     /// Where its values are among those of all parameters.
-    range: Range<usize>,
+    pub(crate) range: Range<usize>,
 }
 
 /// The part of the networks that a parameter belongs to.
@@ -72,7 +72,7 @@ pub struct DensityBatch<'a> {
 
 impl DensityPart {
     /// The place of its network in pairs of what both have.
-    fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         match self {
             Self::Summary => 0,
             Self::Inference => 1,
@@ -87,30 +87,23 @@ struct BlockOfLoss {
 }
 
 impl DensityLoss {
-    /// Of one or both networks with their operands, among which are their parameters; and the values of all parameters, one after the other.
-    ///
-    /// # Panics
-    /// If kernels do not work on an operand, see [`runs_on`](crate::runs_on).
+    /// Of one or both networks with their operands, among which are their parameters.
     #[must_use]
-    pub fn new(
-        summary: Option<(SetNetwork, Operands)>,
-        inference: (Flow, Operands),
-        constant: f64,
-    ) -> (Self, Vec<f32>) {
-        let (mut parameters, mut values) = (Vec::new(), Vec::new());
+    pub fn new(summary: Option<(SetNetwork, Operands)>, inference: (Flow, Operands), constant: f64) -> Self {
+        let (mut parameters, mut numbers) = (Vec::new(), 0);
         let summary = match summary {
             Some((network, operands)) => (Some(network), operands),
             None => (None, Operands::default()),
         };
         for (part, operands) in [(DensityPart::Summary, &summary.1), (DensityPart::Inference, &inference.1)] {
-            for (operand, id, value) in operands.parameters() {
-                let range = values.len()..values.len() + value.len();
-                values.extend(value);
+            for (operand, id, len) in operands.parameters() {
+                let range = numbers..numbers + len;
+                numbers += len;
                 parameters.push(Parameter { id, part, operand, range });
             }
         }
         let operands = [summary.1.len(), inference.1.len()];
-        (Self { summary: summary.0, inference: inference.0, constant, parameters, operands }, values)
+        Self { summary: summary.0, inference: inference.0, constant, parameters, operands }
     }
 
     /// All parameters in their order: identity, part, and where their values are.

@@ -168,7 +168,7 @@ fn given<'a>(half: Option<(&'a [f32], usize)>, condition: Option<Source<'a>>) ->
 
 impl FlowLayer {
     /// The widths of both halves: for one dimension there is no first one.
-    fn split(&self, dim: usize) -> (usize, usize) {
+    pub(crate) fn split(&self, dim: usize) -> (usize, usize) {
         let first = if self.first.is_some() { dim / 2 } else { 0 };
         (first, dim - first)
     }

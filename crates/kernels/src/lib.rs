@@ -23,6 +23,8 @@ mod coupling;
 mod deep_set;
 mod density_loss;
 mod flow;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod gradients;
 mod matrix;
 mod memory;
@@ -32,13 +34,15 @@ mod spline;
 mod stack;
 mod vector;
 
+#[cfg(feature = "gpu")]
+pub use self::gpu::{GpuFailure, GpuStep, GpuTraining};
 pub use self::{
     adam::{Adam, Moments, Updated, global_norm},
     coupling::Coupling,
     deep_set::{Pool, SetModule, SetNetwork},
     density_loss::{DensityBatch, DensityLoss, DensityPart},
     flow::{Flow, FlowLayer, InverseFlow},
-    operation::{Kernel, Operands, run, runs_on},
+    operation::{Kernel, Operands, run, runs_on, trains_on},
     spline::Spline,
     stack::{Activation, Layer, Mask, Stack, Weight},
 };

@@ -3,7 +3,7 @@
 use burn::{
     backend::{
         Autodiff, Backend, BackendTensor, DispatchAutodiffContext, DispatchKindConversion, DispatchTensor, Flex,
-        GradientCheckpointingStrategy,
+        GradientCheckpointingStrategy, TensorMetadata,
         autodiff::{
             checkpoint::{base::Checkpointer, strategy::NoCheckpointing},
             grads::Gradients,
@@ -41,8 +41,8 @@ pub trait Kernel: fmt::Debug + Send + Sync + 'static {
 #[derive(Debug, Default)]
 pub struct Operands {
     tensors: Vec<DispatchTensor>,
-    /// Places and identities of those that are parameters.
-    parameters: Vec<(usize, ParamId)>,
+    /// Places and identities of those that are parameters, and whether they are trained.
+    parameters: Vec<(usize, ParamId, bool)>,
     /// Layers whose units are dropped in training: with which probability, and how many units.
     dropped: Vec<(f64, usize)>,
 }
@@ -59,23 +59,20 @@ impl Operands {
 
     /// Adds a parameter and returns its place.
     pub fn push_parameter<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) -> usize {
-        self.parameters.push((self.tensors.len(), parameter.id));
-        self.push(parameter.val())
+        let tensor = parameter.val();
+        self.parameters.push((self.tensors.len(), parameter.id, tensor.is_require_grad()));
+        self.push(tensor)
     }
 
     /// Whether gradients are wanted of all parameters.
     #[must_use]
     pub fn trains_all(&self) -> bool {
-        let tracked = |tensor| values(tensor).1.is_some_and(|tensor| tensor.is_tracked());
-        self.parameters.iter().all(|(place, _)| tracked(self.tensors[*place].clone()))
+        self.parameters.iter().all(|(.., trained)| *trained)
     }
 
-    /// The parameters: place, identity and values.
-    pub(crate) fn parameters(&self) -> impl Iterator<Item = (usize, ParamId, Vec<f32>)> {
-        self.parameters.iter().map(|&(place, id)| {
-            let tensor = values(self.tensors[place].clone()).0;
-            (place, id, tensor.as_slice().expect("contiguous f32").to_vec())
-        })
+    /// The parameters: place, identity and how many numbers.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (usize, ParamId, usize)> {
+        self.parameters.iter().map(|&(place, id, _)| (place, id, self.tensors[place].shape().num_elements()))
     }
 
     /// What `use_numbers` makes of the numbers of all, in their order.
@@ -115,7 +112,7 @@ impl Operands {
     /// Removes what was added since the mark.
     pub fn truncate(&mut self, (tensors, dropped): (usize, usize)) {
         self.tensors.truncate(tensors);
-        self.parameters.retain(|(place, _)| *place < tensors);
+        self.parameters.retain(|(place, ..)| *place < tensors);
         self.dropped.truncate(dropped);
     }
 
@@ -132,9 +129,21 @@ impl Operands {
 
 /// Whether kernels can work on this tensor: on Burn Flex, in f32, without gradient checkpointing.
 pub fn runs_on<const D: usize>(tensor: &Tensor<D>) -> bool {
-    let device = tensor.device();
-    let recomputes = device.gradient_checkpointing_strategy() == Some(GradientCheckpointingStrategy::Balanced);
-    tensor.dtype() == DType::F32 && !recomputes && device.without_autodiff() == Device::flex()
+    is_plain(tensor) && tensor.device().without_autodiff() == Device::flex()
+}
+
+/// Whether training steps by kernels alone can be taken on this tensor's device: where kernels work, and on GPUs.
+pub fn trains_on<const D: usize>(tensor: &Tensor<D>) -> bool {
+    #[cfg(feature = "gpu")]
+    if is_plain(tensor) && crate::gpu::client(&tensor.device()).is_some() {
+        return true;
+    }
+    runs_on(tensor)
+}
+
+fn is_plain<const D: usize>(tensor: &Tensor<D>) -> bool {
+    let recomputes = tensor.device().gradient_checkpointing_strategy() == Some(GradientCheckpointingStrategy::Balanced);
+    tensor.dtype() == DType::F32 && !recomputes
 }
 
 /// The kernel's output, `[rows, columns]`, whose gradients are those of the kernel.

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What follows a layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Activation {
     /// max(x, 0).
     Relu,

@@ -8,7 +8,7 @@ use crate::{
     pass::constant,
 };
 #[cfg(feature = "flex")]
-use bayesburn_kernels::{Flow, InverseFlow, Operands, run, runs_on};
+use bayesburn_kernels::{Flow, InverseFlow, Operands, run, runs_on, trains_on};
 use burn::{config::Config, module::Module, tensor::Tensor};
 
 /// Which transforms the layers use.
@@ -222,7 +222,7 @@ impl InvertibleNetwork {
         pass: &Pass,
         most_operands: usize,
     ) -> Option<Vec<(Flow, Operands)>> {
-        if !pass.uses_kernels() || !runs_on(x) {
+        if !pass.uses_kernels() || !trains_on(x) {
             return None;
         }
         let condition_dim = condition.map_or(0, |condition| condition.dims()[1]);
@@ -266,6 +266,9 @@ impl InvertibleNetwork {
         condition: Option<&Tensor<2>>,
         pass: &mut Pass,
     ) -> Option<(Tensor<2>, Tensor<1>)> {
+        if !runs_on(targets) {
+            return None;
+        }
         let [rows, dim] = targets.dims();
         let mut log_det: Option<Tensor<1>> = None;
         let mut z = targets.clone();
@@ -288,7 +291,7 @@ impl InvertibleNetwork {
 
     /// Where there are no gradients: the kernel of the inverse has none.
     fn inverse_by_kernels(&self, latents: &Tensor<2>, condition: Option<&Tensor<2>>, pass: &Pass) -> Option<Tensor<2>> {
-        if latents.device().is_autodiff() {
+        if latents.device().is_autodiff() || !runs_on(latents) {
             return None;
         }
         let flows = self.flows(latents, condition, pass, Operands::MOST)?;

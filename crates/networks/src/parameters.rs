@@ -91,11 +91,8 @@ pub fn with_parameters<M: Module>(module: M, values: HashMap<ParamId, Vec<f32>>)
     module.map(&mut Replace(values))
 }
 
-/// The module with its trainable parameters moved by this share of the way to those of another of the same parameters.
-///
-/// # Panics
-/// If the other does not have all of its parameters, or some are of another size.
-pub fn moved_towards<M: Module>(module: M, other: &M, share: f32) -> M {
+/// The values of all trainable parameters.
+pub fn parameter_values<M: Module>(module: &M) -> HashMap<ParamId, Vec<f32>> {
     #[derive(Default)]
     struct Trained(HashMap<ParamId, Vec<f32>>);
     impl ModuleVisitor for Trained {
@@ -106,14 +103,22 @@ pub fn moved_towards<M: Module>(module: M, other: &M, share: f32) -> M {
             }
         }
     }
-    let (mut from, mut to) = (Trained::default(), Trained::default());
-    module.visit(&mut from);
-    other.visit(&mut to);
-    for (id, values) in &mut from.0 {
-        let to = &to.0[id];
+    let mut trained = Trained::default();
+    module.visit(&mut trained);
+    trained.0
+}
+
+/// The module with its trainable parameters moved by this share of the way to those of another of the same parameters.
+///
+/// # Panics
+/// If the other does not have all of its parameters, or some are of another size.
+pub fn moved_towards<M: Module>(module: M, other: &M, share: f32) -> M {
+    let (mut from, to) = (parameter_values(&module), parameter_values(other));
+    for (id, values) in &mut from {
+        let to = &to[id];
         assert_eq!(values.len(), to.len(), "parameters of one size");
         // In this form what is equal stays so, to the bit.
         values.iter_mut().zip(to).for_each(|(from, to)| *from += share * (to - *from));
     }
-    with_parameters(module, from.0)
+    with_parameters(module, from)
 }

@@ -4,13 +4,15 @@
 //! took 1.8 ms, a third of a step. Here all are one piece of work, on all cores, that clips as well.
 
 use crate::Optimizer;
+#[cfg(feature = "cuda")]
+use bayesburn_amortizers::{DensityPart, DirectLoss};
 use bayesburn_kernels::{Adam, Moments, Operands, Updated, global_norm};
 use bayesburn_networks::with_parameters;
 use burn::{
     config::Config,
     module::{Module, ModuleVisitor, Param, ParamId},
     optim::{
-        AdamState, AdaptiveMomentumState, GradientsParams, LearningRate, OptimizerRecord,
+        GradientsParams, LearningRate, OptimizerRecord, RecordState, StateSink, StateSource, join_path,
         module_optimizer::ModuleOptimizer,
     },
     tensor::{Device, Tensor, TensorData},
@@ -21,6 +23,16 @@ use std::{
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
 };
+
+/// What Adam keeps, with the numbers of all parameters in one array each.
+#[cfg(feature = "cuda")]
+#[derive(Debug)]
+pub(crate) struct DirectState {
+    /// The number of steps of each part's parameters.
+    pub(crate) times: [usize; 2],
+    pub(crate) first: Vec<f32>,
+    pub(crate) second: Vec<f32>,
+}
 
 #[derive(Debug, Clone)]
 pub(crate) struct OnePass {
@@ -122,6 +134,43 @@ impl OnePass {
         Ok(())
     }
 
+    /// The constants of its steps.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn adam(&self) -> Adam {
+        self.adam
+    }
+
+    /// The state with all parameters' numbers in the places of these; `None` if parameters of one part have taken unequal numbers of steps.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn direct_state(&self, loss: &DirectLoss) -> Option<DirectState> {
+        let mut times = [None; 2];
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        for (id, part, range) in loss.parameters() {
+            let moments = self.moments.get(&id).cloned().unwrap_or_default();
+            let time = &mut times[usize::from(part == DensityPart::Inference)];
+            if time.is_some_and(|time| time != moments.time) {
+                return None;
+            }
+            *time = Some(moments.time);
+            for (all, of) in [(&mut first, moments.first), (&mut second, moments.second)] {
+                all.extend(of);
+                all.resize(range.end, 0.0);
+            }
+        }
+        Some(DirectState { times: times.map(|time| time.unwrap_or(0)), first, second })
+    }
+
+    #[cfg(feature = "cuda")]
+    pub(crate) fn set_direct_state(&mut self, loss: &DirectLoss, state: &DirectState) {
+        for (id, part, range) in loss.parameters() {
+            let time = state.times[usize::from(part == DensityPart::Inference)];
+            if time > 0 {
+                let (first, second) = (state.first[range.clone()].to_vec(), state.second[range].to_vec());
+                self.moments.insert(id, Moments { time, first, second });
+            }
+        }
+    }
+
     pub(crate) fn to_record<M: Module>(&self, networks: &M) -> OptimizerRecord {
         let mut all = Numbered::default();
         networks.visit(&mut all);
@@ -216,36 +265,57 @@ struct Exchange {
     gives: bool,
 }
 
+/// [`Moments`] as Burn writes the state of Adam. Their numbers stay arrays: tensors would be made on Burn's default device, which, in a
+/// program that was built with CUDA, is a GPU that may not be there.
+#[derive(Clone)]
+struct Written {
+    moments: Moments,
+    shape: Vec<usize>,
+}
+
+impl RecordState for Written {
+    fn state_flatten(&self, prefix: &str, out: &mut StateSink) {
+        let prefix = join_path(prefix, "momentum");
+        let Moments { time, first, second } = &self.moments;
+        out.push_scalar(&prefix, "time", (*time).into());
+        out.push_tensor(&prefix, "moment_1", TensorData::new(first.clone(), self.shape.clone()));
+        out.push_tensor(&prefix, "moment_2", TensorData::new(second.clone(), self.shape.clone()));
+    }
+
+    fn state_unflatten(prefix: &str, source: &mut StateSource, _device: &Device) -> Option<Self> {
+        let prefix = join_path(prefix, "momentum");
+        let time = usize::try_from(source.take_scalar(&prefix, "time")?).ok()?;
+        let mut shape = Vec::new();
+        let mut take = |name| {
+            let data = source.take_tensor(&prefix, name)?;
+            shape = data.shape().to_vec();
+            data.convert::<f32>().try_into_vec().ok()
+        };
+        let moments = Moments { time, first: take("moment_1")?, second: take("moment_2")? };
+        Some(Self { moments, shape })
+    }
+}
+
 impl burn::optim::Optimizer for Exchange {
-    type State<const D: usize> = AdamState<D>;
+    type State<const D: usize> = Written;
 
     fn step<const D: usize>(
         &self,
         _rate: LearningRate,
         parameter: Tensor<D>,
         _gradient: Tensor<D>,
-        state: Option<AdamState<D>>,
-    ) -> (Tensor<D>, Option<AdamState<D>>) {
+        state: Option<Written>,
+    ) -> (Tensor<D>, Option<Written>) {
         let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.gives {
-            let values = |moment: Tensor<D>| moment.into_data_as::<f32>().try_into_vec().expect("converted to f32");
-            moments.push_back(state.map(|AdamState { momentum }| Moments {
-                time: momentum.time,
-                first: values(momentum.moment_1),
-                second: values(momentum.moment_2),
-            }));
+            moments.push_back(state.map(|state| state.moments));
             return (parameter, None);
         }
-        let state = moments.pop_front().flatten().map(|Moments { time, first, second }| {
-            let moment =
-                |values: Vec<f32>| Tensor::from_data(TensorData::new(values, parameter.dims()), &parameter.device());
-            AdamState::new(AdaptiveMomentumState::new(time, moment(first), moment(second)))
-        });
-        (parameter, state)
+        let shape = parameter.dims().to_vec();
+        (parameter, moments.pop_front().flatten().map(|moments| Written { moments, shape }))
     }
 
-    fn to_device<const D: usize>(mut state: AdamState<D>, device: &Device) -> AdamState<D> {
-        state.momentum = state.momentum.to_device(device);
+    fn to_device<const D: usize>(state: Written, _device: &Device) -> Written {
         state
     }
 }

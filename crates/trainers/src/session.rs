@@ -120,7 +120,9 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
             }
             Ok(Err(_)) => {}
         }
-        self.put_parameters_back();
+        if let Err(second) = self.put_parameters_back() {
+            tracing::error!(%second, "the weights are those from before this epoch");
+        }
         self.leave_average();
         self.trainer.updater = (self.run().steps_done > 0).then_some(self.updater);
         result.unwrap_or_else(|panic| resume_unwind(panic))
@@ -224,8 +226,8 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
                 let mut batches = Batches::start(scope, shared, left, shared.run.prefetch);
                 self.take_parameters();
                 let stop = self.steps(epoch, &mut batches, shared);
-                self.put_parameters_back();
-                stop
+                let put_back = self.put_parameters_back();
+                stop.and_then(|stop| put_back.map(|()| stop))
             })?;
             self.end_epoch(epoch, stop, shared, validation)?;
             self.write_checkpoint(shared)?;
@@ -383,11 +385,12 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
     }
 
     /// Gives the posterior what the steps since [`Session::take_parameters`] have made of its parameters.
-    fn put_parameters_back(&mut self) {
+    fn put_parameters_back(&mut self) -> Result<(), TrainerError> {
         #[cfg(feature = "flex")]
         if let Some(direct) = self.direct.take() {
-            direct.put_back(&mut self.trainer.amortizer);
+            return direct.put_back(&mut self.trainer.amortizer, &mut self.updater);
         }
+        Ok(())
     }
 
     fn remember_good(&mut self) {
@@ -468,7 +471,7 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
     }
 
     fn write_checkpoint(&mut self, shared: &SharedSource<'_>) -> Result<(), TrainerError> {
-        self.put_parameters_back();
+        self.put_parameters_back()?;
         let trainer = &*self.trainer;
         let Some(checkpoints) = &trainer.checkpoints else { return Ok(()) };
         let state = self.updater.to_bytes(trainer.amortizer.networks()).map_err(|error| TrainerError::Io {

@@ -1,5 +1,7 @@
 //! Changes weights by gradients: clips these by their global norm and takes the optimizer's step.
 
+#[cfg(feature = "cuda")]
+use crate::one_pass::DirectState;
 #[cfg(feature = "flex")]
 use crate::one_pass::{self, OnePass};
 use crate::{Optimizer, clip::clip_global_norm};
@@ -14,6 +16,8 @@ use burn::{
 #[cfg(feature = "flex")]
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+#[cfg(feature = "cuda")]
+use {bayesburn_amortizers::DirectLoss, bayesburn_kernels::GpuStep};
 
 /// An optimizer and its state: Burn's, or Adam in one pass over all parameters where kernels have it.
 #[derive(Clone)]
@@ -81,6 +85,30 @@ impl Updater {
     #[cfg(feature = "flex")]
     pub(crate) fn steps_directly(&self) -> bool {
         self.one_pass.is_some()
+    }
+
+    /// The state with all parameters' numbers in one array each, wherever the parameters are.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn direct_state<M: Module>(&self, networks: &M, loss: &DirectLoss) -> Option<DirectState> {
+        let mut one_pass = self.one_pass.clone()?;
+        one_pass.restore(self.burn.to_record(), networks).ok()?;
+        one_pass.direct_state(loss)
+    }
+
+    /// Goes on from such a state.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn set_direct_state<M: Module>(&mut self, networks: &M, loss: &DirectLoss, state: &DirectState) {
+        if let Some(one_pass) = &mut self.one_pass {
+            one_pass.set_direct_state(loss, state);
+            self.burn = self.burn.clone().load_record(one_pass.to_record(networks));
+        }
+    }
+
+    /// A step of a GPU's, with the numbers that it is for each part.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn gpu_step(&self, rate: f64, max_norm: Option<f64>, times: [usize; 2]) -> GpuStep {
+        let adam = self.one_pass.as_ref().expect("an optimizer that kernels have").adam();
+        GpuStep { adam, rate: rate as f32, max_norm: max_norm.map_or(f32::INFINITY, |norm| norm as f32), times }
     }
 
     /// The state in Burn's format, whoever took the steps.

@@ -9,7 +9,7 @@ use crate::{
     error::{at_least_one, in_range},
 };
 #[cfg(feature = "flex")]
-use bayesburn_kernels::{Layer, Operands, Pool, SetModule, SetNetwork, Stack, Weight, run, runs_on};
+use bayesburn_kernels::{Layer, Operands, Pool, SetModule, SetNetwork, Stack, Weight, run, runs_on, trains_on};
 use burn::{
     config::Config,
     module::{Module, Param},
@@ -195,7 +195,7 @@ impl SummaryNetwork for DeepSet {
     #[cfg(feature = "flex")]
     fn kernel(&self, data: &Tensor<3>, pass: &Pass) -> Option<SummaryKernel> {
         let drops = self.config.dropout > 0.0 && pass.is_training();
-        if drops || !pass.uses_kernels() || !runs_on(data) {
+        if drops || !pass.uses_kernels() || !trains_on(data) {
             return None;
         }
         let [_, observations, features] = data.dims();
@@ -220,7 +220,8 @@ impl SummaryNetwork for DeepSet {
         let [_, _, features] = data.dims();
         assert_eq!(features, self.features, "data of {features} features for a network of {}", self.features);
         #[cfg(feature = "flex")]
-        if let Some(SummaryKernel::Set(network, operands)) = self.kernel(&data, pass)
+        if runs_on(&data)
+            && let Some(SummaryKernel::Set(network, operands)) = self.kernel(&data, pass)
             && operands.len() <= Operands::MOST
         {
             return run(network, operands);

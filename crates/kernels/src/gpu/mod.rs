@@ -1,0 +1,170 @@
+//! The same networks, loss and steps of Adam on a GPU, by kernels in CubeCL, Burn's language for them.
+//!
+//! A layer with what belongs before and after it is one kernel, so that a training step is some 150 of them where a composition of Burn's
+//! operations has two thousand. All products are in f32.
+
+#![allow(unsafe_code, reason = "kernels are told how long their arrays are; the lengths are those of `Numbers`")]
+#![allow(clippy::too_many_arguments, reason = "a kernel's arguments are all that it sees")]
+#![allow(clippy::collapsible_if, reason = "what is known when a kernel is compiled is asked by itself")]
+#![allow(clippy::assign_op_pattern, reason = "shared memory is indexed once for reading and once for writing")]
+
+mod activation;
+mod flow;
+mod product;
+mod rows;
+mod set;
+mod stack;
+mod training;
+
+pub use self::training::{GpuFailure, GpuStep, GpuTraining};
+
+use burn::{backend::DispatchDevice, tensor::Device};
+use cubecl::{bytes::Bytes, client::Client, prelude::*, server::Handle};
+use product::Tile;
+use std::{
+    fmt,
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// A GPU, and the sizes that fit it.
+pub(crate) struct Gpu {
+    client: Client,
+    /// Memory that was taken for what one step computes is that of the next one: taking and giving back some GB took longer than
+    /// all kernels of a large batch.
+    memory: Mutex<Vec<Numbers>>,
+    /// Threads of a cube: of kernels that go through numbers, and in both directions of a product's tile.
+    threads: u32,
+    side: [u32; 2],
+}
+
+/// Numbers on the device.
+#[derive(Debug, Clone)]
+pub(crate) struct Numbers {
+    handle: Handle,
+    len: usize,
+    /// Counts who holds the memory.
+    holders: Arc<()>,
+}
+
+/// A matrix, row after row.
+#[derive(Debug, Clone)]
+pub(crate) struct Rows {
+    pub(crate) values: Numbers,
+    pub(crate) rows: usize,
+    pub(crate) width: usize,
+}
+
+/// What gives work to a GPU; `None` if the device is none.
+pub(crate) fn client(device: &Device) -> Option<Client> {
+    match device.clone().without_autodiff().as_dispatch() {
+        DispatchDevice::Cube(device) => Some(device.client()),
+        _ => None,
+    }
+}
+
+impl fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Gpu").field(&self.client.name()).finish()
+    }
+}
+
+impl Gpu {
+    pub(crate) fn new(client: Client) -> Self {
+        let most = client.properties().hardware.max_units_per_cube;
+        // CubeCL's processor, on which kernels are tested, has as many threads as cores.
+        let (threads, side) = if most >= 256 { (256, [16, 16]) } else { (1, [1, 1]) };
+        Self { client, memory: Mutex::default(), threads, side }
+    }
+
+    pub(crate) fn upload(&self, values: &[f32]) -> Numbers {
+        let numbers = self.empty(values.len());
+        if !values.is_empty() {
+            let mut bytes = Bytes::from_elems(values.to_vec());
+            // Into memory that the driver copies from by itself: three times as fast as it copies from any other.
+            self.client.staging(std::iter::once(&mut bytes), false);
+            self.client.write(&numbers.handle, bytes);
+        }
+        numbers
+    }
+
+    pub(crate) fn upload_indices(&self, values: &[u32]) -> Numbers {
+        let handle = self.client.create_from_slice(u32::as_bytes(values));
+        Numbers { handle, len: values.len(), holders: Arc::default() }
+    }
+
+    /// Numbers that are not yet written.
+    pub(crate) fn empty(&self, len: usize) -> Numbers {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = |numbers: &&Numbers| numbers.len == len && Arc::strong_count(&numbers.holders) == 1;
+        if let Some(numbers) = memory.iter().find(free) {
+            return numbers.clone();
+        }
+        // The allocator gives no memory for no numbers.
+        let handle = self.client.empty(len.max(1) * size_of::<f32>());
+        let numbers = Numbers { handle, len, holders: Arc::default() };
+        memory.push(numbers.clone());
+        numbers
+    }
+
+    /// Gives back what is not in use.
+    pub(crate) fn give_back(&self) {
+        self.memory
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|numbers| Arc::strong_count(&numbers.holders) > 1);
+    }
+
+    pub(crate) fn zeros(&self, len: usize) -> Numbers {
+        self.upload(&vec![0.0; len])
+    }
+
+    pub(crate) fn rows(&self, rows: usize, width: usize) -> Rows {
+        Rows { values: self.empty(rows * width), rows, width }
+    }
+
+    pub(crate) fn read(&self, array: &Numbers) -> Result<Vec<f32>, GpuFailure> {
+        let bytes = self.client.read_one(array.handle.clone()).map_err(GpuFailure::new)?;
+        Ok(f32::from_bytes(&bytes)[..array.len].to_vec())
+    }
+
+    /// How many cubes go through so many pieces of work, and their threads.
+    fn each(&self, work: usize) -> (CubeCount, CubeDim) {
+        (CubeCount::Static(work.div_ceil(self.threads as usize) as u32, 1, 1), CubeDim::new_1d(self.threads))
+    }
+
+    /// Tiles for so many rows and columns: large ones for large matrices, and as many as the processors need.
+    fn tile(&self, rows: usize, columns: usize) -> Tile {
+        let [ty, tx] = self.side;
+        let tn = if columns <= tx as usize { 1 } else { 4 };
+        let tm = match rows {
+            0..8192 => 4,
+            _ => 8,
+        };
+        Tile { ty, tx, tm, tn, depth: 32 }
+    }
+}
+
+impl Numbers {
+    pub(crate) fn arg(&self) -> BufferArg {
+        // SAFETY: `len` numbers of f32 or u32 were allocated.
+        unsafe { BufferArg::from_raw_parts(self.handle.clone(), self.len.max(1)) }
+    }
+
+    pub(crate) fn part(&self, range: Range<usize>) -> Self {
+        let size = size_of::<f32>() as u64;
+        let handle = self.handle.clone().offset_start(range.start as u64 * size);
+        Self { handle, len: range.len(), holders: Arc::clone(&self.holders) }
+    }
+
+    /// From this number on.
+    pub(crate) fn from(&self, start: usize) -> Self {
+        self.part(start..self.len)
+    }
+}
+
+impl Rows {
+    pub(crate) fn new(values: Numbers, width: usize) -> Self {
+        Self { rows: values.len / width.max(1), values, width }
+    }
+}

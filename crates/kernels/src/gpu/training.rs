@@ -1,0 +1,448 @@
+//! Training steps on a GPU: the loss of both networks, all its gradients, and Adam's step, as in [`crate::density_loss`] and
+//! [`crate::adam`], without anything coming back but two numbers.
+
+use super::{Gpu, Numbers, Rows, client, flow::Conditions, stack::Gradients};
+use crate::{
+    adam::Adam,
+    deep_set::SetNetwork,
+    density_loss::{DensityBatch, DensityLoss},
+    flow::Flow,
+};
+use burn::tensor::Device;
+use cubecl::{client::Client, prelude::*, server::ServerError};
+use std::{f64::consts::TAU, fmt, ops::Range};
+
+/// What a GPU, or its driver, failed at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GpuFailure(String);
+
+impl GpuFailure {
+    pub(super) fn new(error: ServerError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl fmt::Display for GpuFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A network's parameters among those of both: the operand, and where its values are.
+type Places = Vec<(usize, Range<usize>)>;
+
+/// Parameters, their gradients and what Adam keeps of them, on a GPU.
+#[derive(Debug)]
+pub struct GpuTraining {
+    gpu: Gpu,
+    summary: Option<SetNetwork>,
+    inference: Flow,
+    /// Added to each −log q.
+    constant: f64,
+    places: [Places; 2],
+    /// The numbers of operands.
+    operands: [usize; 2],
+    /// Where each network's parameters are.
+    ranges: [Range<usize>; 2],
+    values: Numbers,
+    gradients: Numbers,
+    first: Numbers,
+    second: Numbers,
+    orders: Vec<Numbers>,
+    /// Data sets and observations of the last step.
+    shape: [usize; 2],
+}
+
+/// How far a step goes.
+#[derive(Debug, Clone, Copy)]
+pub struct GpuStep {
+    /// The constants of Adam.
+    pub adam: Adam,
+    /// The learning rate.
+    pub rate: f32,
+    /// The largest norm of the gradients together; infinite for none.
+    pub max_norm: f32,
+    /// The number of the step, from 1, for each network's parameters; 0 for those that are not trained.
+    pub times: [usize; 2],
+}
+
+impl GpuTraining {
+    /// Of this loss, on this device, with values of all parameters and Adam's averages of their gradients and of the squares of these. `None`
+    /// if the device is no GPU, or there are no kernels for the networks.
+    #[must_use]
+    pub fn new(device: &Device, loss: &DensityLoss, state: [&[f32]; 3]) -> Option<Self> {
+        Self::by(client(device)?, loss, state)
+    }
+
+    fn by(client: Client, loss: &DensityLoss, [values, first, second]: [&[f32]; 3]) -> Option<Self> {
+        let DensityLoss { summary, inference, constant, parameters, operands } = loss;
+        if !inference.is_supported() {
+            return None;
+        }
+        let gpu = Gpu::new(client);
+        let mut places = [Places::new(), Places::new()];
+        for parameter in parameters {
+            places[parameter.part.index()].push((parameter.operand, parameter.range.clone()));
+        }
+        let middle = places[0].last().map_or(0, |(_, range)| range.end);
+        let orders = gpu.orders(inference);
+        let [values, first, second] = [values, first, second].map(|numbers| gpu.upload(numbers));
+        Some(Self {
+            summary: summary.clone(),
+            inference: inference.clone(),
+            constant: *constant,
+            places,
+            operands: *operands,
+            ranges: [0..middle, middle..values.len],
+            gradients: gpu.zeros(values.len),
+            values,
+            first,
+            second,
+            orders,
+            shape: [0, 0],
+            gpu,
+        })
+    }
+
+    /// Takes a step, and returns the loss before it and the norm of the gradients. If one of both is not finite, nothing changes.
+    ///
+    /// # Errors
+    /// What the GPU or its driver failed at: memory that is not there, for one.
+    pub fn step(&mut self, batch: &DensityBatch<'_>, step: &GpuStep) -> Result<(f64, f64), GpuFailure> {
+        if let Some(summary) = &mut self.summary {
+            summary.observations = batch.observations;
+        }
+        let sets = batch.targets.len() / self.inference.dim;
+        if self.shape != [sets, batch.observations] {
+            self.shape = [sets, batch.observations];
+            self.gpu.give_back();
+        }
+        let Self { gpu, inference, .. } = &*self;
+        let dim = inference.dim;
+        let [of_summary, mut of_inference] = [0, 1].map(|network| self.network_operands(network));
+        if let Some((place, _)) = inference.masks {
+            of_inference[place] = Some(gpu.upload(batch.masks));
+        }
+
+        let data = Rows::new(gpu.upload(batch.data), self.summary.as_ref().map_or(1, |summary| summary.features));
+        let summary = self.summary.as_ref().map(|network| gpu.set(network, &of_summary, &data, true));
+        let width = inference.condition.map_or(0, |(_, width)| width);
+        let rows = match &summary {
+            Some(summary) if batch.direct.is_empty() => summary.output().clone(),
+            Some(summary) => gpu.join(summary.output(), &gpu.upload(batch.direct), width),
+            None => Rows { values: gpu.upload(batch.direct), rows: sets, width },
+        };
+        let conditions = Conditions { rows, orders: self.orders.clone() };
+        let targets = Rows::new(gpu.upload(batch.targets), dim);
+        let (latents, log_det, tapes) = gpu.flow(inference, &of_inference, &targets, &conditions, true);
+
+        let weights = batch.weights.map(|weights| gpu.upload(weights));
+        let constant = self.constant + 0.5 * dim as f64 * TAU.ln();
+        let losses = gpu.losses(&latents, &log_det, weights.as_ref(), constant as f32);
+
+        let [trains_summary, trains_inference] = step.times.map(|time| time > 0);
+        let of_flow = self.partial(1, sets, trains_inference);
+        let wants_condition = summary.is_some() && trains_summary;
+        let of_condition = gpu.flow_backward(
+            inference,
+            &of_inference,
+            &tapes,
+            &conditions,
+            (latents, &log_det),
+            wants_condition,
+            &of_flow,
+        );
+        drop(tapes);
+        let mut squares = Vec::new();
+        if let (Some(network), Some(summary), Some(of_condition)) = (&self.summary, &summary, of_condition) {
+            let of_set = self.partial(0, sets * batch.observations, true);
+            let of_output = gpu.columns(&of_condition, network.after.units());
+            gpu.set_backward(network, &of_summary, &data, summary, of_output, &of_set);
+            squares.push(gpu.reduce(&of_set, &self.gradients.part(self.ranges[0].clone())));
+        }
+        if trains_inference {
+            squares.push(gpu.reduce(&of_flow, &self.gradients.part(self.ranges[1].clone())));
+        }
+        let results = gpu.finish(&losses, &squares);
+        for (range, time) in self.ranges.iter().zip(step.times) {
+            if time > 0 && !range.is_empty() {
+                let arrays = [&self.values, &self.gradients, &self.first, &self.second];
+                gpu.adam(arrays.map(|array| array.part(range.clone())), &results, step, time);
+            }
+        }
+        let results = gpu.read(&results)?;
+        Ok((f64::from(results[0]) / sets as f64, f64::from(results[1]).sqrt()))
+    }
+
+    /// Values of all parameters, and Adam's averages of their gradients and of the squares of these.
+    ///
+    /// # Errors
+    /// As [`GpuTraining::step`].
+    pub fn state(&self) -> Result<[Vec<f32>; 3], GpuFailure> {
+        Ok([self.gpu.read(&self.values)?, self.gpu.read(&self.first)?, self.gpu.read(&self.second)?])
+    }
+
+    /// The gradients of the last step.
+    ///
+    /// # Errors
+    /// As [`GpuTraining::step`].
+    pub fn gradients(&self) -> Result<Vec<f32>, GpuFailure> {
+        self.gpu.read(&self.gradients)
+    }
+
+    fn network_operands(&self, network: usize) -> Vec<Option<Numbers>> {
+        let mut operands = vec![None; self.operands[network]];
+        for (operand, range) in &self.places[network] {
+            operands[*operand] = Some(self.values.part(range.clone()));
+        }
+        operands
+    }
+
+    /// Where the parts of so many rows put the gradients of a network's parameters.
+    fn partial(&self, network: usize, rows: usize, wanted: bool) -> Gradients {
+        let stride = self.ranges[network].len();
+        let parts = if wanted { (rows / 256).clamp(1, 128) } else { 0 };
+        let mut places = vec![None; self.operands[network]];
+        for (operand, range) in &self.places[network] {
+            places[*operand] = wanted.then_some(range.start - self.ranges[network].start);
+        }
+        Gradients { values: self.gpu.empty(parts * stride), parts, stride, places }
+    }
+}
+
+impl Gpu {
+    /// Summaries, and behind each the numbers given directly.
+    fn join(&self, summaries: &Rows, direct: &Numbers, width: usize) -> Rows {
+        let out = self.rows(summaries.rows, width);
+        let numbers = out.values.len;
+        let (count, dim) = self.each(numbers);
+        let (of, direct) = (out.values.arg(), direct.arg());
+        join::launch(&self.client, count, dim, summaries.values.arg(), direct, of, numbers, width, summaries.width);
+        out
+    }
+
+    /// The loss of each row; the gradients of latents and log-determinants take their places.
+    fn losses(&self, latents: &Rows, log_det: &Numbers, weights: Option<&Numbers>, constant: f32) -> Numbers {
+        let losses = self.empty(latents.rows);
+        let (count, dim) = self.each(latents.rows);
+        density::launch(
+            &self.client,
+            count,
+            dim,
+            latents.values.arg(),
+            log_det.arg(),
+            weights.unwrap_or(log_det).arg(),
+            losses.arg(),
+            latents.rows,
+            latents.width,
+            constant,
+            1.0 / latents.rows as f32,
+            weights.is_some(),
+        );
+        losses
+    }
+
+    /// The sums of the parts' gradients, and sums of their squares.
+    fn reduce(&self, parts: &Gradients, gradients: &Numbers) -> Numbers {
+        let (count, dim) = self.each(parts.stride);
+        let squares = self.empty(parts.stride.div_ceil(self.threads as usize));
+        let values = parts.values.arg();
+        let (of, sums) = (gradients.arg(), squares.arg());
+        let threads = self.threads as usize;
+        reduce::launch(&self.client, count, dim, values, of, sums, parts.stride, parts.parts, threads);
+        squares
+    }
+
+    /// The sum of the losses, and that of all squares.
+    fn finish(&self, losses: &Numbers, squares: &[Numbers]) -> Numbers {
+        let results = self.empty(2);
+        let none = losses.part(0..0);
+        let [first, second] = [0, 1].map(|i| squares.get(i).unwrap_or(&none));
+        finish::launch(
+            &self.client,
+            CubeCount::Static(1, 1, 1),
+            CubeDim::new_1d(self.threads),
+            losses.arg(),
+            first.arg(),
+            second.arg(),
+            results.arg(),
+            losses.len,
+            first.len,
+            second.len,
+            self.threads as usize,
+        );
+        results
+    }
+
+    fn adam(&self, [values, gradients, first, second]: [Numbers; 4], results: &Numbers, step: &GpuStep, time: usize) {
+        let Adam { beta_1, beta_2, epsilon, weight_decay } = step.adam;
+        let correction_2 = (1.0 - beta_2.powi(time as i32)).sqrt();
+        let rate = step.rate * correction_2 / (1.0 - beta_1.powi(time as i32));
+        let (count, dim) = self.each(values.len);
+        adam_step::launch(
+            &self.client,
+            count,
+            dim,
+            values.arg(),
+            gradients.arg(),
+            first.arg(),
+            second.arg(),
+            results.arg(),
+            values.len,
+            beta_1,
+            beta_2,
+            epsilon * correction_2,
+            rate,
+            1.0 - step.rate * weight_decay,
+            step.max_norm,
+        );
+    }
+}
+
+#[cube(launch)]
+fn join(summaries: &[f32], direct: &[f32], out: &mut [f32], numbers: usize, width: usize, summary_width: usize) {
+    let at = ABSOLUTE_POS;
+    if at < numbers {
+        let (r, i) = (at / width, at % width);
+        if i < summary_width {
+            out[at] = summaries[r * summary_width + i];
+        } else {
+            out[at] = direct[r * (width - summary_width) + i - summary_width];
+        }
+    }
+}
+
+/// −log q = z²/2 + constant − ln|det ∂z/∂θ|.
+#[cube(launch)]
+fn density(
+    latents: &mut [f32],
+    log_det: &mut [f32],
+    weights: &[f32],
+    losses: &mut [f32],
+    rows: usize,
+    dim: usize,
+    constant: f32,
+    share: f32,
+    #[comptime] weighted: bool,
+) {
+    let r = ABSOLUTE_POS;
+    if r < rows {
+        let mut weight = 1.0f32;
+        if comptime!(weighted) {
+            weight = weights[r];
+        }
+        let mut squares = 0.0f32;
+        for i in 0..dim {
+            let z = latents[r * dim + i];
+            squares += z * z;
+            latents[r * dim + i] = z * weight * share;
+        }
+        losses[r] = weight * (0.5f32 * squares + constant - log_det[r]);
+        log_det[r] = -(weight * share);
+    }
+}
+
+/// The sum of a cube's numbers, in an order of its own, the same each time.
+#[cube]
+fn sum_of_cube(value: f32, #[comptime] threads: usize) -> f32 {
+    let mut sums = Shared::<[f32]>::new_slice(threads);
+    let thread = UNIT_POS as usize;
+    sums[thread] = value;
+    sync_cube();
+    let mut half = comptime!(threads / 2).runtime();
+    while half > 0 {
+        if thread < half {
+            sums[thread] = sums[thread] + sums[thread + half];
+        }
+        sync_cube();
+        half /= 2;
+    }
+    sums[0]
+}
+
+#[cube(launch)]
+fn reduce(
+    parts: &[f32],
+    gradients: &mut [f32],
+    squares: &mut [f32],
+    numbers: usize,
+    count: usize,
+    #[comptime] threads: usize,
+) {
+    let at = ABSOLUTE_POS;
+    let mut sum = 0.0f32;
+    if at < numbers {
+        for part in 0..count {
+            sum += parts[part * numbers + at];
+        }
+        gradients[at] = sum;
+    }
+    let total = sum_of_cube(sum * sum, threads);
+    if UNIT_POS == 0 {
+        squares[CUBE_POS_X as usize] = total;
+    }
+}
+
+#[cube]
+fn sum_of_all(values: &[f32], len: usize, #[comptime] threads: usize) -> f32 {
+    let mut sum = 0.0f32;
+    let mut at = UNIT_POS as usize;
+    while at < len {
+        sum += values[at];
+        at += threads;
+    }
+    sum_of_cube(sum, threads)
+}
+
+#[cube(launch)]
+fn finish(
+    losses: &[f32],
+    first: &[f32],
+    second: &[f32],
+    results: &mut [f32],
+    losses_len: usize,
+    first_len: usize,
+    second_len: usize,
+    #[comptime] threads: usize,
+) {
+    let loss = sum_of_all(losses, losses_len, threads);
+    let of_first = sum_of_all(first, first_len, threads);
+    let of_second = sum_of_all(second, second_len, threads);
+    if UNIT_POS == 0 {
+        results[0] = loss;
+        results[1] = of_first + of_second;
+    }
+}
+
+#[cube(launch)]
+fn adam_step(
+    values: &mut [f32],
+    gradients: &[f32],
+    first: &mut [f32],
+    second: &mut [f32],
+    results: &[f32],
+    numbers: usize,
+    beta_1: f32,
+    beta_2: f32,
+    epsilon: f32,
+    rate: f32,
+    keep: f32,
+    max_norm: f32,
+) {
+    let at = ABSOLUTE_POS;
+    // False of what is no number.
+    let is_finite = results[0].abs() < 3.0e38f32 && results[1] < 3.0e38f32;
+    if at < numbers && is_finite {
+        let norm = results[1].sqrt();
+        let mut factor = 1.0f32;
+        if norm > max_norm {
+            factor = max_norm / norm;
+        }
+        let g = gradients[at] * factor;
+        let m = beta_1 * first[at] + (1.0f32 - beta_1) * g;
+        let v = beta_2 * second[at] + (1.0f32 - beta_2) * g * g;
+        first[at] = m;
+        second[at] = v;
+        values[at] = keep * values[at] - rate * m / (v.sqrt() + epsilon);
+    }
+}
