@@ -7,6 +7,7 @@ mod calibration;
 mod checkpoints;
 mod direct;
 mod failures;
+mod gpu;
 mod imports;
 mod models;
 mod options;

@@ -134,7 +134,7 @@ pub fn runs_on<const D: usize>(tensor: &Tensor<D>) -> bool {
 
 /// Whether training steps by kernels alone can be taken on this tensor's device: where kernels work, and on GPUs.
 pub fn trains_on<const D: usize>(tensor: &Tensor<D>) -> bool {
-    #[cfg(feature = "gpu")]
+    #[cfg(feature = "cuda")]
     if is_plain(tensor) && crate::gpu::client(&tensor.device()).is_some() {
         return true;
     }

@@ -159,8 +159,8 @@ impl Gpu {
         keeps: bool,
     ) -> CouplingTape {
         let Affine { scale, translation, soft_clamping } = affine(coupling);
-        let scale = self.stack(scale, operands, Input::Own(given.clone()), keeps);
-        let translation = translation.map(|stack| self.stack(stack, operands, Input::Own(given), keeps));
+        let scale = self.stack(scale, operands, Input::Own(given.clone()), false, keeps);
+        let translation = translation.map(|stack| self.stack(stack, operands, Input::Own(given), false, keeps));
         let tape = CouplingTape { scale, translation };
         let (t, t_first) = tape.translations(dim);
         let s = tape.scale.output();

@@ -18,6 +18,7 @@ mod training;
 
 pub use self::training::{GpuFailure, GpuStep, GpuTraining};
 
+#[cfg(feature = "cuda")]
 use burn::{backend::DispatchDevice, tensor::Device};
 use cubecl::{bytes::Bytes, client::Client, prelude::*, server::Handle};
 use product::Tile;
@@ -56,6 +57,7 @@ pub(crate) struct Rows {
 }
 
 /// What gives work to a GPU; `None` if the device is none.
+#[cfg(feature = "cuda")]
 pub(crate) fn client(device: &Device) -> Option<Client> {
     match device.clone().without_autodiff().as_dispatch() {
         DispatchDevice::Cube(device) => Some(device.client()),

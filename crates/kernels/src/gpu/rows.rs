@@ -95,15 +95,6 @@ impl Gpu {
         out
     }
 
-    /// x + y.
-    pub(super) fn sum(&self, x: &Rows, y: &Rows) -> Rows {
-        let out = self.rows(x.rows, x.width);
-        let (count, dim) = self.each(x.values.len);
-        let numbers = x.values.len;
-        sum_of_both::launch(&self.client, count, dim, x.values.arg(), y.values.arg(), out.values.arg(), numbers);
-        out
-    }
-
     /// The first columns of rows.
     pub(super) fn columns(&self, values: &Rows, width: usize) -> Rows {
         let out = self.rows(values.rows, width);
@@ -220,14 +211,6 @@ fn unpool_rows(
             }
             out[place] = value;
         }
-    }
-}
-
-#[cube(launch)]
-fn sum_of_both(x: &[f32], y: &[f32], out: &mut [f32], numbers: usize) {
-    let at = ABSOLUTE_POS;
-    if at < numbers {
-        out[at] = x[at] + y[at];
     }
 }
 

@@ -27,7 +27,6 @@ struct ModuleTape {
     pooled: PoolTape,
     after: Option<StackTape>,
     joint: StackTape,
-    output: Rows,
 }
 
 #[derive(Debug)]
@@ -39,7 +38,7 @@ struct PoolTape {
 /// What comes out of these modules, or of what is before them.
 fn observations<'a>(data: &'a Rows, embedding: &'a Option<StackTape>, modules: &'a [ModuleTape]) -> &'a Rows {
     match (modules.last(), embedding) {
-        (Some(module), _) => &module.output,
+        (Some(module), _) => module.joint.output(),
         (None, Some(embedding)) => embedding.output(),
         (None, None) => data,
     }
@@ -49,7 +48,7 @@ impl Gpu {
     /// The summaries of data sets, whose observations are the rows of `data`.
     pub(super) fn set(&self, network: &SetNetwork, operands: &Operands, data: &Rows, keeps: bool) -> SetTape {
         let n = network.observations;
-        let stack = |stack: &Stack, input: Input| self.stack(stack, operands, input, keeps);
+        let stack = |stack: &Stack, input: Input| self.stack(stack, operands, input, false, keeps);
         let pool = |before: &Option<Stack>, h: &Rows| {
             let before = before.as_ref().map(|before| stack(before, Input::Own(h.clone())));
             let pooled = self.pool(before.as_ref().map_or(h, StackTape::output), n, network.pool);
@@ -62,9 +61,8 @@ impl Gpu {
             let pooled = pool(&module.before, &h);
             let after = module.after.as_ref().map(|after| stack(after, Input::Own(pooled.pooled.clone())));
             let shared = after.as_ref().map_or(&pooled.pooled, StackTape::output).clone();
-            let joint = stack(&module.joint, Input::Shared { own: h.clone(), shared });
-            let output = if module.skip { self.sum(joint.output(), &h) } else { joint.output().clone() };
-            modules.push(ModuleTape { pooled, after, joint, output });
+            let joint = self.stack(&module.joint, operands, Input::Shared { own: h, shared }, module.skip, keeps);
+            modules.push(ModuleTape { pooled, after, joint });
         }
         let last = pool(&network.before, observations(data, &embedding, &modules));
         let after = stack(&network.after, Input::Own(last.pooled.clone()));

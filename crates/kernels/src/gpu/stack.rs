@@ -79,8 +79,9 @@ impl Layer {
 }
 
 impl Gpu {
-    /// `keeps` what a backward pass needs. Inputs side by side are one, or two of which the second is shared.
-    pub(super) fn stack(&self, stack: &Stack, operands: &Operands, input: Input, keeps: bool) -> StackTape {
+    /// `keeps` what a backward pass needs. Inputs side by side are one, or two of which the second is shared. With `skip` the stack's own
+    /// input is added to its output.
+    pub(super) fn stack(&self, stack: &Stack, operands: &Operands, input: Input, skip: bool, keeps: bool) -> StackTape {
         let rows = input.own().rows;
         let mut layers: Vec<LayerTape> = Vec::with_capacity(stack.layers.len());
         let last = stack.layers.len() - 1;
@@ -107,8 +108,13 @@ impl Gpu {
                 start = (of_input.values, units, 1);
             }
             let output = self.rows(rows, units);
+            let adds = match i {
+                _ if layer.skip => Some(&x),
+                _ if i == last && skip => Some(input.own()),
+                _ => None,
+            };
             // The output of max(x, 0) tells the derivative, unless something is added to it.
-            let tells = layer.activation == Some(Activation::Relu) && !layer.skip;
+            let tells = layer.activation == Some(Activation::Relu) && adds.is_none();
             let inputs = layer
                 .activation
                 .filter(|_| keeps)
@@ -118,7 +124,7 @@ impl Gpu {
                 keep: inputs.as_ref().map(|(_, inputs)| inputs).filter(|_| !tells),
                 activation: layer.activation,
                 mask: layer.mask(operands),
-                add: layer.skip.then_some(&x.values),
+                add: adds.map(|rows| &rows.values),
                 ..Then::default()
             };
             self.forward(&x, &weight(operands, &layer.weights[0], units), &output, then);

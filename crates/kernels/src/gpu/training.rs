@@ -1,14 +1,13 @@
 //! Training steps on a GPU: the loss of both networks, all its gradients, and Adam's step, as in [`crate::density_loss`] and
 //! [`crate::adam`], without anything coming back but two numbers.
 
-use super::{Gpu, Numbers, Rows, client, flow::Conditions, stack::Gradients};
+use super::{Gpu, Numbers, Rows, flow::Conditions, stack::Gradients};
 use crate::{
     adam::Adam,
     deep_set::SetNetwork,
     density_loss::{DensityBatch, DensityLoss},
     flow::Flow,
 };
-use burn::tensor::Device;
 use cubecl::{client::Client, prelude::*, server::ServerError};
 use std::{f64::consts::TAU, fmt, ops::Range};
 
@@ -69,12 +68,15 @@ pub struct GpuStep {
 impl GpuTraining {
     /// Of this loss, on this device, with values of all parameters and Adam's averages of their gradients and of the squares of these. `None`
     /// if the device is no GPU, or there are no kernels for the networks.
+    #[cfg(feature = "cuda")]
     #[must_use]
-    pub fn new(device: &Device, loss: &DensityLoss, state: [&[f32]; 3]) -> Option<Self> {
-        Self::by(client(device)?, loss, state)
+    pub fn new(device: &burn::tensor::Device, loss: &DensityLoss, state: [&[f32]; 3]) -> Option<Self> {
+        Self::by(super::client(device)?, loss, state)
     }
 
-    fn by(client: Client, loss: &DensityLoss, [values, first, second]: [&[f32]; 3]) -> Option<Self> {
+    /// The same by a client of CubeCL's, on any of its devices.
+    #[must_use]
+    pub fn by(client: Client, loss: &DensityLoss, [values, first, second]: [&[f32]; 3]) -> Option<Self> {
         let DensityLoss { summary, inference, constant, parameters, operands } = loss;
         if !inference.is_supported() {
             return None;
@@ -201,7 +203,7 @@ impl GpuTraining {
     /// Where the parts of so many rows put the gradients of a network's parameters.
     fn partial(&self, network: usize, rows: usize, wanted: bool) -> Gradients {
         let stride = self.ranges[network].len();
-        let parts = if wanted { (rows / 256).clamp(1, 128) } else { 0 };
+        let parts = if wanted { (rows / 256).clamp(1, 256) } else { 0 };
         let mut places = vec![None; self.operands[network]];
         for (operand, range) in &self.places[network] {
             places[*operand] = wanted.then_some(range.start - self.ranges[network].start);
