@@ -62,8 +62,8 @@ pub struct DirectLoss {
 }
 
 impl<C: SummaryConfig> AmortizedPosterior<C> {
-    /// The training loss without Burn's graph, and the parameters' present values. `None` where kernels do not have all of it: on other
-    /// devices, for networks of one's own and density estimators other than the invertible network, frozen parameters, dropout in a set
+    /// The training loss without Burn's graph, and the parameters' present values. `None` where kernels do not have all of it: on
+    /// devices that are neither Burn Flex nor a GPU, for networks of one's own and density estimators other than the invertible network, frozen parameters, dropout in a set
     /// network, SoftFlow, a summary loss, and what else runs as Burn's own operations.
     #[must_use]
     pub fn direct_loss(&self) -> Option<(DirectLoss, Vec<f32>)> {

@@ -8,7 +8,8 @@
 //! [`DensityLoss`] needs no graph at all: the loss of a set network and a flow together, and all its gradients, as one function of all
 //! parameters in one array. A step of [`Adam`] then changes that array.
 //!
-//! Kernels know nothing of modules, and work on [Burn Flex](burn::backend::Flex) alone: [`runs_on`] says whether they can. Networks are
+//! Kernels know nothing of modules, and work on [Burn Flex](burn::backend::Flex) alone: [`runs_on`] says whether they can. With the feature
+//! `gpu` CubeCL's devices take whole training steps by the same plain data: [`trains_on`]. Networks are
 //! first of all compositions of Burn's operations, which run on every device; that is also what the kernels are tested against.
 //!
 //! What comes out does not depend on the number of threads: a batch is cut into blocks by its size alone, and what the blocks give is

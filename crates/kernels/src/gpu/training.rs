@@ -17,7 +17,16 @@ pub struct GpuFailure(String);
 
 impl GpuFailure {
     pub(super) fn new(error: ServerError) -> Self {
-        Self(error.to_string())
+        const EMPTY: [&str; 3] = ["Caused by:", "Asked at:", "No backtrace available"];
+        // Without backtraces, which may be in the midst of what several failures say.
+        let mut in_backtrace = false;
+        let text = error.to_string();
+        let said = text.lines().map(str::trim).filter(|line| {
+            in_backtrace |= line.starts_with("Backtrace:");
+            in_backtrace &= !line.starts_with("Caused by:");
+            !in_backtrace && !line.is_empty() && !EMPTY.contains(line)
+        });
+        Self(said.collect::<Vec<_>>().join(": "))
     }
 }
 
@@ -433,7 +442,7 @@ fn adam_step(
 ) {
     let at = ABSOLUTE_POS;
     // False of what is no number.
-    let is_finite = results[0].abs() < 3.0e38f32 && results[1] < 3.0e38f32;
+    let is_finite = results[0].abs() <= f32::MAX && results[1] <= f32::MAX;
     if at < numbers && is_finite {
         let norm = results[1].sqrt();
         let mut factor = 1.0f32;
