@@ -1,16 +1,34 @@
-//! The same trainings on a GPU and on the processor. Where there is no GPU, or the tests were built without CUDA, each says so and passes:
-//! `cargo test --release --features cuda --test end_to_end gpu -- --nocapture`.
+//! The same trainings and inferences on a GPU and on the processor. Where there is no GPU, or the tests were built without CUDA, each says
+//! so and passes: `cargo test --release --features cuda --test end_to_end gpu -- --nocapture`. With the feature `cubecl-cpu` they run the
+//! GPU's kernels on CubeCL's processor where there is no GPU; with `cuda` beside it, Burn is to be told so by `BURN_DEVICE=cpu`.
 
 #![allow(clippy::print_stderr, reason = "a test that is skipped says why")]
 
 use crate::models::normal_means;
-use bayesburn::{networks::device, prelude::*, trainers::Optimizer};
+use bayesburn::{
+    core::{Interval, Purpose, stream},
+    networks::{IdentityConfig, SummaryConfig, device},
+    prelude::*,
+    trainers::Optimizer,
+};
 use burn::optim::AdamConfig;
 use std::path::Path;
 
 /// The GPU; `None`, and a message why, where there is none.
 fn gpu(test: &str) -> Option<Device> {
-    device("cuda").inspect_err(|error| eprintln!("{test} is skipped: {error}")).ok()
+    #[cfg(feature = "cubecl-cpu")]
+    if nvidia().is_none() {
+        eprintln!("{test} runs on CubeCL's processor");
+        return Some(Device::cpu());
+    }
+    nvidia().or_else(|| {
+        eprintln!("{test} is skipped: {}", device("cuda").expect_err("there is none"));
+        None
+    })
+}
+
+fn nvidia() -> Option<Device> {
+    device("cuda").ok()
 }
 
 fn default_networks() -> PosteriorConfig<DeepSetConfig> {
@@ -24,9 +42,160 @@ fn networks() -> Vec<(&'static str, PosteriorConfig<DeepSetConfig>, bool)> {
     vec![
         ("default", default_networks(), true),
         ("v1", PosteriorConfig::bayesflow_v1(10, 4), true),
-        ("spline", spline, false),
+        ("spline", spline, true),
         ("mixture", mixture, false),
     ]
+}
+
+/// Two posteriors of the same weights, which are not those of the beginning, where much is 0.
+fn posteriors<C: SummaryConfig + Clone>(
+    config: &PosteriorConfig<C>,
+    pilot: &Configured,
+    devices: [&Device; 2],
+) -> [AmortizedPosterior<C>; 2] {
+    devices.map(|device| {
+        let names = (0..pilot.parameters.ncols()).map(|d| format!("theta_{d}"));
+        let mut posterior =
+            AmortizedPosterior::new(config.clone(), names, std::slice::from_ref(pilot), 7, device).expect("sound");
+        let (loss, mut values) = posterior.direct_loss().expect("kernels have these networks");
+        let mut rng = stream(3, const { Purpose::new("other weights") }, 0);
+        values.iter_mut().for_each(|value| *value += 0.03 * rng.sample::<f32, _>(StandardNormal));
+        posterior.set_parameters(&loss, &values);
+        posterior
+    })
+}
+
+/// What posteriors say of some data sets: summaries, draws, densities, latents and the loss.
+fn answers<C: SummaryConfig>(posterior: &AmortizedPosterior<C>, data: &Configured) -> Vec<(&'static str, Vec<f32>)> {
+    let conditions = &data.conditions;
+    let draws = posterior.sample(conditions, 40, 1).expect("it draws");
+    let first = conditions.select(&[0]);
+    let at_first = posterior.log_prob(&draws.values().index_axis(Axis(0), 0).to_owned(), &first).expect("densities");
+    let (z, log_q) = posterior.latent(data).expect("latents");
+    vec![
+        ("summaries", posterior.summaries(conditions).expect("summaries").into_raw_vec_and_offset().0),
+        ("draws", draws.into_values().into_raw_vec_and_offset().0),
+        ("ln q of draws", at_first.to_vec()),
+        ("latents", z.into_raw_vec_and_offset().0),
+        ("ln q", log_q.to_vec()),
+        ("loss", vec![posterior.negative_log_likelihood(data).expect("a loss")]),
+    ]
+}
+
+/// Normal numbers: parameters, data sets of so many observations of 2 features, and direct conditions. Of the seed 1 one sum before max(x, 0)
+/// is 0 but for rounding, and its gradients are there on one device and not on the other.
+fn simulations(parameters: usize, observations: usize, direct: usize) -> Configured {
+    const SETS: usize = 30;
+    let mut rng = stream(2, const { Purpose::new("simulations") }, 0);
+    let mut normal = || rng.sample::<f32, _>(StandardNormal);
+    let parameters = Array2::from_shape_simple_fn((SETS, parameters), &mut normal);
+    let mut conditions = Conditions::new(Array3::from_shape_simple_fn((SETS, observations, 2), &mut normal));
+    if direct > 0 {
+        conditions = conditions.with_direct(Array2::from_shape_simple_fn((SETS, direct), &mut normal));
+    }
+    Configured::new(parameters, conditions).expect("sound")
+}
+
+#[cfg(any(feature = "cuda", feature = "cubecl-cpu"))]
+mod gradients {
+    use super::*;
+    use bayesburn::{
+        amortizers::{DensityPart, GpuSteps},
+        networks::{
+            Activation, AffineConfig, AffineNets, DenseNetConfig, InterleavedConfig, Pass, Pooling, SeparateNets,
+        },
+    };
+    use bayesburn_kernels::{Adam, GpuStep};
+
+    /// Gradients of both parts of the networks, and the loss and their norm.
+    fn same<C: SummaryConfig + Clone>(name: &str, config: &PosteriorConfig<C>, batch: &Configured, gpu: &Device) {
+        let weights = (0..batch.len()).map(|m| 0.5 + (m % 3) as f32).collect();
+        let batch = &batch.clone().with_weights(weights).expect("a weight for each");
+        let [there, here] = posteriors(config, batch, [gpu, &Device::flex()]);
+        let (mut loss, values) = here.direct_loss().expect("kernels have these networks");
+        let mut expected = vec![0.0; values.len()];
+        let all = [DensityPart::Summary, DensityPart::Inference];
+        let (value, norm) =
+            loss.with_gradients(batch, &values, &all, &mut expected, &mut Pass::training(1)).expect("sound");
+
+        let (loss, values) = there.direct_loss().expect("kernels have these networks");
+        let zeros = vec![0.0; values.len()];
+        let mut steps = GpuSteps::new(loss, gpu, [&values, &zeros, &zeros]).expect("a GPU");
+        // The average of gradients is the last of them.
+        let adam = Adam { beta_1: 0.0, beta_2: 0.999, epsilon: 1e-7, weight_decay: 0.0 };
+        let step = GpuStep { adam, rate: 1e-3, max_norm: f32::INFINITY, times: [1, 1] };
+        let (got, got_norm) = steps.step(batch, &mut Pass::training(1), &step).expect("it steps");
+        let [_, gradients, _] = steps.state().expect("it reads");
+
+        let largest = expected.iter().fold(0.0f32, |largest, g| largest.max(g.abs()));
+        let off = gradients.iter().zip(&expected).map(|(a, b)| (a - b).abs() / largest).fold(0.0, f32::max);
+        eprintln!("{name}: loss {got} and {value}, norm {got_norm} and {norm}, gradients {off:.1e} off");
+        assert!(off < 1e-4, "{name}: gradients {off}");
+        assert!((got - value).abs() < 1e-5 * value.abs(), "{name}: {got} and {value}");
+        assert!((got_norm - norm).abs() < 1e-3 * norm, "{name}: {got_norm} and {norm}");
+    }
+
+    fn affine(net: DenseNetConfig) -> InvertibleNetworkConfig {
+        let coupling = CouplingDesign::Affine(AffineConfig::new().with_nets(AffineNets::Shared(net)));
+        InvertibleNetworkConfig::new().with_num_coupling_layers(2).with_coupling(coupling)
+    }
+
+    #[test]
+    fn a_gpu_has_the_processors_gradients() {
+        let Some(gpu) = gpu("a_gpu_has_the_processors_gradients") else { return };
+        let sets = |set: DeepSetConfig, flow: InvertibleNetworkConfig| PosteriorConfig::new(set.with_units(24), flow);
+        let net = || DenseNetConfig::new().with_units(20);
+        let set = || DeepSetConfig::new(5);
+
+        for (name, config, by_kernels) in networks() {
+            if by_kernels {
+                same(name, &config, &simulations(4, 7, 0), &gpu);
+            }
+        }
+        let max = set().with_pooling(Pooling::Max).with_activation(Activation::Silu);
+        same("max, silu, D 3, direct", &sets(max, affine(net())), &simulations(3, 7, 2), &gpu);
+        let elu = set().with_activation(Activation::Elu);
+        same("elu, D 1", &sets(elu, affine(net().with_activation(Activation::Elu))), &simulations(1, 7, 1), &gpu);
+        let softplus = affine(net().with_activation(Activation::Softplus)).with_dropout(0.2);
+        same("softplus, dropout", &sets(set(), softplus), &simulations(4, 7, 1), &gpu);
+        let residual = net().with_residual(true).with_num_dense(3).with_activation(Activation::Tanh);
+        let residual = PosteriorConfig::new(IdentityConfig::new(), affine(residual.with_shortcut(true)));
+        same("vectors, residual, tanh, D 5", &residual, &simulations(5, 1, 3), &gpu);
+        let separate = AffineNets::Separate(SeparateNets::new(net(), net()));
+        let interleaved = InterleavedConfig::new().with_affine(AffineConfig::new().with_nets(separate));
+        let interleaved = InvertibleNetworkConfig::new()
+            .with_num_coupling_layers(2)
+            .with_coupling(CouplingDesign::Interleaved(interleaved));
+        same("interleaved, D 3", &sets(set(), interleaved.clone()), &simulations(3, 7, 0), &gpu);
+        same("interleaved, D 1", &sets(set(), interleaved), &simulations(1, 7, 0), &gpu);
+    }
+}
+
+#[test]
+fn a_gpu_infers_as_the_processor_does() {
+    let Some(gpu) = gpu("a_gpu_infers_as_the_processor_does") else { return };
+    let (of_sets, with_direct, of_vectors) = (simulations(2, 10, 0), simulations(2, 10, 3), simulations(2, 1, 3));
+
+    let same = |name: &str, answers: [Vec<(&'static str, Vec<f32>)>; 2]| {
+        let [there, here] = answers;
+        for ((what, there), (_, here)) in there.iter().zip(&here) {
+            let off = largest_difference(there, here);
+            eprintln!("{name}: {what} {off:.1e} off");
+            assert!(off < 1e-4, "{name}: {what} {off}");
+        }
+    };
+    let devices = [&gpu, &Device::flex()];
+    for (name, config, by_kernels) in networks() {
+        if by_kernels {
+            same(name, posteriors(&config, &of_sets, devices).map(|posterior| answers(&posterior, &of_sets)));
+        }
+    }
+    let config = default_networks();
+    same("direct", posteriors(&config, &with_direct, devices).map(|posterior| answers(&posterior, &with_direct)));
+    // Vectors go straight to the flow, and a regression predicts parameters, which lie in intervals.
+    let config = PosteriorConfig::new(IdentityConfig::new(), InvertibleNetworkConfig::neural_spline_flow())
+        .with_support([Interval::between(-6.0, 6.0).expect("sound"); 2]);
+    same("vectors", posteriors(&config, &of_vectors, devices).map(|posterior| answers(&posterior, &of_vectors)));
 }
 
 fn trainer(networks: PosteriorConfig<DeepSetConfig>, device: &Device, folder: Option<&Path>) -> Trainer<DeepSetConfig> {
@@ -64,6 +233,10 @@ fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
 fn a_gpu_trains_as_the_processor_does() {
     let Some(gpu) = gpu("a_gpu_trains_as_the_processor_does") else { return };
     for (name, networks, by_kernels) in networks() {
+        // Burn's own operations take minutes on CubeCL's processor.
+        if !by_kernels && nvidia().is_none() {
+            continue;
+        }
         let run = |device: &Device| {
             let mut trainer = trainer(networks.clone(), device, None);
             trainer.train(source(2, 20), &config()).expect("it trains");
@@ -120,7 +293,7 @@ fn a_checkpoint_goes_on_on_the_other_device() {
 /// 5 million rows of 2,048 units are 40 GB for each layer.
 #[test]
 fn memory_that_is_not_there_is_an_error() {
-    let Some(gpu) = gpu("memory_that_is_not_there_is_an_error") else { return };
+    let Some(gpu) = nvidia() else { return eprintln!("memory_that_is_not_there_is_an_error is skipped without a GPU") };
     let networks = PosteriorConfig::new(
         DeepSetConfig::new(4).with_units(2048),
         InvertibleNetworkConfig::new().with_num_coupling_layers(1),

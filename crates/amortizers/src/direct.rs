@@ -1,7 +1,7 @@
 //! Computes the training loss and its gradients without Burn's graph.
 
 use crate::{
-    AmortizedPosterior, AmortizerError, Configured,
+    AmortizedPosterior, AmortizerError, Conditions, Configured,
     posterior::Widths,
     regression::{Predictor, Regression},
     standardize::Standardizer,
@@ -9,15 +9,11 @@ use crate::{
 };
 use bayesburn_core::Interval;
 use bayesburn_kernels::{DensityBatch, DensityLoss, DensityPart, Operands};
-#[cfg(feature = "cuda")]
-use bayesburn_kernels::{GpuFailure, GpuStep, GpuTraining};
 use bayesburn_networks::{
     InferenceNetwork, Pass, SummaryConfig, SummaryKernel, SummaryNetwork, parameter_values, with_parameters,
 };
-#[cfg(feature = "cuda")]
-use burn::tensor::Device;
 use burn::{module::ParamId, tensor::Tensor};
-use ndarray::{Array, Dimension};
+use ndarray::{Array, Array2, Dimension};
 use std::ops::Range;
 
 /// [`AmortizedPosterior::loss`] as a function of all parameters in one array.
@@ -47,13 +43,13 @@ use std::ops::Range;
 /// ```
 #[derive(Debug)]
 pub struct DirectLoss {
-    density: DensityLoss,
+    pub(crate) density: DensityLoss,
     widths: Widths,
     support: Option<Vec<Interval>>,
     /// Whether data are the summaries, so that for the kernel they are conditions that are given directly.
     is_identity: bool,
     /// Layers whose units are dropped, each with its probability and number of units.
-    dropped: Vec<(f64, usize)>,
+    pub(crate) dropped: Vec<(f64, usize)>,
     /// Means and standard deviations.
     parameters: Option<[Vec<f32>; 2]>,
     data: Option<[Vec<f32>; 2]>,
@@ -70,15 +66,20 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         if self.config.summary_loss.is_some() {
             return None;
         }
-        let (networks, pass) = (&self.networks, Pass::training(0));
+        self.direct(&Pass::training(0))
+    }
+
+    /// The same for the networks as they are in this pass, without a summary loss.
+    pub(crate) fn direct(&self, pass: &Pass) -> Option<(DirectLoss, Vec<f32>)> {
+        let networks = &self.networks;
         let Widths { names, features, direct } = &self.widths;
         // What is computed later has the widths of these.
         let data = Tensor::zeros([1, 1, *features], &self.device);
         let targets = Tensor::zeros([1, names.len()], &self.device);
         let condition = Tensor::zeros([1, networks.summary.summary_dim() + direct], &self.device);
-        let summary = networks.summary.kernel(&data, &pass)?;
+        let summary = networks.summary.kernel(&data, pass)?;
         let InferenceNetwork::Invertible(inference) = &networks.inference else { return None };
-        let inference = inference.kernel(&targets, &condition, &pass)?;
+        let inference = inference.kernel(&targets, &condition, pass)?;
         let summary = match summary {
             SummaryKernel::Identity => None,
             SummaryKernel::Set(network, operands) => Some((network, operands)),
@@ -143,32 +144,19 @@ impl DirectLoss {
     }
 
     /// What a batch is for the kernels.
-    fn arrays(&self, batch: &Configured, pass: &mut Pass) -> Result<Arrays, AmortizerError> {
+    pub(crate) fn arrays(&self, batch: &Configured, pass: &mut Pass) -> Result<Arrays, AmortizerError> {
         batch.check_part()?;
         self.widths.check_parameters(batch.parameters.view())?;
         self.widths.check_conditions(&batch.conditions)?;
         let support = Support(self.support.as_deref());
         support.check(&self.widths.names, &batch.parameters)?;
-        let conditions = &batch.conditions;
-        let (sets, observations, features) = conditions.summary_conditions.dim();
-        let mut data = standardized(&conditions.summary_conditions, self.data.as_ref());
+        let (sets, observations, _) = batch.conditions.summary_conditions.dim();
+        if self.is_identity && observations != 1 {
+            return Err(AmortizerError::Observations { expected: 1, got: observations });
+        }
+        let given = self.given(&batch.conditions);
         let Targets { values: targets, log_derivatives } = support.targets(&batch.parameters);
-        let mut targets = standardized(&targets, self.parameters.as_ref());
-        let direct = conditions.direct_conditions.as_ref();
-        let mut direct = direct.map(|direct| standardized(direct, self.direct.as_ref())).unwrap_or_default();
-        if let Some(predictor) = &self.regression {
-            predictor.take_off(&data, &direct, &mut targets);
-        }
-        if self.is_identity {
-            if observations != 1 {
-                return Err(AmortizerError::Observations { expected: 1, got: observations });
-            }
-            let given = direct.len() / sets;
-            let rows =
-                (0..sets).map(|m| [&data[m * features..(m + 1) * features], &direct[m * given..(m + 1) * given]]);
-            direct = rows.flatten().flatten().copied().collect();
-            data.clear();
-        }
+        let targets = self.standardized_targets(&targets, &given.predicted);
         let weights = batch.weights.as_ref().map(|weights| weights.to_vec());
         // What the map to the reals adds to ln q, whatever the networks.
         let of_map = log_derivatives.map_or(0.0, |log_derivatives| {
@@ -176,81 +164,99 @@ impl DirectLoss {
             log_derivatives.iter().enumerate().map(|(m, &ld)| weight(m) * f64::from(ld)).sum::<f64>() / sets as f64
         });
         let masks = pass.dropout_masks(&self.dropped, sets);
-        Ok(Arrays { data, observations, direct, targets, weights, masks, of_map })
+        Ok(Arrays { given, targets, weights, masks, of_map })
+    }
+
+    /// What data sets are for the kernels. One observation of each is what the identity takes.
+    pub(crate) fn given(&self, conditions: &Conditions) -> Given {
+        let (sets, observations, features) = conditions.summary_conditions.dim();
+        let mut data = standardized(&conditions.summary_conditions, self.data.as_ref());
+        let direct = conditions.direct_conditions.as_ref();
+        let mut direct = direct.map(|direct| standardized(direct, self.direct.as_ref())).unwrap_or_default();
+        let predicted = self.regression.as_ref().map(|predictor| predictor.predict(&data, &direct, sets));
+        if self.is_identity {
+            let given = direct.len() / sets;
+            let rows =
+                (0..sets).map(|m| [&data[m * features..(m + 1) * features], &direct[m * given..(m + 1) * given]]);
+            direct = rows.flatten().flatten().copied().collect();
+            data.clear();
+        }
+        Given { data, observations, direct, predicted: predicted.unwrap_or_default() }
+    }
+
+    /// How many numbers of each data set are predicted.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn predicted_width(&self) -> usize {
+        if self.regression.is_some() { self.widths.names.len() } else { 0 }
+    }
+
+    /// Targets less what is predicted, of each row for as many as follow one another.
+    pub(crate) fn standardized_targets(&self, targets: &Array2<f32>, predicted: &[f32]) -> Vec<f32> {
+        let mut targets = standardized(targets, self.parameters.as_ref());
+        for (row, predicted) in with_predicted(&mut targets, predicted, self.widths.names.len()) {
+            row.iter_mut().zip(predicted).for_each(|(target, predicted)| *target -= predicted);
+        }
+        targets
+    }
+
+    /// The inverse of [`DirectLoss::standardized_targets`].
+    #[cfg(feature = "gpu")]
+    pub(crate) fn to_parameters(&self, targets: &mut [f32], predicted: &[f32]) {
+        for (row, predicted) in with_predicted(targets, predicted, self.widths.names.len()) {
+            row.iter_mut().zip(predicted).for_each(|(target, predicted)| *target += predicted);
+        }
+        if let Some([mean, std]) = &self.parameters {
+            for row in targets.chunks_exact_mut(mean.len()) {
+                for ((target, mean), std) in row.iter_mut().zip(mean).zip(std) {
+                    *target = *target * std + mean;
+                }
+            }
+        }
     }
 }
 
+/// Rows of targets, each with what is predicted of it; none if nothing is.
+fn with_predicted<'a>(
+    targets: &'a mut [f32],
+    predicted: &'a [f32],
+    dim: usize,
+) -> impl Iterator<Item = (&'a mut [f32], &'a [f32])> {
+    let repeat = targets.len() / predicted.len().max(1);
+    let predicted = predicted.chunks_exact(dim).flat_map(move |row| std::iter::repeat_n(row, repeat));
+    targets.chunks_exact_mut(dim).zip(predicted)
+}
+
+/// Data sets' numbers, standardised.
+pub(crate) struct Given {
+    pub(crate) data: Vec<f32>,
+    pub(crate) observations: usize,
+    /// What the condition has beside summaries.
+    pub(crate) direct: Vec<f32>,
+    /// What is predicted of parameters; nothing without a regression.
+    pub(crate) predicted: Vec<f32>,
+}
+
 /// A batch's numbers, standardised.
-struct Arrays {
-    data: Vec<f32>,
-    observations: usize,
-    direct: Vec<f32>,
+pub(crate) struct Arrays {
+    given: Given,
     targets: Vec<f32>,
     weights: Option<Vec<f32>>,
     masks: Vec<f32>,
     /// What the map to the reals takes off the loss.
-    of_map: f64,
+    pub(crate) of_map: f64,
 }
 
 impl Arrays {
-    fn batch(&self) -> DensityBatch<'_> {
+    pub(crate) fn batch(&self) -> DensityBatch<'_> {
         DensityBatch {
-            data: &self.data,
-            observations: self.observations,
-            direct: &self.direct,
+            data: &self.given.data,
+            observations: self.given.observations,
+            direct: &self.given.direct,
             targets: &self.targets,
             weights: self.weights.as_deref(),
             masks: &self.masks,
         }
     }
-}
-
-/// Training steps that a GPU takes by itself: [`DirectLoss`] and Adam, whose numbers stay there.
-#[cfg(feature = "cuda")]
-#[derive(Debug)]
-pub struct GpuSteps {
-    loss: DirectLoss,
-    training: GpuTraining,
-}
-
-#[cfg(feature = "cuda")]
-impl GpuSteps {
-    /// On this device, from these parameters and Adam's averages of their gradients and of the squares of these. `None` if the device is no
-    /// GPU, or there are no kernels for these networks.
-    #[must_use]
-    pub fn new(loss: DirectLoss, device: &Device, state: [&[f32]; 3]) -> Option<Self> {
-        let training = GpuTraining::new(device, &loss.density, state)?;
-        Some(Self { loss, training })
-    }
-
-    /// The loss whose steps these are.
-    #[must_use]
-    pub fn loss(&self) -> &DirectLoss {
-        &self.loss
-    }
-
-    /// Takes a step; returns the loss before it and the norm of the gradients. If one of them is not finite, nothing has changed.
-    ///
-    /// # Errors
-    /// As [`DirectLoss::with_gradients`]; a GPU that fails.
-    pub fn step(&mut self, batch: &Configured, pass: &mut Pass, step: &GpuStep) -> Result<(f32, f64), AmortizerError> {
-        let arrays = self.loss.arrays(batch, pass)?;
-        let (loss, norm) = self.training.step(&arrays.batch(), step).map_err(failed)?;
-        Ok(((loss - arrays.of_map) as f32, norm))
-    }
-
-    /// The parameters as they are now, and the averages.
-    ///
-    /// # Errors
-    /// A GPU that fails.
-    pub fn state(&self) -> Result<[Vec<f32>; 3], AmortizerError> {
-        self.training.state().map_err(failed)
-    }
-}
-
-#[cfg(feature = "cuda")]
-fn failed(failure: GpuFailure) -> AmortizerError {
-    AmortizerError::Gpu { reason: failure.to_string() }
 }
 
 /// (x − mean) / std of the last axis.

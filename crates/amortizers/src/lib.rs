@@ -31,7 +31,10 @@ mod difference;
 #[cfg(feature = "flex")]
 mod direct;
 mod error;
+mod evaluator;
 mod files;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod mmd;
 mod networks;
 mod posterior;
@@ -44,10 +47,10 @@ pub use conditions::{Conditions, Configured};
 pub use config::{PosteriorConfig, Standardization, SummaryLoss};
 pub use configurator::{Configurator, DefaultConfigurator};
 pub use difference::Difference;
-#[cfg(feature = "cuda")]
-#[doc(hidden)]
-pub use direct::GpuSteps;
 pub use error::AmortizerError;
+#[cfg(feature = "gpu")]
+#[doc(hidden)]
+pub use gpu::GpuSteps;
 pub use networks::PosteriorNetworks;
 pub use posterior::AmortizedPosterior;
 #[cfg(feature = "flex")]

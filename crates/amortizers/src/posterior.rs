@@ -13,10 +13,7 @@ use bayesburn_networks::{
     ConfigError, DeepSetConfig, MixtureParameters, ParameterInit, Pass, SummaryConfig, SummaryNetwork, check_device,
     num_trainable_parameters, number_parameters,
 };
-use burn::{
-    module::Module,
-    tensor::{Device, Tensor},
-};
+use burn::tensor::{Device, Tensor};
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
 use serde::{Deserialize, Serialize};
 
@@ -429,11 +426,6 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     #[must_use]
     pub fn num_trainable_parameters(&self) -> usize {
         num_trainable_parameters(&self.networks)
-    }
-
-    /// The networks without gradients, and the device to use them on.
-    pub(crate) fn for_inference(&self) -> (PosteriorNetworks<C::Network>, Device) {
-        (self.networks.valid(), self.device.clone().inner())
     }
 }
 

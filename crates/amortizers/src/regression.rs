@@ -124,27 +124,24 @@ impl Predictor {
         (predictor, left)
     }
 
-    /// Takes what data and direct conditions predict, row by row, off parameters `[M, D]`.
+    /// What data and direct conditions predict, of as many rows.
     #[cfg(feature = "flex")]
-    pub(crate) fn take_off(&self, data: &[f32], direct: &[f32], parameters: &mut [f32]) {
+    pub(crate) fn predict(&self, data: &[f32], direct: &[f32], rows: usize) -> Vec<f32> {
         let dim = self.low.len();
-        let rows = parameters.len() / dim;
         let [data, direct] = [if self.of_data { data } else { &[] }, direct].map(|of| (of, of.len() / rows));
-        let mut predicted = vec![0.0; dim];
-        for (m, row) in parameters.chunks_exact_mut(dim).enumerate() {
-            predicted.fill(0.0);
+        let mut all = vec![0.0; rows * dim];
+        for (m, predicted) in all.chunks_exact_mut(dim).enumerate() {
             let [data, direct] = [data, direct].map(|(of, width)| &of[m * width..(m + 1) * width]);
             for (x, slopes) in data.iter().chain(direct).zip(self.slopes.chunks_exact(dim)) {
                 for (predicted, slope) in predicted.iter_mut().zip(slopes) {
                     *predicted += x * slope;
                 }
             }
-            for ((parameter, predicted), (&low, &high)) in
-                row.iter_mut().zip(&predicted).zip(self.low.iter().zip(&self.high))
-            {
-                *parameter -= predicted.max(low).min(high);
+            for (predicted, (&low, &high)) in predicted.iter_mut().zip(self.low.iter().zip(&self.high)) {
+                *predicted = predicted.max(low).min(high);
             }
         }
+        all
     }
 }
 

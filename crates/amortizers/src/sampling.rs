@@ -1,25 +1,17 @@
-//! Draws from the posterior and evaluates it, in chunks of bounded memory on all cores.
+//! Draws from the posterior and evaluates it, in chunks of bounded memory.
 
 use crate::{
-    AmortizedPosterior, AmortizerError, Conditions, Configured, PosteriorNetworks,
+    AmortizedPosterior, AmortizerError, Conditions, Configured,
     conditions::{check_finite, check_some_weight, check_weights},
-    networks::{tensor, to_vec},
+    evaluator::Evaluator,
 };
 use bayesburn_core::{Draws, Purpose, stream};
-use bayesburn_networks::{DensityEstimator, Pass, SummaryConfig, SummaryNetwork};
-use burn::tensor::{Device, Tensor, TensorData};
+use bayesburn_networks::{Pass, SummaryConfig, SummaryNetwork};
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, Slice};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
 use std::ops::Range;
-
-/// Rows of one chunk through the inference network. 2,048 rows of 128 units are 1 MB for each layer: they stay in a core's
-/// cache, and the per-operation cost of a chunk is below a tenth of its arithmetic.
-const CHUNK_ROWS: usize = 2048;
-
-/// Observations of one chunk through the summary network, as [`CHUNK_ROWS`].
-const CHUNK_OBSERVATIONS: usize = 4096;
 
 /// Draws that share one stream of noise: that of draw l of data set m comes from stream (m, l / 1024), so it is the same for any
 /// number of draws, chunks or threads.
@@ -103,8 +95,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         }
         let first = numbers[0];
         self.check_conditions(conditions)?;
-        let (networks, device) = self.for_inference();
-        let condition = condition_rows(&networks, conditions, &device, seed, first);
+        let networks = Evaluator::new(self);
+        let condition = condition_rows(&networks, conditions, seed, first)?;
         let blocks: Vec<Block> = (0..conditions.len())
             .flat_map(|data_set| {
                 let Range { start, end } = draws;
@@ -114,14 +106,11 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
                 })
             })
             .collect();
-        let blocks_in_chunk = (CHUNK_ROWS / num_draws.min(DRAWS_IN_BLOCK)).max(1);
-        let chunks: Vec<Vec<f32>> = blocks
-            .par_chunks(blocks_in_chunk)
-            .map(|chunk| {
-                let targets = draw_chunk(&networks, condition.view(), chunk, self.names.len(), numbers, seed, &device);
-                self.support().parameters(targets)
-            })
-            .collect();
+        let blocks_in_chunk = (networks.rows_in_chunk() / num_draws.min(DRAWS_IN_BLOCK)).max(1);
+        let chunks = networks.of_each(blocks.par_chunks(blocks_in_chunk), |chunk| {
+            let targets = draw_chunk(&networks, condition.view(), chunk, self.names.len(), numbers, seed)?;
+            Ok(self.support().parameters(targets))
+        })?;
         let shape = (conditions.len(), num_draws, self.names.len());
         let values = Array3::from_shape_vec(shape, chunks.concat()).expect("each block gave all of its rows");
         Ok(Draws::new(self.names.clone(), values)?)
@@ -171,9 +160,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     pub fn summaries(&self, conditions: &Conditions) -> Result<Array2<f32>, AmortizerError> {
         conditions.check()?;
         self.check_conditions(conditions)?;
-        let (networks, device) = self.for_inference();
-        let rows = condition_rows(&networks, conditions, &device, 0, 0);
-        Ok(rows.slice_axis(Axis(1), Slice::from(..networks.summary.summary_dim())).to_owned())
+        let rows = condition_rows(&Evaluator::new(self), conditions, 0, 0)?;
+        Ok(rows.slice_axis(Axis(1), Slice::from(..self.networks.summary.summary_dim())).to_owned())
     }
 
     fn evaluate(
@@ -193,22 +181,18 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             return Err(AmortizerError::Rows { what: "the array of parameters", expected, got });
         }
         check_finite("the parameter vector", parameters)?;
-        let (networks, device) = self.for_inference();
-        let condition = condition_rows(&networks, conditions, &device, 0, 0);
-        let starts: Vec<usize> = (0..got).step_by(CHUNK_ROWS).collect();
+        let networks = Evaluator::new(self);
+        let condition = condition_rows(&networks, conditions, 0, 0)?;
+        let rows_in_chunk = networks.rows_in_chunk();
+        let starts: Vec<usize> = (0..got).step_by(rows_in_chunk).collect();
         let targets = self.support().targets(parameters);
-        let chunks: Vec<(Vec<f32>, Vec<f32>)> = starts
-            .into_par_iter()
-            .map(|start| {
-                let range = start..(start + CHUNK_ROWS).min(got);
-                let targets = targets.values.slice_axis(Axis(0), Slice::from(range.clone())).to_owned();
-                let rows = rows_of(condition.view(), if expected == 1 { 0..1 } else { range });
-                let mut pass = Pass::inference(stream(0, DENSITY_PASS, start as u64).random());
-                let (targets, rows) = (tensor::<2, _>(&targets, &device), tensor::<2, _>(&rows, &device));
-                let (z, log_prob) = networks.evaluate(targets, rows, &mut pass);
-                (z.map(to_vec).unwrap_or_default(), to_vec(log_prob))
-            })
-            .collect();
+        let chunks = networks.of_each(starts.into_par_iter(), |start| {
+            let range = start..(start + rows_in_chunk).min(got);
+            let targets = targets.values.slice_axis(Axis(0), Slice::from(range.clone())).to_owned();
+            let rows = rows_of(condition.view(), if expected == 1 { 0..1 } else { range });
+            let mut pass = Pass::inference(stream(0, DENSITY_PASS, start as u64).random());
+            networks.evaluate(&targets, &rows, &mut pass)
+        })?;
         let (z, log_prob): (Vec<_>, Vec<_>) = chunks.into_iter().unzip();
         let z = Array2::from_shape_vec(parameters.dim(), z.concat()).ok();
         let mut log_prob = Array1::from(log_prob.concat());
@@ -224,50 +208,52 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     }
 }
 
-/// Rows of [`PosteriorNetworks::condition`] for each data set, `[M, S + C]` or, with a regression, `[M, S + C + D]`; the first data set has
+/// Rows of [`Evaluator::condition`] for each data set, `[M, S + C]` or, with a regression, `[M, S + C + D]`; the first data set has
 /// the number `first`.
 fn condition_rows<S: SummaryNetwork>(
-    networks: &PosteriorNetworks<S>,
+    networks: &Evaluator<S>,
     conditions: &Conditions,
-    device: &Device,
     seed: u64,
     first: usize,
-) -> Array2<f32> {
+) -> Result<Array2<f32>, AmortizerError> {
     let (data_sets, observations, _) = conditions.summary_conditions.dim();
-    let sets_in_chunk = (CHUNK_OBSERVATIONS / observations).max(1);
+    let sets_in_chunk = (networks.observations_in_chunk() / observations).max(1);
     let starts: Vec<usize> = (0..data_sets).step_by(sets_in_chunk).collect();
-    let chunks: Vec<Vec<f32>> = starts
-        .into_par_iter()
-        .map(|start| {
-            let part = conditions.range(start..(start + sets_in_chunk).min(data_sets));
-            let mut pass = Pass::inference(stream(seed, SUMMARY_PASS, (first + start) as u64).random());
-            to_vec(networks.condition(&part, device, &mut pass).0)
-        })
-        .collect();
+    let chunks = networks.of_each(starts.into_par_iter(), |start| {
+        let part = conditions.range(start..(start + sets_in_chunk).min(data_sets));
+        let mut pass = Pass::inference(stream(seed, SUMMARY_PASS, (first + start) as u64).random());
+        networks.condition(&part, &mut pass)
+    })?;
     let flat = chunks.concat();
     let width = flat.len() / data_sets;
-    Array2::from_shape_vec((data_sets, width), flat).expect("each data set gave one row")
+    Ok(Array2::from_shape_vec((data_sets, width), flat).expect("each data set gave one row"))
 }
 
 /// Draws for some blocks, row after row.
 fn draw_chunk<S: SummaryNetwork>(
-    networks: &PosteriorNetworks<S>,
+    networks: &Evaluator<S>,
     condition: ArrayView2<'_, f32>,
     blocks: &[Block],
     dim: usize,
     numbers: &[usize],
     seed: u64,
-    device: &Device,
-) -> Vec<f32> {
-    let width = networks.inference.noise_dim(dim);
-    let mut noise: Vec<f32> = Vec::new();
+) -> Result<Vec<f32>, AmortizerError> {
+    let width = networks.noise_dim(dim);
+    let mut noise = Array2::zeros((blocks.iter().map(|block| block.draws.len()).sum(), width));
+    let mut rest = noise.as_slice_mut().expect("row after row");
+    let mut places = Vec::with_capacity(blocks.len());
     for block in blocks {
+        let (place, others) = rest.split_at_mut(block.draws.len() * width);
+        places.push((block, place));
+        rest = others;
+    }
+    places.into_par_iter().for_each(|(block, place)| {
         let number = (numbers[block.data_set] as u64) << 32 | (block.draws.start / DRAWS_IN_BLOCK) as u64;
         let mut rng = stream(seed, LATENTS, number);
         let before = block.draws.start % DRAWS_IN_BLOCK;
         (0..before * width).for_each(|_| _ = rng.sample::<f32, _>(StandardNormal));
-        noise.extend((0..block.draws.len() * width).map(|_| rng.sample::<f32, _>(StandardNormal)));
-    }
+        place.fill_with(|| rng.sample(StandardNormal));
+    });
     // One row for each block where they are of the same length: what depends on the condition alone is then computed once for all of its
     // draws.
     let alike = blocks.iter().all(|block| block.draws.len() == blocks[0].draws.len());
@@ -276,9 +262,7 @@ fn draw_chunk<S: SummaryNetwork>(
     let rows = rows_of(condition, of_each);
     let number = (numbers[blocks[0].data_set] as u64) << 32 | blocks[0].draws.start as u64;
     let mut pass = Pass::inference(stream(seed, DRAW_PASS, number).random());
-    let shape = [noise.len() / width, width];
-    let noise = Tensor::from_data(TensorData::new(noise, shape), device);
-    to_vec(networks.draw(noise, tensor::<2, _>(&rows, device), &mut pass))
+    networks.draw(noise, &rows, &mut pass)
 }
 
 /// The condition of each of these data sets, one after the other.

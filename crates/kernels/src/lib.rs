@@ -9,8 +9,8 @@
 //! parameters in one array. A step of [`Adam`] then changes that array.
 //!
 //! Kernels know nothing of modules, and work on [Burn Flex](burn::backend::Flex) alone: [`runs_on`] says whether they can. With the feature
-//! `gpu` CubeCL's devices take whole training steps by the same plain data: [`trains_on`]. Networks are
-//! first of all compositions of Burn's operations, which run on every device; that is also what the kernels are tested against.
+//! `gpu` CubeCL's devices take whole training steps, and compute summaries, densities and draws, by the same plain data: [`has_kernels`].
+//! Networks are first of all compositions of Burn's operations, which run on every device; that is also what the kernels are tested against.
 //!
 //! What comes out does not depend on the number of threads: a batch is cut into blocks by its size alone, and what the blocks give is
 //! added up in their order.
@@ -36,14 +36,14 @@ mod stack;
 mod vector;
 
 #[cfg(feature = "gpu")]
-pub use self::gpu::{GpuFailure, GpuStep, GpuTraining};
+pub use self::gpu::{GpuDensity, GpuFailure, GpuStep, GpuTraining, is_gpu};
 pub use self::{
     adam::{Adam, Moments, Updated, global_norm},
     coupling::Coupling,
     deep_set::{Pool, SetModule, SetNetwork},
     density_loss::{DensityBatch, DensityLoss, DensityPart},
     flow::{Flow, FlowLayer, InverseFlow},
-    operation::{Kernel, Operands, run, runs_on, trains_on},
+    operation::{Kernel, Operands, has_kernels, run, runs_on},
     spline::Spline,
     stack::{Activation, Layer, Mask, Stack, Weight},
 };

@@ -132,10 +132,10 @@ pub fn runs_on<const D: usize>(tensor: &Tensor<D>) -> bool {
     is_plain(tensor) && tensor.device().without_autodiff() == Device::flex()
 }
 
-/// Whether training steps by kernels alone can be taken on this tensor's device: where kernels work, and on GPUs.
-pub fn trains_on<const D: usize>(tensor: &Tensor<D>) -> bool {
-    #[cfg(feature = "cuda")]
-    if is_plain(tensor) && crate::gpu::client(&tensor.device()).is_some() {
+/// Whether there are kernels for what is on this tensor's device: those that [`runs_on`] means, or a GPU's, which work on arrays.
+pub fn has_kernels<const D: usize>(tensor: &Tensor<D>) -> bool {
+    #[cfg(feature = "gpu")]
+    if is_plain(tensor) && crate::gpu::is_gpu(&tensor.device()) {
         return true;
     }
     runs_on(tensor)

@@ -8,7 +8,7 @@ use crate::{
     pass::constant,
 };
 #[cfg(feature = "flex")]
-use bayesburn_kernels::{Flow, InverseFlow, Operands, run, runs_on, trains_on};
+use bayesburn_kernels::{Flow, InverseFlow, Operands, has_kernels, run, runs_on};
 use burn::{config::Config, module::Module, tensor::Tensor};
 
 /// Which transforms the layers use.
@@ -222,7 +222,7 @@ impl InvertibleNetwork {
         pass: &Pass,
         most_operands: usize,
     ) -> Option<Vec<(Flow, Operands)>> {
-        if !pass.uses_kernels() || !trains_on(x) {
+        if !pass.uses_kernels() || !has_kernels(x) {
             return None;
         }
         let condition_dim = condition.map_or(0, |condition| condition.dims()[1]);

@@ -61,6 +61,8 @@ pub use coupling::{
 };
 pub use dense::{Activation, DenseNet, DenseNetConfig};
 pub use density_estimator::{DensityEstimator, InferenceConfig, InferenceNetwork, repeated};
+#[doc(hidden)]
+pub use device::is_processor;
 pub use device::{DeviceError, check_device, default_device, device};
 pub use error::ConfigError;
 pub use init::{OutputInit, OverBudget, ParameterInit};

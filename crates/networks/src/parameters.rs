@@ -2,7 +2,7 @@
 
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId},
-    tensor::{Int, Tensor, TensorData},
+    tensor::{Int, Tensor, TensorData, Transaction},
 };
 use std::collections::HashMap;
 
@@ -91,21 +91,28 @@ pub fn with_parameters<M: Module>(module: M, values: HashMap<ParamId, Vec<f32>>)
     module.map(&mut Replace(values))
 }
 
-/// The values of all trainable parameters.
+/// The values of all trainable parameters, read from their device at once.
 pub fn parameter_values<M: Module>(module: &M) -> HashMap<ParamId, Vec<f32>> {
     #[derive(Default)]
-    struct Trained(HashMap<ParamId, Vec<f32>>);
+    struct Trained {
+        ids: Vec<ParamId>,
+        values: Transaction,
+    }
     impl ModuleVisitor for Trained {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if param.is_require_grad() {
-                let values = param.val().into_data_as::<f32>().try_into_vec().expect("converted to f32");
-                self.0.insert(param.id, values);
+                self.ids.push(param.id);
+                self.values = std::mem::take(&mut self.values).register(param.val());
             }
         }
     }
     let mut trained = Trained::default();
     module.visit(&mut trained);
-    trained.0
+    let values = trained.values.execute().into_iter().map(|data| {
+        let data: TensorData = data.convert::<f32>();
+        data.try_into_vec().expect("converted to f32")
+    });
+    trained.ids.into_iter().zip(values).collect()
 }
 
 /// The module with its trainable parameters moved by this share of the way to those of another of the same parameters.

@@ -1,7 +1,7 @@
 //! Takes steps with all parameters in one array, without Burn's graph.
 
 use crate::{TrainedPart, TrainerError, TrainingConfig, step::Outcome, updater::Updater};
-#[cfg(feature = "cuda")]
+#[cfg(feature = "gpu")]
 use bayesburn_amortizers::GpuSteps;
 use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, Configured, DensityPart, DirectLoss};
 use bayesburn_networks::{Pass, SummaryConfig};
@@ -12,7 +12,7 @@ pub(crate) enum Direct {
     /// On the processor, and with them their gradients.
     Here { loss: Box<DirectLoss>, values: Vec<f32>, gradients: Vec<f32> },
     /// On a GPU, with the optimizer's state, and the steps that it has taken with each part.
-    #[cfg(feature = "cuda")]
+    #[cfg(feature = "gpu")]
     Gpu { steps: Box<GpuSteps>, times: [usize; 2] },
 }
 
@@ -27,7 +27,7 @@ impl Direct {
             return None;
         }
         let (loss, values) = posterior.direct_loss()?;
-        #[cfg(feature = "cuda")]
+        #[cfg(feature = "gpu")]
         if *posterior.device() != burn::tensor::Device::flex() {
             let state = updater.direct_state(posterior.networks(), &loss)?;
             let times = state.times;
@@ -66,7 +66,7 @@ impl Direct {
                     Err(value) => Outcome::NonFinite { what: "norm of the gradients", value },
                 })
             }
-            #[cfg(feature = "cuda")]
+            #[cfg(feature = "gpu")]
             Self::Gpu { steps, times } => {
                 let parts = [DensityPart::Summary, DensityPart::Inference];
                 let is_trained = parts.map(|part| trained.contains(&part));
@@ -91,7 +91,7 @@ impl Direct {
     ///
     /// # Errors
     /// A GPU that fails.
-    #[cfg_attr(not(feature = "cuda"), expect(clippy::unnecessary_wraps, reason = "on a GPU it can fail"))]
+    #[cfg_attr(not(feature = "gpu"), expect(clippy::unnecessary_wraps, reason = "on a GPU it can fail"))]
     pub(crate) fn put_back<C: SummaryConfig>(
         &self,
         posterior: &mut AmortizedPosterior<C>,
@@ -102,7 +102,7 @@ impl Direct {
                 let _ = updater;
                 posterior.set_parameters(loss, values);
             }
-            #[cfg(feature = "cuda")]
+            #[cfg(feature = "gpu")]
             Self::Gpu { steps, times } => {
                 let [values, first, second] = steps.state()?;
                 posterior.set_parameters(steps.loss(), &values);

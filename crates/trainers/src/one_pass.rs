@@ -4,7 +4,7 @@
 //! took 1.8 ms, a third of a step. Here all are one piece of work, on all cores, that clips as well.
 
 use crate::Optimizer;
-#[cfg(feature = "cuda")]
+#[cfg(feature = "gpu")]
 use bayesburn_amortizers::{DensityPart, DirectLoss};
 use bayesburn_kernels::{Adam, Moments, Operands, Updated, global_norm};
 use bayesburn_networks::with_parameters;
@@ -25,7 +25,7 @@ use std::{
 };
 
 /// What Adam keeps, with the numbers of all parameters in one array each.
-#[cfg(feature = "cuda")]
+#[cfg(feature = "gpu")]
 #[derive(Debug)]
 pub(crate) struct DirectState {
     /// The number of steps of each part's parameters.
@@ -135,13 +135,13 @@ impl OnePass {
     }
 
     /// The constants of its steps.
-    #[cfg(feature = "cuda")]
+    #[cfg(feature = "gpu")]
     pub(crate) fn adam(&self) -> Adam {
         self.adam
     }
 
     /// The state with all parameters' numbers in the places of these; `None` if parameters of one part have taken unequal numbers of steps.
-    #[cfg(feature = "cuda")]
+    #[cfg(feature = "gpu")]
     pub(crate) fn direct_state(&self, loss: &DirectLoss) -> Option<DirectState> {
         let mut times = [None; 2];
         let (mut first, mut second) = (Vec::new(), Vec::new());
@@ -160,7 +160,7 @@ impl OnePass {
         Some(DirectState { times: times.map(|time| time.unwrap_or(0)), first, second })
     }
 
-    #[cfg(feature = "cuda")]
+    #[cfg(feature = "gpu")]
     pub(crate) fn set_direct_state(&mut self, loss: &DirectLoss, state: &DirectState) {
         for (id, part, range) in loss.parameters() {
             let time = state.times[usize::from(part == DensityPart::Inference)];

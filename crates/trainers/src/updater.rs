@@ -1,6 +1,6 @@
 //! Changes weights by gradients: clips these by their global norm and takes the optimizer's step.
 
-#[cfg(feature = "cuda")]
+#[cfg(feature = "gpu")]
 use crate::one_pass::DirectState;
 #[cfg(feature = "flex")]
 use crate::one_pass::{self, OnePass};
@@ -16,7 +16,7 @@ use burn::{
 #[cfg(feature = "flex")]
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-#[cfg(feature = "cuda")]
+#[cfg(feature = "gpu")]
 use {bayesburn_amortizers::DirectLoss, bayesburn_kernels::GpuStep};
 
 /// An optimizer and its state: Burn's, or Adam in one pass over all parameters where kernels have it.
@@ -88,7 +88,7 @@ impl Updater {
     }
 
     /// The state with all parameters' numbers in one array each, wherever the parameters are.
-    #[cfg(feature = "cuda")]
+    #[cfg(feature = "gpu")]
     pub(crate) fn direct_state<M: Module>(&self, networks: &M, loss: &DirectLoss) -> Option<DirectState> {
         let mut one_pass = self.one_pass.clone()?;
         one_pass.restore(self.burn.to_record(), networks).ok()?;
@@ -96,7 +96,7 @@ impl Updater {
     }
 
     /// Goes on from such a state.
-    #[cfg(feature = "cuda")]
+    #[cfg(feature = "gpu")]
     pub(crate) fn set_direct_state<M: Module>(&mut self, networks: &M, loss: &DirectLoss, state: &DirectState) {
         if let Some(one_pass) = &mut self.one_pass {
             one_pass.set_direct_state(loss, state);
@@ -105,7 +105,7 @@ impl Updater {
     }
 
     /// A step of a GPU's, with the numbers that it is for each part.
-    #[cfg(feature = "cuda")]
+    #[cfg(feature = "gpu")]
     pub(crate) fn gpu_step(&self, rate: f64, max_norm: Option<f64>, times: [usize; 2]) -> GpuStep {
         let adam = self.one_pass.as_ref().expect("an optimizer that kernels have").adam();
         GpuStep { adam, rate: rate as f32, max_norm: max_norm.map_or(f32::INFINITY, |norm| norm as f32), times }

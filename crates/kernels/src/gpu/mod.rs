@@ -1,4 +1,4 @@
-//! The same networks, loss and steps of Adam on a GPU, by kernels in CubeCL, Burn's language for them.
+//! The same networks, loss and steps of Adam on a GPU, by kernels in CubeCL, Burn's language for them; and summaries, densities and draws.
 //!
 //! A layer with what belongs before and after it is one kernel, so that a training step is some 150 of them where a composition of Burn's
 //! operations has two thousand. All products are in f32.
@@ -9,24 +9,62 @@
 #![allow(clippy::assign_op_pattern, reason = "shared memory is indexed once for reading and once for writing")]
 
 mod activation;
+mod coupling;
+mod density;
 mod flow;
 mod product;
 mod rows;
 mod set;
+mod spline;
 mod stack;
 mod training;
 
-pub use self::training::{GpuFailure, GpuStep, GpuTraining};
+pub use self::{
+    density::GpuDensity,
+    training::{GpuStep, GpuTraining},
+};
 
-#[cfg(feature = "cuda")]
-use burn::{backend::DispatchDevice, tensor::Device};
-use cubecl::{bytes::Bytes, client::Client, prelude::*, server::Handle};
+use burn::tensor::Device;
+use cubecl::{
+    bytes::Bytes,
+    client::Client,
+    prelude::*,
+    server::{Handle, ServerError},
+};
 use product::Tile;
 use std::{
     fmt,
     ops::Range,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
+
+/// What a GPU, or its driver, failed at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GpuFailure(String);
+
+impl GpuFailure {
+    fn new(error: ServerError) -> Self {
+        const EMPTY: [&str; 3] = ["Caused by:", "Asked at:", "No backtrace available"];
+        // Without backtraces, which may be in the midst of what several failures say.
+        let mut in_backtrace = false;
+        let text = error.to_string();
+        let said = text.lines().map(str::trim).filter(|line| {
+            in_backtrace |= line.starts_with("Backtrace:");
+            in_backtrace &= !line.starts_with("Caused by:");
+            !in_backtrace && !line.is_empty() && !EMPTY.contains(line)
+        });
+        Self(said.collect::<Vec<_>>().join(": "))
+    }
+}
+
+impl fmt::Display for GpuFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// A GPU, and the sizes that fit it.
 pub(crate) struct Gpu {
@@ -34,6 +72,8 @@ pub(crate) struct Gpu {
     /// Memory that was taken for what one step computes is that of the next one: taking and giving back some GB took longer than
     /// all kernels of a large batch.
     memory: Mutex<Vec<Numbers>>,
+    /// Whether an array was asked for that has more numbers than kernels can count.
+    overflows: AtomicBool,
     /// Threads of a cube: of kernels that go through numbers, and in both directions of a product's tile.
     threads: u32,
     side: [u32; 2],
@@ -57,12 +97,19 @@ pub(crate) struct Rows {
 }
 
 /// What gives work to a GPU; `None` if the device is none.
-#[cfg(feature = "cuda")]
-pub(crate) fn client(device: &Device) -> Option<Client> {
-    match device.clone().without_autodiff().as_dispatch() {
-        DispatchDevice::Cube(device) => Some(device.client()),
-        _ => None,
+fn client(device: &Device) -> Option<Client> {
+    #[cfg(any(feature = "cuda", feature = "cubecl-cpu"))]
+    if let burn::backend::DispatchDevice::Cube(device) = device.clone().without_autodiff().as_dispatch() {
+        return Some(device.client());
     }
+    let _ = device;
+    None
+}
+
+/// Whether this is a device of CubeCL's: [`GpuDensity`] and [`GpuTraining`] work there.
+#[must_use]
+pub fn is_gpu(device: &Device) -> bool {
+    client(device).is_some()
 }
 
 impl fmt::Debug for Gpu {
@@ -76,7 +123,7 @@ impl Gpu {
         let most = client.properties().hardware.max_units_per_cube;
         // CubeCL's processor, on which kernels are tested, has as many threads as cores.
         let (threads, side) = if most >= 256 { (256, [16, 16]) } else { (1, [1, 1]) };
-        Self { client, memory: Mutex::default(), threads, side }
+        Self { client, memory: Mutex::default(), overflows: AtomicBool::new(false), threads, side }
     }
 
     pub(crate) fn upload(&self, values: &[f32]) -> Numbers {
@@ -97,6 +144,9 @@ impl Gpu {
 
     /// Numbers that are not yet written.
     pub(crate) fn empty(&self, len: usize) -> Numbers {
+        if u32::try_from(len).is_err() {
+            self.overflows.store(true, Ordering::Relaxed);
+        }
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let free = |numbers: &&Numbers| numbers.len == len && Arc::strong_count(&numbers.holders) == 1;
         if let Some(numbers) = memory.iter().find(free) {
@@ -117,15 +167,15 @@ impl Gpu {
             .retain(|numbers| Arc::strong_count(&numbers.holders) > 1);
     }
 
-    pub(crate) fn zeros(&self, len: usize) -> Numbers {
-        self.upload(&vec![0.0; len])
-    }
-
     pub(crate) fn rows(&self, rows: usize, width: usize) -> Rows {
         Rows { values: self.empty(rows * width), rows, width }
     }
 
+    /// What has come of everything so far.
     pub(crate) fn read(&self, array: &Numbers) -> Result<Vec<f32>, GpuFailure> {
+        if self.overflows.load(Ordering::Relaxed) {
+            return Err(GpuFailure(format!("an array of more than the {} numbers that kernels count", u32::MAX)));
+        }
         let bytes = self.client.read_one(array.handle.clone()).map_err(GpuFailure::new)?;
         Ok(f32::from_bytes(&bytes)[..array.len].to_vec())
     }

@@ -45,9 +45,8 @@ fn observations<'a>(data: &'a Rows, embedding: &'a Option<StackTape>, modules: &
 }
 
 impl Gpu {
-    /// The summaries of data sets, whose observations are the rows of `data`.
-    pub(super) fn set(&self, network: &SetNetwork, operands: &Operands, data: &Rows, keeps: bool) -> SetTape {
-        let n = network.observations;
+    /// The summaries of data sets, whose observations, `n` of each, are the rows of `data`.
+    pub(super) fn set(&self, network: &SetNetwork, operands: &Operands, data: &Rows, n: usize, keeps: bool) -> SetTape {
         let stack = |stack: &Stack, input: Input| self.stack(stack, operands, input, false, keeps);
         let pool = |before: &Option<Stack>, h: &Rows| {
             let before = before.as_ref().map(|before| stack(before, Input::Own(h.clone())));

@@ -1,62 +1,21 @@
 //! Training steps on a GPU: the loss of both networks, all its gradients, and Adam's step, as in [`crate::density_loss`] and
 //! [`crate::adam`], without anything coming back but two numbers.
 
-use super::{Gpu, Numbers, Rows, flow::Conditions, stack::Gradients};
+use super::{Gpu, GpuDensity, GpuFailure, Numbers, Rows, stack::Gradients};
 use crate::{
     adam::Adam,
-    deep_set::SetNetwork,
     density_loss::{DensityBatch, DensityLoss},
-    flow::Flow,
 };
-use cubecl::{client::Client, prelude::*, server::ServerError};
-use std::{f64::consts::TAU, fmt, ops::Range};
-
-/// What a GPU, or its driver, failed at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GpuFailure(String);
-
-impl GpuFailure {
-    pub(super) fn new(error: ServerError) -> Self {
-        const EMPTY: [&str; 3] = ["Caused by:", "Asked at:", "No backtrace available"];
-        // Without backtraces, which may be in the midst of what several failures say.
-        let mut in_backtrace = false;
-        let text = error.to_string();
-        let said = text.lines().map(str::trim).filter(|line| {
-            in_backtrace |= line.starts_with("Backtrace:");
-            in_backtrace &= !line.starts_with("Caused by:");
-            !in_backtrace && !line.is_empty() && !EMPTY.contains(line)
-        });
-        Self(said.collect::<Vec<_>>().join(": "))
-    }
-}
-
-impl fmt::Display for GpuFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A network's parameters among those of both: the operand, and where its values are.
-type Places = Vec<(usize, Range<usize>)>;
+use burn::tensor::Device;
+use cubecl::prelude::*;
 
 /// Parameters, their gradients and what Adam keeps of them, on a GPU.
 #[derive(Debug)]
 pub struct GpuTraining {
-    gpu: Gpu,
-    summary: Option<SetNetwork>,
-    inference: Flow,
-    /// Added to each −log q.
-    constant: f64,
-    places: [Places; 2],
-    /// The numbers of operands.
-    operands: [usize; 2],
-    /// Where each network's parameters are.
-    ranges: [Range<usize>; 2],
-    values: Numbers,
+    density: GpuDensity,
     gradients: Numbers,
     first: Numbers,
     second: Numbers,
-    orders: Vec<Numbers>,
     /// Data sets and observations of the last step.
     shape: [usize; 2],
 }
@@ -76,80 +35,43 @@ pub struct GpuStep {
 
 impl GpuTraining {
     /// Of this loss, on this device, with values of all parameters and Adam's averages of their gradients and of the squares of these. `None`
-    /// if the device is no GPU, or there are no kernels for the networks.
-    #[cfg(feature = "cuda")]
+    /// if the device is no GPU.
     #[must_use]
-    pub fn new(device: &burn::tensor::Device, loss: &DensityLoss, state: [&[f32]; 3]) -> Option<Self> {
-        Self::by(super::client(device)?, loss, state)
-    }
-
-    /// The same by a client of CubeCL's, on any of its devices.
-    #[must_use]
-    pub fn by(client: Client, loss: &DensityLoss, [values, first, second]: [&[f32]; 3]) -> Option<Self> {
-        let DensityLoss { summary, inference, constant, parameters, operands } = loss;
-        if !inference.is_supported() {
-            return None;
-        }
-        let gpu = Gpu::new(client);
-        let mut places = [Places::new(), Places::new()];
-        for parameter in parameters {
-            places[parameter.part.index()].push((parameter.operand, parameter.range.clone()));
-        }
-        let middle = places[0].last().map_or(0, |(_, range)| range.end);
-        let orders = gpu.orders(inference);
-        let [values, first, second] = [values, first, second].map(|numbers| gpu.upload(numbers));
-        Some(Self {
-            summary: summary.clone(),
-            inference: inference.clone(),
-            constant: *constant,
-            places,
-            operands: *operands,
-            ranges: [0..middle, middle..values.len],
-            gradients: gpu.zeros(values.len),
-            values,
-            first,
-            second,
-            orders,
-            shape: [0, 0],
-            gpu,
-        })
+    pub fn new(device: &Device, loss: &DensityLoss, state: [&[f32]; 3]) -> Option<Self> {
+        let [values, first, second] = state;
+        let density = GpuDensity::new(device, loss, values)?;
+        let gpu = &density.gpu;
+        let (gradients, first, second) = (gpu.empty(values.len()), gpu.upload(first), gpu.upload(second));
+        Some(Self { gradients, first, second, shape: [0, 0], density })
     }
 
     /// Takes a step, and returns the loss before it and the norm of the gradients. If one of both is not finite, nothing changes.
     ///
     /// # Errors
-    /// What the GPU or its driver failed at: memory that is not there, for one.
+    /// As [`GpuDensity::summaries`].
     pub fn step(&mut self, batch: &DensityBatch<'_>, step: &GpuStep) -> Result<(f64, f64), GpuFailure> {
-        if let Some(summary) = &mut self.summary {
-            summary.observations = batch.observations;
+        let GpuDensity { gpu, inference, ranges, .. } = &self.density;
+        let sets = batch.targets.len() / inference.dim;
+        let shape = [sets, batch.observations];
+        if self.shape != shape {
+            self.shape = shape;
+            gpu.give_back();
         }
-        let sets = batch.targets.len() / self.inference.dim;
-        if self.shape != [sets, batch.observations] {
-            self.shape = [sets, batch.observations];
-            self.gpu.give_back();
-        }
-        let Self { gpu, inference, .. } = &*self;
-        let dim = inference.dim;
-        let [of_summary, mut of_inference] = [0, 1].map(|network| self.network_operands(network));
+        let [of_summary, mut of_inference] = [0, 1].map(|network| self.density.network_operands(network));
         if let Some((place, _)) = inference.masks {
             of_inference[place] = Some(gpu.upload(batch.masks));
         }
 
-        let data = Rows::new(gpu.upload(batch.data), self.summary.as_ref().map_or(1, |summary| summary.features));
-        let summary = self.summary.as_ref().map(|network| gpu.set(network, &of_summary, &data, true));
-        let width = inference.condition.map_or(0, |(_, width)| width);
-        let rows = match &summary {
-            Some(summary) if batch.direct.is_empty() => summary.output().clone(),
-            Some(summary) => gpu.join(summary.output(), &gpu.upload(batch.direct), width),
-            None => Rows { values: gpu.upload(batch.direct), rows: sets, width },
-        };
-        let conditions = Conditions { rows, orders: self.orders.clone() };
-        let targets = Rows::new(gpu.upload(batch.targets), dim);
+        let network = self.density.summary.as_ref();
+        let data = Rows::new(gpu.upload(batch.data), network.map_or(1, |network| network.features));
+        let summary = network.map(|network| (network, gpu.set(network, &of_summary, &data, batch.observations, true)));
+        let summaries = summary.as_ref().map(|(_, tape)| tape.output());
+        let conditions = self.density.conditions(self.density.condition_of(summaries, batch.direct, sets));
+        let targets = self.density.targets(batch.targets);
         let (latents, log_det, tapes) = gpu.flow(inference, &of_inference, &targets, &conditions, true);
 
         let weights = batch.weights.map(|weights| gpu.upload(weights));
-        let constant = self.constant + 0.5 * dim as f64 * TAU.ln();
-        let losses = gpu.losses(&latents, &log_det, weights.as_ref(), constant as f32);
+        let losses = gpu.losses(&latents, &log_det, weights.as_ref(), self.density.constant as f32);
 
         let [trains_summary, trains_inference] = step.times.map(|time| time > 0);
         let of_flow = self.partial(1, sets, trains_inference);
@@ -165,19 +87,19 @@ impl GpuTraining {
         );
         drop(tapes);
         let mut squares = Vec::new();
-        if let (Some(network), Some(summary), Some(of_condition)) = (&self.summary, &summary, of_condition) {
+        if let (Some((network, tape)), Some(of_condition)) = (&summary, of_condition) {
             let of_set = self.partial(0, sets * batch.observations, true);
             let of_output = gpu.columns(&of_condition, network.after.units());
-            gpu.set_backward(network, &of_summary, &data, summary, of_output, &of_set);
-            squares.push(gpu.reduce(&of_set, &self.gradients.part(self.ranges[0].clone())));
+            gpu.set_backward(network, &of_summary, &data, tape, of_output, &of_set);
+            squares.push(gpu.reduce(&of_set, &self.gradients.part(ranges[0].clone())));
         }
         if trains_inference {
-            squares.push(gpu.reduce(&of_flow, &self.gradients.part(self.ranges[1].clone())));
+            squares.push(gpu.reduce(&of_flow, &self.gradients.part(ranges[1].clone())));
         }
         let results = gpu.finish(&losses, &squares);
-        for (range, time) in self.ranges.iter().zip(step.times) {
+        for (range, time) in ranges.iter().zip(step.times) {
             if time > 0 && !range.is_empty() {
-                let arrays = [&self.values, &self.gradients, &self.first, &self.second];
+                let arrays = [&self.density.values, &self.gradients, &self.first, &self.second];
                 gpu.adam(arrays.map(|array| array.part(range.clone())), &results, step, time);
             }
         }
@@ -190,48 +112,24 @@ impl GpuTraining {
     /// # Errors
     /// As [`GpuTraining::step`].
     pub fn state(&self) -> Result<[Vec<f32>; 3], GpuFailure> {
-        Ok([self.gpu.read(&self.values)?, self.gpu.read(&self.first)?, self.gpu.read(&self.second)?])
-    }
-
-    /// The gradients of the last step.
-    ///
-    /// # Errors
-    /// As [`GpuTraining::step`].
-    pub fn gradients(&self) -> Result<Vec<f32>, GpuFailure> {
-        self.gpu.read(&self.gradients)
-    }
-
-    fn network_operands(&self, network: usize) -> Vec<Option<Numbers>> {
-        let mut operands = vec![None; self.operands[network]];
-        for (operand, range) in &self.places[network] {
-            operands[*operand] = Some(self.values.part(range.clone()));
-        }
-        operands
+        let GpuDensity { gpu, values, .. } = &self.density;
+        Ok([gpu.read(values)?, gpu.read(&self.first)?, gpu.read(&self.second)?])
     }
 
     /// Where the parts of so many rows put the gradients of a network's parameters.
     fn partial(&self, network: usize, rows: usize, wanted: bool) -> Gradients {
-        let stride = self.ranges[network].len();
+        let GpuDensity { gpu, places: places_of, operands, ranges, .. } = &self.density;
+        let stride = ranges[network].len();
         let parts = if wanted { (rows / 256).clamp(1, 256) } else { 0 };
-        let mut places = vec![None; self.operands[network]];
-        for (operand, range) in &self.places[network] {
-            places[*operand] = wanted.then_some(range.start - self.ranges[network].start);
+        let mut places = vec![None; operands[network]];
+        for (operand, range) in &places_of[network] {
+            places[*operand] = wanted.then_some(range.start - ranges[network].start);
         }
-        Gradients { values: self.gpu.empty(parts * stride), parts, stride, places }
+        Gradients { values: gpu.empty(parts * stride), parts, stride, places }
     }
 }
 
 impl Gpu {
-    /// Summaries, and behind each the numbers given directly.
-    fn join(&self, summaries: &Rows, direct: &Numbers, width: usize) -> Rows {
-        let out = self.rows(summaries.rows, width);
-        let numbers = out.values.len;
-        let (count, dim) = self.each(numbers);
-        let (of, direct) = (out.values.arg(), direct.arg());
-        join::launch(&self.client, count, dim, summaries.values.arg(), direct, of, numbers, width, summaries.width);
-        out
-    }
-
     /// The loss of each row; the gradients of latents and log-determinants take their places.
     fn losses(&self, latents: &Rows, log_det: &Numbers, weights: Option<&Numbers>, constant: f32) -> Numbers {
         let losses = self.empty(latents.rows);
@@ -310,19 +208,6 @@ impl Gpu {
     }
 }
 
-#[cube(launch)]
-fn join(summaries: &[f32], direct: &[f32], out: &mut [f32], numbers: usize, width: usize, summary_width: usize) {
-    let at = ABSOLUTE_POS;
-    if at < numbers {
-        let (r, i) = (at / width, at % width);
-        if i < summary_width {
-            out[at] = summaries[r * summary_width + i];
-        } else {
-            out[at] = direct[r * (width - summary_width) + i - summary_width];
-        }
-    }
-}
-
 /// −log q = z²/2 + constant − ln|det ∂z/∂θ|.
 #[cube(launch)]
 fn density(
@@ -394,12 +279,17 @@ fn reduce(
     }
 }
 
+/// The sum of all numbers; each thread keeps what rounding loses of its own (Kahan 1965).
 #[cube]
 fn sum_of_all(values: &[f32], len: usize, #[comptime] threads: usize) -> f32 {
     let mut sum = 0.0f32;
+    let mut lost = 0.0f32;
     let mut at = UNIT_POS as usize;
     while at < len {
-        sum += values[at];
+        let term = values[at] - lost;
+        let next = sum + term;
+        lost = (next - sum) - term;
+        sum = next;
         at += threads;
     }
     sum_of_cube(sum, threads)

@@ -9,7 +9,7 @@ use crate::{
     error::{at_least_one, in_range},
 };
 #[cfg(feature = "flex")]
-use bayesburn_kernels::{Layer, Operands, Pool, SetModule, SetNetwork, Stack, Weight, run, runs_on, trains_on};
+use bayesburn_kernels::{Layer, Operands, Pool, SetModule, SetNetwork, Stack, Weight, has_kernels, run, runs_on};
 use burn::{
     config::Config,
     module::{Module, Param},
@@ -195,7 +195,7 @@ impl SummaryNetwork for DeepSet {
     #[cfg(feature = "flex")]
     fn kernel(&self, data: &Tensor<3>, pass: &Pass) -> Option<SummaryKernel> {
         let drops = self.config.dropout > 0.0 && pass.is_training();
-        if drops || !pass.uses_kernels() || !trains_on(data) {
+        if drops || !pass.uses_kernels() || !has_kernels(data) {
             return None;
         }
         let [_, observations, features] = data.dims();

@@ -7,7 +7,7 @@ use crate::{
     error::at_least_one,
 };
 #[cfg(feature = "flex")]
-use bayesburn_kernels::trains_on;
+use bayesburn_kernels::has_kernels;
 use burn::{config::Config, module::Module, tensor::Tensor};
 
 /// Configuration of [`Identity`].
@@ -92,7 +92,7 @@ impl SummaryNetwork for Identity {
 
     #[cfg(feature = "flex")]
     fn kernel(&self, data: &Tensor<3>, pass: &Pass) -> Option<SummaryKernel> {
-        (pass.uses_kernels() && trains_on(data)).then_some(SummaryKernel::Identity)
+        (pass.uses_kernels() && has_kernels(data)).then_some(SummaryKernel::Identity)
     }
 
     fn forward(&self, data: Tensor<3>, _pass: &mut Pass) -> Tensor<2> {

@@ -1,0 +1,121 @@
+//! Computes networks without gradients, from arrays to arrays: by Burn or, where there are kernels for it, on a GPU.
+
+#[cfg(feature = "gpu")]
+use crate::gpu::GpuNetworks;
+use crate::{
+    AmortizedPosterior, AmortizerError, Conditions, PosteriorNetworks,
+    networks::{tensor, to_vec},
+};
+use bayesburn_networks::{DensityEstimator, Pass, SummaryConfig, SummaryNetwork, is_processor};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor, TensorData},
+};
+use ndarray::Array2;
+use rayon::prelude::*;
+
+/// Networks of a posterior, and how much of a job they are given at a time.
+#[derive(Debug)]
+pub(crate) enum Evaluator<S: Module> {
+    /// By Burn's tensors, on this device.
+    Burn { networks: Box<PosteriorNetworks<S>>, device: Device },
+    /// By kernels of our own.
+    #[cfg(feature = "gpu")]
+    Gpu(Box<GpuNetworks>),
+}
+
+impl<S: SummaryNetwork> Evaluator<S> {
+    pub(crate) fn new<C: SummaryConfig<Network = S>>(posterior: &AmortizedPosterior<C>) -> Self {
+        #[cfg(feature = "gpu")]
+        if let Some(networks) = GpuNetworks::new(posterior) {
+            return Self::Gpu(Box::new(networks));
+        }
+        Self::Burn { networks: Box::new(posterior.networks.valid()), device: posterior.device().clone().inner() }
+    }
+
+    fn is_on_processor(&self) -> bool {
+        match self {
+            Self::Burn { device, .. } => is_processor(device),
+            #[cfg(feature = "gpu")]
+            Self::Gpu(_) => false,
+        }
+    }
+
+    /// Rows of one chunk through the inference network. On a processor 2,048 rows of 128 units are 1 MB for each layer: they stay in a core's
+    /// cache, and the per-operation cost of a chunk is below a tenth of its arithmetic. On a GPU they are 134 MB.
+    pub(crate) fn rows_in_chunk(&self) -> usize {
+        if self.is_on_processor() { 1 << 11 } else { 1 << 18 }
+    }
+
+    /// Observations of one chunk through the summary network, as [`Evaluator::rows_in_chunk`].
+    pub(crate) fn observations_in_chunk(&self) -> usize {
+        2 * self.rows_in_chunk()
+    }
+
+    /// What becomes of each chunk: on all cores, or one after the other on a GPU.
+    pub(crate) fn of_each<T: Send, R: Send>(
+        &self,
+        chunks: impl IndexedParallelIterator<Item = T>,
+        f: impl Fn(T) -> Result<R, AmortizerError> + Send + Sync,
+    ) -> Result<Vec<R>, AmortizerError> {
+        if self.is_on_processor() {
+            return chunks.map(f).collect();
+        }
+        chunks.collect::<Vec<_>>().into_iter().map(f).collect()
+    }
+
+    /// A row for each data set, one after the other: see [`PosteriorNetworks::condition`].
+    pub(crate) fn condition(&self, conditions: &Conditions, pass: &mut Pass) -> Result<Vec<f32>, AmortizerError> {
+        match self {
+            Self::Burn { networks, device } => Ok(to_vec(networks.condition(conditions, device, pass).0)),
+            #[cfg(feature = "gpu")]
+            Self::Gpu(networks) => networks.condition(conditions),
+        }
+    }
+
+    /// The standard normals that a draw of `dim` numbers is made from.
+    pub(crate) fn noise_dim(&self, dim: usize) -> usize {
+        match self {
+            Self::Burn { networks, .. } => networks.inference.noise_dim(dim),
+            #[cfg(feature = "gpu")]
+            Self::Gpu(_) => dim,
+        }
+    }
+
+    /// Targets of noise: see [`PosteriorNetworks::draw`].
+    pub(crate) fn draw(
+        &self,
+        noise: Array2<f32>,
+        condition: &Array2<f32>,
+        pass: &mut Pass,
+    ) -> Result<Vec<f32>, AmortizerError> {
+        let shape = [noise.nrows(), noise.ncols()];
+        let noise = noise.into_raw_vec_and_offset().0;
+        match self {
+            Self::Burn { networks, device } => {
+                let noise = Tensor::from_data(TensorData::new(noise, shape), device);
+                Ok(to_vec(networks.draw(noise, tensor::<2, _>(condition, device), pass)))
+            }
+            #[cfg(feature = "gpu")]
+            Self::Gpu(networks) => networks.draw(&noise, condition),
+        }
+    }
+
+    /// Latents, of networks that have them, and ln q of targets: see [`PosteriorNetworks::evaluate`].
+    pub(crate) fn evaluate(
+        &self,
+        targets: &Array2<f32>,
+        condition: &Array2<f32>,
+        pass: &mut Pass,
+    ) -> Result<(Vec<f32>, Vec<f32>), AmortizerError> {
+        match self {
+            Self::Burn { networks, device } => {
+                let (targets, condition) = (tensor::<2, _>(targets, device), tensor::<2, _>(condition, device));
+                let (z, log_prob) = networks.evaluate(targets, condition, pass);
+                Ok((z.map(to_vec).unwrap_or_default(), to_vec(log_prob)))
+            }
+            #[cfg(feature = "gpu")]
+            Self::Gpu(networks) => networks.evaluate(targets, condition),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Networks on a GPU by kernels of our own: for inference, and for training steps.
+
+use crate::{AmortizedPosterior, AmortizerError, Conditions, Configured, DirectLoss};
+use bayesburn_kernels::{GpuDensity, GpuFailure, GpuStep, GpuTraining};
+use bayesburn_networks::{Pass, SummaryConfig};
+use burn::tensor::Device;
+use ndarray::Array2;
+
+/// A posterior's networks, without gradients.
+#[derive(Debug)]
+pub(crate) struct GpuNetworks {
+    loss: DirectLoss,
+    density: GpuDensity,
+}
+
+impl GpuNetworks {
+    /// `None` if the posterior's device is no GPU, or there are no kernels for its networks.
+    pub(crate) fn new<C: SummaryConfig>(posterior: &AmortizedPosterior<C>) -> Option<Self> {
+        if !bayesburn_kernels::is_gpu(posterior.device()) {
+            return None;
+        }
+        let (loss, values) = posterior.direct(&Pass::inference(0))?;
+        let density = GpuDensity::new(posterior.device(), &loss.density, &values)?;
+        // Monte Carlo dropout is drawn pass by pass.
+        loss.dropped.is_empty().then_some(Self { loss, density })
+    }
+
+    /// Rows of [`PosteriorNetworks::condition`](crate::PosteriorNetworks).
+    pub(crate) fn condition(&self, conditions: &Conditions) -> Result<Vec<f32>, AmortizerError> {
+        let given = self.loss.given(conditions);
+        let summaries = self.density.summaries(&given.data, given.observations).map_err(failed)?;
+        let parts = [&summaries, &given.direct, &given.predicted];
+        let sets = conditions.len();
+        let widths = parts.map(|part| part.len() / sets);
+        let mut rows = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
+        for m in 0..sets {
+            for (part, width) in parts.iter().zip(widths) {
+                rows.extend_from_slice(&part[m * width..(m + 1) * width]);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Noise to targets; the condition as for [`GpuNetworks::evaluate`].
+    pub(crate) fn draw(&self, noise: &[f32], condition: &Array2<f32>) -> Result<Vec<f32>, AmortizerError> {
+        let (condition, predicted) = self.split(condition);
+        let mut targets = self.density.draw(noise, &condition).map_err(failed)?;
+        self.loss.to_parameters(&mut targets, &predicted);
+        Ok(targets)
+    }
+
+    /// Latents and ln q(θ | condition) of targets, given rows of [`GpuNetworks::condition`], each for as many targets that follow one
+    /// another.
+    pub(crate) fn evaluate(
+        &self,
+        targets: &Array2<f32>,
+        condition: &Array2<f32>,
+    ) -> Result<(Vec<f32>, Vec<f32>), AmortizerError> {
+        let (condition, predicted) = self.split(condition);
+        let targets = self.loss.standardized_targets(targets, &predicted);
+        self.density.evaluate(&targets, &condition).map_err(failed)
+    }
+
+    /// What the inference network is conditioned on, and what is predicted.
+    fn split(&self, rows: &Array2<f32>) -> (Vec<f32>, Vec<f32>) {
+        let width = rows.ncols() - self.loss.predicted_width();
+        let (mut condition, mut predicted) = (Vec::new(), Vec::new());
+        for row in rows.outer_iter() {
+            condition.extend(row.iter().take(width));
+            predicted.extend(row.iter().skip(width));
+        }
+        (condition, predicted)
+    }
+}
+
+/// Training steps that a GPU takes by itself: [`DirectLoss`] and Adam, whose numbers stay there.
+#[derive(Debug)]
+pub struct GpuSteps {
+    loss: DirectLoss,
+    training: GpuTraining,
+}
+
+impl GpuSteps {
+    /// On this device, from these parameters and Adam's averages of their gradients and of the squares of these. `None` if the device is no
+    /// GPU.
+    #[must_use]
+    pub fn new(loss: DirectLoss, device: &Device, state: [&[f32]; 3]) -> Option<Self> {
+        let training = GpuTraining::new(device, &loss.density, state)?;
+        Some(Self { loss, training })
+    }
+
+    /// The loss whose steps these are.
+    #[must_use]
+    pub fn loss(&self) -> &DirectLoss {
+        &self.loss
+    }
+
+    /// Takes a step; returns the loss before it and the norm of the gradients. If one of them is not finite, nothing has changed.
+    ///
+    /// # Errors
+    /// As [`DirectLoss::with_gradients`]; a GPU that fails.
+    pub fn step(&mut self, batch: &Configured, pass: &mut Pass, step: &GpuStep) -> Result<(f32, f64), AmortizerError> {
+        let arrays = self.loss.arrays(batch, pass)?;
+        let (loss, norm) = self.training.step(&arrays.batch(), step).map_err(failed)?;
+        Ok(((loss - arrays.of_map) as f32, norm))
+    }
+
+    /// The parameters as they are now, and the averages.
+    ///
+    /// # Errors
+    /// A GPU that fails.
+    pub fn state(&self) -> Result<[Vec<f32>; 3], AmortizerError> {
+        self.training.state().map_err(failed)
+    }
+}
+
+fn failed(failure: GpuFailure) -> AmortizerError {
+    AmortizerError::Gpu { reason: failure.to_string() }
+}
