@@ -49,7 +49,7 @@ pub struct DirectLoss {
     /// Whether data are the summaries, so that for the kernel they are conditions that are given directly.
     is_identity: bool,
     /// Layers whose units are dropped, each with its probability and number of units.
-    pub(crate) dropped: Vec<(f64, usize)>,
+    dropped: Vec<(f64, usize)>,
     /// Means and standard deviations.
     parameters: Option<[Vec<f32>; 2]>,
     data: Option<[Vec<f32>; 2]>,

@@ -17,7 +17,7 @@ pub enum AmortizerError {
     Device(#[from] DeviceError),
     /// A GPU that failed in the midst of its work.
     #[error(
-        "the GPU failed: {reason}; if its memory ran out, take smaller batches, or choose the processor, the device `flex`"
+        "the GPU failed: {reason}; if its memory ran out, take smaller batches or networks, or choose the processor, the device `flex`"
     )]
     Gpu {
         /// What its driver says.

@@ -41,15 +41,17 @@ impl<S: SummaryNetwork> Evaluator<S> {
         }
     }
 
-    /// Rows of one chunk through the inference network. On a processor 2,048 rows of 128 units are 1 MB for each layer: they stay in a core's
-    /// cache, and the per-operation cost of a chunk is below a tenth of its arithmetic. On a GPU they are 134 MB.
-    pub(crate) fn rows_in_chunk(&self) -> usize {
-        if self.is_on_processor() { 1 << 11 } else { 1 << 18 }
-    }
-
-    /// Observations of one chunk through the summary network, as [`Evaluator::rows_in_chunk`].
-    pub(crate) fn observations_in_chunk(&self) -> usize {
-        2 * self.rows_in_chunk()
+    /// Observations of one chunk through the summary network, and rows of one through the inference network.
+    ///
+    /// On a processor 2,048 rows of 128 units are 1 MB for each layer: they stay in a core's cache, and the per-operation cost of a chunk is
+    /// below a tenth of its arithmetic. Elsewhere the device is to be kept busy, within its memory.
+    pub(crate) fn rows_in_chunk(&self) -> [usize; 2] {
+        match self {
+            Self::Burn { device, .. } if is_processor(device) => [1 << 12, 1 << 11],
+            Self::Burn { .. } => [1 << 14, 1 << 14],
+            #[cfg(feature = "gpu")]
+            Self::Gpu(networks) => networks.rows_at_once(),
+        }
     }
 
     /// What becomes of each chunk: on all cores, or one after the other on a GPU.

@@ -21,8 +21,12 @@ impl GpuNetworks {
         }
         let (loss, values) = posterior.direct(&Pass::inference(0))?;
         let density = GpuDensity::new(posterior.device(), &loss.density, &values)?;
-        // Monte Carlo dropout is drawn pass by pass.
-        loss.dropped.is_empty().then_some(Self { loss, density })
+        Some(Self { loss, density })
+    }
+
+    /// As [`GpuDensity::rows_at_once`].
+    pub(crate) fn rows_at_once(&self) -> [usize; 2] {
+        self.density.rows_at_once()
     }
 
     /// Rows of [`PosteriorNetworks::condition`](crate::PosteriorNetworks).

@@ -31,7 +31,7 @@ pub(crate) struct Widths {
 /// A posterior q(θ | x) for any data set x: a summary network and a conditional invertible network, trained on simulations
 /// (Radev et al. 2020).
 ///
-/// Draws, densities and latents are computed without gradients, in chunks of bounded memory, on all cores.
+/// Draws, densities and latents are computed without gradients, in chunks of bounded memory, on all cores or a GPU.
 #[derive(Debug, Clone)]
 pub struct AmortizedPosterior<C: SummaryConfig = DeepSetConfig> {
     pub(crate) config: PosteriorConfig<C>,

@@ -37,7 +37,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// dropout alone draws its masks chunk by chunk, so that its draws depend on the number of draws and data sets too.
     ///
     /// # Errors
-    /// Zero draws; no data set; conditions of another width than the network's; values that are not finite.
+    /// Zero draws; no data set; conditions of another width than the network's; values that are not finite; a GPU that fails.
     pub fn sample(&self, conditions: &Conditions, num_draws: usize, seed: u64) -> Result<Draws, AmortizerError> {
         self.sample_numbered(conditions, 0, num_draws, seed)
     }
@@ -106,7 +106,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
                 })
             })
             .collect();
-        let blocks_in_chunk = (networks.rows_in_chunk() / num_draws.min(DRAWS_IN_BLOCK)).max(1);
+        let blocks_in_chunk = (networks.rows_in_chunk()[1] / num_draws.min(DRAWS_IN_BLOCK)).max(1);
         let chunks = networks.of_each(blocks.par_chunks(blocks_in_chunk), |chunk| {
             let targets = draw_chunk(&networks, condition.view(), chunk, self.names.len(), numbers, seed)?;
             Ok(self.support().parameters(targets))
@@ -122,7 +122,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// M parameter vectors belong to M data sets; or to one, at which all of them are evaluated.
     ///
     /// # Errors
-    /// Parameters or conditions of another width or number; values that are not finite.
+    /// Parameters or conditions of another width or number; values that are not finite; a GPU that fails.
     pub fn log_prob(&self, parameters: &Array2<f32>, conditions: &Conditions) -> Result<Array1<f32>, AmortizerError> {
         Ok(self.evaluate(parameters, conditions)?.1)
     }
@@ -183,7 +183,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         check_finite("the parameter vector", parameters)?;
         let networks = Evaluator::new(self);
         let condition = condition_rows(&networks, conditions, 0, 0)?;
-        let rows_in_chunk = networks.rows_in_chunk();
+        let [_, rows_in_chunk] = networks.rows_in_chunk();
         let starts: Vec<usize> = (0..got).step_by(rows_in_chunk).collect();
         let targets = self.support().targets(parameters);
         let chunks = networks.of_each(starts.into_par_iter(), |start| {
@@ -217,7 +217,7 @@ fn condition_rows<S: SummaryNetwork>(
     first: usize,
 ) -> Result<Array2<f32>, AmortizerError> {
     let (data_sets, observations, _) = conditions.summary_conditions.dim();
-    let sets_in_chunk = (networks.observations_in_chunk() / observations).max(1);
+    let sets_in_chunk = (networks.rows_in_chunk()[0] / observations).max(1);
     let starts: Vec<usize> = (0..data_sets).step_by(sets_in_chunk).collect();
     let chunks = networks.of_each(starts.into_par_iter(), |start| {
         let part = conditions.range(start..(start + sets_in_chunk).min(data_sets));

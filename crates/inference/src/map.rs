@@ -38,7 +38,7 @@ impl<C: SummaryConfig> Posterior<C> {
         let mut order: Vec<usize> = (0..DRAWS).collect();
         order.sort_by(|&a, &b| logs[b].total_cmp(&logs[a]));
         let mut theta = draws.select(Axis(0), &order[..STARTS]);
-        let mut best = (theta.row(0).to_owned(), logs[order[0]]);
+        let mut best = (theta.row(0).to_owned(), f32::NEG_INFINITY);
         let (mut first, mut second) = (Array2::<f32>::zeros(theta.dim()), Array2::<f32>::zeros(theta.dim()));
         let density = self.prior().density().expect("an inference has checked that there is one");
         for step in 1..=STEPS {
@@ -57,7 +57,10 @@ impl<C: SummaryConfig> Posterior<C> {
             theta += &move_by;
             keep_inside(&mut theta, density);
         }
-        Ok(MapEstimate { parameters: best.0, log_prob: best.1 })
+        // With gradients, products may be of less precision.
+        let (parameters, _) = best;
+        let log_prob = self.amortizer().log_prob(&parameters.clone().insert_axis(Axis(0)), &conditions)?[0];
+        Ok(MapEstimate { parameters, log_prob })
     }
 
     /// The most probable parameters for the observation set.

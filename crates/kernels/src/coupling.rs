@@ -45,6 +45,17 @@ pub(crate) struct OfInputs {
 }
 
 impl Coupling {
+    /// As [`Stack::widest`].
+    #[cfg(feature = "gpu")]
+    pub(crate) fn widest(&self) -> usize {
+        match self {
+            Self::Affine { scale, translation, .. } => {
+                scale.widest().max(translation.as_ref().map_or(0, Stack::widest))
+            }
+            Self::Spline { net, .. } => net.widest(),
+        }
+    }
+
     /// Says where the masks of dropped units are.
     pub(crate) fn set_masks(&mut self, operand: usize, width: usize) {
         let stacks = match self {

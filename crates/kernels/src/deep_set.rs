@@ -41,6 +41,16 @@ pub struct SetNetwork {
     pub pool: Pool,
 }
 
+impl SetNetwork {
+    /// The most numbers that an observation is in it.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn widest(&self) -> usize {
+        let modules = self.modules.iter().flat_map(|module| [module.before.as_ref(), Some(&module.joint)]);
+        let stacks = modules.chain([self.embedding.as_ref(), self.before.as_ref()]).flatten();
+        stacks.map(Stack::widest).max().unwrap_or(0).max(self.features)
+    }
+}
+
 /// x ↦ joint(x, after(pool(before(x)))), with a skip x + joint(...).
 #[derive(Debug, Clone)]
 pub struct SetModule {

@@ -77,6 +77,14 @@ impl Flow {
         }
     }
 
+    /// The most numbers that a row of targets is in it, with what the networks see.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn widest(&self) -> usize {
+        let couplings = self.layers.iter().flat_map(|layer| layer.first.iter().chain([&layer.second]));
+        let given = self.dim + self.condition.map_or(0, |(_, width)| width);
+        couplings.map(Coupling::widest).max().unwrap_or(0).max(given)
+    }
+
     fn rows(&self, operands: &[&[f32]]) -> usize {
         operands[self.targets].len() / self.dim
     }

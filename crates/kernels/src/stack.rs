@@ -101,6 +101,12 @@ impl StackTape {
 }
 
 impl Stack {
+    /// The most numbers that a row is in it, its input aside.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn widest(&self) -> usize {
+        self.layers.iter().map(|layer| layer.units).max().unwrap_or(0)
+    }
+
     pub(crate) fn units(&self) -> usize {
         self.layers.last().expect("a stack has layers").units
     }

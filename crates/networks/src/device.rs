@@ -87,12 +87,11 @@ pub fn default_device() -> Device {
     flex().unwrap_or_else(|_| Device::default())
 }
 
-/// Whether this is a processor, on which each core computes a share of its own.
+/// Whether this is a processor by Burn Flex or ndarray, on which each core computes a share of its own.
 #[doc(hidden)]
 #[must_use]
 pub fn is_processor(device: &Device) -> bool {
-    let device = device.clone().without_autodiff();
-    [flex(), ndarray()].into_iter().flatten().any(|processor| processor == device)
+    [flex(), ndarray()].into_iter().flatten().any(|processor| processor == *device)
 }
 
 /// Whether networks can be computed on this device, before they are.

@@ -50,12 +50,24 @@ impl GpuDensity {
         })
     }
 
+    /// How many observations of data sets, and rows of targets, are to be given at a time: as many as make 134 MB in the widest layer.
+    #[must_use]
+    pub fn rows_at_once(&self) -> [usize; 2] {
+        const MOST_NUMBERS: usize = 1 << 25;
+        let widest = [self.summary.as_ref().map_or(1, SetNetwork::widest), self.inference.widest()];
+        widest.map(|widest| (MOST_NUMBERS / widest).max(1))
+    }
+
     /// The set network's output, `[B, S]`, for data `[B, N, F]`; nothing if there is no set network.
     ///
     /// # Errors
     /// What the GPU or its driver failed at: memory that is not there, for one.
+    ///
+    /// # Panics
+    /// If the data are not of whole sets.
     pub fn summaries(&self, data: &[f32], observations: usize) -> Result<Vec<f32>, GpuFailure> {
         let Some(network) = &self.summary else { return Ok(Vec::new()) };
+        assert!(data.len().is_multiple_of(observations * network.features), "data of whole sets");
         let data = Rows::new(self.gpu.upload(data), network.features);
         let tape = self.gpu.set(network, &self.network_operands(0), &data, observations, false);
         self.gpu.read(&tape.output().values)
@@ -66,7 +78,11 @@ impl GpuDensity {
     ///
     /// # Errors
     /// As [`GpuDensity::summaries`].
+    ///
+    /// # Panics
+    /// If targets are not whole rows, M does not divide B, or the flow drops units.
     pub fn evaluate(&self, targets: &[f32], condition: &[f32]) -> Result<(Vec<f32>, Vec<f32>), GpuFailure> {
+        assert!(self.inference.masks.is_none(), "no units are dropped at inference");
         let targets = self.targets(targets);
         let conditions = self.conditions(self.condition_rows(condition, targets.rows));
         let (latents, log_det, _) =
@@ -84,7 +100,11 @@ impl GpuDensity {
     ///
     /// # Errors
     /// As [`GpuDensity::summaries`].
+    ///
+    /// # Panics
+    /// As [`GpuDensity::evaluate`].
     pub fn draw(&self, latents: &[f32], condition: &[f32]) -> Result<Vec<f32>, GpuFailure> {
+        assert!(self.inference.masks.is_none(), "no units are dropped at inference");
         let latents = self.targets(latents);
         let conditions = self.conditions(self.condition_rows(condition, latents.rows));
         let targets = self.gpu.inverse_flow(&self.inference, &self.network_operands(1), &latents, &conditions);
@@ -92,6 +112,7 @@ impl GpuDensity {
     }
 
     pub(super) fn targets(&self, values: &[f32]) -> Rows {
+        assert!(values.len().is_multiple_of(self.inference.dim), "targets of whole rows");
         Rows::new(self.gpu.upload(values), self.inference.dim)
     }
 
@@ -101,11 +122,11 @@ impl GpuDensity {
 
     /// Of width 0, one for each row of targets, if the flow has no condition.
     fn condition_rows(&self, values: &[f32], targets: usize) -> Rows {
-        let values = self.gpu.upload(values);
-        match self.inference.condition {
-            Some((_, width)) => Rows::new(values, width),
-            None => Rows { values, rows: targets, width: 0 },
-        }
+        let width = self.inference.condition.map_or(0, |(_, width)| width);
+        let rows = values.len().checked_div(width).unwrap_or(targets);
+        let fits = rows > 0 && values.len() == rows * width && targets.is_multiple_of(rows);
+        assert!(fits, "{} numbers for a condition of width {width}, for {targets} rows of targets", values.len());
+        Rows { values: self.gpu.upload(values), rows, width }
     }
 
     /// The flow's condition for a batch: the set network's output, if there is one, and what is given directly.

@@ -122,7 +122,12 @@ impl Gpu {
     pub(crate) fn new(client: Client) -> Self {
         let most = client.properties().hardware.max_units_per_cube;
         // CubeCL's processor, on which kernels are tested, has as many threads as cores.
-        let (threads, side) = if most >= 256 { (256, [16, 16]) } else { (1, [1, 1]) };
+        let (threads, side) = match most {
+            256.. => (256, [16, 16]),
+            4.. => (4, [2, 2]),
+            2.. => (2, [2, 1]),
+            _ => (1, [1, 1]),
+        };
         Self { client, memory: Mutex::default(), overflows: AtomicBool::new(false), threads, side }
     }
 
@@ -148,9 +153,11 @@ impl Gpu {
             self.overflows.store(true, Ordering::Relaxed);
         }
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = |numbers: &&Numbers| numbers.len == len && Arc::strong_count(&numbers.holders) == 1;
-        if let Some(numbers) = memory.iter().find(free) {
-            return numbers.clone();
+        // Of this length or, for a job's last chunk, up to twice as long.
+        let free =
+            |numbers: &&Numbers| (len..=2 * len).contains(&numbers.len) && Arc::strong_count(&numbers.holders) == 1;
+        if let Some(numbers) = memory.iter().filter(free).min_by_key(|numbers| numbers.len) {
+            return numbers.part(0..len);
         }
         // The allocator gives no memory for no numbers.
         let handle = self.client.empty(len.max(1) * size_of::<f32>());
@@ -206,6 +213,7 @@ impl Numbers {
     pub(crate) fn part(&self, range: Range<usize>) -> Self {
         let size = size_of::<f32>() as u64;
         let handle = self.handle.clone().offset_start(range.start as u64 * size);
+        let handle = handle.offset_end(self.len.saturating_sub(range.end) as u64 * size);
         Self { handle, len: range.len(), holders: Arc::clone(&self.holders) }
     }
 

@@ -61,6 +61,9 @@ impl Gpu {
             let after = module.after.as_ref().map(|after| stack(after, Input::Own(pooled.pooled.clone())));
             let shared = after.as_ref().map_or(&pooled.pooled, StackTape::output).clone();
             let joint = self.stack(&module.joint, operands, Input::Shared { own: h, shared }, module.skip, keeps);
+            if !keeps {
+                modules.clear();
+            }
             modules.push(ModuleTape { pooled, after, joint });
         }
         let last = pool(&network.before, observations(data, &embedding, &modules));

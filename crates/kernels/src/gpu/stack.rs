@@ -87,7 +87,7 @@ impl Gpu {
         let last = stack.layers.len() - 1;
         for (i, layer) in stack.layers.iter().enumerate() {
             let units = layer.units;
-            let x = if i == 0 { input.own().clone() } else { layers[i - 1].output.clone() };
+            let x = layers.last().map_or_else(|| input.own().clone(), |below| below.output.clone());
             let bias = operand(operands, layer.bias);
             let mut start = (bias.clone(), 0, rows);
             if i == 0
@@ -128,6 +128,9 @@ impl Gpu {
                 ..Then::default()
             };
             self.forward(&x, &weight(operands, &layer.weights[0], units), &output, then);
+            if !keeps {
+                layers.clear();
+            }
             layers.push(LayerTape { output, inputs });
         }
         StackTape { input, layers }
