@@ -1,7 +1,7 @@
 //! The quickstart's model and networks, which all benchmarks time, their arithmetic, and how steps are timed.
 
 use bayesburn::{
-    networks::{AffineConfig, AffineNets, DenseNetConfig},
+    networks::{AffineConfig, AffineNets, DenseNetConfig, default_device},
     prelude::*,
     trainers::{Callback, StepReport},
 };
@@ -119,11 +119,21 @@ impl Setting {
     /// Never: the training succeeds.
     #[must_use]
     pub fn steps_per_second(&self, duration: Duration) -> f64 {
+        self.steps_per_second_on(&default_device(), duration)
+    }
+
+    /// The same with the networks on this device.
+    ///
+    /// # Panics
+    /// If the device fails.
+    #[must_use]
+    pub fn steps_per_second_on(&self, device: &Device, duration: Duration) -> f64 {
         let clock = Clock { duration, start: None, rate: Arc::default() };
         let rate = Arc::clone(&clock.rate);
         let mut trainer = Trainer::builder(self.model(), self.networks())
             .progress(Progress::Hidden)
             .callback(clock)
+            .device(device.clone())
             .build()
             .expect("valid networks");
         let source = Online::new().with_epochs(1).with_iterations_per_epoch(100_000).with_batch_size(self.batch);
