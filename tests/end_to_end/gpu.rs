@@ -142,7 +142,7 @@ mod gradients {
         // The average of gradients is the last of them.
         let adam = Adam { beta_1: 0.0, beta_2: 0.999, epsilon: 1e-7, weight_decay: 0.0 };
         let step = GpuStep { adam, rate: 1e-3, max_norm: f32::INFINITY, times: [1, 1] };
-        let (got, got_norm) = steps.step(batch, &mut Pass::training(1), &step).expect("it steps");
+        let (got, got_norm) = steps.step(batch, &mut Pass::training(1), &step, || None).expect("it steps");
         let [_, gradients, _] = steps.state().expect("it reads");
 
         let largest = |values: &[f32]| values.iter().fold(0.0f32, |largest, g| largest.max(g.abs()));
@@ -208,6 +208,15 @@ fn a_gpu_infers_as_the_processor_does() {
         if by_kernels {
             same(name, posteriors(&config, &of_sets, devices).map(|posterior| answers(&posterior, &of_sets)));
         }
+    }
+    // More rows than a GPU is given at a time.
+    if nvidia().is_some() {
+        let first = of_sets.conditions.select(&[0]);
+        let draws = posteriors(&default_networks(), &of_sets, devices).map(|posterior| {
+            let draws = posterior.sample(&first, 300_000, 1).expect("it draws");
+            vec![("300,000 draws", draws.into_values().into_raw_vec_and_offset().0)]
+        });
+        same("default", draws);
     }
     let config = default_networks();
     same("direct", posteriors(&config, &with_direct, devices).map(|posterior| answers(&posterior, &with_direct)));

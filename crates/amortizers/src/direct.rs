@@ -14,6 +14,8 @@ use bayesburn_networks::{
 };
 use burn::{module::ParamId, tensor::Tensor};
 use ndarray::{Array, Array2, Dimension};
+#[cfg(feature = "gpu")]
+use rayon::prelude::*;
 use std::ops::Range;
 
 /// [`AmortizedPosterior::loss`] as a function of all parameters in one array.
@@ -138,13 +140,13 @@ impl DirectLoss {
         gradients: &mut [f32],
         pass: &mut Pass,
     ) -> Result<(f32, f64), AmortizerError> {
-        let arrays = self.arrays(batch, pass)?;
-        let (loss, norm) = self.density.with_gradients(&arrays.batch(), values, trained, gradients);
-        Ok(((loss - arrays.of_map) as f32, norm))
+        let (batch, of_map) = self.arrays(batch, pass)?;
+        let (loss, norm) = self.density.with_gradients(&batch, values, trained, gradients);
+        Ok(((loss - of_map) as f32, norm))
     }
 
-    /// What a batch is for the kernels.
-    pub(crate) fn arrays(&self, batch: &Configured, pass: &mut Pass) -> Result<Arrays, AmortizerError> {
+    /// What a batch is for the kernels, and what the map to the reals takes off its loss.
+    pub(crate) fn arrays(&self, batch: &Configured, pass: &mut Pass) -> Result<(DensityBatch, f64), AmortizerError> {
         batch.check_part()?;
         self.widths.check_parameters(batch.parameters.view())?;
         self.widths.check_conditions(&batch.conditions)?;
@@ -154,9 +156,9 @@ impl DirectLoss {
         if self.is_identity && observations != 1 {
             return Err(AmortizerError::Observations { expected: 1, got: observations });
         }
-        let given = self.given(&batch.conditions);
+        let Given { data, observations, direct, predicted } = self.given(&batch.conditions);
         let Targets { values: targets, log_derivatives } = support.targets(&batch.parameters);
-        let targets = self.standardized_targets(&targets, &given.predicted);
+        let targets = self.standardized_targets(&targets, &predicted);
         let weights = batch.weights.as_ref().map(|weights| weights.to_vec());
         // What the map to the reals adds to ln q, whatever the networks.
         let of_map = log_derivatives.map_or(0.0, |log_derivatives| {
@@ -164,7 +166,7 @@ impl DirectLoss {
             log_derivatives.iter().enumerate().map(|(m, &ld)| weight(m) * f64::from(ld)).sum::<f64>() / sets as f64
         });
         let masks = pass.dropout_masks(&self.dropped, sets);
-        Ok(Arrays { given, targets, weights, masks, of_map })
+        Ok((DensityBatch { data, observations, direct, targets, weights, masks }, of_map))
     }
 
     /// What data sets are for the kernels. One observation of each is what the identity takes.
@@ -206,11 +208,14 @@ impl DirectLoss {
             row.iter_mut().zip(predicted).for_each(|(target, predicted)| *target += predicted);
         }
         if let Some([mean, std]) = &self.parameters {
-            for row in targets.chunks_exact_mut(mean.len()) {
-                for ((target, mean), std) in row.iter_mut().zip(mean).zip(std) {
-                    *target = *target * std + mean;
+            // Millions of draws come at once.
+            targets.par_chunks_mut(4096 * mean.len()).for_each(|rows| {
+                for row in rows.chunks_exact_mut(mean.len()) {
+                    for ((target, mean), std) in row.iter_mut().zip(mean).zip(std) {
+                        *target = *target * std + mean;
+                    }
                 }
-            }
+            });
         }
     }
 }
@@ -234,29 +239,6 @@ pub(crate) struct Given {
     pub(crate) direct: Vec<f32>,
     /// What is predicted of parameters; nothing without a regression.
     pub(crate) predicted: Vec<f32>,
-}
-
-/// A batch's numbers, standardised.
-pub(crate) struct Arrays {
-    given: Given,
-    targets: Vec<f32>,
-    weights: Option<Vec<f32>>,
-    masks: Vec<f32>,
-    /// What the map to the reals takes off the loss.
-    pub(crate) of_map: f64,
-}
-
-impl Arrays {
-    pub(crate) fn batch(&self) -> DensityBatch<'_> {
-        DensityBatch {
-            data: &self.given.data,
-            observations: self.given.observations,
-            direct: &self.given.direct,
-            targets: &self.targets,
-            weights: self.weights.as_deref(),
-            masks: &self.masks,
-        }
-    }
 }
 
 /// (x − mean) / std of the last axis.

@@ -99,7 +99,7 @@ impl<S: SummaryNetwork> Evaluator<S> {
                 Ok(to_vec(networks.draw(noise, tensor::<2, _>(condition, device), pass)))
             }
             #[cfg(feature = "gpu")]
-            Self::Gpu(networks) => networks.draw(&noise, condition),
+            Self::Gpu(networks) => networks.draw(noise, condition),
         }
     }
 

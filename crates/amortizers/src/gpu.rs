@@ -1,7 +1,7 @@
 //! Networks on a GPU by kernels of our own: for inference, and for training steps.
 
-use crate::{AmortizedPosterior, AmortizerError, Conditions, Configured, DirectLoss};
-use bayesburn_kernels::{GpuDensity, GpuFailure, GpuStep, GpuTraining};
+use crate::{AmortizedPosterior, AmortizerError, Conditions, Configured, DirectLoss, direct::Given};
+use bayesburn_kernels::{GpuBatch, GpuDensity, GpuFailure, GpuStep, GpuTraining};
 use bayesburn_networks::{Pass, SummaryConfig};
 use burn::tensor::Device;
 use ndarray::Array2;
@@ -31,9 +31,9 @@ impl GpuNetworks {
 
     /// Rows of [`PosteriorNetworks::condition`](crate::PosteriorNetworks).
     pub(crate) fn condition(&self, conditions: &Conditions) -> Result<Vec<f32>, AmortizerError> {
-        let given = self.loss.given(conditions);
-        let summaries = self.density.summaries(&given.data, given.observations).map_err(failed)?;
-        let parts = [&summaries, &given.direct, &given.predicted];
+        let Given { data, observations, direct, predicted } = self.loss.given(conditions);
+        let summaries = self.density.summaries(data, observations).map_err(failed)?;
+        let parts = [&summaries, &direct, &predicted];
         let sets = conditions.len();
         let widths = parts.map(|part| part.len() / sets);
         let mut rows = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
@@ -46,9 +46,9 @@ impl GpuNetworks {
     }
 
     /// Noise to targets; the condition as for [`GpuNetworks::evaluate`].
-    pub(crate) fn draw(&self, noise: &[f32], condition: &Array2<f32>) -> Result<Vec<f32>, AmortizerError> {
+    pub(crate) fn draw(&self, noise: Vec<f32>, condition: &Array2<f32>) -> Result<Vec<f32>, AmortizerError> {
         let (condition, predicted) = self.split(condition);
-        let mut targets = self.density.draw(noise, &condition).map_err(failed)?;
+        let mut targets = self.density.draw(noise, condition).map_err(failed)?;
         self.loss.to_parameters(&mut targets, &predicted);
         Ok(targets)
     }
@@ -62,7 +62,7 @@ impl GpuNetworks {
     ) -> Result<(Vec<f32>, Vec<f32>), AmortizerError> {
         let (condition, predicted) = self.split(condition);
         let targets = self.loss.standardized_targets(targets, &predicted);
-        self.density.evaluate(&targets, &condition).map_err(failed)
+        self.density.evaluate(targets, condition).map_err(failed)
     }
 
     /// What the inference network is conditioned on, and what is predicted.
@@ -82,7 +82,12 @@ impl GpuNetworks {
 pub struct GpuSteps {
     loss: DirectLoss,
     training: GpuTraining,
+    /// What the next step trains on.
+    next: Option<Result<Uploaded, AmortizerError>>,
 }
+
+/// A batch, and what the map to the reals takes off its loss.
+type Uploaded = (GpuBatch, f64);
 
 impl GpuSteps {
     /// On this device, from these parameters and Adam's averages of their gradients and of the squares of these. `None` if the device is no
@@ -90,7 +95,7 @@ impl GpuSteps {
     #[must_use]
     pub fn new(loss: DirectLoss, device: &Device, state: [&[f32]; 3]) -> Option<Self> {
         let training = GpuTraining::new(device, &loss.density, state)?;
-        Some(Self { loss, training })
+        Some(Self { loss, training, next: None })
     }
 
     /// The loss whose steps these are.
@@ -101,12 +106,27 @@ impl GpuSteps {
 
     /// Takes a step; returns the loss before it and the norm of the gradients. If one of them is not finite, nothing has changed.
     ///
+    /// While the GPU takes it, the `next` step's batch is copied, if it is there: it must then be what the next step is called with.
+    ///
     /// # Errors
     /// As [`DirectLoss::with_gradients`]; a GPU that fails.
-    pub fn step(&mut self, batch: &Configured, pass: &mut Pass, step: &GpuStep) -> Result<(f32, f64), AmortizerError> {
-        let arrays = self.loss.arrays(batch, pass)?;
-        let (loss, norm) = self.training.step(&arrays.batch(), step).map_err(failed)?;
-        Ok(((loss - arrays.of_map) as f32, norm))
+    pub fn step<'n>(
+        &mut self,
+        batch: &Configured,
+        pass: &mut Pass,
+        step: &GpuStep,
+        next: impl FnOnce() -> Option<(&'n Configured, Pass)>,
+    ) -> Result<(f32, f64), AmortizerError> {
+        let (batch, of_map) = self.next.take().unwrap_or_else(|| self.upload(batch, pass))?;
+        let begun = self.training.begin(batch, step);
+        self.next = next().map(|(batch, mut pass)| self.upload(batch, &mut pass));
+        let (loss, norm) = self.training.finish(&begun).map_err(failed)?;
+        Ok(((loss - of_map) as f32, norm))
+    }
+
+    fn upload(&self, batch: &Configured, pass: &mut Pass) -> Result<Uploaded, AmortizerError> {
+        let (batch, of_map) = self.loss.arrays(batch, pass)?;
+        Ok((self.training.upload(batch), of_map))
     }
 
     /// The parameters as they are now, and the averages.

@@ -54,20 +54,20 @@ pub enum DensityPart {
 }
 
 /// Simulations to compute the loss of, B of them.
-#[derive(Debug, Clone, Copy)]
-pub struct DensityBatch<'a> {
+#[derive(Debug, Clone)]
+pub struct DensityBatch {
     /// x, `[B, N, F]`; empty where there is no set network.
-    pub data: &'a [f32],
+    pub data: Vec<f32>,
     /// N.
     pub observations: usize,
     /// What the condition has beside the set network's output, `[B, C]`; may be empty.
-    pub direct: &'a [f32],
+    pub direct: Vec<f32>,
     /// θ, `[B, D]`.
-    pub targets: &'a [f32],
+    pub targets: Vec<f32>,
     /// w, `[B]`; `None`: 1 for all.
-    pub weights: Option<&'a [f32]>,
+    pub weights: Option<Vec<f32>>,
     /// The masks of the flow's dropped units, `[B, W]`; empty where none are.
-    pub masks: &'a [f32],
+    pub masks: Vec<f32>,
 }
 
 impl DensityPart {
@@ -118,7 +118,7 @@ impl DensityLoss {
     /// If the lengths of the batch's arrays do not fit the networks or each other, or those of `values` or `gradients` the parameters.
     pub fn with_gradients(
         &mut self,
-        batch: &DensityBatch<'_>,
+        batch: &DensityBatch,
         values: &[f32],
         trained: &[DensityPart],
         gradients: &mut [f32],
@@ -137,7 +137,7 @@ impl DensityLoss {
         assert_eq!(batch.direct.len(), sets * given, "direct conditions of each set");
         let dropped = self.inference.masks.map_or(0, |(_, width)| width);
         assert_eq!(batch.masks.len(), sets * dropped, "masks of each set");
-        assert!(batch.weights.is_none_or(|weights| weights.len() == sets), "a weight for each set");
+        assert!(batch.weights.as_ref().is_none_or(|weights| weights.len() == sets), "a weight for each set");
         let mut operands = self.operands.map(|len| vec![&[][..]; len]);
         let mut wanted = self.operands.map(|len| vec![false; len]);
         for parameter in &self.parameters {
@@ -155,7 +155,7 @@ impl DensityLoss {
 
     fn block(
         &self,
-        batch: &DensityBatch<'_>,
+        batch: &DensityBatch,
         block: Range<usize>,
         sets: usize,
         operands: &[Vec<&[f32]>; 2],
@@ -165,13 +165,13 @@ impl DensityLoss {
         let of_block = |values: &[f32]| block.start * (values.len() / sets)..block.end * (values.len() / sets);
         let [mut summary_operands, mut inference_operands] = operands.clone();
         if let Some(summary) = &self.summary {
-            summary_operands[summary.data] = &batch.data[of_block(batch.data)];
+            summary_operands[summary.data] = &batch.data[of_block(&batch.data)];
         }
-        inference_operands[self.inference.targets] = &batch.targets[of_block(batch.targets)];
+        inference_operands[self.inference.targets] = &batch.targets[of_block(&batch.targets)];
         if let Some((place, _)) = self.inference.masks {
-            inference_operands[place] = &batch.masks[of_block(batch.masks)];
+            inference_operands[place] = &batch.masks[of_block(&batch.masks)];
         }
-        let direct = &batch.direct[of_block(batch.direct)];
+        let direct = &batch.direct[of_block(&batch.direct)];
         let all = 0..rows;
 
         let summary = self.summary.as_ref().map(|network| (network, network.forward_block(&summary_operands, &all)));
@@ -191,7 +191,7 @@ impl DensityLoss {
         let constant = self.constant + 0.5 * dim as f64 * TAU.ln();
         let mut loss = 0.0;
         for (row, out) in out.chunks_exact_mut(dim + 1).enumerate() {
-            let weight = batch.weights.map_or(1.0, |weights| weights[block.start + row]);
+            let weight = batch.weights.as_ref().map_or(1.0, |weights| weights[block.start + row]);
             let (z, log_det) = out.split_at_mut(dim);
             let squares: f64 = z.iter().map(|&z| f64::from(z) * f64::from(z)).sum();
             loss += f64::from(weight) * (0.5 * squares + constant - f64::from(log_det[0]));

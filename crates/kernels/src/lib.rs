@@ -36,7 +36,7 @@ mod stack;
 mod vector;
 
 #[cfg(feature = "gpu")]
-pub use self::gpu::{GpuDensity, GpuFailure, GpuStep, GpuTraining, is_gpu};
+pub use self::gpu::{GpuBatch, GpuDensity, GpuFailure, GpuStep, GpuStepBegun, GpuTraining, is_gpu};
 pub use self::{
     adam::{Adam, Moments, Updated, global_norm},
     coupling::Coupling,

@@ -181,8 +181,8 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         self
     }
 
-    /// How many batches are made ahead, on a thread beside the training; 4 if not set. 0: each is made when its step needs it. Results
-    /// do not depend on it.
+    /// How many batches are made ahead, on a thread beside the training, not counting the one that a GPU is given ahead; 4 if not set. 0: each
+    /// is made when its step needs it. Results do not depend on it.
     #[must_use]
     pub fn prefetch(mut self, batches: usize) -> Self {
         self.prefetch = batches;

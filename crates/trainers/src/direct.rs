@@ -38,14 +38,15 @@ impl Direct {
         Some(Self::Here { loss: Box::new(loss), values, gradients })
     }
 
-    /// As [`step`](crate::step::step).
-    pub(crate) fn step(
+    /// As [`step`](crate::step::step). A GPU is given the `next` step's batch, if it is there, while it takes this one.
+    pub(crate) fn step<'n>(
         &mut self,
         updater: &mut Updater,
         batch: &Configured,
         pass: &mut Pass,
         rate: f64,
         config: &TrainingConfig,
+        next: impl FnOnce() -> Option<(&'n Configured, Pass)>,
     ) -> Result<Outcome, AmortizerError> {
         let trained: &[DensityPart] = match config.trained_part {
             TrainedPart::All => &[DensityPart::Summary, DensityPart::Inference],
@@ -54,6 +55,7 @@ impl Direct {
         };
         match self {
             Self::Here { loss, values, gradients } => {
+                let _ = next;
                 let (value, norm) = loss.with_gradients(batch, values, trained, gradients, pass)?;
                 if !value.is_finite() {
                     return Ok(Outcome::NonFinite { what: "training loss", value: f64::from(value) });
@@ -70,17 +72,17 @@ impl Direct {
             Self::Gpu { steps, times } => {
                 let parts = [DensityPart::Summary, DensityPart::Inference];
                 let is_trained = parts.map(|part| trained.contains(&part));
-                let next = [0, 1].map(|part| if is_trained[part] { times[part] + 1 } else { 0 });
-                let step = updater.gpu_step(rate, config.clip_norm, next);
-                let (value, norm) = steps.step(batch, pass, &step)?;
+                let after = [0, 1].map(|part| if is_trained[part] { times[part] + 1 } else { 0 });
+                let step = updater.gpu_step(rate, config.clip_norm, after);
+                let (value, norm) = steps.step(batch, pass, &step, next)?;
                 if !value.is_finite() {
                     return Ok(Outcome::NonFinite { what: "training loss", value: f64::from(value) });
                 }
                 if !norm.is_finite() {
                     return Ok(Outcome::NonFinite { what: "norm of the gradients", value: norm });
                 }
-                for (time, next) in times.iter_mut().zip(next) {
-                    *time = next.max(*time);
+                for (time, after) in times.iter_mut().zip(after) {
+                    *time = after.max(*time);
                 }
                 Ok(Outcome::Taken { loss: value, gradient_norm: norm })
             }

@@ -58,10 +58,17 @@ impl<'a> SharedSource<'a> {
 }
 
 /// The batches of the steps still to do, in order.
-pub(crate) enum Batches<'a, 's> {
-    /// Made on another thread, as many ahead as the channel holds.
+pub(crate) struct Batches<'a, 's> {
+    made: Made<'a, 's>,
+    /// The next one, if it was looked at.
+    #[cfg(feature = "flex")]
+    next: Option<Result<Batch, TrainerError>>,
+}
+
+enum Made<'a, 's> {
+    /// On another thread, as many ahead as the channel holds.
     Ahead(Receiver<Result<Batch, TrainerError>>),
-    /// Made when they are asked for.
+    /// When they are asked for.
     Now { source: &'a SharedSource<'s>, steps: Range<usize> },
 }
 
@@ -79,7 +86,7 @@ impl<'a, 's> Batches<'a, 's> {
         's: 'scope,
     {
         if ahead == 0 {
-            return Self::Now { source, steps };
+            return Self::new(Made::Now { source, steps });
         }
         // One more is in the thread's hands.
         let (sender, receiver) = sync_channel(ahead - 1);
@@ -92,15 +99,36 @@ impl<'a, 's> Batches<'a, 's> {
                 }
             }
         });
-        Self::Ahead(receiver)
+        Self::new(Made::Ahead(receiver))
+    }
+
+    fn new(made: Made<'a, 's>) -> Self {
+        Self {
+            made,
+            #[cfg(feature = "flex")]
+            next: None,
+        }
     }
 
     /// The next batch.
     pub(crate) fn next(&mut self) -> Result<Batch, TrainerError> {
-        let over = || TrainerError::Source("no batch was made for the next step".into());
-        match self {
-            Self::Ahead(receiver) => receiver.recv().map_err(|_| over())?,
-            Self::Now { source, steps } => source.batch(steps.next().ok_or_else(over)?),
+        #[cfg(feature = "flex")]
+        if let Some(next) = self.next.take() {
+            return next;
         }
+        let over = || TrainerError::Source("no batch was made for the next step".into());
+        match &mut self.made {
+            Made::Ahead(receiver) => receiver.recv().map_err(|_| over())?,
+            Made::Now { source, steps } => source.batch(steps.next().ok_or_else(over)?),
+        }
+    }
+
+    /// What [`Batches::next`] will be, if it is made already and has not failed; another one is then made ahead.
+    #[cfg(feature = "flex")]
+    pub(crate) fn peek(&mut self) -> Option<&Batch> {
+        if let (None, Made::Ahead(receiver)) = (&self.next, &self.made) {
+            self.next = receiver.try_recv().ok();
+        }
+        self.next.as_ref()?.as_ref().ok()
     }
 }

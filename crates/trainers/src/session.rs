@@ -284,7 +284,7 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         let mut stop = None;
         while self.run().steps_done < steps.end && stop.is_none() {
             let batch = batches.next()?;
-            let report = self.step(batch, epoch, &losses)?;
+            let report = self.step(batch, epoch, &losses, batches)?;
             bar.step(&report.loss);
             for callback in &mut self.trainer.callbacks {
                 if let ControlFlow::Break(reason) = callback.on_step(&report) {
@@ -301,7 +301,13 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
     }
 
     /// One step, whether its loss and gradients are finite or not.
-    fn step(&mut self, batch: Batch, epoch: usize, losses: &[Option<f32>]) -> Result<StepReport, TrainerError> {
+    fn step(
+        &mut self,
+        batch: Batch,
+        epoch: usize,
+        losses: &[Option<f32>],
+        batches: &mut Batches<'_, '_>,
+    ) -> Result<StepReport, TrainerError> {
         let total = self.epochs.last().map_or(0, |epoch| epoch.end);
         let (number, rollbacks) = (self.run().steps_done, self.run().rollbacks);
         let factor = self.config.non_finite_steps.after_limit.rate_factor(rollbacks);
@@ -309,17 +315,27 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         let trainer = &mut *self.trainer;
         let before = trainer.history.steps.len();
         let (updater, own_loss, configured) = (&mut self.updater, trainer.own_loss.as_ref(), &batch.configured);
-        let purpose = const { Purpose::new("training pass") };
-        let mut pass = Pass::training(stream(trainer.position.seed, purpose, before as u64).next_u64());
-        if !self.config.dropout {
-            pass = pass.without_dropout();
-        }
-        let pass = &mut pass;
+        let (seed, drops) = (trainer.position.seed, self.config.dropout);
+        let pass_of = move |step: usize| {
+            let pass = Pass::training(stream(seed, const { Purpose::new("training pass") }, step as u64).next_u64());
+            if drops { pass } else { pass.without_dropout() }
+        };
+        let pass = &mut pass_of(before);
         #[cfg(feature = "flex")]
-        let direct =
-            self.direct.as_mut().map(|direct| direct.step(updater, configured, pass, rate, self.config)).transpose()?;
+        let direct = match &mut self.direct {
+            Some(direct) => {
+                let outcome = direct.step(updater, configured, pass, rate, self.config, move || {
+                    batches.peek().map(|batch| (&batch.configured, pass_of(before + 1)))
+                })?;
+                Some(outcome)
+            }
+            None => None,
+        };
         #[cfg(not(feature = "flex"))]
-        let direct = None;
+        let direct = {
+            let _ = batches;
+            None
+        };
         let outcome = match direct {
             Some(outcome) => outcome,
             None => step(&mut trainer.amortizer, updater, configured, own_loss, pass, rate, self.config)?,

@@ -44,7 +44,7 @@ impl GpuDensity {
             places,
             operands: *operands,
             ranges: [0..middle, middle..values.len()],
-            values: gpu.upload(values),
+            values: gpu.upload(values.to_vec()),
             orders: gpu.orders(inference),
             gpu,
         })
@@ -65,7 +65,7 @@ impl GpuDensity {
     ///
     /// # Panics
     /// If the data are not of whole sets.
-    pub fn summaries(&self, data: &[f32], observations: usize) -> Result<Vec<f32>, GpuFailure> {
+    pub fn summaries(&self, data: Vec<f32>, observations: usize) -> Result<Vec<f32>, GpuFailure> {
         let Some(network) = &self.summary else { return Ok(Vec::new()) };
         assert!(data.len().is_multiple_of(observations * network.features), "data of whole sets");
         let data = Rows::new(self.gpu.upload(data), network.features);
@@ -81,7 +81,7 @@ impl GpuDensity {
     ///
     /// # Panics
     /// If targets are not whole rows, M does not divide B, or the flow drops units.
-    pub fn evaluate(&self, targets: &[f32], condition: &[f32]) -> Result<(Vec<f32>, Vec<f32>), GpuFailure> {
+    pub fn evaluate(&self, targets: Vec<f32>, condition: Vec<f32>) -> Result<(Vec<f32>, Vec<f32>), GpuFailure> {
         assert!(self.inference.masks.is_none(), "no units are dropped at inference");
         let targets = self.targets(targets);
         let conditions = self.conditions(self.condition_rows(condition, targets.rows));
@@ -103,7 +103,7 @@ impl GpuDensity {
     ///
     /// # Panics
     /// As [`GpuDensity::evaluate`].
-    pub fn draw(&self, latents: &[f32], condition: &[f32]) -> Result<Vec<f32>, GpuFailure> {
+    pub fn draw(&self, latents: Vec<f32>, condition: Vec<f32>) -> Result<Vec<f32>, GpuFailure> {
         assert!(self.inference.masks.is_none(), "no units are dropped at inference");
         let latents = self.targets(latents);
         let conditions = self.conditions(self.condition_rows(condition, latents.rows));
@@ -111,7 +111,7 @@ impl GpuDensity {
         self.gpu.read(&targets.values)
     }
 
-    pub(super) fn targets(&self, values: &[f32]) -> Rows {
+    pub(super) fn targets(&self, values: Vec<f32>) -> Rows {
         assert!(values.len().is_multiple_of(self.inference.dim), "targets of whole rows");
         Rows::new(self.gpu.upload(values), self.inference.dim)
     }
@@ -121,24 +121,12 @@ impl GpuDensity {
     }
 
     /// Of width 0, one for each row of targets, if the flow has no condition.
-    fn condition_rows(&self, values: &[f32], targets: usize) -> Rows {
+    fn condition_rows(&self, values: Vec<f32>, targets: usize) -> Rows {
         let width = self.inference.condition.map_or(0, |(_, width)| width);
         let rows = values.len().checked_div(width).unwrap_or(targets);
         let fits = rows > 0 && values.len() == rows * width && targets.is_multiple_of(rows);
         assert!(fits, "{} numbers for a condition of width {width}, for {targets} rows of targets", values.len());
         Rows { values: self.gpu.upload(values), rows, width }
-    }
-
-    /// The flow's condition for a batch: the set network's output, if there is one, and what is given directly.
-    pub(super) fn condition_of(&self, summaries: Option<&Rows>, direct: &[f32], sets: usize) -> Rows {
-        match summaries {
-            None => self.condition_rows(direct, sets),
-            Some(summaries) if direct.is_empty() => summaries.clone(),
-            Some(summaries) => {
-                let width = summaries.width + direct.len() / sets;
-                self.gpu.join(summaries, &self.gpu.upload(direct), width)
-            }
-        }
     }
 
     pub(super) fn network_operands(&self, network: usize) -> Vec<Option<Numbers>> {
@@ -151,6 +139,15 @@ impl GpuDensity {
 }
 
 impl Gpu {
+    /// The flow's condition for a batch: the set network's output, if there is one, and what is given directly.
+    pub(super) fn condition(&self, summaries: Option<&Rows>, direct: Rows) -> Rows {
+        match summaries {
+            None => direct,
+            Some(summaries) if direct.width == 0 => summaries.clone(),
+            Some(summaries) => self.join(summaries, &direct.values, summaries.width + direct.width),
+        }
+    }
+
     /// Summaries, and behind each the numbers given directly.
     fn join(&self, summaries: &Rows, direct: &Numbers, width: usize) -> Rows {
         let out = self.rows(summaries.rows, width);

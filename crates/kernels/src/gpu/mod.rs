@@ -21,7 +21,7 @@ mod training;
 
 pub use self::{
     density::GpuDensity,
-    training::{GpuStep, GpuTraining},
+    training::{GpuBatch, GpuStep, GpuStepBegun, GpuTraining},
 };
 
 use burn::tensor::Device;
@@ -131,10 +131,10 @@ impl Gpu {
         Self { client, memory: Mutex::default(), overflows: AtomicBool::new(false), threads, side }
     }
 
-    pub(crate) fn upload(&self, values: &[f32]) -> Numbers {
+    pub(crate) fn upload(&self, values: Vec<f32>) -> Numbers {
         let numbers = self.empty(values.len());
         if !values.is_empty() {
-            let mut bytes = Bytes::from_elems(values.to_vec());
+            let mut bytes = Bytes::from_elems(values);
             // Into memory that the driver copies from by itself: three times as fast as it copies from any other.
             self.client.staging(std::iter::once(&mut bytes), false);
             self.client.write(&numbers.handle, bytes);

@@ -20,6 +20,24 @@ pub struct GpuTraining {
     shape: [usize; 2],
 }
 
+/// A batch that is on the GPU, or on its way there.
+#[derive(Debug)]
+pub struct GpuBatch {
+    data: Rows,
+    observations: usize,
+    direct: Rows,
+    targets: Rows,
+    weights: Option<Numbers>,
+    masks: Option<Numbers>,
+}
+
+/// A step that the GPU is taking.
+#[derive(Debug)]
+pub struct GpuStepBegun {
+    results: Numbers,
+    sets: usize,
+}
+
 /// How far a step goes.
 #[derive(Debug, Clone, Copy)]
 pub struct GpuStep {
@@ -41,36 +59,59 @@ impl GpuTraining {
         let [values, first, second] = state;
         let density = GpuDensity::new(device, loss, values)?;
         let gpu = &density.gpu;
-        let (gradients, first, second) = (gpu.empty(values.len()), gpu.upload(first), gpu.upload(second));
+        let (gradients, first, second) =
+            (gpu.empty(values.len()), gpu.upload(first.to_vec()), gpu.upload(second.to_vec()));
         Some(Self { gradients, first, second, shape: [0, 0], density })
     }
 
-    /// Takes a step, and returns the loss before it and the norm of the gradients. If one of both is not finite, nothing changes.
+    /// Has a batch copied to the GPU, behind what that has to do already.
     ///
-    /// # Errors
-    /// As [`GpuDensity::summaries`].
-    pub fn step(&mut self, batch: &DensityBatch<'_>, step: &GpuStep) -> Result<(f64, f64), GpuFailure> {
+    /// # Panics
+    /// If the lengths of the batch's arrays do not fit the networks or each other.
+    #[must_use]
+    pub fn upload(&self, batch: DensityBatch) -> GpuBatch {
+        let GpuDensity { gpu, summary, inference, .. } = &self.density;
+        let targets = self.density.targets(batch.targets);
+        let sets = targets.rows;
+        let (features, units) = summary.as_ref().map_or((0, 0), |summary| (summary.features, summary.after.units()));
+        assert_eq!(batch.data.len(), sets * batch.observations * features, "data of as many sets as targets");
+        let given = inference.condition.map_or(0, |(_, width)| width - units);
+        assert_eq!(batch.direct.len(), sets * given, "direct conditions of each set");
+        let dropped = inference.masks.map_or(0, |(_, width)| width);
+        assert_eq!(batch.masks.len(), sets * dropped, "masks of each set");
+        assert!(batch.weights.as_ref().is_none_or(|weights| weights.len() == sets), "a weight for each set");
+        GpuBatch {
+            data: Rows { rows: batch.data.len() / features.max(1), values: gpu.upload(batch.data), width: features },
+            observations: batch.observations,
+            direct: Rows { values: gpu.upload(batch.direct), rows: sets, width: given },
+            targets,
+            weights: batch.weights.map(|weights| gpu.upload(weights)),
+            masks: (dropped > 0).then(|| gpu.upload(batch.masks)),
+        }
+    }
+
+    /// Has the GPU take a step, and does not wait for it. If the loss or the norm of the gradients is not finite, nothing changes.
+    #[must_use]
+    pub fn begin(&mut self, batch: GpuBatch, step: &GpuStep) -> GpuStepBegun {
         let GpuDensity { gpu, inference, ranges, .. } = &self.density;
-        let sets = batch.targets.len() / inference.dim;
-        let shape = [sets, batch.observations];
+        let GpuBatch { data, observations, direct, targets, weights, masks } = batch;
+        let sets = targets.rows;
+        let shape = [sets, observations];
         if self.shape != shape {
             self.shape = shape;
             gpu.give_back();
         }
         let [of_summary, mut of_inference] = [0, 1].map(|network| self.density.network_operands(network));
         if let Some((place, _)) = inference.masks {
-            of_inference[place] = Some(gpu.upload(batch.masks));
+            of_inference[place] = masks;
         }
 
         let network = self.density.summary.as_ref();
-        let data = Rows::new(gpu.upload(batch.data), network.map_or(1, |network| network.features));
-        let summary = network.map(|network| (network, gpu.set(network, &of_summary, &data, batch.observations, true)));
+        let summary = network.map(|network| (network, gpu.set(network, &of_summary, &data, observations, true)));
         let summaries = summary.as_ref().map(|(_, tape)| tape.output());
-        let conditions = self.density.conditions(self.density.condition_of(summaries, batch.direct, sets));
-        let targets = self.density.targets(batch.targets);
+        let conditions = self.density.conditions(gpu.condition(summaries, direct));
         let (latents, log_det, tapes) = gpu.flow(inference, &of_inference, &targets, &conditions, true);
 
-        let weights = batch.weights.map(|weights| gpu.upload(weights));
         let losses = gpu.losses(&latents, &log_det, weights.as_ref(), self.density.constant as f32);
 
         let [trains_summary, trains_inference] = step.times.map(|time| time > 0);
@@ -88,7 +129,7 @@ impl GpuTraining {
         drop(tapes);
         let mut squares = Vec::new();
         if let (Some((network, tape)), Some(of_condition)) = (&summary, of_condition) {
-            let of_set = self.partial(0, sets * batch.observations, true);
+            let of_set = self.partial(0, sets * observations, true);
             let of_output = gpu.columns(&of_condition, network.after.units());
             gpu.set_backward(network, &of_summary, &data, tape, of_output, &of_set);
             squares.push(gpu.reduce(&of_set, &self.gradients.part(ranges[0].clone())));
@@ -103,14 +144,22 @@ impl GpuTraining {
                 gpu.adam(arrays.map(|array| array.part(range.clone())), &results, step, time);
             }
         }
-        let results = gpu.read(&results)?;
-        Ok((f64::from(results[0]) / sets as f64, f64::from(results[1]).sqrt()))
+        GpuStepBegun { results, sets }
+    }
+
+    /// The loss before a step, and the norm of its gradients.
+    ///
+    /// # Errors
+    /// As [`GpuDensity::summaries`].
+    pub fn finish(&self, step: &GpuStepBegun) -> Result<(f64, f64), GpuFailure> {
+        let results = self.density.gpu.read(&step.results)?;
+        Ok((f64::from(results[0]) / step.sets as f64, f64::from(results[1]).sqrt()))
     }
 
     /// Values of all parameters, and Adam's averages of their gradients and of the squares of these.
     ///
     /// # Errors
-    /// As [`GpuTraining::step`].
+    /// As [`GpuTraining::finish`].
     pub fn state(&self) -> Result<[Vec<f32>; 3], GpuFailure> {
         let GpuDensity { gpu, values, .. } = &self.density;
         Ok([gpu.read(values)?, gpu.read(&self.first)?, gpu.read(&self.second)?])

@@ -112,8 +112,9 @@ impl Source for Replay {
                 self.buffer.insert(number, run.model()?.simulate_from(run.seed(), first, self.batch_size)?);
             }
         }
-        // A checkpoint may still ask for the window of a step that batches were made ahead of.
-        self.buffer.forget_before(window.start().saturating_sub(run.prefetch as u64 + 1));
+        // A checkpoint may still ask for the window of a step that batches were made ahead of: as many as are prefetched, and one that a GPU
+        // has already been given.
+        self.buffer.forget_before(window.start().saturating_sub(run.prefetch as u64 + 2));
         if is_fresh {
             return Ok(self.buffer.get(*window.end()).clone());
         }
