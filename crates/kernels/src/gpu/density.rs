@@ -54,8 +54,10 @@ impl GpuDensity {
     #[must_use]
     pub fn rows_at_once(&self) -> [usize; 2] {
         const MOST_NUMBERS: usize = 1 << 25;
-        let widest = [self.summary.as_ref().map_or(1, SetNetwork::widest), self.inference.widest()];
-        widest.map(|widest| (MOST_NUMBERS / widest).max(1))
+        let of_flow = self.inference.widest();
+        // Without a set network, data are part of the flow's condition.
+        let of_set = self.summary.as_ref().map_or(of_flow, SetNetwork::widest);
+        [of_set, of_flow].map(|widest| (MOST_NUMBERS / widest).max(1))
     }
 
     /// The set network's output, `[B, S]`, for data `[B, N, F]`; nothing if there is no set network.

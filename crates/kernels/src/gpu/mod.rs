@@ -1,6 +1,6 @@
 //! The same networks, loss and steps of Adam on a GPU, by kernels in CubeCL, Burn's language for them; and summaries, densities and draws.
 //!
-//! A layer with what belongs before and after it is one kernel, so that a training step is some 150 of them where a composition of Burn's
+//! A layer with what belongs before and after it is one kernel, so that a training step is some 170 of them where a composition of Burn's
 //! operations has two thousand. All products are in f32.
 
 #![allow(unsafe_code, reason = "kernels are told how long their arrays are; the lengths are those of `Numbers`")]

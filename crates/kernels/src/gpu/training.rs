@@ -214,19 +214,19 @@ impl Gpu {
     /// The sum of the losses, and that of all squares.
     fn finish(&self, losses: &Numbers, squares: &[Numbers]) -> Numbers {
         let results = self.empty(2);
-        let none = losses.part(0..0);
-        let [first, second] = [0, 1].map(|i| squares.get(i).unwrap_or(&none));
+        let [first, second] = [0, 1].map(|i| squares.get(i));
+        let len = |squares: Option<&Numbers>| squares.map_or(0, |squares| squares.len);
         finish::launch(
             &self.client,
             CubeCount::Static(1, 1, 1),
             CubeDim::new_1d(self.threads),
             losses.arg(),
-            first.arg(),
-            second.arg(),
+            first.unwrap_or(losses).arg(),
+            second.unwrap_or(losses).arg(),
             results.arg(),
             losses.len,
-            first.len,
-            second.len,
+            len(first),
+            len(second),
             self.threads as usize,
         );
         results
