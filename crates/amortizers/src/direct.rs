@@ -114,7 +114,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let numbers = direct.parameters().map(|(_, _, range)| range.len()).sum::<usize>();
         assert_eq!(values.len(), numbers, "values of all parameters");
         let values = direct.parameters().map(|(id, _, range)| (id, values[range].to_vec())).collect();
-        self.networks = with_parameters(self.networks.clone(), values);
+        self.set_networks(with_parameters(self.networks.clone(), values));
     }
 }
 

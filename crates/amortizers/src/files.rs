@@ -141,7 +141,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         if !orders_are_permutations(&self.networks.inference) {
             return Err(wrong("an order of dimensions does not have each of them once".to_owned()));
         }
-        self.networks = number_parameters(self.networks);
+        let networks = number_parameters(self.networks.clone());
+        self.set_networks(networks);
         Ok(self)
     }
 

@@ -3,6 +3,7 @@
 use crate::{
     AmortizerError, Conditions, Configured, PosteriorConfig, PosteriorNetworks, Standardization, SummaryLoss,
     conditions::check_finite,
+    evaluator::Evaluator,
     networks::to_vec,
     regression::{MOST_FEATURES, Predictor, Regression, fitted_rows},
     standardize::{Standardizer, varies},
@@ -16,6 +17,7 @@ use bayesburn_networks::{
 use burn::tensor::{Device, Tensor};
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
 use serde::{Deserialize, Serialize};
+use std::sync::{Arc, OnceLock};
 
 /// The widths that a posterior was made for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +41,8 @@ pub struct AmortizedPosterior<C: SummaryConfig = DeepSetConfig> {
     pub(crate) names: ParameterNames,
     pub(crate) networks: PosteriorNetworks<C::Network>,
     pub(crate) device: Device,
+    /// The networks without gradients, made when they are first asked: on a GPU that copies all weights.
+    evaluator: OnceLock<Arc<Evaluator<C::Network>>>,
 }
 
 impl<C: SummaryConfig> AmortizedPosterior<C> {
@@ -75,7 +79,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         if posterior.config.inference.needs_simulations() {
             posterior = posterior.fit_act_norm(pilot)?;
         }
-        posterior.networks = number_parameters(posterior.networks);
+        posterior.set_networks(number_parameters(posterior.networks.clone()));
         Ok(posterior)
     }
 
@@ -133,7 +137,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         });
         let networks = PosteriorNetworks { summary, inference, parameters, data, direct, regression };
         let names = widths.names.iter().cloned().collect();
-        Ok(Self { config, names, widths, networks: number_parameters(networks), device })
+        Ok(Self { config, names, widths, networks: number_parameters(networks), device, evaluator: OnceLock::new() })
     }
 
     fn fit_standardization(&mut self, pilot: &[Configured]) {
@@ -420,6 +424,11 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// Replaces the networks, for example by what they are one optimizer step further.
     pub fn set_networks(&mut self, networks: PosteriorNetworks<C::Network>) {
         self.networks = networks;
+        self.evaluator = OnceLock::new();
+    }
+
+    pub(crate) fn evaluator(&self) -> &Evaluator<C::Network> {
+        self.evaluator.get_or_init(|| Arc::new(Evaluator::new(self)))
     }
 
     /// The number of trainable parameters of both networks.

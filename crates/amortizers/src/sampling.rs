@@ -95,8 +95,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         }
         let first = numbers[0];
         self.check_conditions(conditions)?;
-        let networks = Evaluator::new(self);
-        let condition = condition_rows(&networks, conditions, seed, first)?;
+        let networks = self.evaluator();
+        let condition = condition_rows(networks, conditions, seed, first)?;
         let blocks: Vec<Block> = (0..conditions.len())
             .flat_map(|data_set| {
                 let Range { start, end } = draws;
@@ -108,7 +108,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             .collect();
         let blocks_in_chunk = (networks.rows_in_chunk()[1] / num_draws.min(DRAWS_IN_BLOCK)).max(1);
         let chunks = networks.of_each(blocks.par_chunks(blocks_in_chunk), |chunk| {
-            let targets = draw_chunk(&networks, condition.view(), chunk, self.names.len(), numbers, seed)?;
+            let targets = draw_chunk(networks, condition.view(), chunk, self.names.len(), numbers, seed)?;
             Ok(self.support().parameters(targets))
         })?;
         let shape = (conditions.len(), num_draws, self.names.len());
@@ -160,7 +160,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     pub fn summaries(&self, conditions: &Conditions) -> Result<Array2<f32>, AmortizerError> {
         conditions.check()?;
         self.check_conditions(conditions)?;
-        let rows = condition_rows(&Evaluator::new(self), conditions, 0, 0)?;
+        let rows = condition_rows(self.evaluator(), conditions, 0, 0)?;
         Ok(rows.slice_axis(Axis(1), Slice::from(..self.networks.summary.summary_dim())).to_owned())
     }
 
@@ -181,8 +181,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             return Err(AmortizerError::Rows { what: "the array of parameters", expected, got });
         }
         check_finite("the parameter vector", parameters)?;
-        let networks = Evaluator::new(self);
-        let condition = condition_rows(&networks, conditions, 0, 0)?;
+        let networks = self.evaluator();
+        let condition = condition_rows(networks, conditions, 0, 0)?;
         let [_, rows_in_chunk] = networks.rows_in_chunk();
         let starts: Vec<usize> = (0..got).step_by(rows_in_chunk).collect();
         let targets = self.support().targets(parameters);

@@ -276,8 +276,9 @@ fn values_can_be_put_back() {
     let mut other = untrained(config(), &pilot(2), 1);
     let (direct, values) = posterior.direct_loss().expect("kernels have these networks");
     assert_ne!(other.direct_loss().expect("kernels have these networks").1, values);
-    other.set_parameters(&direct, &values);
     let nll = |posterior: &AmortizedPosterior| posterior.negative_log_likelihood(&pilot(2)).expect("a sound batch");
+    assert_ne!(nll(&other), nll(&posterior));
+    other.set_parameters(&direct, &values);
     assert_eq!(nll(&other), nll(&posterior));
     assert!(other.direct_loss().expect("the parameters are trained as before").1 == values);
 }

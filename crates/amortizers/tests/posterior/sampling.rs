@@ -146,3 +146,15 @@ fn a_seed_gives_the_same_weights() {
     assert_eq!(summaries(1), summaries(1));
     assert_ne!(summaries(1), summaries(2), "the seed decides the initial weights");
 }
+
+/// What is kept between calls goes with the networks that it was made of, also in a copy.
+#[test]
+fn draws_are_those_of_the_networks_as_they_are_now() {
+    let (conditions, other) = (data_sets(2, 5, 3), perturbed(config(), &pilot(3), 2));
+    let mut posterior = perturbed(config(), &pilot(3), 1);
+    let before = draws(&posterior, &conditions, 10, 7);
+    let copy = posterior.clone();
+    posterior.set_networks(other.networks().clone());
+    assert_eq!(draws(&posterior, &conditions, 10, 7), draws(&other, &conditions, 10, 7));
+    assert_eq!(draws(&copy, &conditions, 10, 7), before);
+}
