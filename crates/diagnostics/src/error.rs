@@ -47,6 +47,22 @@ pub enum DiagnosticsError {
         /// The value itself.
         value: f32,
     },
+    /// A test quantity that has no rank.
+    #[error(
+        "`{name}` of {} is {value} for data set {data_set}: a test quantity has to be a number, or −inf, for all that a posterior may draw, also \
+         far from the truth",
+        draw.map_or("the truth".to_owned(), |draw| format!("draw {draw}"))
+    )]
+    TestQuantity {
+        /// Its name.
+        name: String,
+        /// The draw that it is of, counted from 0; none if it is of the truth.
+        draw: Option<usize>,
+        /// The data set, counted from 0.
+        data_set: usize,
+        /// NaN or ∞.
+        value: f64,
+    },
     /// Names and columns disagree.
     #[error("{got} columns, but {expected} names: pass one name for each parameter")]
     Names {
@@ -469,8 +485,6 @@ pub enum Quantity {
         /// Whether they are observed, and not simulated.
         observed: bool,
     },
-    /// A test quantity of a draw, with its index, or of the truth.
-    TestQuantity(Option<usize>),
 }
 
 impl fmt::Display for Quantity {
@@ -484,8 +498,6 @@ impl fmt::Display for Quantity {
             Self::Feature => f.write_str("the feature of the data is"),
             Self::Statistic { observed: true } => f.write_str("the statistic of the observed data is"),
             Self::Statistic { observed: false } => f.write_str("the statistic of a simulated data set is"),
-            Self::TestQuantity(None) => f.write_str("the test quantity of the truth is"),
-            Self::TestQuantity(Some(index)) => write!(f, "the test quantity of draw {index} is"),
         }
     }
 }

@@ -3,26 +3,43 @@
 use crate::WorkflowError;
 use bayesburn_amortizers::Conditions;
 use bayesburn_core::{Draws, Purpose, derive_seed};
-use bayesburn_diagnostics::{DiagnosticsSuite, Evidence, Report};
+use bayesburn_diagnostics::{DiagnosticsSuite, Evidence, Ranks, Report, quantity_ranks};
 use bayesburn_inference::Posterior;
 use bayesburn_networks::SummaryConfig;
 use bayesburn_simulation::GenerativeModel;
 use bayesburn_trainers::Trainer;
-use ndarray::{Array1, Array2, Array3, Axis};
-use std::path::Path;
+use ndarray::{Array1, Array2, Array3, ArrayView1, Axis};
+use std::{fmt, path::Path, sync::Arc};
+
+type Quantity = dyn Fn(ArrayView1<'_, f32>, &Conditions) -> f64 + Send + Sync;
 
 /// How a posterior is judged: by draws for data sets whose parameters are known.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone)]
 pub struct Diagnose {
     suite: DiagnosticsSuite,
     data_sets: usize,
     draws: usize,
     seed: u64,
+    quantities: Vec<(String, Arc<Quantity>)>,
+}
+
+impl fmt::Debug for Diagnose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { suite, data_sets, draws, seed, quantities } = self;
+        let names: Vec<_> = quantities.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Diagnose")
+            .field("suite", suite)
+            .field("data_sets", data_sets)
+            .field("draws", draws)
+            .field("seed", seed)
+            .field("quantities", &names)
+            .finish()
+    }
 }
 
 impl Default for Diagnose {
     fn default() -> Self {
-        Self { suite: DiagnosticsSuite::new(), data_sets: 1000, draws: 1000, seed: 0 }
+        Self { suite: DiagnosticsSuite::new(), data_sets: 1000, draws: 1000, seed: 0, quantities: Vec::new() }
     }
 }
 
@@ -51,6 +68,29 @@ impl Diagnose {
         Self { seed, ..self }
     }
 
+    /// One more check, of a quantity of yours: what is to be reported of parameters, or a likelihood, which sees best whether all of the data were
+    /// looked at (Modrák et al. 2025; see [`quantity_ranks`]). The function is given parameters `[D]`, the truth or a draw, and the one
+    /// data set that they belong to, as the networks see it.
+    ///
+    /// ```
+    /// use bayesburn_workflow::Diagnose;
+    ///
+    /// let diagnose = Diagnose::new()
+    ///     .with_quantity("R_0", |theta, _| f64::from(theta[0] / theta[1]))
+    ///     .with_quantity("log likelihood", |theta, x| {
+    ///         x.summary_conditions.iter().map(|x| -0.5 * f64::from(x - theta[0]).powi(2)).sum()
+    ///     });
+    /// ```
+    #[must_use]
+    pub fn with_quantity(
+        mut self,
+        name: impl Into<String>,
+        quantity: impl Fn(ArrayView1<'_, f32>, &Conditions) -> f64 + Send + Sync + 'static,
+    ) -> Self {
+        self.quantities.push((name.into(), Arc::new(quantity)));
+        self
+    }
+
     /// With other numbers where they are given.
     pub(crate) fn with_options(self, data_sets: Option<usize>, draws: Option<usize>, seed: Option<u64>) -> Self {
         Self {
@@ -71,7 +111,7 @@ impl Diagnose {
     ///
     /// # Errors
     /// If the trainer has no model; data sets can't be simulated or drawn for; there are fewer than 20 of them, or fewer than 2 draws; a limit is to what
-    /// is not known.
+    /// is not known; a quantity is NaN or ∞.
     pub fn trainer<C: SummaryConfig>(&self, trainer: &Trainer<C>) -> Result<Diagnosis, WorkflowError> {
         let test = trainer.simulate(self.data_sets, self.seed_of_data())?;
         let amortizer = trainer.amortizer();
@@ -122,12 +162,30 @@ impl Diagnose {
         conditions: Conditions,
         log_prob: Array1<f32>,
     ) -> Result<Diagnosis, WorkflowError> {
+        let quantities = self.quantity_ranks(&draws, &truths, &conditions)?;
         let Conditions { summary_conditions, direct_conditions } = conditions;
         let mut data = vec![summary_conditions];
         data.extend(direct_conditions.map(|direct| direct.insert_axis(Axis(1))));
-        let judged = Judged { draws, truths, data, log_prob };
+        let judged = Judged { draws, truths, data, log_prob, quantities };
         let report = self.suite.clone().with_seed(self.seed).run(&judged.evidence()?)?;
         Ok(Diagnosis { report, judged })
+    }
+
+    fn quantity_ranks(
+        &self,
+        draws: &Draws,
+        truths: &Array2<f32>,
+        conditions: &Conditions,
+    ) -> Result<Option<Ranks>, WorkflowError> {
+        if self.quantities.is_empty() {
+            return Ok(None);
+        }
+        let data_sets: Vec<Conditions> = (0..conditions.len()).map(|m| conditions.select(&[m])).collect();
+        let names = self.quantities.iter().map(|(name, _)| name);
+        let ranks = quantity_ranks(draws, truths, names, |data_set, theta| {
+            self.quantities.iter().map(|(_, quantity)| quantity(theta, &data_sets[data_set])).collect()
+        })?;
+        Ok(Some(ranks))
     }
 }
 
@@ -144,6 +202,7 @@ struct Judged {
     truths: Array2<f32>,
     data: Vec<Array3<f32>>,
     log_prob: Array1<f32>,
+    quantities: Option<Ranks>,
 }
 
 impl Judged {
@@ -151,6 +210,9 @@ impl Judged {
         let mut evidence = Evidence::new(&self.draws, &self.truths)?;
         for data in &self.data {
             evidence = evidence.with_data(data.view())?;
+        }
+        if let Some(ranks) = &self.quantities {
+            evidence = evidence.with_quantities(ranks.clone())?;
         }
         Ok(evidence.with_log_prob_of_truths(self.log_prob.clone())?)
     }

@@ -147,6 +147,27 @@ fn a_posterior_that_fails_fails_a_test_with_the_verdict_and_the_path() {
     assert!(few.contains("1 data sets") && few.contains("at least 20"), "{few}");
 }
 
+/// An untrained posterior is the prior: in parameters it is calibrated, in the likelihood of what was observed far from it.
+#[test]
+fn quantities_of_ones_own_are_judged() {
+    let trainer = builder().build().expect("valid networks");
+    let diagnose = Diagnose::new()
+        .with_size(100, 50)
+        .with_quantity("difference", |theta, _| f64::from(theta[0] - theta[1]))
+        .with_quantity("log likelihood", |theta, x| {
+            x.summary_conditions.indexed_iter().map(|((.., d), x)| -0.5 * f64::from(x - theta[d]).powi(2)).sum()
+        });
+    let diagnosis = diagnose.trainer(&trainer).expect("it runs");
+    let of = |subject: &str| diagnosis.report().checks.iter().find(|check| check.subject == subject).cloned();
+    let [difference, likelihood] = ["difference", "log likelihood"].map(|subject| of(subject).expect("a check of it"));
+    assert!(difference.passed && !likelihood.passed, "{difference:?} {likelihood:?}");
+    assert!(likelihood.finding.contains("larger for the truth"), "{}", likelihood.finding);
+
+    let infinite = Diagnose::new().with_size(20, 2).with_quantity("inverse", |_, _| f64::INFINITY);
+    let error = infinite.trainer(&trainer).expect_err("infinite").to_string();
+    assert!(error.contains("inverse"), "{error}");
+}
+
 #[test]
 fn what_is_wrong_with_options_is_found_before_the_training() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -18,7 +18,8 @@ use rayon::prelude::*;
 /// The function is given a data set's index and parameters `[D]`, those of the truth and of each draw, and returns one number for each name.
 ///
 /// # Errors
-/// If the truths do not fit the draws, an axis is empty, a parameter or a quantity is not finite, or the numbers of names and quantities differ.
+/// If the truths do not fit the draws, an axis is empty, a parameter is not finite, a quantity is NaN or ∞, or the numbers of names and quantities
+/// differ. (−∞ is the logarithm of a likelihood of 0.)
 ///
 /// ```
 /// use bayesburn_core::Draws;
@@ -145,11 +146,11 @@ fn ranks_of<F: FnMut(ArrayView1<'_, f32>) -> Vec<f64>>(
             if values.len() != q {
                 return Err(DiagnosticsError::Names { expected: q, got: values.len() });
             }
-            match values.iter().position(|value| !value.is_finite()) {
+            match values.iter().position(|value| value.is_nan() || *value == f64::INFINITY) {
                 None => Ok(values),
-                Some(parameter) => {
-                    let (quantity, value) = (Quantity::TestQuantity(draw), values[parameter] as f32);
-                    Err(DiagnosticsError::NonFinite { quantity, data_set, parameter, value })
+                Some(i) => {
+                    let (name, value) = (names[i].clone(), values[i]);
+                    Err(DiagnosticsError::TestQuantity { name, draw, data_set, value })
                 }
             }
         };
@@ -213,8 +214,10 @@ mod tests {
             quantity_ranks(&draws, &truths, ["q"], f).expect_err("must be refused").to_string()
         };
         let infinite = refused(|_, theta| vec![1.0 / f64::from(theta[0] - 4.0)]);
-        assert!(infinite.contains("the test quantity of draw 1 is inf for data set 0"), "{infinite}");
-        assert!(refused(|_, _| vec![f64::NAN]).contains("of the truth is NaN"));
+        assert!(infinite.contains("`q` of draw 1 is inf for data set 0"), "{infinite}");
+        assert!(refused(|_, _| vec![f64::NAN]).contains("`q` of the truth is NaN"));
+        let impossible = |_, theta: ArrayView1<'_, f32>| vec![f64::from(theta[0] - 4.0).abs().ln()];
+        assert!(quantity_ranks(&draws, &truths, ["q"], impossible).is_ok(), "the likelihood may be 0");
         assert!(refused(|_, _| vec![0.0, 1.0]).contains("2 columns, but 1 names"));
         let one = Draws::new(["a".to_owned()].into(), Array3::zeros((1, 1, 1))).expect("one name");
         assert!(product_ranks(&one, &array![[0.0]]).is_err());
