@@ -63,7 +63,13 @@ impl<S: SummaryNetwork> Evaluator<S> {
         if self.is_on_processor() {
             return chunks.map(f).collect();
         }
-        chunks.collect::<Vec<_>>().into_iter().map(f).collect()
+        let done = chunks.collect::<Vec<_>>().into_iter().map(f).collect();
+        #[cfg(feature = "gpu")]
+        if let Self::Gpu(networks) = self {
+            // Chunks share their memory, some hundred MB; a posterior that waits for its next data set does not keep it.
+            networks.give_back();
+        }
+        done
     }
 
     /// A row for each data set, one after the other: see [`PosteriorNetworks::condition`].

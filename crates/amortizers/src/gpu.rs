@@ -29,6 +29,11 @@ impl GpuNetworks {
         self.density.rows_at_once()
     }
 
+    /// As [`GpuDensity::give_back`].
+    pub(crate) fn give_back(&self) {
+        self.density.give_back();
+    }
+
     /// Rows of [`PosteriorNetworks::condition`](crate::PosteriorNetworks).
     pub(crate) fn condition(&self, conditions: &Conditions) -> Result<Vec<f32>, AmortizerError> {
         let Given { data, observations, direct, predicted } = self.loss.given(conditions);

@@ -63,7 +63,7 @@ impl Gpu {
         let (t, t_first) = tape.translations(dim);
         let s = tape.net.output();
         let none = &out.values;
-        let (count, threads) = self.each(u.rows);
+        let (count, threads) = self.each_row(u.rows);
         affine::launch(
             &self.client,
             count,
@@ -118,7 +118,7 @@ impl Gpu {
         let s = tape.net.output();
         let of_scale = self.rows(u.rows, s.width);
         let of_translation = tape.translation.as_ref().map(|_| self.rows(u.rows, dim));
-        let (count, threads) = self.each(u.rows);
+        let (count, threads) = self.each_row(u.rows);
         affine_backward::launch(
             &self.client,
             count,

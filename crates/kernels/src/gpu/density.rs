@@ -60,6 +60,11 @@ impl GpuDensity {
         [of_set, of_flow].map(|widest| (MOST_NUMBERS / widest).max(1))
     }
 
+    /// Gives back the memory that jobs have used, which the next one of the same sizes would have used again.
+    pub fn give_back(&self) {
+        self.gpu.give_back();
+    }
+
     /// The set network's output, `[B, S]`, for data `[B, N, F]`; nothing if there is no set network.
     ///
     /// # Errors

@@ -68,7 +68,7 @@ impl Gpu {
             let given = self.rows(rows, if d1 > 0 { d2 } else { 0 } + c);
             let norm = layer.act_norm.map(|[scale, bias]| (operand(operands, scale), operand(operands, bias)));
             let (scale, bias) = norm.unwrap_or((&x.values, &x.values));
-            let (count, threads) = self.each(rows);
+            let (count, threads) = self.each_row(rows);
             prepare::launch(
                 &self.client,
                 count,
@@ -124,7 +124,7 @@ impl Gpu {
             let [first_half, second_half] = layer.columns(dim);
             let (d1, d2) = (first_half.dim, second_half.dim);
             let given = self.rows(rows, d1 + c);
-            let (count, threads) = self.each(rows);
+            let (count, threads) = self.each_row(rows);
             given_of::launch(
                 &self.client,
                 count,
@@ -198,7 +198,7 @@ impl Gpu {
             let norm = layer.act_norm.map(|[scale, bias]| (operand(operands, scale), [scale, bias]));
             let (of_normed, of_x) = (self.rows(rows, dim), self.rows(rows, dim));
             let scale = norm.map_or(&of_u.values, |(scale, _)| scale);
-            let (count, threads) = self.each(rows);
+            let (count, threads) = self.each_row(rows);
             prepare_backward::launch(
                 &self.client,
                 count,

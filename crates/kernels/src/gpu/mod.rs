@@ -66,6 +66,9 @@ impl fmt::Display for GpuFailure {
     }
 }
 
+/// The length of an array whose numbers kernels can count in u32, those too that the last cube's threads would go on with.
+const MOST_NUMBERS: usize = u32::MAX as usize - 255;
+
 /// A GPU, and the sizes that fit it.
 pub(crate) struct Gpu {
     client: Client,
@@ -119,7 +122,12 @@ impl fmt::Debug for Gpu {
 }
 
 impl Gpu {
-    pub(crate) fn new(client: Client) -> Self {
+    pub(crate) fn new(mut client: Client) -> Self {
+        // One stream for all of it, whichever threads ask: CubeCL's are one for each thread, and memory that was used by kernels on one of
+        // them could be written to on another before they have run.
+        let stream = client.empty(size_of::<f32>()).stream;
+        // SAFETY: all that the kernels of this client see was allocated by it, so it is used in the order of this one stream.
+        unsafe { client.set_stream(stream) };
         let most = client.properties().hardware.max_units_per_cube;
         // CubeCL's processor, on which kernels are tested, has as many threads as cores.
         let (threads, side) = match most {
@@ -149,7 +157,7 @@ impl Gpu {
 
     /// Numbers that are not yet written.
     pub(crate) fn empty(&self, len: usize) -> Numbers {
-        if u32::try_from(len).is_err() {
+        if len > MOST_NUMBERS {
             self.overflows.store(true, Ordering::Relaxed);
         }
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
@@ -180,16 +188,28 @@ impl Gpu {
 
     /// What has come of everything so far.
     pub(crate) fn read(&self, array: &Numbers) -> Result<Vec<f32>, GpuFailure> {
-        if self.overflows.load(Ordering::Relaxed) {
-            return Err(GpuFailure(format!("an array of more than the {} numbers that kernels count", u32::MAX)));
+        let failed = |failure| {
+            // Memory that could not be had stays so: let the next job ask anew.
+            self.memory.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            failure
+        };
+        if self.overflows.swap(false, Ordering::Relaxed) {
+            let reason = format!("an array of more than the {MOST_NUMBERS} numbers that kernels count");
+            return Err(failed(GpuFailure(reason)));
         }
-        let bytes = self.client.read_one(array.handle.clone()).map_err(GpuFailure::new)?;
+        let bytes = self.client.read_one(array.handle.clone()).map_err(|error| failed(GpuFailure::new(error)))?;
         Ok(f32::from_bytes(&bytes)[..array.len].to_vec())
     }
 
     /// How many cubes go through so many pieces of work, and their threads.
     fn each(&self, work: usize) -> (CubeCount, CubeDim) {
         (CubeCount::Static(work.div_ceil(self.threads as usize) as u32, 1, 1), CubeDim::new_1d(self.threads))
+    }
+
+    /// As [`Gpu::each`] where a piece of work is a whole row: small cubes, so that a few thousand rows go to all processors.
+    fn each_row(&self, rows: usize) -> (CubeCount, CubeDim) {
+        let threads = self.threads.min(64);
+        (CubeCount::Static(rows.div_ceil(threads as usize) as u32, 1, 1), CubeDim::new_1d(threads))
     }
 
     /// Tiles for so many rows and columns: large ones for large matrices, and as many as the processors need.

@@ -152,7 +152,8 @@ impl Gpu {
         unsafe {
             product::launch_unchecked(
                 &self.client,
-                tile.count(x.width, of_sums.width, parts),
+                // Where the layer sees nothing, its biases have gradients nonetheless.
+                tile.count(x.width.max(1), of_sums.width, parts),
                 tile.threads(),
                 x.values.arg(),
                 of_sums.values.arg(),

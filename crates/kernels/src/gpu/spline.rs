@@ -21,7 +21,7 @@ impl Gpu {
         condition: &Rows,
     ) {
         let none = &out.values;
-        let (count, threads) = self.each(u.rows);
+        let (count, threads) = self.each_row(u.rows);
         splines::launch(
             &self.client,
             count,
@@ -60,7 +60,7 @@ impl Gpu {
         of_u: &Rows,
     ) -> Rows {
         let of_raw = self.rows(raw.rows, raw.width);
-        let (count, threads) = self.each(u.rows);
+        let (count, threads) = self.each_row(u.rows);
         splines_backward::launch(
             &self.client,
             count,

@@ -182,7 +182,7 @@ impl Gpu {
     /// The loss of each row; the gradients of latents and log-determinants take their places.
     fn losses(&self, latents: &Rows, log_det: &Numbers, weights: Option<&Numbers>, constant: f32) -> Numbers {
         let losses = self.empty(latents.rows);
-        let (count, dim) = self.each(latents.rows);
+        let (count, dim) = self.each_row(latents.rows);
         density::launch(
             &self.client,
             count,
