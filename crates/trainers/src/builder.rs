@@ -14,7 +14,7 @@ use bayesburn_amortizers::{
     AmortizedPosterior, AmortizerError, Configurator, Configured, DefaultConfigurator, Difference, PosteriorConfig,
     Standardization,
 };
-use bayesburn_core::{Purpose, Simulations, derive_seed};
+use bayesburn_core::{Interval, Purpose, Simulations, derive_seed};
 use bayesburn_networks::{Pass, SummaryConfig, default_device};
 use burn::tensor::{Device, Tensor};
 use serde_json::json;
@@ -37,7 +37,7 @@ const PILOT: Purpose = Purpose::new("pilot simulations");
 pub struct TrainerBuilder<C: SummaryConfig> {
     origin: Origin,
     config: PosteriorConfig<C>,
-    configurator: Arc<dyn Configurator>,
+    configurator: Option<Arc<dyn Configurator>>,
     own_loss: Option<OwnLoss<C>>,
     callbacks: Vec<Box<dyn Callback<C>>>,
     interrupt: Option<Arc<AtomicBool>>,
@@ -73,7 +73,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         Self {
             origin,
             config,
-            configurator: Arc::new(DefaultConfigurator),
+            configurator: None,
             own_loss: None,
             callbacks: Vec::new(),
             interrupt: None,
@@ -110,7 +110,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
     /// A configurator of one's own in place of [`DefaultConfigurator`].
     #[must_use]
     pub fn configurator(mut self, configurator: impl Configurator) -> Self {
-        self.configurator = Arc::new(configurator);
+        self.configurator = Some(Arc::new(configurator));
         self
     }
 
@@ -238,6 +238,21 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         self
     }
 
+    /// The configuration, with the support of the model's prior if it has a density: draws are then inside of it. What a configurator of one's own
+    /// makes of parameters lies where only its author knows.
+    fn config_within_prior(&self) -> PosteriorConfig<C> {
+        let mut config = self.config.clone();
+        if let Origin::Model(model) = &self.origin
+            && let Some(density) = model.prior().density()
+            && self.configurator.is_none()
+            && (&config.support, &config.bounds) == (&None, &None)
+            && density.support().iter().any(|interval| *interval != Interval::Real)
+        {
+            config.support = Some(density.support().to_vec());
+        }
+        config
+    }
+
     /// Runs pilot simulations, makes the networks, sends a batch through them and, on resuming, loads the newest checkpoint.
     ///
     /// # Errors
@@ -248,6 +263,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         in_range(self.keep > 0, "keep_checkpoints", "at least 1", self.keep)?;
         let has_folder = self.checkpoints.is_some();
         in_range(has_folder || !self.resume, "resume", "with a folder, given to `checkpoints`", "without one")?;
+        let config = self.config_within_prior();
         // What is quickly found out comes before the simulations.
         let checkpoints = self.checkpoints.map(|folder| Checkpoints::open(folder, self.keep)).transpose()?;
         let (interrupted, damaged) = match &checkpoints {
@@ -264,13 +280,14 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         #[cfg(feature = "tensorboard")]
         let events = self.tensorboard.map(Events::create).transpose()?;
 
-        let from_data = self.config.inference.needs_simulations();
-        let needs_moments = self.config.standardization != Standardization::None || from_data;
+        let configurator = self.configurator.unwrap_or_else(|| Arc::new(DefaultConfigurator));
+        let from_data = config.inference.needs_simulations();
+        let needs_moments = config.standardization != Standardization::None || from_data;
         let pilot = match self.pilot {
             Some(simulations) => vec![simulations],
             None => pilot(&self.origin, self.seed, if needs_moments { PILOT_BATCHES } else { 1 })?,
         };
-        let pilot = pilot.iter().map(|batch| Ok(self.configurator.configure(batch)?));
+        let pilot = pilot.iter().map(|batch| Ok(configurator.configure(batch)?));
         let pilot = pilot.collect::<Result<Vec<_>, TrainerError>>()?;
         let weights_seed = derive_seed(self.seed, const { Purpose::new("weights") });
         let parameter_names = match &self.origin {
@@ -278,7 +295,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
             Origin::Data(data) => data.parameter_names().clone(),
         };
         let names = self.parameter_names.unwrap_or_else(|| parameter_names.to_vec());
-        let amortizer = AmortizedPosterior::new(self.config, names, &pilot, weights_seed, &self.device)?;
+        let amortizer = AmortizedPosterior::new(config, names, &pilot, weights_seed, &self.device)?;
         let pass = &mut Pass::training(weights_seed);
         let some = pilot[0].rows(0..pilot[0].len().min(PILOT_BATCHES as usize * PILOT_BATCH_SIZE));
         let loss: f32 = training_loss(&amortizer, self.own_loss.as_ref(), &some, pass)?.into_scalar();
@@ -292,7 +309,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
             },
             parameter_names,
             amortizer,
-            configurator: self.configurator,
+            configurator,
             own_loss: self.own_loss,
             callbacks: self.callbacks,
             interrupts,
