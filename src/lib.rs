@@ -59,6 +59,9 @@ pub use bayesburn_simulation as simulation;
 pub use bayesburn_trainers as trainers;
 pub use bayesburn_workflow as workflow;
 
+// In the versions that the prelude's names are of, for whatever else a simulator needs of them.
+pub use {burn, ndarray, rand, rand_distr};
+
 mod error;
 
 pub use error::{Error, Result};

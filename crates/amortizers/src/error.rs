@@ -26,6 +26,15 @@ pub enum AmortizerError {
     /// Draws and names.
     #[error(transparent)]
     Draws(#[from] DrawsError),
+    /// A folder without a posterior.
+    #[error(
+        "{} holds no posterior: give the folder that `save` wrote, or that of one checkpoint, such as `checkpoints/step-00001000`",
+        folder.display()
+    )]
+    NoPosterior {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// An array of another width than the network was made for.
     #[error(
         "{what} have {got} values each, but the network was made for {expected}: configure them as the pilot simulations were \

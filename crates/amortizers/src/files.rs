@@ -63,7 +63,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let path = folder.as_ref().join(CONFIG_FILE);
         // A path that is mistyped is not a damaged posterior.
         if !path.is_file() {
-            return Err(AmortizerError::Io { action: "read", path, source: io::ErrorKind::NotFound.into() });
+            return Err(AmortizerError::NoPosterior { folder: folder.as_ref().to_owned() });
         }
         verify(folder.as_ref())
             .map_err(|reason| AmortizerError::Damaged { folder: folder.as_ref().to_owned(), reason })?;

@@ -415,6 +415,12 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         &self.names
     }
 
+    /// F, the features of an observation, and C, the number of direct conditions: what [`Conditions`] for this posterior have.
+    #[must_use]
+    pub fn condition_widths(&self) -> [usize; 2] {
+        [self.widths.features, self.widths.direct]
+    }
+
     /// The networks: what an optimizer changes.
     #[must_use]
     pub fn networks(&self) -> &PosteriorNetworks<C::Network> {

@@ -35,7 +35,7 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// The posterior of a folder: saved, a checkpoint, or the newest of some checkpoints.
+    /// The posterior of a folder: saved, a checkpoint, or the newest of some checkpoints or of an inference's posteriors.
     pub(crate) fn new(path: &Path) -> Result<Self> {
         if !path.is_dir() {
             return Err(format!("{} is no folder: give one that holds a trained posterior", path.display()).into());
@@ -59,13 +59,15 @@ impl Found {
         for entry in fs::read_dir(path)? {
             let place = entry?.path();
             let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let steps = name.strip_prefix("step-").and_then(|steps| steps.parse::<usize>().ok());
-            newest = newest.max(steps.map(|steps| (steps, place)));
+            // Checkpoints of a training, or the posteriors of an inference's trainings.
+            let number = name.strip_prefix("step-").or(name.strip_prefix("posterior-"));
+            let number = number.and_then(|number| number.parse::<usize>().ok());
+            newest = newest.max(number.map(|number| (number, place)));
         }
         match newest {
-            Some((_, checkpoint)) => Self::new(&checkpoint),
+            Some((_, newest)) => Self::new(&newest),
             None => Err(format!(
-                "{} holds no trained posterior: give the folder of a saved one, which has `{AMORTIZED}` or `{INFERENCE}` in it, or one with checkpoints",
+                "{} holds no trained posterior: give the folder of a saved one, which has `{AMORTIZED}` or `{INFERENCE}` in it, or of a training or an inference",
                 path.display()
             )
             .into()),
@@ -120,7 +122,7 @@ impl<C: SummaryConfig> Model for AmortizedPosterior<C> {
     }
 
     fn sample(&self, observed: &Observed, draws: usize, seed: u64) -> Result<(Draws, Option<Vec<Acceptance>>)> {
-        let conditions = conditions(observed, self.config().summary.num_observations() == Some(1))?;
+        let conditions = conditions_for(self, observed)?;
         let numbers = conditions.len().saturating_mul(draws).saturating_mul(self.parameter_names().len());
         check_size(draws, numbers)?;
         let at_a_time = (DRAWS_AT_A_TIME / draws).max(1);
@@ -138,7 +140,7 @@ impl<C: SummaryConfig> Model for AmortizedPosterior<C> {
     }
 
     fn log_prob(&self, parameters: &Array2<f32>, observed: &Observed) -> Result<Array1<f32>> {
-        let conditions = conditions(observed, self.config().summary.num_observations() == Some(1))?;
+        let conditions = conditions_for(self, observed)?;
         Ok(AmortizedPosterior::log_prob(self, parameters, &conditions)?)
     }
 }
@@ -191,6 +193,32 @@ fn observation<C: SummaryConfig>(posterior: &Posterior<C>, observed: &Observed) 
         (Some(path), _) => Ok(read_array(path)?),
         (None, Some(own)) => Ok(own.clone()),
         (None, None) => Err("the posterior has no observation of its own: give one by --data FILE".into()),
+    }
+}
+
+/// The conditions of this posterior, of its widths.
+fn conditions_for<C: SummaryConfig>(posterior: &AmortizedPosterior<C>, observed: &Observed) -> Result<Conditions> {
+    let conditions = conditions(observed, posterior.config().summary.num_observations() == Some(1))?;
+    let [features, direct] = posterior.condition_widths();
+    let (got, got_direct) = (
+        conditions.summary_conditions.dim().2,
+        conditions.direct_conditions.as_ref().map_or(0, |direct| direct.ncols()),
+    );
+    let name = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    if got != features {
+        let data = name(&observed.data);
+        return Err(format!("{data}: {got} numbers for each observation, where the posterior takes {features}").into());
+    }
+    match (&observed.direct, got_direct == direct) {
+        (_, true) => Ok(conditions),
+        (None, _) => Err(format!(
+            "the posterior takes {direct} direct conditions beside the data: give them by --direct FILE, with {direct} numbers for each data set; \
+             for a number of observations that varies, that number"
+        )
+        .into()),
+        (path, _) => {
+            Err(format!("{}: {got_direct} numbers, where the posterior takes {direct}", name(path)).into())
+        }
     }
 }
 

@@ -147,7 +147,14 @@ fn what_the_network_is_told_beside_the_data_is_given() {
     text(at, &["sample", "posterior", "--data", "x.npy", "--direct", "n.csv", "--out", "d.npz"], 0);
     let expected = posterior.sample(&Conditions::new(data).with_num_observations(), 1000, 0).expect("draws");
     assert_eq!(read_draws(at.join("d.npz")).expect("draws"), expected);
-    refused(at, &["sample", "posterior", "--data", "x.npy", "--out", "d.npz"], &["direct"]);
+    refused(at, &["sample", "posterior", "--data", "x.npy", "--out", "d.npz"], &["--direct", "number of observations"]);
+    fs::write(at.join("n.csv"), "4,1\n4,1\n").expect("written");
+    let two = ["sample", "posterior", "--data", "x.npy", "--direct", "n.csv", "--out", "d.npz"];
+    refused(at, &two, &["n.csv: 2 numbers", "takes 1"]);
+    fs::write(at.join("wide.csv"), "1,2,3\n").expect("written");
+    fs::write(at.join("n.csv"), "1\n").expect("written");
+    let wide = ["sample", "posterior", "--data", "wide.csv", "--direct", "n.csv", "--out", "d.npz"];
+    refused(at, &wide, &["wide.csv: 3 numbers", "takes 2"]);
     fs::write(at.join("n.csv"), "4\n4\n4\n").expect("written");
     let three = ["sample", "posterior", "--data", "x.npy", "--direct", "n.csv", "--out", "d.npz"];
     refused(at, &three, &["n.csv", "[3, 1]", "[2, C]"]);
@@ -165,7 +172,11 @@ fn draws_of_an_inference_stay_inside_its_prior() {
         .with_training(NpeTraining::new().with_max_epochs(2));
     let posterior = infer(simulator, prior, config, 200, 1).expect("it is trained");
     let posterior = posterior.with_observation(arr1(&[0.1, 0.9])).expect("two numbers");
-    posterior.save(at.join("posterior")).expect("written");
+    // As in the folder of an inference, where the newest counts.
+    posterior.save(at.join("inference/posterior-001")).expect("written");
+    fs::create_dir(at.join("inference/posterior-000")).expect("made");
+    text(at, &["info", "inference"], 0);
+    fs::rename(at.join("inference/posterior-001"), at.join("posterior")).expect("moved");
 
     let said = json(at, &["sample", "posterior", "--out", "own.npz", "--seed", "5"]);
     let rate = said["acceptance"][0].as_f64().expect("a share");

@@ -138,7 +138,7 @@ impl<C: SummaryConfig> NpeBuilder<C> {
     /// The inference, without simulations yet.
     ///
     /// # Errors
-    /// A prior without a density; settings outside their range; a folder that cannot be used.
+    /// A prior without a density; a number of observations that varies; settings outside their range; a folder that cannot be used.
     pub fn build(self) -> Result<Npe<C>, InferenceError> {
         self.config.training.check()?;
         in_range(self.folder.is_some() || !self.resume, "resume", "with a folder", "without one")?;
@@ -149,6 +149,12 @@ impl<C: SummaryConfig> NpeBuilder<C> {
         let density = prior.density().ok_or_else(|| InferenceError::Prior {
             reason: format!("it draws {:?} by a function, or depends on context", prior.names()),
         })?;
+        if let Some(range) = model.as_ref().and_then(|model| model.observations())
+            && range.start() != range.end()
+        {
+            let (least, most) = (*range.start(), *range.end());
+            return Err(InferenceError::Observations { least, most });
+        }
         let mut config = self.config;
         let support = Some(density.support().to_vec());
         match config.space {

@@ -180,6 +180,33 @@ pub enum InferenceError {
         /// What differs.
         reason: String,
     },
+    /// Data of another number of observations in each call.
+    #[error(
+        "data sets have {least} to {most} observations, and all simulations of an inference share one shape: fix their number, or train on sets of any          size by `Trainer` with `Online`"
+    )]
+    Observations {
+        /// The least number of observations.
+        least: u32,
+        /// The greatest.
+        most: u32,
+    },
+    /// A folder without a posterior.
+    #[error(
+        "{} holds no posterior of an inference: give the folder that `Posterior::save` wrote, or one in that of an inference, such as `posterior-000`",
+        folder.display()
+    )]
+    NoPosterior {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A posterior that was inferred with another prior.
+    #[error("the posterior in {} is of another prior: {reason}; load it with the prior that it was inferred with", folder.display())]
+    OtherPrior {
+        /// The folder.
+        folder: PathBuf,
+        /// What differs.
+        reason: String,
+    },
     /// A file that cannot be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

@@ -261,14 +261,13 @@ impl<C: SummaryConfig> Npe<C> {
         result?;
         let number = self.trainings;
         (self.trainings, self.runs_done) = (number + 1, 0);
-        let amortizer = match &self.store {
-            Some(store) => store.posterior(number, amortizer, &self.device)?,
-            None => amortizer,
-        };
         let configurator: Arc<dyn Configurator> = self.configurator.clone();
         let masked = self.appended.iter().any(|part| part.simulations.sim_data_mask.is_some());
         let data = (data_shape, masked);
-        let posterior = Posterior::new(amortizer, self.prior.clone(), configurator, data, self.round);
+        let mut posterior = Posterior::new(amortizer, self.prior.clone(), configurator, data, self.round);
+        if let Some(store) = &self.store {
+            posterior = store.posterior(number, posterior, &self.device)?;
+        }
         warnings.extend(self.uncovered(&posterior)?);
         let best = epochs.iter().enumerate().filter_map(|(i, epoch)| Some((i, epoch.validation_loss?)));
         let (best_epoch, best_loss) =

@@ -72,6 +72,10 @@ impl<C: SummaryConfig> Posterior<C> {
         }
     }
 
+    pub(crate) fn set_amortizer(&mut self, amortizer: AmortizedPosterior<C>) {
+        self.amortizer = amortizer;
+    }
+
     pub(crate) fn with_summary(mut self, summary: TrainingSummary) -> Self {
         self.summary = Some(summary);
         self

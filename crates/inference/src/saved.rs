@@ -38,6 +38,9 @@ struct Saved {
 impl Saved {
     fn read(folder: &Path) -> Result<Self, InferenceError> {
         let path = folder.join(FILE);
+        if !path.is_file() {
+            return Err(InferenceError::NoPosterior { folder: folder.to_owned() });
+        }
         let io = |source| InferenceError::Io { action: "read", path: path.clone(), source };
         let text = fs::read_to_string(&path).map_err(io)?;
         serde_json::from_str(&text).map_err(|error| io(io::Error::other(error)))
@@ -107,7 +110,7 @@ impl<C: SummaryConfig> Posterior<C> {
                 "it is of {:?} with supports {:?}, and the prior of {names:?} with supports {support:?}",
                 saved.names, saved.support
             );
-            return Err(InferenceError::OtherInference { folder: folder.to_owned(), reason });
+            return Err(InferenceError::OtherPrior { folder: folder.to_owned(), reason });
         }
         Self::of_saved(saved, folder, prior, device)
     }
@@ -123,12 +126,18 @@ impl<C: SummaryConfig> Posterior<C> {
         let saved = Saved::read(folder)?;
         if !saved.is_product_of_intervals {
             let reason = "its prior's parameters bound one another, in a way that only the prior knows".to_owned();
-            return Err(InferenceError::OtherInference { folder: folder.to_owned(), reason });
+            return Err(InferenceError::OtherPrior { folder: folder.to_owned(), reason });
         }
         let d = saved.names.len();
         let prior = Prior::from_fn(saved.names.clone(), move |_, _| vec![f32::NAN; d]);
         let prior = prior.with_log_density(saved.support.clone(), |_| 0.0)?;
         Self::of_saved(saved, folder, prior, device)
+    }
+
+    /// This posterior with the networks of one that was saved.
+    pub(crate) fn with_networks_of(mut self, folder: &Path, device: &Device) -> Result<Self, InferenceError> {
+        self.set_amortizer(AmortizedPosterior::load(folder.join(ESTIMATOR), device)?);
+        Ok(self)
     }
 
     fn of_saved(saved: Saved, folder: &Path, prior: Prior, device: &Device) -> Result<Self, InferenceError> {

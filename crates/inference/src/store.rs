@@ -1,7 +1,6 @@
 //! Keeps an inference's simulations and posteriors on disk, so that none is made twice.
 
-use crate::InferenceError;
-use bayesburn_amortizers::AmortizedPosterior;
+use crate::{InferenceError, Posterior};
 use bayesburn_core::Simulations;
 use bayesburn_networks::SummaryConfig;
 use bayesburn_simulation::{load_simulations, save_simulations};
@@ -102,12 +101,12 @@ impl Store {
     pub(crate) fn posterior<C: SummaryConfig>(
         &self,
         training: usize,
-        now: AmortizedPosterior<C>,
+        now: Posterior<C>,
         device: &Device,
-    ) -> Result<AmortizedPosterior<C>, InferenceError> {
+    ) -> Result<Posterior<C>, InferenceError> {
         let folder = self.folder.join(format!("posterior-{training:03}"));
         if folder.is_dir() {
-            return Ok(AmortizedPosterior::load(&folder, device)?);
+            return now.with_networks_of(&folder, device);
         }
         // Renamed when it is whole: a folder that is there is a posterior.
         let beside = self.folder.join(format!("posterior-{training:03}.part"));

@@ -23,7 +23,8 @@ impl Context<'_> {
     /// If the prior or simulator has no such generator. Inside a prior or simulator the panic becomes an error.
     #[must_use]
     pub fn batchable(&self) -> ArrayViewD<'_, f32> {
-        self.batchable.as_ref().expect("no batchable context: add one by ContextGenerator::with_batchable").view()
+        const NONE: &str = "no batchable context: give the prior or simulator one by with_context and ContextGenerator::with_batchable";
+        self.batchable.as_ref().expect(NONE).view()
     }
 
     /// The context that the batch shares.
@@ -32,10 +33,9 @@ impl Context<'_> {
     /// If the prior or simulator has no such generator. Inside a prior or simulator the panic becomes an error.
     #[must_use]
     pub fn non_batchable(&self) -> ArrayViewD<'_, f32> {
-        self.non_batchable
-            .as_ref()
-            .expect("no non-batchable context: add one by ContextGenerator::with_non_batchable")
-            .view()
+        const NONE: &str = "no non-batchable context: give the prior or simulator one by with_context and \
+                            ContextGenerator::num_observations, or with_non_batchable for another";
+        self.non_batchable.as_ref().expect(NONE).view()
     }
 
     /// The first value of the non-batchable context as a count: the number of observations N of this batch.
@@ -78,6 +78,8 @@ impl Context<'_> {
 pub struct ContextGenerator {
     batchable: Option<Batchable>,
     non_batchable: Option<NonBatchable>,
+    /// What the non-batchable context counts, if it is the number of observations.
+    observations: Option<RangeInclusive<u32>>,
 }
 
 impl fmt::Debug for ContextGenerator {
@@ -100,7 +102,10 @@ impl ContextGenerator {
     #[must_use]
     pub fn num_observations(range: RangeInclusive<u32>) -> Self {
         use rand::RngExt;
-        Self::new().with_non_batchable(move |rng| Array1::from_elem(1, rng.random_range(range.clone()) as f32))
+        let observations = Some(range.clone());
+        let generator =
+            Self::new().with_non_batchable(move |rng| Array1::from_elem(1, rng.random_range(range.clone()) as f32));
+        Self { observations, ..generator }
     }
 
     /// Adds context that differs within a batch; `f` draws that of one simulation.
@@ -135,7 +140,12 @@ impl ContextGenerator {
         f: impl Fn(&mut StreamRng) -> Array<f32, D> + Send + Sync + 'static,
     ) -> Self {
         self.non_batchable = Some(Arc::new(move |rng| f(rng).into_dyn()));
+        self.observations = None;
         self
+    }
+
+    pub(crate) fn observations(&self) -> Option<&RangeInclusive<u32>> {
+        self.observations.as_ref()
     }
 
     /// Whether simulations of one batch share context.

@@ -122,6 +122,13 @@ impl GenerativeModel {
         &self.prior
     }
 
+    /// The numbers of observations that data sets may have, where the simulator's context is
+    /// [`ContextGenerator::num_observations`](crate::ContextGenerator::num_observations).
+    #[must_use]
+    pub fn observations(&self) -> Option<&std::ops::RangeInclusive<u32>> {
+        self.simulator.observations()
+    }
+
     /// The parameters' names.
     #[must_use]
     pub fn parameter_names(&self) -> &ParameterNames {

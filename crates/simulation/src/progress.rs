@@ -1,6 +1,7 @@
 //! Shows progress on a terminal.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use std::fmt;
 
 /// Whether progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,8 +36,11 @@ impl SimulationBar {
             Progress::Hidden => ProgressDrawTarget::hidden(),
         };
         let bar = ProgressBar::with_draw_target(Some(all.max(done)), target);
-        let style = "Simulations {bar:24} {pos}/{len} {elapsed}<{eta} {per_sec:>9}";
-        bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let style = "Simulations {bar:24} {pos}/{len} {elapsed}<{eta} {rate:>9}";
+        // Indicatif's own rate has nine decimals.
+        let rate = |state: &ProgressState, out: &mut dyn fmt::Write| _ = write!(out, "{:.1}/s", state.per_sec());
+        let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(style.with_key("rate", rate));
         bar.set_position(done);
         bar.reset_eta();
         Self(bar)

@@ -82,6 +82,11 @@ impl Simulator {
         Self { function, context: ContextGenerator::new(), on_invalid: InvalidSimulations::Error }
     }
 
+    /// The numbers of observations of data sets, where they are drawn by [`ContextGenerator::num_observations`].
+    pub(crate) fn observations(&self) -> Option<&std::ops::RangeInclusive<u32>> {
+        self.context.observations()
+    }
+
     /// Gives the simulator context to depend on.
     #[must_use]
     pub fn with_context(mut self, context: ContextGenerator) -> Self {

@@ -176,8 +176,8 @@ pub enum TrainerError {
     },
     /// An interrupted run of another configuration.
     #[error(
-        "the interrupted run ({}) has `{key}` = {saved}, and this run has {now}: go on with the same configuration, give that run up by \
-         `end_run`, or choose another folder for a new run",
+        "the run in {} has `{key}` = {saved}, and this run has {now}: go on with the same configuration, and train longer by one more call of \
+         `train`; or give that run up by `end_run`, or choose another folder for a new run",
         folder.display()
     )]
     CheckpointMismatch {

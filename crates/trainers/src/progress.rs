@@ -2,7 +2,8 @@
 
 use crate::StepLoss;
 use bayesburn_simulation::Progress;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use std::fmt;
 
 /// The bar of one epoch.
 #[derive(Debug)]
@@ -28,8 +29,11 @@ impl EpochBar {
             Progress::Hidden => ProgressDrawTarget::hidden(),
         };
         let bar = ProgressBar::with_draw_target(Some(iterations as u64), target);
-        let style = "{prefix} {bar:24} {pos}/{len} {elapsed}<{eta} {per_sec:>9} {msg}";
-        bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let style = "{prefix} {bar:24} {pos}/{len} {elapsed}<{eta} {rate:>9} {msg}";
+        // Indicatif's own rate has nine decimals.
+        let rate = |state: &ProgressState, out: &mut dyn fmt::Write| _ = write!(out, "{:.1}/s", state.per_sec());
+        let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(style.with_key("rate", rate));
         bar.set_prefix(match best {
             None => format!("Epoch {epoch}/{epochs}"),
             Some(None) => format!("Epoch {epoch}"),

@@ -120,16 +120,22 @@ impl Diagnose {
         self.judge(draws, test.parameters, test.conditions, log_prob)
     }
 
-    /// Judges a posterior of neural posterior estimation, by data sets of its model. Of one that was trained in rounds for one observation, this says
-    /// nothing: it is not meant for the data sets of the prior.
+    /// Judges a posterior of neural posterior estimation, by data sets of its model.
     ///
     /// # Errors
-    /// As [`Diagnose::trainer`].
+    /// As [`Diagnose::trainer`]; a posterior that was trained in several rounds, for one observation: it is not meant for the data sets of the prior.
     pub fn posterior<C: SummaryConfig>(
         &self,
         posterior: &Posterior<C>,
         model: &GenerativeModel,
     ) -> Result<Diagnosis, WorkflowError> {
+        if let rounds @ 2.. = posterior.rounds() {
+            let reason = format!(
+                "a posterior of {rounds} rounds is for one observation, and a diagnosis asks it about data sets of the whole prior: judge it by \
+                 `LocalC2st`, which looks at one observation, or that of the first round"
+            );
+            return Err(WorkflowError::Usage { reason });
+        }
         let test = model.simulate(self.data_sets, self.seed_of_data())?;
         let conditions = posterior.conditions(&test.sim_data)?;
         let draws = posterior.sample_for(&test.sim_data, self.draws, self.seed)?;

@@ -26,6 +26,12 @@ pub enum WorkflowError {
         /// Where checkpoints would be.
         folder: PathBuf,
     },
+    /// Something was trained already.
+    #[error("`{}` holds checkpoints already: run `resume` to go on with that training, or `train --force` for a new one", folder.display())]
+    Trained {
+        /// Where they are.
+        folder: PathBuf,
+    },
     /// A device that is not there.
     #[error(transparent)]
     Device(#[from] DeviceError),

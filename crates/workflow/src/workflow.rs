@@ -4,16 +4,18 @@ use crate::{
     Command, Diagnose, HELP, WorkflowError,
     command::{CommonOptions, DiagnoseOptions, SampleOptions},
 };
+use bayesburn_amortizers::AmortizerError;
 use bayesburn_core::{Simulations, with_causes};
 use bayesburn_diagnostics::{DiagnosticsSuite, Limit, Metrics};
 use bayesburn_io::{IoError, check_draws_names, read_array, read_observations, write_draws};
 use bayesburn_networks::{SummaryConfig, device};
-use bayesburn_trainers::{Trainer, TrainerBuilder, TrainerError};
-use ndarray::Array2;
+use bayesburn_trainers::{Callback, EpochReport, EpochSummary, Trainer, TrainerBuilder, TrainerError};
+use ndarray::{Array2, arr1};
 use std::{
     error::Error,
     fmt,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
+    ops::ControlFlow,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -89,7 +91,10 @@ impl<C: SummaryConfig> Workflow<C> {
     /// [`Workflow::main`] of a program that does something else without a command, with options of its own.
     #[must_use]
     #[allow(clippy::print_stderr, reason = "the program talks to its user")]
-    pub fn main_or<E: Into<Box<dyn Error>>>(self, without: impl FnOnce() -> Result<(), E>) -> ExitCode {
+    pub fn main_or<E: Into<Box<dyn Error>>>(mut self, without: impl FnOnce() -> Result<(), E>) -> ExitCode {
+        if !io::stderr().is_terminal() {
+            self.builder = self.builder.callback(EpochLines);
+        }
         let outcome = match Command::from_env() {
             Ok(None) => without().map(|()| Outcome::Passed).map_err(Into::into),
             Ok(Some((command, common))) => {
@@ -178,7 +183,10 @@ impl<C: SummaryConfig> Workflow<C> {
             std::fs::rename(&checkpoints, &before).map_err(io("write"))?;
             say(out, format_args!("What was trained before is in {}.\n", before.display()))?;
         }
-        let mut trainer = self.builder.checkpoints(&checkpoints).build()?;
+        let mut trainer = self.builder.checkpoints(&checkpoints).build().map_err(|error| match error {
+            TrainerError::FolderInUse { folder } => WorkflowError::Trained { folder },
+            other => other.into(),
+        })?;
         (self.train)(&mut trainer)?;
         say_trained(out, &trainer, &checkpoints)
     }
@@ -243,8 +251,23 @@ impl<C: SummaryConfig> Workflow<C> {
             Simulations::new(names, unknown, data.into_dyn()).map_err(|error| wrong(error.to_string()))?;
         observed.sim_batchable_context = options.batchable_context.as_ref().map(read_array).transpose()?;
         observed.sim_non_batchable_context = options.non_batchable_context.as_ref().map(read_array).transpose()?;
+        if let Some(range) = trainer.model().and_then(|model| model.observations()) {
+            let n = observed.sim_data.shape()[1];
+            let given = observed.sim_non_batchable_context.get_or_insert_with(|| arr1(&[n as f32]).into_dyn());
+            if given.first() != Some(&(n as f32)) || given.len() != 1 {
+                return Err(wrong(format!("{n} observations, where the non-batchable context says {given}")).into());
+            }
+            if !range.contains(&(n as u32)) {
+                let trained = format!("{} to {}", range.start(), range.end());
+                say(out, format_args!("Warning: {n} observations; the networks were trained on {trained}.\n"))?;
+            }
+        }
+        let of_file = |error: AmortizerError| match error {
+            AmortizerError::Width { .. } => WorkflowError::from(wrong(error.to_string())),
+            other => other.into(),
+        };
         let conditions = trainer.configure(&observed)?.conditions;
-        let draws = trainer.amortizer().sample(&conditions, options.draws, options.seed)?;
+        let draws = trainer.amortizer().sample(&conditions, options.draws, options.seed).map_err(of_file)?;
         write_draws(&options.out, &draws)?;
         if draws.num_data_sets() == 1 {
             let (mean, std) = (draws.mean(), draws.std());
@@ -269,6 +292,23 @@ impl<C: SummaryConfig> Workflow<C> {
         say(out, format_args!("\nInferred: {}\n", amortizer.parameter_names().join(", ")))?;
         say(out, format_args!("Networks: {parameters} trainable parameters\n"))?;
         say_trained(out, &trainer, &checkpoints)
+    }
+}
+
+/// What a log has of a training, where there is no terminal for a bar.
+struct EpochLines;
+
+impl<C: SummaryConfig> Callback<C> for EpochLines {
+    #[allow(clippy::print_stderr, reason = "the program talks to its user")]
+    fn on_epoch(&mut self, epoch: &EpochReport<'_, C>) -> ControlFlow<String> {
+        let loss = |loss: Option<f32>| loss.map_or("none".to_owned(), |loss| format!("{loss:.3}"));
+        let EpochSummary { steps, mean_loss, validation_loss, .. } = epoch.summary;
+        eprint!("Epoch {}: {steps} steps, loss {}", epoch.epoch + 1, loss(*mean_loss));
+        match validation_loss {
+            Some(_) => eprintln!(", validation loss {}", loss(*validation_loss)),
+            None => eprintln!(),
+        }
+        ControlFlow::Continue(())
     }
 }
 

@@ -2,11 +2,12 @@
 
 use bayesburn_amortizers::PosteriorConfig;
 use bayesburn_diagnostics::{DiagnosticsSuite, Limit};
-use bayesburn_networks::{DeepSetConfig, InvertibleNetworkConfig};
-use bayesburn_simulation::{GenerativeModel, Prior, Simulator};
+use bayesburn_inference::{Npe, NpeConfig, NpeTraining, Proposal};
+use bayesburn_networks::{DeepSetConfig, InvertibleNetworkConfig, MixtureConfig};
+use bayesburn_simulation::{ContextGenerator, GenerativeModel, Prior, Simulator, Univariate};
 use bayesburn_trainers::{Online, Progress, Trainer, TrainerBuilder, TrainingConfig};
 use bayesburn_workflow::{Command, Diagnose, Outcome, Workflow, WorkflowError};
-use ndarray::{Array2, Array3};
+use ndarray::{Array2, Array3, arr1};
 use ndarray_npy::{read_npy, write_npy};
 use rand::RngExt;
 use rand_distr::StandardNormal;
@@ -166,6 +167,76 @@ fn quantities_of_ones_own_are_judged() {
     let infinite = Diagnose::new().with_size(20, 2).with_quantity("inverse", |_, _| f64::INFINITY);
     let error = infinite.trainer(&trainer).expect_err("infinite").to_string();
     assert!(error.contains("inverse"), "{error}");
+}
+
+/// What a sampler within its program knows by itself: that the context is the number of observations.
+#[test]
+fn data_sets_of_any_size_are_drawn_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let varying = || {
+        let prior = Prior::independent([("rate", Univariate::log_normal(0.0, 1.0).expect("sound"))]);
+        let simulator = Simulator::from_fn(|rng, theta, context| {
+            Array2::from_shape_fn((context.num_observations(), 1), |_| theta[0] * rng.random::<f32>())
+        });
+        let simulator = simulator.with_context(ContextGenerator::num_observations(5..=20));
+        let model = GenerativeModel::new(prior, simulator).expect("the pilot run succeeds");
+        let networks = PosteriorConfig::new(
+            DeepSetConfig::new(4).with_units(16),
+            InvertibleNetworkConfig::new().with_num_coupling_layers(1),
+        );
+        let builder = Trainer::builder(model, networks).seed(1).progress(Progress::Hidden);
+        Workflow::new("rates", builder, |trainer| {
+            let source = Online::new().with_epochs(1).with_iterations_per_epoch(5);
+            trainer.train(source, &TrainingConfig::new()).map(|_| ())
+        })
+        .with_folder(folder.path().join("out"))
+    };
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (data, n, draws) = (path("x.csv"), path("n.csv"), path("draws.npy"));
+    let sample = |rows: usize, more: &[&str]| {
+        std::fs::write(&data, "0.5\n".repeat(rows)).expect("written");
+        run(varying(), &[&["sample", "--data", &data, "--out", &draws], more].concat())
+    };
+    run(varying(), &["train"]).expect("it trains");
+    let again = run(varying(), &["train"]).expect_err("trained already").to_string();
+    assert!(again.contains("`resume`") && again.contains("--force"), "{again}");
+
+    let (_, text) = sample(7, &[]).expect("it draws");
+    assert!(!text.contains("Warning"), "{text}");
+    let of_seven: Array3<f32> = read_npy(&draws).expect("draws");
+    assert!(of_seven.iter().all(|rate| *rate > 0.0), "inside the prior's support");
+    std::fs::write(&n, "7\n").expect("written");
+    sample(7, &["--non-batchable-context", &n]).expect("it draws");
+    assert_eq!(read_npy::<_, Array3<f32>>(&draws).expect("draws"), of_seven);
+
+    let wrong = sample(8, &["--non-batchable-context", &n]).expect_err("8 are not 7").to_string();
+    assert!(wrong.contains("x.csv") && wrong.contains("8 observations") && wrong.contains('7'), "{wrong}");
+    let (_, text) = sample(40, &[]).expect("it draws");
+    assert!(text.contains("Warning: 40 observations") && text.contains("5 to 20"), "{text}");
+    std::fs::write(&data, "0.5,1\n".repeat(7)).expect("written");
+    let columns = run(varying(), &["sample", "--data", &data, "--out", &draws]).expect_err("2 columns").to_string();
+    assert!(columns.contains("x.csv") && columns.contains("2 values"), "{columns}");
+}
+
+#[test]
+fn a_posterior_of_rounds_is_not_judged_by_the_whole_prior() {
+    let prior = Prior::box_uniform(["theta"], &[-1.0], &[1.0]).expect("a box");
+    let simulator = Simulator::from_fn(|rng, theta, _| arr1(&[theta[0] + 0.1 * rng.random::<f32>()]));
+    let model = GenerativeModel::new(prior, simulator).expect("the pilot run succeeds");
+    let config = NpeConfig::new()
+        .with_density_estimator(MixtureConfig::new())
+        .with_training(NpeTraining::new().with_max_epochs(2));
+    let mut npe = Npe::builder(model.clone(), config).progress(Progress::Hidden).build().expect("sound");
+    let train = |npe: &mut Npe| {
+        npe.simulate(200).expect("it simulates");
+        npe.train().expect("it trains").with_observation(arr1(&[0.3])).expect("one number")
+    };
+    let first = train(&mut npe);
+    let diagnose = Diagnose::new().with_size(20, 10);
+    diagnose.posterior(&first, &model).expect("it is of one round");
+    npe.set_proposal(Proposal::posterior(first).expect("it has an observation"));
+    let error = diagnose.posterior(&train(&mut npe), &model).expect_err("two rounds").to_string();
+    assert!(error.contains("2 rounds") && error.contains("LocalC2st"), "{error}");
 }
 
 #[test]

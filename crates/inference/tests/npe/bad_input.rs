@@ -237,3 +237,15 @@ fn pairs_of_which_there_are_none() {
     says(&none, &["`the number of pairs` is 0", "at least 1"]);
     assert!(npe.append(Array2::zeros((0, 2)), ndarray::arr0(1.0f32)).is_err());
 }
+
+#[test]
+fn a_number_of_observations_that_varies() {
+    let model = |most| {
+        let simulator = Simulator::from_fn(|_, theta, context| Array1::from_elem(context.num_observations(), theta[0]));
+        let context = ContextGenerator::num_observations(5..=most);
+        GenerativeModel::new(box_prior(1), simulator.with_context(context)).expect("it simulates")
+    };
+    let error = builder(model(50), short(), 1).build().expect_err("any of 46");
+    says(&error, &["5 to 50 observations", "fix their number", "`Trainer`"]);
+    builder(model(5), short(), 1).build().expect("one only");
+}

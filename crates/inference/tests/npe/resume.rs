@@ -3,9 +3,10 @@
 use crate::{box_prior, builder, config_of, shifted, short, small};
 use bayesburn_amortizers::{AmortizerError, Configurator, DefaultConfigurator};
 use bayesburn_core::Simulations;
-use bayesburn_inference::{Correction, InferenceError, Npe, NpeTraining, Proposal};
+use bayesburn_inference::{Correction, InferenceError, Npe, NpeTraining, Posterior, Proposal};
 use bayesburn_simulation::{GenerativeModel, Simulator};
 use bayesburn_trainers::TrainerError;
+use burn::tensor::Device;
 use ndarray::arr1;
 use rand::RngExt;
 use rand_distr::StandardNormal;
@@ -276,6 +277,20 @@ fn simulations_of_another_seed_are_refused_before_any_are_made() {
     std::fs::remove_file(folder.path().join("simulations-000/00000100.safetensors")).expect("the second part");
     assert!(matches!(simulate(SEED + 1), Err(InferenceError::OtherInference { .. })));
     simulate(SEED).expect("the second part is made again");
+}
+
+#[test]
+fn what_is_kept_is_a_posterior_for_other_programs() {
+    let folder = folder();
+    let mut npe = builder(shifted(2, 0.3), short(), SEED).folder(folder.path()).build().expect("an empty folder");
+    npe.simulate(150).expect("it simulates");
+    let trained = npe.train().expect("it trains");
+    let load = |from: &Path| Posterior::load(from, box_prior(2), &Device::flex());
+    let kept: Posterior = load(&folder.path().join("posterior-000")).expect("a posterior");
+    let x = arr1(&[0.2, 0.1]);
+    assert_eq!(kept.sample_for(&x, 10, 1).expect("it draws"), trained.sample_for(&x, 10, 1).expect("it draws"));
+    let none = load(folder.path()).expect_err("a folder with posteriors in it").to_string();
+    assert!(none.contains("posterior-000"), "{none}");
 }
 
 /// Its simulations would be taken for those of the new model.

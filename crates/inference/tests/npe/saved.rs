@@ -50,11 +50,11 @@ fn another_prior_or_folder_is_refused() {
     let wider = Prior::box_uniform(posterior.prior().names().iter().cloned(), &[-3.0; 2], &[3.0; 2]).expect("sound");
     for prior in [wider, box_prior(1)] {
         let error = load(prior).expect_err("another prior");
-        assert!(matches!(error, InferenceError::OtherInference { .. }), "{error}");
+        assert!(matches!(error, InferenceError::OtherPrior { .. }), "{error}");
     }
     std::fs::write(folder.path().join("inference.json"), "{}").expect("writable");
     let error = load(box_prior(2)).expect_err("not what was saved").to_string();
     assert!(error.contains("inference.json") && error.contains("missing field"), "{error}");
     std::fs::remove_file(folder.path().join("inference.json")).expect("it is there");
-    assert!(matches!(load(box_prior(2)).expect_err("nothing there"), InferenceError::Io { action: "read", .. }));
+    assert!(matches!(load(box_prior(2)).expect_err("nothing there"), InferenceError::NoPosterior { .. }));
 }

@@ -246,8 +246,12 @@ fn context_that_has_no_generator_is_a_panic_that_names_the_method() {
     let shared = Prior::from_fn(["a"], |_, context| [context.non_batchable()[[0]]]);
     let given = ContextGenerator::new().with_batchable_given_non_batchable(|_, n| n.to_owned());
     let cases = [
-        (error_of(normal_prior(), own), Quantity::SimData, "add one by ContextGenerator::with_batchable"),
-        (error_of(shared, normal_simulator()), Quantity::Parameters, "add one by ContextGenerator::with_non_batchable"),
+        (error_of(normal_prior(), own), Quantity::SimData, "ContextGenerator::with_batchable"),
+        (
+            error_of(shared, normal_simulator()),
+            Quantity::Parameters,
+            "with_context and ContextGenerator::num_observations, or with_non_batchable",
+        ),
         (
             error_of(normal_prior().with_context(given), normal_simulator()),
             Quantity::PriorBatchableContext,
