@@ -246,9 +246,9 @@ fn a_gpu_answers_several_threads_at_once() {
     let repeats = if nvidia().is_some() { 100 } else { 3 };
     let expected: Vec<Draws> = (0..THREADS).map(ask).collect();
     std::thread::scope(|scope| {
-        let (ask, expected) = (&ask, &expected);
-        for thread in 0..THREADS {
-            scope.spawn(move || (0..repeats).for_each(|_| assert!(ask(thread) == expected[thread], "thread {thread}")));
+        let ask = &ask;
+        for (thread, expected) in expected.iter().enumerate() {
+            scope.spawn(move || (0..repeats).for_each(|_| assert!(ask(thread) == *expected, "thread {thread}")));
         }
     });
 }

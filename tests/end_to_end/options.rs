@@ -212,7 +212,8 @@ fn an_average_without_a_step_is_forgotten() {
     assert_eq!(loss(&resumed(folder.path())), expected);
 }
 
-/// Untrained, so that draws go wherever they can. The twin, a configurator of one's own, may have made anything of parameters.
+/// Untrained, so that draws go wherever they can. The twins: a configurator of one's own, which may have made anything of parameters, and a
+/// configuration that asks for none of it.
 #[test]
 fn draws_stay_inside_a_prior_with_a_density() {
     let prior = || {
@@ -222,7 +223,7 @@ fn draws_stay_inside_a_prior_with_a_density() {
             ("mean", Univariate::normal(0.0, 1.0).expect("sound")),
         ])
     };
-    let trainer = |own: bool| {
+    let trainer = |own: bool, real: bool| {
         let simulator =
             Simulator::from_fn(|rng, theta, _| Array2::from_shape_fn((5, 3), |(_, d)| theta[d] + rng.random::<f32>()));
         let model = GenerativeModel::new(prior(), simulator).expect("it simulates");
@@ -230,6 +231,7 @@ fn draws_stay_inside_a_prior_with_a_density() {
             DeepSetConfig::new(4).with_units(16),
             InvertibleNetworkConfig::new().with_num_coupling_layers(1),
         );
+        let networks = if real { networks.with_support([Interval::Real; 3]) } else { networks };
         let builder = Trainer::builder(model, networks).seed(1).progress(Progress::Hidden);
         let builder = if own { builder.configurator(DefaultConfigurator) } else { builder };
         builder.build().expect("valid networks")
@@ -238,9 +240,9 @@ fn draws_stay_inside_a_prior_with_a_density() {
         let draws = trainer.amortizer().sample(&Conditions::one(Array2::zeros((5, 3))), 1000, 1).expect("it draws");
         draws.data_set(0).outer_iter().all(|theta| theta[0] > 0.0 && (0.0..=1.0).contains(&theta[1]))
     };
-    let within = trainer(false);
+    let within = trainer(false, false);
     assert_eq!(within.amortizer().config().support.as_deref(), prior().density().map(|density| density.support()));
-    assert!(inside(&within) && !inside(&trainer(true)));
+    assert!(inside(&within) && !inside(&trainer(true, false)) && !inside(&trainer(false, true)));
     let outside = arr2(&[[-1.0, 0.5, 0.0]]);
     let log_prob = within.amortizer().log_prob(&outside, &Conditions::one(Array2::zeros((5, 3)))).expect("a density");
     assert_eq!(log_prob[0], f32::NEG_INFINITY);

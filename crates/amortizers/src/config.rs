@@ -42,7 +42,8 @@ pub struct PosteriorConfig<C: SummaryConfig = DeepSetConfig> {
     pub summary: C,
     /// The inference network: an invertible network or another density estimator.
     pub inference: InferenceConfig,
-    /// Where each parameter can lie, if the density is to be one of real numbers that parameters are mapped to. It then has nothing outside.
+    /// Where each parameter can lie, if the density is to be one of real numbers that parameters are mapped to. It then has nothing outside. A
+    /// trainer takes it from its model's prior, where neither this nor `bounds` is given.
     pub support: Option<Vec<Interval>>,
     /// Where each parameter can lie, if that is known and they are not mapped: what is predicted of parameters stays there (see
     /// [`Standardization::All`]).
@@ -92,7 +93,8 @@ impl<C: SummaryConfig> PosteriorConfig<C> {
     }
 
     /// Says in which interval each parameter lies, without mapping it: predictions for data unlike any simulation then stay inside of the
-    /// prior. Neural posterior estimation takes them from the prior by itself. Pilot simulations outside are an error.
+    /// prior, while draws may leave it. Neural posterior estimation, which draws again what leaves, takes them from the prior by itself. Pilot
+    /// simulations outside are an error.
     #[must_use]
     pub fn with_bounds(mut self, bounds: impl IntoIterator<Item = Interval>) -> Self {
         self.bounds = Some(bounds.into_iter().collect());

@@ -71,8 +71,8 @@ pub enum AmortizerError {
     },
     /// A parameter outside of where it was said to lie.
     #[error(
-        "parameter `{name}` of simulation {simulation} is {value}, and its support is {interval}: widen the support, or mend the prior or the \
-         configurator"
+        "parameter `{name}` of simulation {simulation} is {value}, and its support is {interval}: widen the support by `PosteriorConfig::with_support`, also \
+         where it is the prior's, or mend the prior, the data or the configurator"
     )]
     OutsideSupport {
         /// The parameter.

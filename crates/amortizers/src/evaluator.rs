@@ -13,6 +13,7 @@ use burn::{
 };
 use ndarray::Array2;
 use rayon::prelude::*;
+use std::sync::{Arc, Mutex};
 
 /// Networks of a posterior, and how much of a job they are given at a time.
 #[derive(Debug)]
@@ -23,6 +24,9 @@ pub(crate) enum Evaluator<S: Module> {
     #[cfg(feature = "gpu")]
     Gpu(Box<GpuNetworks>),
 }
+
+/// An evaluator that is kept, or not made yet; shared by all that hold this.
+pub(crate) type Kept<S> = Arc<Mutex<Option<Arc<Evaluator<S>>>>>;
 
 impl<S: SummaryNetwork> Evaluator<S> {
     pub(crate) fn new<C: SummaryConfig<Network = S>>(posterior: &AmortizedPosterior<C>) -> Self {

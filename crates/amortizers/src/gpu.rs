@@ -111,7 +111,7 @@ impl GpuSteps {
 
     /// Takes a step; returns the loss before it and the norm of the gradients. If one of them is not finite, nothing has changed.
     ///
-    /// While the GPU takes it, the `next` step's batch is copied, if it is there: it must then be what the next step is called with.
+    /// While the GPU takes it, the `next` step's batch is standardised and staged, if it is there: it must then be what the next step is called with.
     ///
     /// # Errors
     /// As [`DirectLoss::with_gradients`]; a GPU that fails.

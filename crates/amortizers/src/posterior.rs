@@ -3,7 +3,7 @@
 use crate::{
     AmortizerError, Conditions, Configured, PosteriorConfig, PosteriorNetworks, Standardization, SummaryLoss,
     conditions::check_finite,
-    evaluator::Evaluator,
+    evaluator::{Evaluator, Kept},
     networks::to_vec,
     regression::{MOST_FEATURES, Predictor, Regression, fitted_rows},
     standardize::{Standardizer, varies},
@@ -17,7 +17,7 @@ use bayesburn_networks::{
 use burn::tensor::{Device, Tensor};
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
 use serde::{Deserialize, Serialize};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError};
 
 /// The widths that a posterior was made for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,8 +41,8 @@ pub struct AmortizedPosterior<C: SummaryConfig = DeepSetConfig> {
     pub(crate) names: ParameterNames,
     pub(crate) networks: PosteriorNetworks<C::Network>,
     pub(crate) device: Device,
-    /// The networks without gradients, made when they are first asked: on a GPU that copies all weights.
-    evaluator: OnceLock<Arc<Evaluator<C::Network>>>,
+    /// The networks without gradients, made when they are first asked: on a GPU that copies all weights. Copies of the posterior share it.
+    evaluator: Kept<C::Network>,
 }
 
 impl<C: SummaryConfig> AmortizedPosterior<C> {
@@ -137,7 +137,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         });
         let networks = PosteriorNetworks { summary, inference, parameters, data, direct, regression };
         let names = widths.names.iter().cloned().collect();
-        Ok(Self { config, names, widths, networks: number_parameters(networks), device, evaluator: OnceLock::new() })
+        Ok(Self { config, names, widths, networks: number_parameters(networks), device, evaluator: Arc::default() })
     }
 
     fn fit_standardization(&mut self, pilot: &[Configured]) {
@@ -430,11 +430,17 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// Replaces the networks, for example by what they are one optimizer step further.
     pub fn set_networks(&mut self, networks: PosteriorNetworks<C::Network>) {
         self.networks = networks;
-        self.evaluator = OnceLock::new();
+        self.evaluator = Arc::default();
     }
 
-    pub(crate) fn evaluator(&self) -> &Evaluator<C::Network> {
-        self.evaluator.get_or_init(|| Arc::new(Evaluator::new(self)))
+    /// Asks the networks without gradients. After an error, which on a GPU may be that of the memory of their weights, they are made anew.
+    pub(crate) fn evaluated<R>(
+        &self,
+        ask: impl FnOnce(&Evaluator<C::Network>) -> Result<R, AmortizerError>,
+    ) -> Result<R, AmortizerError> {
+        let kept = || self.evaluator.lock().unwrap_or_else(PoisonError::into_inner);
+        let evaluator = kept().get_or_insert_with(|| Arc::new(Evaluator::new(self))).clone();
+        ask(&evaluator).inspect_err(|_| *kept() = None)
     }
 
     /// The number of trainable parameters of both networks.

@@ -95,8 +95,6 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         }
         let first = numbers[0];
         self.check_conditions(conditions)?;
-        let networks = self.evaluator();
-        let condition = condition_rows(networks, conditions, seed, first)?;
         let blocks: Vec<Block> = (0..conditions.len())
             .flat_map(|data_set| {
                 let Range { start, end } = draws;
@@ -106,10 +104,13 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
                 })
             })
             .collect();
-        let blocks_in_chunk = (networks.rows_in_chunk()[1] / num_draws.min(DRAWS_IN_BLOCK)).max(1);
-        let chunks = networks.of_each(blocks.par_chunks(blocks_in_chunk), |chunk| {
-            let targets = draw_chunk(networks, condition.view(), chunk, self.names.len(), numbers, seed)?;
-            Ok(self.support().parameters(targets))
+        let chunks = self.evaluated(|networks| {
+            let condition = condition_rows(networks, conditions, seed, first)?;
+            let blocks_in_chunk = (networks.rows_in_chunk()[1] / num_draws.min(DRAWS_IN_BLOCK)).max(1);
+            networks.of_each(blocks.par_chunks(blocks_in_chunk), |chunk| {
+                let targets = draw_chunk(networks, condition.view(), chunk, self.names.len(), numbers, seed)?;
+                Ok(self.support().parameters(targets))
+            })
         })?;
         let shape = (conditions.len(), num_draws, self.names.len());
         let values = Array3::from_shape_vec(shape, chunks.concat()).expect("each block gave all of its rows");
@@ -160,7 +161,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     pub fn summaries(&self, conditions: &Conditions) -> Result<Array2<f32>, AmortizerError> {
         conditions.check()?;
         self.check_conditions(conditions)?;
-        let rows = condition_rows(self.evaluator(), conditions, 0, 0)?;
+        let rows = self.evaluated(|networks| condition_rows(networks, conditions, 0, 0))?;
         Ok(rows.slice_axis(Axis(1), Slice::from(..self.networks.summary.summary_dim())).to_owned())
     }
 
@@ -181,17 +182,18 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             return Err(AmortizerError::Rows { what: "the array of parameters", expected, got });
         }
         check_finite("the parameter vector", parameters)?;
-        let networks = self.evaluator();
-        let condition = condition_rows(networks, conditions, 0, 0)?;
-        let [_, rows_in_chunk] = networks.rows_in_chunk();
-        let starts: Vec<usize> = (0..got).step_by(rows_in_chunk).collect();
         let targets = self.support().targets(parameters);
-        let chunks = networks.of_each(starts.into_par_iter(), |start| {
-            let range = start..(start + rows_in_chunk).min(got);
-            let targets = targets.values.slice_axis(Axis(0), Slice::from(range.clone())).to_owned();
-            let rows = rows_of(condition.view(), if expected == 1 { 0..1 } else { range });
-            let mut pass = Pass::inference(stream(0, DENSITY_PASS, start as u64).random());
-            networks.evaluate(&targets, &rows, &mut pass)
+        let chunks = self.evaluated(|networks| {
+            let condition = condition_rows(networks, conditions, 0, 0)?;
+            let [_, rows_in_chunk] = networks.rows_in_chunk();
+            let starts: Vec<usize> = (0..got).step_by(rows_in_chunk).collect();
+            networks.of_each(starts.into_par_iter(), |start| {
+                let range = start..(start + rows_in_chunk).min(got);
+                let targets = targets.values.slice_axis(Axis(0), Slice::from(range.clone())).to_owned();
+                let rows = rows_of(condition.view(), if expected == 1 { 0..1 } else { range });
+                let mut pass = Pass::inference(stream(0, DENSITY_PASS, start as u64).random());
+                networks.evaluate(&targets, &rows, &mut pass)
+            })
         })?;
         let (z, log_prob): (Vec<_>, Vec<_>) = chunks.into_iter().unzip();
         let z = Array2::from_shape_vec(parameters.dim(), z.concat()).ok();

@@ -87,7 +87,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Posterior {
-    /// A folder: a saved posterior, a checkpoint, or one that holds checkpoints, of which the newest is taken.
+    /// A folder: a saved posterior, a checkpoint, or one that holds checkpoints or an inference's posteriors, of which the newest is taken.
     pub(crate) posterior: PathBuf,
 }
 

@@ -105,7 +105,8 @@ impl<C: SummaryConfig> NpeBuilder<C> {
         self
     }
 
-    /// Keeps simulations, checkpoints and posteriors in this folder.
+    /// Keeps simulations, checkpoints and posteriors in this folder: `posterior-000` of the first training and so on, which
+    /// [`Posterior::load`](crate::Posterior::load) reads.
     #[must_use]
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
@@ -138,7 +139,7 @@ impl<C: SummaryConfig> NpeBuilder<C> {
     /// The inference, without simulations yet.
     ///
     /// # Errors
-    /// A prior without a density; a number of observations that varies; settings outside their range; a folder that cannot be used.
+    /// A prior without a density; a simulator with context, unless a configurator takes care of it; a number of observations that varies; settings outside their range; a folder that cannot be used.
     pub fn build(self) -> Result<Npe<C>, InferenceError> {
         self.config.training.check()?;
         in_range(self.folder.is_some() || !self.resume, "resume", "with a folder", "without one")?;
@@ -154,6 +155,13 @@ impl<C: SummaryConfig> NpeBuilder<C> {
         {
             let (least, most) = (*range.start(), *range.end());
             return Err(InferenceError::Observations { least, most });
+        }
+        let depends_on_context = |model: &GenerativeModel| {
+            let shapes = model.shapes();
+            shapes.sim_batchable_context.is_some() || shapes.sim_non_batchable_context.is_some()
+        };
+        if self.configurator.is_none() && model.as_ref().is_some_and(depends_on_context) {
+            return Err(InferenceError::Context);
         }
         let mut config = self.config;
         let support = Some(density.support().to_vec());
@@ -183,6 +191,7 @@ impl<C: SummaryConfig> NpeBuilder<C> {
             ctrl_c: self.ctrl_c,
             proposal: Proposal::Prior,
             round: 1,
+            trained_for: None,
             runs_done: 0,
             posteriors: 0,
             mixtures: Vec::new(),

@@ -182,7 +182,8 @@ pub enum InferenceError {
     },
     /// Data of another number of observations in each call.
     #[error(
-        "data sets have {least} to {most} observations, and all simulations of an inference share one shape: fix their number, or train on sets of any          size by `Trainer` with `Online`"
+        "data sets have {least} to {most} observations, and all simulations of an inference share one shape: fix their number in the simulator, or \
+         train on sets of any size by `Trainer` with `Online`"
     )]
     Observations {
         /// The least number of observations.
@@ -190,6 +191,12 @@ pub enum InferenceError {
         /// The greatest.
         most: u32,
     },
+    /// A simulator with context, which observations come without.
+    #[error(
+        "the simulator's data depend on context, which the networks would see and observations come without: draw it inside the simulator's \
+         function, or leave it out by a configurator"
+    )]
+    Context,
     /// A folder without a posterior.
     #[error(
         "{} holds no posterior of an inference: give the folder that `Posterior::save` wrote, or one in that of an inference, such as `posterior-000`",
@@ -200,7 +207,7 @@ pub enum InferenceError {
         folder: PathBuf,
     },
     /// A posterior that was inferred with another prior.
-    #[error("the posterior in {} is of another prior: {reason}; load it with the prior that it was inferred with", folder.display())]
+    #[error("the posterior in {} needs another prior: {reason}; load it with the prior that it was inferred with", folder.display())]
     OtherPrior {
         /// The folder.
         folder: PathBuf,

@@ -17,7 +17,7 @@ use bayesburn_networks::{IdentityConfig, SummaryConfig};
 use bayesburn_simulation::{Dataset, GenerativeModel, InvalidSimulations, Prior, Progress};
 use bayesburn_trainers::{LossHistory, Trainer, TrainingLoss};
 use burn::tensor::Device;
-use ndarray::{Array, Array2, Axis, Dimension};
+use ndarray::{Array, Array2, ArrayD, Axis, Dimension};
 use std::{
     fmt,
     sync::{Arc, atomic::AtomicBool},
@@ -61,6 +61,8 @@ pub struct Npe<C: SummaryConfig = IdentityConfig> {
     pub(crate) ctrl_c: bool,
     pub(crate) proposal: Proposal<C>,
     pub(crate) round: usize,
+    /// The observation of the last proposal that was not the prior.
+    pub(crate) trained_for: Option<ArrayD<f32>>,
     /// How many posteriors proposed parameters so far, which the loss must correct for.
     pub(crate) posteriors: usize,
     /// The same as mixtures, if the loss is the closed form.
@@ -128,6 +130,11 @@ impl<C: SummaryConfig> Npe<C> {
 
     /// Sets where parameters of the next simulations come from, and begins a new round.
     pub fn set_proposal(&mut self, proposal: Proposal<C>) {
+        match &proposal {
+            Proposal::Prior => {}
+            Proposal::Posterior(posterior) => self.trained_for = posterior.observation().cloned(),
+            Proposal::Truncated(truncated) => self.trained_for = Some(truncated.observation().clone()),
+        }
         self.proposal = proposal;
         self.counted = false;
         self.round += 1;
@@ -264,7 +271,8 @@ impl<C: SummaryConfig> Npe<C> {
         let configurator: Arc<dyn Configurator> = self.configurator.clone();
         let masked = self.appended.iter().any(|part| part.simulations.sim_data_mask.is_some());
         let data = (data_shape, masked);
-        let mut posterior = Posterior::new(amortizer, self.prior.clone(), configurator, data, self.round);
+        let posterior = Posterior::new(amortizer, self.prior.clone(), configurator, data, self.round);
+        let mut posterior = posterior.with_trained_for(self.trained_for.clone());
         if let Some(store) = &self.store {
             posterior = store.posterior(number, posterior, &self.device)?;
         }

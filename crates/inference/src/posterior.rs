@@ -8,7 +8,7 @@ use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configurator};
 use bayesburn_core::{Draws, Interval, Simulations};
 use bayesburn_networks::{CouplingDesign, IdentityConfig, InferenceConfig, SummaryConfig};
 use bayesburn_simulation::{Density, GenerativeModel, InvalidSimulations, Prior};
-use ndarray::{Array, Array1, Array2, ArrayD, Axis, Dimension};
+use ndarray::{Array, Array1, Array2, ArrayD, ArrayViewD, Axis, Dimension};
 use std::{fmt, sync::Arc};
 
 /// A posterior p(θ | x) of an inference by [`Npe`](crate::Npe): for any x after one round, and for the x of its proposals after several.
@@ -31,6 +31,8 @@ pub struct Posterior<C: SummaryConfig = IdentityConfig> {
     leakage_draws: usize,
     /// Rounds, of which the last was trained on.
     rounds: usize,
+    /// The observation that simulations were made for.
+    trained_for: Option<ArrayD<f32>>,
     /// Whether values may be missing: the networks then see which are.
     masked: bool,
     summary: Option<TrainingSummary>,
@@ -67,9 +69,15 @@ impl<C: SummaryConfig> Posterior<C> {
             rejection: RejectionConfig::new(),
             leakage_draws: LEAKAGE_DRAWS,
             rounds,
+            trained_for: None,
             masked,
             summary: None,
         }
+    }
+
+    pub(crate) fn with_trained_for(mut self, x: Option<ArrayD<f32>>) -> Self {
+        self.trained_for = x;
+        self
     }
 
     pub(crate) fn set_amortizer(&mut self, amortizer: AmortizedPosterior<C>) {
@@ -152,7 +160,13 @@ impl<C: SummaryConfig> Posterior<C> {
         self.rounds
     }
 
-    /// What the networks see of one observation, or of M along a first axis.
+    /// The observation that this posterior is for, if parameters of some simulations were proposed for it; `None` if it is amortized.
+    #[must_use]
+    pub fn trained_for(&self) -> Option<&ArrayD<f32>> {
+        self.trained_for.as_ref()
+    }
+
+    /// What the networks see of one observation, or of M along a first axis. One that the posterior is not for is warned of, by `tracing`.
     ///
     /// # Errors
     /// Another shape than that of simulated data; a value that is not finite.
@@ -164,6 +178,12 @@ impl<C: SummaryConfig> Posterior<C> {
         }
         let data = x.to_owned().into_dyn();
         let data = if one { data.insert_axis(Axis(0)) } else { data };
+        if let Some(own) = &self.trained_for {
+            let same = |x: ArrayViewD<'_, f32>| x.iter().zip(own).all(|(a, b)| a == b || a.is_nan() && b.is_nan());
+            if !data.outer_iter().all(same) {
+                tracing::warn!("a posterior that was trained for one observation is asked about another");
+            }
+        }
         let refused = |value: &f32| if self.masked { value.is_infinite() } else { !value.is_finite() };
         if let Some((position, &value)) = data.indexed_iter().find(|(_, value)| refused(value)) {
             let position = ndarray::Dimension::as_array_view(&position).to_vec();

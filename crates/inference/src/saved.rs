@@ -31,8 +31,10 @@ struct Saved {
     data_shape: Vec<usize>,
     masked: bool,
     rounds: usize,
-    /// Missing values are null.
+    /// Missing values are null, here and below.
     observation: Option<Vec<Option<f32>>>,
+    #[serde(default)]
+    trained_for: Option<Vec<Option<f32>>>,
 }
 
 impl Saved {
@@ -58,6 +60,7 @@ impl<C: SummaryConfig> Posterior<C> {
         let io = |source| InferenceError::Io { action: "write", path: path.clone(), source };
         fs::create_dir_all(folder).map_err(io)?;
         self.amortizer().save(folder.join(ESTIMATOR))?;
+        let numbers = |x: &ArrayD<f32>| x.iter().map(|&x| (!x.is_nan()).then_some(x)).collect();
         let saved = Saved {
             names: self.prior().names().to_vec(),
             support: self.density().support().to_vec(),
@@ -65,7 +68,8 @@ impl<C: SummaryConfig> Posterior<C> {
             data_shape: self.data_shape().to_vec(),
             masked: self.is_masked(),
             rounds: self.rounds(),
-            observation: self.observation().map(|x| x.iter().map(|&x| (!x.is_nan()).then_some(x)).collect()),
+            observation: self.observation().map(numbers),
+            trained_for: self.trained_for().map(numbers),
         };
         let text = serde_json::to_string_pretty(&saved).expect("plain data");
         write_atomically(&path, |file| file.write_all(text.as_bytes())).map_err(io)
@@ -146,12 +150,18 @@ impl<C: SummaryConfig> Posterior<C> {
         let amortizer = AmortizedPosterior::load(folder.join(ESTIMATOR), device)?;
         let configurator = configurator::<C>(&amortizer, Arc::new(DefaultConfigurator));
         let data = (saved.data_shape, saved.masked);
+        let shape = data.0.clone();
+        let array = |values: Option<Vec<Option<f32>>>| {
+            let values = values.map(|values| values.into_iter().map(|value| value.unwrap_or(f32::NAN)).collect());
+            let array = values.map(|values| ArrayD::from_shape_vec(shape.clone(), values)).transpose();
+            array.map_err(|error| io(io::Error::other(error)))
+        };
         let posterior = Self::new(amortizer, prior, configurator, data, saved.rounds);
-        let Some(values) = saved.observation else { return Ok(posterior) };
-        let values = values.into_iter().map(|value| value.unwrap_or(f32::NAN)).collect();
-        let shape = posterior.data_shape().to_vec();
-        let x = ArrayD::from_shape_vec(shape, values).map_err(|error| io(io::Error::other(error)))?;
-        posterior.with_observation(x)
+        let posterior = posterior.with_trained_for(array(saved.trained_for)?);
+        match array(saved.observation)? {
+            Some(x) => posterior.with_observation(x),
+            None => Ok(posterior),
+        }
     }
 
     /// Sets what the networks see of observations, where the inference had a configurator of its own.

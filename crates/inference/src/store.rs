@@ -105,6 +105,10 @@ impl Store {
         device: &Device,
     ) -> Result<Posterior<C>, InferenceError> {
         let folder = self.folder.join(format!("posterior-{training:03}"));
+        if folder.join("posterior.json").is_file() {
+            let reason = format!("{} is of a version that kept networks alone", folder.display());
+            return Err(InferenceError::OtherInference { folder: self.folder.clone(), reason });
+        }
         if folder.is_dir() {
             return now.with_networks_of(&folder, device);
         }

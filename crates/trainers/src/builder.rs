@@ -107,7 +107,8 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         self
     }
 
-    /// A configurator of one's own in place of [`DefaultConfigurator`].
+    /// A configurator of one's own in place of [`DefaultConfigurator`]. What it makes of parameters may lie anywhere: the prior's support is then not
+    /// taken.
     #[must_use]
     pub fn configurator(mut self, configurator: impl Configurator) -> Self {
         self.configurator = Some(Arc::new(configurator));
@@ -238,8 +239,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         self
     }
 
-    /// The configuration, with the support of the model's prior if it has a density: draws are then inside of it. What a configurator of one's own
-    /// makes of parameters lies where only its author knows.
+    /// The configuration, with the intervals of the model's prior if it has a density.
     fn config_within_prior(&self) -> PosteriorConfig<C> {
         let mut config = self.config.clone();
         if let Origin::Model(model) = &self.origin

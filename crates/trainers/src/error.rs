@@ -174,10 +174,10 @@ pub enum TrainerError {
         /// The version that can be read.
         expected: u32,
     },
-    /// An interrupted run of another configuration.
+    /// A run of another configuration, which is to be gone on with.
     #[error(
-        "the run in {} has `{key}` = {saved}, and this run has {now}: go on with the same configuration, and train longer by one more call of \
-         `train`; or give that run up by `end_run`, or choose another folder for a new run",
+        "the run in {} has `{key}` = {saved}, and this run has {now}: go on with the same configuration, or choose another folder for a new run; a \
+         run that is complete is made longer by one more call of `train`, and one that is not is given up by `end_run`",
         folder.display()
     )]
     CheckpointMismatch {
@@ -185,7 +185,7 @@ pub enum TrainerError {
         folder: PathBuf,
         /// Which setting differs.
         key: String,
-        /// Its value in the interrupted run.
+        /// Its value in the run.
         saved: String,
         /// Its value now.
         now: String,

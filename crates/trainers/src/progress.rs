@@ -31,7 +31,12 @@ impl EpochBar {
         let bar = ProgressBar::with_draw_target(Some(iterations as u64), target);
         let style = "{prefix} {bar:24} {pos}/{len} {elapsed}<{eta} {rate:>9} {msg}";
         // Indicatif's own rate has nine decimals.
-        let rate = |state: &ProgressState, out: &mut dyn fmt::Write| _ = write!(out, "{:.1}/s", state.per_sec());
+        let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+            _ = match state.per_sec() {
+                rate if rate > 0.0 && rate < 1.0 => write!(out, "{:.1} s each", rate.recip()),
+                rate => write!(out, "{rate:.1}/s"),
+            };
+        };
         let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
         bar.set_style(style.with_key("rate", rate));
         bar.set_prefix(match best {

@@ -95,6 +95,11 @@ impl<C: SummaryConfig> std::fmt::Debug for Trainer<C> {
 
 impl<C: SummaryConfig> Trainer<C> {
     /// Begins to build a trainer for these networks, on a [`GenerativeModel`], or on a [`Dataset`] for offline training alone.
+    ///
+    /// Where the model's prior has a density, draws are to stay in the interval of each parameter: unless the configuration has a support or bounds,
+    /// or the parameters are those of a configurator, they are mapped to the reals from there
+    /// ([`PosteriorConfig::with_support`](bayesburn_amortizers::PosteriorConfig::with_support), by which [`Interval::Real`](bayesburn_core::Interval::Real)
+    /// of each asks for none of it).
     pub fn builder(origin: impl Into<Origin>, config: PosteriorConfig<C>) -> TrainerBuilder<C> {
         TrainerBuilder::new(origin.into(), config)
     }

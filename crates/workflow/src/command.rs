@@ -26,7 +26,7 @@ Commands:
         --data FILE       [N, F] or [M, N, F] as .npy, .npz or .safetensors, or .csv with a row for each of N observations; N is 1 for data
                           that are one vector
         --batchable-context FILE      the simulator's context, [M, ...]
-        --non-batchable-context FILE  the same, shared by all data sets
+        --non-batchable-context FILE  the same, shared by all data sets; not needed if it is N alone
         --draws L         draws for each data set                            [1000]
         --seed S          seed of the draws                                  [0]
         --out FILE        .npz, .safetensors or .nc (NetCDF, for ArviZ) with an array for each parameter, .csv with a column for each, or
@@ -87,7 +87,7 @@ pub struct SampleOptions {
     pub data: PathBuf,
     /// The simulator's batchable context.
     pub batchable_context: Option<PathBuf>,
-    /// The simulator's non-batchable context.
+    /// The simulator's non-batchable context. The number of observations, if that is it, is taken from data `[M, N, F]`.
     pub non_batchable_context: Option<PathBuf>,
     /// L, the number of draws for each data set.
     pub draws: usize,

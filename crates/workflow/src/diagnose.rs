@@ -129,12 +129,8 @@ impl Diagnose {
         posterior: &Posterior<C>,
         model: &GenerativeModel,
     ) -> Result<Diagnosis, WorkflowError> {
-        if let rounds @ 2.. = posterior.rounds() {
-            let reason = format!(
-                "a posterior of {rounds} rounds is for one observation, and a diagnosis asks it about data sets of the whole prior: judge it by \
-                 `LocalC2st`, which looks at one observation, or that of the first round"
-            );
-            return Err(WorkflowError::Usage { reason });
+        if posterior.trained_for().is_some() {
+            return Err(WorkflowError::OneObservation { rounds: posterior.rounds() });
         }
         let test = model.simulate(self.data_sets, self.seed_of_data())?;
         let conditions = posterior.conditions(&test.sim_data)?;

@@ -32,6 +32,15 @@ pub enum WorkflowError {
         /// Where they are.
         folder: PathBuf,
     },
+    /// A posterior that can't be judged by data sets of the prior.
+    #[error(
+        "this posterior was trained in {rounds} rounds for one observation, and a diagnosis asks about data sets of the whole prior: judge it by \
+         `diagnostics::LocalC2st`, which looks at one observation, or judge the posterior of the first round"
+    )]
+    OneObservation {
+        /// The rounds.
+        rounds: usize,
+    },
     /// A device that is not there.
     #[error(transparent)]
     Device(#[from] DeviceError),

@@ -2,7 +2,7 @@
 //!
 //! | type | what it is |
 //! |---|---|
-//! | [`Diagnose`] | how a posterior is judged: how many data sets and draws, by which suite |
+//! | [`Diagnose`] | how a posterior is judged: how many data sets and draws, by which suite, by which quantities of one's own |
 //! | [`Diagnosis`] | what came of it: a report to print, to save, or to assert in a test |
 //! | [`Workflow`] | a trainer and its training, as a program with the commands `train`, `resume`, `diagnose`, `sample` and `info` |
 //! | [`Command`] | one of these, read from a command line |

@@ -88,7 +88,8 @@ impl<C: SummaryConfig> Workflow<C> {
         })
     }
 
-    /// [`Workflow::main`] of a program that does something else without a command, with options of its own.
+    /// [`Workflow::main`] of a program that does something else without a command, with options of its own. Where standard error is no terminal, a
+    /// training writes a line for each epoch there.
     #[must_use]
     #[allow(clippy::print_stderr, reason = "the program talks to its user")]
     pub fn main_or<E: Into<Box<dyn Error>>>(mut self, without: impl FnOnce() -> Result<(), E>) -> ExitCode {
@@ -133,7 +134,12 @@ impl<C: SummaryConfig> Workflow<C> {
             Command::Help => say(out, format_args!("{}\n\n{HELP}", self.name))?,
             Command::Train { force } => self.train(*force, out)?,
             Command::Resume => {
-                let (mut trainer, train, folder) = self.trained()?;
+                // What ended before its first checkpoint goes on from its beginning.
+                let folder = self.checkpoints();
+                if !folder.exists() {
+                    return Err(WorkflowError::Untrained { folder });
+                }
+                let (mut trainer, train, folder) = self.open(out)?;
                 train(&mut trainer)?;
                 say_trained(out, &trainer, &folder)?;
             }
@@ -149,19 +155,24 @@ impl<C: SummaryConfig> Workflow<C> {
     }
 
     /// The trainer of the newest checkpoint; new, if there is none.
-    fn open(self) -> Result<(Trainer<C>, Train<C>, PathBuf), WorkflowError> {
+    fn open(self, out: &mut impl Write) -> Result<(Trainer<C>, Train<C>, PathBuf), WorkflowError> {
         let checkpoints = self.checkpoints();
-        Ok((self.builder.checkpoints(&checkpoints).resume().build()?, self.train, checkpoints))
+        let trainer = self.builder.checkpoints(&checkpoints).resume().build()?;
+        for damaged in trainer.damaged_checkpoints() {
+            let (folder, reason) = (damaged.folder.display(), &damaged.reason);
+            say(out, format_args!("Warning: a damaged checkpoint was set aside, {folder} ({reason}).\n"))?;
+        }
+        Ok((trainer, self.train, checkpoints))
     }
 
     /// The trainer of the newest checkpoint.
-    fn trained(self) -> Result<(Trainer<C>, Train<C>, PathBuf), WorkflowError> {
+    fn trained(self, out: &mut impl Write) -> Result<(Trainer<C>, Train<C>, PathBuf), WorkflowError> {
         let checkpoints = self.checkpoints();
         // Without its folder being made, if there is none.
         if !checkpoints.exists() {
             return Err(WorkflowError::Untrained { folder: checkpoints });
         }
-        let (trainer, train, checkpoints) = self.open()?;
+        let (trainer, train, checkpoints) = self.open(out)?;
         if trainer.history().steps.is_empty() {
             return Err(WorkflowError::Untrained { folder: checkpoints });
         }
@@ -205,7 +216,7 @@ impl<C: SummaryConfig> Workflow<C> {
         let diagnose = diagnose.with_options(options.data_sets, options.draws, options.seed);
         diagnose.check()?;
 
-        let (mut trainer, train, checkpoints) = self.open()?;
+        let (mut trainer, train, checkpoints) = self.open(out)?;
         if let (Some(baseline), Some(path)) = (baseline, &options.baseline) {
             let (expected, got) = (trainer.amortizer().parameter_names().to_vec(), baseline.parameter_names());
             if expected != got {
@@ -242,7 +253,7 @@ impl<C: SummaryConfig> Workflow<C> {
 
     fn sample(self, options: &SampleOptions, out: &mut impl Write) -> Result<(), WorkflowError> {
         let data = read_observations(&options.data)?;
-        let (trainer, ..) = self.trained()?;
+        let (trainer, ..) = self.trained(out)?;
         let wrong = |reason| IoError::Content { path: options.data.clone(), reason };
         let names = trainer.amortizer().parameter_names().clone();
         check_draws_names(&options.out, &names)?;
@@ -251,11 +262,15 @@ impl<C: SummaryConfig> Workflow<C> {
             Simulations::new(names, unknown, data.into_dyn()).map_err(|error| wrong(error.to_string()))?;
         observed.sim_batchable_context = options.batchable_context.as_ref().map(read_array).transpose()?;
         observed.sim_non_batchable_context = options.non_batchable_context.as_ref().map(read_array).transpose()?;
-        if let Some(range) = trainer.model().and_then(|model| model.observations()) {
+        // Of data that are a vector each, such as statistics of N observations, N can't be told.
+        let of_sets = trainer.model().filter(|model| model.shapes().sim_data.len() == 2);
+        if let Some(range) = of_sets.and_then(|model| model.observations()) {
             let n = observed.sim_data.shape()[1];
             let given = observed.sim_non_batchable_context.get_or_insert_with(|| arr1(&[n as f32]).into_dyn());
             if given.first() != Some(&(n as f32)) || given.len() != 1 {
-                return Err(wrong(format!("{n} observations, where the non-batchable context says {given}")).into());
+                let path = options.non_batchable_context.clone().unwrap_or_default();
+                let reason = format!("{given}, where {} has {n} observations", options.data.display());
+                return Err(IoError::Content { path, reason }.into());
             }
             if !range.contains(&(n as u32)) {
                 let trained = format!("{} to {}", range.start(), range.end());
@@ -282,7 +297,7 @@ impl<C: SummaryConfig> Workflow<C> {
 
     fn info(self, out: &mut impl Write) -> Result<(), WorkflowError> {
         let name = self.name.clone();
-        let (trainer, _, checkpoints) = self.trained()?;
+        let (trainer, _, checkpoints) = self.trained(out)?;
         say(out, format_args!("{name}\n"))?;
         if let Some(model) = trainer.model() {
             say(out, format_args!("\nThe model's quantities, B simulations at a time:\n{}\n", model.shapes()))?;
@@ -299,15 +314,13 @@ impl<C: SummaryConfig> Workflow<C> {
 struct EpochLines;
 
 impl<C: SummaryConfig> Callback<C> for EpochLines {
-    #[allow(clippy::print_stderr, reason = "the program talks to its user")]
     fn on_epoch(&mut self, epoch: &EpochReport<'_, C>) -> ControlFlow<String> {
         let loss = |loss: Option<f32>| loss.map_or("none".to_owned(), |loss| format!("{loss:.3}"));
         let EpochSummary { steps, mean_loss, validation_loss, .. } = epoch.summary;
-        eprint!("Epoch {}: {steps} steps, loss {}", epoch.epoch + 1, loss(*mean_loss));
-        match validation_loss {
-            Some(_) => eprintln!(", validation loss {}", loss(*validation_loss)),
-            None => eprintln!(),
-        }
+        let validation = validation_loss.map_or(String::new(), |value| format!(", validation loss {value:.3}"));
+        let (epoch, loss) = (epoch.epoch + 1, loss(*mean_loss));
+        // Whoever reads the log may have gone.
+        _ = writeln!(io::stderr(), "Epoch {epoch}: {steps} steps, loss {loss}{validation}");
         ControlFlow::Continue(())
     }
 }

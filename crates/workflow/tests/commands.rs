@@ -2,12 +2,13 @@
 
 use bayesburn_amortizers::PosteriorConfig;
 use bayesburn_diagnostics::{DiagnosticsSuite, Limit};
-use bayesburn_inference::{Npe, NpeConfig, NpeTraining, Proposal};
+use bayesburn_inference::{Npe, NpeConfig, NpeTraining, Posterior, Proposal};
 use bayesburn_networks::{DeepSetConfig, InvertibleNetworkConfig, MixtureConfig};
 use bayesburn_simulation::{ContextGenerator, GenerativeModel, Prior, Simulator, Univariate};
 use bayesburn_trainers::{Online, Progress, Trainer, TrainerBuilder, TrainingConfig};
 use bayesburn_workflow::{Command, Diagnose, Outcome, Workflow, WorkflowError};
-use ndarray::{Array2, Array3, arr1};
+use burn::tensor::Device;
+use ndarray::{Array1, Array2, Array3, arr1};
 use ndarray_npy::{read_npy, write_npy};
 use rand::RngExt;
 use rand_distr::StandardNormal;
@@ -126,9 +127,33 @@ fn training_begins_anew_by_force_only_and_goes_on_where_it_stopped() {
     let line = ["diagnose", "--data-sets", "20", "--draws", "20"];
     let (_, text) = run(workflow(folder.path(), 9), &line).expect("it judges what there is");
     assert!(text.contains("Judged as it is") && text.contains("= 7 instead of 9"), "{text}");
+    // As if it had been killed before its first checkpoint.
+    let begun = folder.path().join("begun");
+    std::fs::create_dir_all(begun.join("checkpoints")).expect("made");
+    let (_, text) =
+        run(workflow(folder.path(), 5), &["resume", "--folder", &begun.to_string_lossy()]).expect("it goes on");
+    assert!(text.contains("Trained: 5 steps"), "{text}");
     let other = folder.path().join("other");
     let line = ["resume", "--folder", &other.to_string_lossy()];
     assert!(matches!(run(workflow(folder.path(), 5), &line), Err(WorkflowError::Untrained { .. })));
+}
+
+#[test]
+fn a_damaged_checkpoint_is_told_of() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let workflow = || {
+        let train = |trainer: &mut Trainer| {
+            let source = Online::new().with_epochs(2).with_iterations_per_epoch(3);
+            trainer.train(source, &TrainingConfig::new()).map(|_| ())
+        };
+        Workflow::new("two means", builder(), train).with_folder(folder.path().join("out"))
+    };
+    run(workflow(), &["train"]).expect("it trains");
+    let weights = folder.path().join("out/checkpoints/step-00000006/weights.safetensors");
+    std::fs::write(weights, "").expect("it is there");
+    let (_, text) = run(workflow(), &["info"]).expect("there is an older one");
+    assert!(text.contains("Warning: a damaged checkpoint") && text.contains("step-00000006"), "{text}");
+    assert!(text.contains("Trained: 3 steps"), "{text}");
 }
 
 #[test]
@@ -218,6 +243,37 @@ fn data_sets_of_any_size_are_drawn_for() {
     assert!(columns.contains("x.csv") && columns.contains("2 values"), "{columns}");
 }
 
+/// Statistics of N observations do not tell N.
+#[test]
+fn of_data_that_are_vectors_the_number_of_observations_is_given() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let workflow = || {
+        let prior = Prior::from_fn(["mu"], |rng, _| [rng.sample(StandardNormal)]);
+        let simulator = Simulator::from_fn(|rng, theta, context| {
+            let std = (context.num_observations() as f32).sqrt().recip();
+            Array1::from_shape_fn(1, |_| theta[0] + std * rng.sample::<f32, _>(StandardNormal))
+        });
+        let simulator = simulator.with_context(ContextGenerator::num_observations(5..=50));
+        let model = GenerativeModel::new(prior, simulator).expect("the pilot run succeeds");
+        let flow = InvertibleNetworkConfig::new().with_num_coupling_layers(1);
+        let networks = PosteriorConfig::new(DeepSetConfig::new(2).with_units(8), flow);
+        Workflow::new("a mean", Trainer::builder(model, networks).progress(Progress::Hidden), |trainer| {
+            let source = Online::new().with_epochs(1).with_iterations_per_epoch(2);
+            trainer.train(source, &TrainingConfig::new()).map(|_| ())
+        })
+        .with_folder(folder.path().join("out"))
+    };
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (data, n, draws) = (path("x.csv"), path("n.csv"), path("draws.npy"));
+    std::fs::write(&data, "0.5\n").expect("written");
+    std::fs::write(&n, "40\n").expect("written");
+    run(workflow(), &["train"]).expect("it trains");
+    let given = ["sample", "--data", &data, "--non-batchable-context", &n, "--out", &draws];
+    let (_, text) = run(workflow(), &given).expect("it draws");
+    assert!(!text.contains("Warning"), "{text}");
+    run(workflow(), &["sample", "--data", &data, "--out", &draws]).expect_err("N is not known");
+}
+
 #[test]
 fn a_posterior_of_rounds_is_not_judged_by_the_whole_prior() {
     let prior = Prior::box_uniform(["theta"], &[-1.0], &[1.0]).expect("a box");
@@ -226,7 +282,7 @@ fn a_posterior_of_rounds_is_not_judged_by_the_whole_prior() {
     let config = NpeConfig::new()
         .with_density_estimator(MixtureConfig::new())
         .with_training(NpeTraining::new().with_max_epochs(2));
-    let mut npe = Npe::builder(model.clone(), config).progress(Progress::Hidden).build().expect("sound");
+    let mut npe = Npe::builder(model.clone(), config.clone()).progress(Progress::Hidden).build().expect("sound");
     let train = |npe: &mut Npe| {
         npe.simulate(200).expect("it simulates");
         npe.train().expect("it trains").with_observation(arr1(&[0.3])).expect("one number")
@@ -235,8 +291,21 @@ fn a_posterior_of_rounds_is_not_judged_by_the_whole_prior() {
     let diagnose = Diagnose::new().with_size(20, 10);
     diagnose.posterior(&first, &model).expect("it is of one round");
     npe.set_proposal(Proposal::posterior(first).expect("it has an observation"));
-    let error = diagnose.posterior(&train(&mut npe), &model).expect_err("two rounds").to_string();
-    assert!(error.contains("2 rounds") && error.contains("LocalC2st"), "{error}");
+    let second = train(&mut npe);
+    let folder = tempfile::tempdir().expect("a folder");
+    second.save(folder.path()).expect("written");
+    let loaded = Posterior::load(folder.path(), model.prior().clone(), &Device::flex()).expect("just saved");
+    for posterior in [second, loaded] {
+        assert_eq!(posterior.trained_for(), Some(&arr1(&[0.3]).into_dyn()));
+        let error = diagnose.posterior(&posterior, &model).expect_err("two rounds").to_string();
+        assert!(error.contains("2 rounds") && error.contains("LocalC2st"), "{error}");
+    }
+
+    // Rounds of the prior alone are amortized.
+    let mut npe = Npe::builder(model.clone(), config).progress(Progress::Hidden).build().expect("sound");
+    train(&mut npe);
+    npe.set_proposal(Proposal::Prior);
+    diagnose.posterior(&train(&mut npe), &model).expect("for any observation");
 }
 
 #[test]

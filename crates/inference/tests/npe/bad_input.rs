@@ -1,7 +1,8 @@
 //! Refuses what cannot be right, and says what was expected, what came and what to do.
 
 use crate::{box_prior, builder, config_of, npe, shifted, short, small};
-use bayesburn_core::Interval;
+use bayesburn_amortizers::{Configurator, DefaultConfigurator};
+use bayesburn_core::{Interval, Simulations};
 use bayesburn_inference::{
     Correction, InferenceError, Npe, NpeConfig, NpeTraining, ParameterSpace, Posterior, Proposal, infer,
 };
@@ -246,6 +247,16 @@ fn a_number_of_observations_that_varies() {
         GenerativeModel::new(box_prior(1), simulator.with_context(context)).expect("it simulates")
     };
     let error = builder(model(50), short(), 1).build().expect_err("any of 46");
-    says(&error, &["5 to 50 observations", "fix their number", "`Trainer`"]);
-    builder(model(5), short(), 1).build().expect("one only");
+    says(&error, &["5 to 50 observations", "fix their number", "train on sets of any size by `Trainer`"]);
+
+    // Of one number it is context nonetheless, which an observation has not.
+    let error = builder(model(5), short(), 1).build().expect_err("the networks would see it");
+    says(&error, &["context", "leave it out by a configurator"]);
+    let without = |simulations: &Simulations| {
+        let simulations = Simulations { sim_non_batchable_context: None, ..simulations.clone() };
+        DefaultConfigurator.configure(&simulations)
+    };
+    let mut npe = builder(model(5), short(), 1).configurator(without).build().expect("it takes care of it");
+    npe.simulate(100).expect("it simulates");
+    npe.train().expect("it trains").sample_for(&Array1::from_elem(5, 0.5), 10, 1).expect("it draws");
 }

@@ -35,10 +35,8 @@ use product::Tile;
 use std::{
     fmt,
     ops::Range,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::{self, ThreadId},
 };
 
 /// What a GPU, or its driver, failed at.
@@ -75,11 +73,16 @@ pub(crate) struct Gpu {
     /// Memory that was taken for what one step computes is that of the next one: taking and giving back some GB took longer than
     /// all kernels of a large batch.
     memory: Mutex<Vec<Numbers>>,
-    /// Whether an array was asked for that has more numbers than kernels can count.
-    overflows: AtomicBool,
+    /// Threads whose job has asked for an array of more numbers than kernels can count.
+    overflows: Mutex<Vec<ThreadId>>,
     /// Threads of a cube: of kernels that go through numbers, and in both directions of a product's tile.
     threads: u32,
     side: [u32; 2],
+}
+
+/// What is consistent also after a panic elsewhere.
+fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Numbers on the device.
@@ -136,7 +139,7 @@ impl Gpu {
             2.. => (2, [2, 1]),
             _ => (1, [1, 1]),
         };
-        Self { client, memory: Mutex::default(), overflows: AtomicBool::new(false), threads, side }
+        Self { client, memory: Mutex::default(), overflows: Mutex::default(), threads, side }
     }
 
     pub(crate) fn upload(&self, values: Vec<f32>) -> Numbers {
@@ -158,9 +161,9 @@ impl Gpu {
     /// Numbers that are not yet written.
     pub(crate) fn empty(&self, len: usize) -> Numbers {
         if len > MOST_NUMBERS {
-            self.overflows.store(true, Ordering::Relaxed);
+            locked(&self.overflows).push(thread::current().id());
         }
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = locked(&self.memory);
         // Of this length or, for a job's last chunk, up to twice as long.
         let free =
             |numbers: &&Numbers| (len..=2 * len).contains(&numbers.len) && Arc::strong_count(&numbers.holders) == 1;
@@ -176,10 +179,7 @@ impl Gpu {
 
     /// Gives back what is not in use.
     pub(crate) fn give_back(&self) {
-        self.memory
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|numbers| Arc::strong_count(&numbers.holders) > 1);
+        locked(&self.memory).retain(|numbers| Arc::strong_count(&numbers.holders) > 1);
     }
 
     pub(crate) fn rows(&self, rows: usize, width: usize) -> Rows {
@@ -190,10 +190,12 @@ impl Gpu {
     pub(crate) fn read(&self, array: &Numbers) -> Result<Vec<f32>, GpuFailure> {
         let failed = |failure| {
             // Memory that could not be had stays so: let the next job ask anew.
-            self.memory.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            locked(&self.memory).clear();
             failure
         };
-        if self.overflows.swap(false, Ordering::Relaxed) {
+        let job = thread::current().id();
+        let overflows = locked(&self.overflows).extract_if(.., |thread| *thread == job).count();
+        if overflows > 0 {
             let reason = format!("an array of more than the {MOST_NUMBERS} numbers that kernels count");
             return Err(failed(GpuFailure(reason)));
         }
