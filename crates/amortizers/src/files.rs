@@ -1,6 +1,6 @@
 //! Saves a posterior to a folder and loads it: a readable configuration, weights as safetensors, and a seal of checksums.
 
-use crate::{AmortizedPosterior, AmortizerError, Difference, PosteriorConfig, posterior::Widths};
+use crate::{AmortizedPosterior, AmortizerError, Difference, PosteriorConfig, evaluator::Kept, posterior::Widths};
 use bayesburn_core::files::{seal, verify};
 use bayesburn_networks::{ParameterInit, SummaryConfig, number_parameters, orders_are_permutations};
 use burn::tensor::Device;
@@ -141,9 +141,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         if !orders_are_permutations(&self.networks.inference) {
             return Err(wrong("an order of dimensions does not have each of them once".to_owned()));
         }
-        let networks = number_parameters(self.networks.clone());
-        self.set_networks(networks);
-        Ok(self)
+        Ok(Self { networks: number_parameters(self.networks), evaluator: Kept::default(), ..self })
     }
 
     /// Everything that the posterior was made from: what tells one architecture from another.

@@ -42,7 +42,7 @@ pub struct AmortizedPosterior<C: SummaryConfig = DeepSetConfig> {
     pub(crate) networks: PosteriorNetworks<C::Network>,
     pub(crate) device: Device,
     /// The networks without gradients, made when they are first asked: on a GPU that copies all weights. Copies of the posterior share it.
-    evaluator: Kept<C::Network>,
+    pub(crate) evaluator: Kept<C::Network>,
 }
 
 impl<C: SummaryConfig> AmortizedPosterior<C> {
@@ -79,7 +79,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         if posterior.config.inference.needs_simulations() {
             posterior = posterior.fit_act_norm(pilot)?;
         }
-        posterior.set_networks(number_parameters(posterior.networks.clone()));
+        // Nothing was evaluated yet.
+        posterior.networks = number_parameters(posterior.networks);
         Ok(posterior)
     }
 

@@ -150,7 +150,7 @@ impl<C: SummaryConfig> NpeBuilder<C> {
         let density = prior.density().ok_or_else(|| InferenceError::Prior {
             reason: format!("it draws {:?} by a function, or depends on context", prior.names()),
         })?;
-        if let Some(range) = model.as_ref().and_then(|model| model.observations())
+        if let Some(range) = model.as_ref().and_then(|model| model.num_observations())
             && range.start() != range.end()
         {
             let (least, most) = (*range.start(), *range.end());

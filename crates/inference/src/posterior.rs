@@ -344,9 +344,9 @@ impl<C: SummaryConfig> fmt::Display for Posterior<C> {
             InferenceConfig::Mixture(config) if config.components == 1 => "a normal distribution",
             InferenceConfig::Mixture(_) => "a mixture of normal distributions",
         };
-        let rounds = match self.rounds {
-            0 | 1 => "amortized".to_owned(),
-            rounds => format!("{rounds} rounds"),
+        let rounds = match &self.trained_for {
+            None => "amortized".to_owned(),
+            Some(_) => format!("{} rounds", self.rounds),
         };
         writeln!(f, "Posterior p(θ | x) of {} ({rounds}).", self.prior.names().join(", "))?;
         match &self.observation {

@@ -33,7 +33,6 @@ struct Saved {
     rounds: usize,
     /// Missing values are null, here and below.
     observation: Option<Vec<Option<f32>>>,
-    #[serde(default)]
     trained_for: Option<Vec<Option<f32>>>,
 }
 

@@ -125,7 +125,7 @@ impl GenerativeModel {
     /// The numbers of observations that data sets may have, where the simulator's context is
     /// [`ContextGenerator::num_observations`](crate::ContextGenerator::num_observations).
     #[must_use]
-    pub fn observations(&self) -> Option<&std::ops::RangeInclusive<u32>> {
+    pub fn num_observations(&self) -> Option<&std::ops::RangeInclusive<u32>> {
         self.simulator.observations()
     }
 

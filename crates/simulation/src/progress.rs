@@ -13,6 +13,26 @@ pub enum Progress {
     Hidden,
 }
 
+impl Progress {
+    /// A bar of so many steps, in a template of `indicatif` that has a key `rate` beside its own.
+    #[must_use]
+    pub fn bar(self, steps: u64, template: &str) -> ProgressBar {
+        let target = match self {
+            Self::Auto => ProgressDrawTarget::stderr_with_hz(10),
+            Self::Hidden => ProgressDrawTarget::hidden(),
+        };
+        // Indicatif's own rate has nine decimals.
+        let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+            _ = match state.per_sec() {
+                rate if rate > 0.0 && rate < 1.0 => write!(out, "{:.1} s each", rate.recip()),
+                rate => write!(out, "{rate:.1}/s"),
+            };
+        };
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        ProgressBar::with_draw_target(Some(steps), target).with_style(style.with_key("rate", rate))
+    }
+}
+
 /// The bar of many simulations, for whoever makes them in parts.
 ///
 /// ```
@@ -31,21 +51,7 @@ impl SimulationBar {
     /// A bar that begins at `done` of `all` simulations; its rate counts those that are added.
     #[must_use]
     pub fn new(progress: Progress, done: u64, all: u64) -> Self {
-        let target = match progress {
-            Progress::Auto => ProgressDrawTarget::stderr_with_hz(10),
-            Progress::Hidden => ProgressDrawTarget::hidden(),
-        };
-        let bar = ProgressBar::with_draw_target(Some(all.max(done)), target);
-        let style = "Simulations {bar:24} {pos}/{len} {elapsed}<{eta} {rate:>9}";
-        // Indicatif's own rate has nine decimals.
-        let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
-            _ = match state.per_sec() {
-                rate if rate > 0.0 && rate < 1.0 => write!(out, "{:.1} s each", rate.recip()),
-                rate => write!(out, "{rate:.1}/s"),
-            };
-        };
-        let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
-        bar.set_style(style.with_key("rate", rate));
+        let bar = progress.bar(all.max(done), "Simulations {bar:24} {pos}/{len} {elapsed}<{eta} {rate:>9}");
         bar.set_position(done);
         bar.reset_eta();
         Self(bar)

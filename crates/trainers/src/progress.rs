@@ -2,8 +2,7 @@
 
 use crate::StepLoss;
 use bayesburn_simulation::Progress;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
-use std::fmt;
+use indicatif::ProgressBar;
 
 /// The bar of one epoch.
 #[derive(Debug)]
@@ -24,21 +23,7 @@ impl EpochBar {
         iterations: usize,
         best: Option<Option<(usize, f32)>>,
     ) -> Self {
-        let target = match progress {
-            Progress::Auto => ProgressDrawTarget::stderr_with_hz(10),
-            Progress::Hidden => ProgressDrawTarget::hidden(),
-        };
-        let bar = ProgressBar::with_draw_target(Some(iterations as u64), target);
-        let style = "{prefix} {bar:24} {pos}/{len} {elapsed}<{eta} {rate:>9} {msg}";
-        // Indicatif's own rate has nine decimals.
-        let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
-            _ = match state.per_sec() {
-                rate if rate > 0.0 && rate < 1.0 => write!(out, "{:.1} s each", rate.recip()),
-                rate => write!(out, "{rate:.1}/s"),
-            };
-        };
-        let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
-        bar.set_style(style.with_key("rate", rate));
+        let bar = progress.bar(iterations as u64, "{prefix} {bar:24} {pos}/{len} {elapsed}<{eta} {rate:>9} {msg}");
         bar.set_prefix(match best {
             None => format!("Epoch {epoch}/{epochs}"),
             Some(None) => format!("Epoch {epoch}"),

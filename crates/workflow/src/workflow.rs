@@ -135,11 +135,7 @@ impl<C: SummaryConfig> Workflow<C> {
             Command::Train { force } => self.train(*force, out)?,
             Command::Resume => {
                 // What ended before its first checkpoint goes on from its beginning.
-                let folder = self.checkpoints();
-                if !folder.exists() {
-                    return Err(WorkflowError::Untrained { folder });
-                }
-                let (mut trainer, train, folder) = self.open(out)?;
+                let (mut trainer, train, folder) = self.begun(out)?;
                 train(&mut trainer)?;
                 say_trained(out, &trainer, &folder)?;
             }
@@ -165,14 +161,18 @@ impl<C: SummaryConfig> Workflow<C> {
         Ok((trainer, self.train, checkpoints))
     }
 
+    /// The trainer of a training that was begun at least. No folder is made, if there is none.
+    fn begun(self, out: &mut impl Write) -> Result<(Trainer<C>, Train<C>, PathBuf), WorkflowError> {
+        let checkpoints = self.checkpoints();
+        match checkpoints.exists() {
+            true => self.open(out),
+            false => Err(WorkflowError::Untrained { folder: checkpoints }),
+        }
+    }
+
     /// The trainer of the newest checkpoint.
     fn trained(self, out: &mut impl Write) -> Result<(Trainer<C>, Train<C>, PathBuf), WorkflowError> {
-        let checkpoints = self.checkpoints();
-        // Without its folder being made, if there is none.
-        if !checkpoints.exists() {
-            return Err(WorkflowError::Untrained { folder: checkpoints });
-        }
-        let (trainer, train, checkpoints) = self.open(out)?;
+        let (trainer, train, checkpoints) = self.begun(out)?;
         if trainer.history().steps.is_empty() {
             return Err(WorkflowError::Untrained { folder: checkpoints });
         }
@@ -264,7 +264,7 @@ impl<C: SummaryConfig> Workflow<C> {
         observed.sim_non_batchable_context = options.non_batchable_context.as_ref().map(read_array).transpose()?;
         // Of data that are a vector each, such as statistics of N observations, N can't be told.
         let of_sets = trainer.model().filter(|model| model.shapes().sim_data.len() == 2);
-        if let Some(range) = of_sets.and_then(|model| model.observations()) {
+        if let Some(range) = of_sets.and_then(|model| model.num_observations()) {
             let n = observed.sim_data.shape()[1];
             let given = observed.sim_non_batchable_context.get_or_insert_with(|| arr1(&[n as f32]).into_dyn());
             if given.first() != Some(&(n as f32)) || given.len() != 1 {

@@ -301,11 +301,19 @@ fn a_posterior_of_rounds_is_not_judged_by_the_whole_prior() {
         assert!(error.contains("2 rounds") && error.contains("LocalC2st"), "{error}");
     }
 
+    // So is one from a truncated prior.
+    let mut npe = Npe::builder(model.clone(), config.clone()).progress(Progress::Hidden).build().expect("sound");
+    let first = train(&mut npe);
+    npe.set_proposal(Proposal::truncated(first).expect("it has an observation"));
+    assert_eq!(train(&mut npe).trained_for(), Some(&arr1(&[0.3]).into_dyn()));
+
     // Rounds of the prior alone are amortized.
     let mut npe = Npe::builder(model.clone(), config).progress(Progress::Hidden).build().expect("sound");
     train(&mut npe);
     npe.set_proposal(Proposal::Prior);
-    diagnose.posterior(&train(&mut npe), &model).expect("for any observation");
+    let amortized = train(&mut npe);
+    assert!(amortized.to_string().contains("(amortized)"), "{amortized}");
+    diagnose.posterior(&amortized, &model).expect("for any observation");
 }
 
 #[test]

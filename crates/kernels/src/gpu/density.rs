@@ -53,11 +53,11 @@ impl GpuDensity {
     /// How many observations of data sets, and rows of targets, are to be given at a time: as many as make 134 MB in the widest layer.
     #[must_use]
     pub fn rows_at_once(&self) -> [usize; 2] {
-        const MOST_NUMBERS: usize = 1 << 25;
+        const AT_ONCE: usize = 1 << 25;
         let of_flow = self.inference.widest();
         // Without a set network, data are part of the flow's condition.
         let of_set = self.summary.as_ref().map_or(of_flow, SetNetwork::widest);
-        [of_set, of_flow].map(|widest| (MOST_NUMBERS / widest).max(1))
+        [of_set, of_flow].map(|widest| (AT_ONCE / widest).max(1))
     }
 
     /// Gives back the memory that jobs have used, which the next one of the same sizes would have used again.
