@@ -26,6 +26,8 @@ pub struct Conditions {
     pub summary_conditions: Array3<f32>,
     /// What goes to the inference network beside the summaries, `[M, C]`.
     pub direct_conditions: Option<Array2<f32>>,
+    /// How many features of an observation are followed by as many columns of a mask; 0 where nothing may be missing.
+    pub(crate) masked: usize,
 }
 
 /// Parameters, the conditions they were simulated under, and how much each simulation counts.
@@ -58,7 +60,7 @@ impl Conditions {
     /// M data sets, `[M, N, F]`.
     #[must_use]
     pub fn new(summary_conditions: Array3<f32>) -> Self {
-        Self { summary_conditions, direct_conditions: None }
+        Self { summary_conditions, direct_conditions: None, masked: 0 }
     }
 
     /// One data set, `[N, F]`.
@@ -71,7 +73,8 @@ impl Conditions {
     /// for each value that is there and 0 for each that is not (Wang et al. 2024).
     ///
     /// So does the default configurator with simulations that have a mask, which a network for data with missing values is
-    /// trained on. Batchable contexts go behind the mask.
+    /// trained on. Batchable contexts go behind the mask. Where data are standardised, so are the values that are there; what is missing is 0
+    /// afterwards, the mean, whatever the data's offset.
     ///
     /// ```
     /// use bayesburn_amortizers::Conditions;
@@ -82,8 +85,8 @@ impl Conditions {
     /// ```
     #[must_use]
     pub fn with_missing(data: Array3<f32>) -> Self {
-        let mask = data.mapv(|value| if value.is_nan() { 0.0 } else { 1.0 });
-        Self::new(beside_mask(data, mask))
+        let (masked, mask) = (data.dim().2, data.mapv(|value| if value.is_nan() { 0.0 } else { 1.0 }));
+        Self { masked, ..Self::new(beside_mask(data, mask)) }
     }
 
     /// Adds direct conditions, `[M, C]`, for example the number of observations.
@@ -122,6 +125,7 @@ impl Conditions {
         Self {
             summary_conditions: self.summary_conditions.select(Axis(0), data_sets),
             direct_conditions: self.direct_conditions.as_ref().map(|direct| direct.select(Axis(0), data_sets)),
+            masked: self.masked,
         }
     }
 
@@ -133,6 +137,7 @@ impl Conditions {
                 .direct_conditions
                 .as_ref()
                 .map(|direct| direct.slice_axis(Axis(0), Slice::from(range)).to_owned()),
+            masked: self.masked,
         }
     }
 
@@ -241,7 +246,8 @@ impl Configured {
             alike.iter().filter_map(|batch| batch.conditions.direct_conditions.as_ref().map(|d| d.view())).collect();
         let direct = (!direct.is_empty()).then(|| concatenate(Axis(0), &direct)).transpose().map_err(error)?;
         let data = concatenate(Axis(0), &data).map_err(error)?;
-        let conditions = Conditions { summary_conditions: data, direct_conditions: direct };
+        let masked = batches[0].conditions.masked;
+        let conditions = Conditions { summary_conditions: data, direct_conditions: direct, masked };
         Self::new(concatenate(Axis(0), &parameters).map_err(error)?, conditions)
     }
 

@@ -41,7 +41,8 @@ pub struct DefaultConfigurator;
 impl Configurator for DefaultConfigurator {
     fn configure(&self, simulations: &Simulations) -> Result<Configured, AmortizerError> {
         let data = observations("sim_data", &simulations.sim_data)?;
-        let (batch, n, _) = data.dim();
+        let (batch, n, features) = data.dim();
+        let masked = if simulations.sim_data_mask.is_some() { features } else { 0 };
         let data = match &simulations.sim_data_mask {
             None => data,
             Some(mask) if mask.shape() == simulations.sim_data.shape() => {
@@ -71,7 +72,8 @@ impl Configurator for DefaultConfigurator {
             .collect();
         let direct_conditions =
             (!shared.is_empty()).then(|| Array2::from_shape_fn((batch, shared.len()), |(_, i)| shared[i]));
-        Configured::new(simulations.parameters.clone(), Conditions { summary_conditions, direct_conditions })
+        let conditions = Conditions { summary_conditions, direct_conditions, masked };
+        Configured::new(simulations.parameters.clone(), conditions)
     }
 }
 

@@ -74,7 +74,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// The same for the networks as they are in this pass, without a summary loss.
     pub(crate) fn direct(&self, pass: &Pass) -> Option<(DirectLoss, Vec<f32>)> {
         let networks = &self.networks;
-        let Widths { names, features, direct } = &self.widths;
+        let Widths { names, features, direct, .. } = &self.widths;
         // What is computed later has the widths of these.
         let data = Tensor::zeros([1, 1, *features], &self.device);
         let targets = Tensor::zeros([1, names.len()], &self.device);
@@ -173,6 +173,13 @@ impl DirectLoss {
     pub(crate) fn given(&self, conditions: &Conditions) -> Given {
         let (sets, observations, features) = conditions.summary_conditions.dim();
         let mut data = standardized(&conditions.summary_conditions, self.data.as_ref());
+        if let (Some([_, std]), masked @ 1..) = (&self.data, self.widths.masked) {
+            let raw = conditions.summary_conditions.rows();
+            for (row, raw) in data.chunks_exact_mut(std.len()).zip(raw) {
+                // What is missing is the mean, 0.
+                row.iter_mut().zip(raw.iter().skip(masked)).take(masked).for_each(|(value, there)| *value *= there);
+            }
+        }
         let direct = conditions.direct_conditions.as_ref();
         let mut direct = direct.map(|direct| standardized(direct, self.direct.as_ref())).unwrap_or_default();
         let predicted = self.regression.as_ref().map(|predictor| predictor.predict(&data, &direct, sets));

@@ -95,6 +95,18 @@ pub enum AmortizerError {
         /// What came.
         got: usize,
     },
+    /// A number of observations that networks which know one alone were never shown.
+    #[error(
+        "data sets of {got} observations, and the networks were trained on data sets of {expected} alone: of another number their \
+         posterior is wrong; train on simulations whose number varies, by `ContextGenerator::num_observations`, or, where the networks \
+         need not know it, take the answer as it is by `with_any_num_observations`"
+    )]
+    UnseenObservations {
+        /// The number that was trained on.
+        expected: usize,
+        /// What came.
+        got: usize,
+    },
     /// Latents of a density that has none.
     #[error("a mixture of several normals is no map to one, so that it has no latents: look at draws instead")]
     NoLatents,

@@ -1,18 +1,30 @@
 //! Saves a posterior to a folder and loads it: a readable configuration, weights as safetensors, and a seal of checksums.
 
-use crate::{AmortizedPosterior, AmortizerError, Difference, PosteriorConfig, evaluator::Kept, posterior::Widths};
+use crate::{
+    AmortizedPosterior, AmortizerError, Difference, PosteriorConfig, TrainingRange, evaluator::Kept, posterior::Widths,
+    training_range::Familiar,
+};
 use bayesburn_core::files::{seal, verify};
-use bayesburn_networks::{ParameterInit, SummaryConfig, number_parameters, orders_are_permutations};
+use bayesburn_networks::{ParameterInit, SummaryConfig, SummaryNetwork, number_parameters, orders_are_permutations};
 use burn::tensor::Device;
 use burn_store::{ModuleSnapshot, SafetensorsStore};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::{fs, io, path::Path};
+use std::{fs, io, path::Path, sync::OnceLock};
 
 /// Version of the folder's layout; a change that old code cannot read raises it.
 const FORMAT_VERSION: u32 = 5;
 const CONFIG_FILE: &str = "posterior.json";
 const WEIGHTS_FILE: &str = "weights.safetensors";
+/// What the simulations were like; posteriors of earlier versions have none.
+const RANGE_FILE: &str = "training_range.json";
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedRange {
+    range: TrainingRange,
+    familiar: Option<Familiar>,
+}
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(bound = "", deny_unknown_fields)]
@@ -36,6 +48,11 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         fs::create_dir_all(folder).and_then(|()| holds_files_alone(folder)).map_err(io)?;
         fs::write(folder.join(CONFIG_FILE), format!("{:#}\n", self.description())).map_err(io)?;
         self.write_weights(folder.join(WEIGHTS_FILE))?;
+        if let Some(range) = self.range.clone() {
+            let saved = SavedRange { range, familiar: self.familiar()?.cloned() };
+            let text = serde_json::to_string_pretty(&saved).expect("plain data");
+            fs::write(folder.join(RANGE_FILE), text).map_err(io)?;
+        }
         seal(folder).map_err(io)
     }
 
@@ -106,12 +123,38 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         posterior.load_weights(folder)
     }
 
-    /// Replaces the weights by those of a folder. The folder's seal is not looked at; [`AmortizedPosterior::load`] does that.
+    /// Replaces the weights by those of a folder, and joins the range of what they were trained on with the posterior's own. The folder's seal
+    /// is not looked at; [`AmortizedPosterior::load`] does that.
     ///
     /// # Errors
     /// Weights that are missing, damaged or of another architecture; the error names the first tensor that does not fit.
     pub fn load_weights(self, folder: impl AsRef<Path>) -> Result<Self, AmortizerError> {
-        self.read_weights(folder.as_ref().join(WEIGHTS_FILE))
+        let mut posterior = self.read_weights(folder.as_ref().join(WEIGHTS_FILE))?;
+        let path = folder.as_ref().join(RANGE_FILE);
+        if path.is_file() {
+            let text = fs::read_to_string(&path).map_err(|source| AmortizerError::Io {
+                action: "read",
+                path: path.clone(),
+                source,
+            })?;
+            let wrong = |reason: String| AmortizerError::SavedConfig { path: path.clone(), reason };
+            let SavedRange { range, familiar } =
+                serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+            let Widths { features, masked, direct, .. } = posterior.widths;
+            let summaries = posterior.networks.summary.summary_dim();
+            if !range.fits(features, masked, direct) || !familiar.iter().all(|familiar| familiar.fits(summaries)) {
+                return Err(wrong("it is of other networks".to_owned()));
+            }
+            match &mut posterior.range {
+                // Simulations are at hand, which tell how far apart data are.
+                Some(own) if !posterior.reference.is_empty() => own.join(&range),
+                own => {
+                    *own = Some(range);
+                    posterior.familiar = OnceLock::from(familiar).into();
+                }
+            }
+        }
+        Ok(posterior)
     }
 
     /// Replaces the weights by those of a file that [`AmortizedPosterior::write_weights`] wrote.
@@ -141,7 +184,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         if !orders_are_permutations(&self.networks.inference) {
             return Err(wrong("an order of dimensions does not have each of them once".to_owned()));
         }
-        Ok(Self { networks: number_parameters(self.networks), evaluator: Kept::default(), ..self })
+        let networks = number_parameters(self.networks);
+        Ok(Self { networks, evaluator: Kept::default(), familiar: Default::default(), ..self })
     }
 
     /// Everything that the posterior was made from: what tells one architecture from another.

@@ -7,6 +7,7 @@
 //! | [`Conditions`] | data sets, simulated or observed: summary conditions and direct conditions |
 //! | [`AmortizedPosterior`] | loss, density with gradients, `sample`, `log_prob`, latent variables; saved to and loaded from a folder |
 //! | `DirectLoss` | the loss and its gradients without Burn's graph, with the feature `flex` |
+//! | [`TrainingRange`] | what the simulations were like: data unlike them are refused or warned of |
 //! | [`PosteriorConfig`] | the two networks, standardisation, summary loss |
 //!
 //! ```
@@ -16,7 +17,7 @@
 //! use ndarray::{Array2, Array3};
 //!
 //! let config = PosteriorConfig::new(DeepSetConfig::new(10), InvertibleNetworkConfig::new());
-//! let pilot = Configured::new(Array2::from_elem((8, 1), 0.5), Conditions::new(Array3::zeros((8, 50, 1))))?;
+//! let pilot = Configured::new(Array2::from_elem((8, 1), 0.5), Conditions::new(Array3::zeros((8, 30, 1))))?;
 //! let posterior = AmortizedPosterior::new(config, ["mu"], &[pilot], 2023, &Device::default())?;
 //!
 //! let observed = Conditions::one(Array2::zeros((30, 1)));
@@ -42,6 +43,7 @@ mod regression;
 mod sampling;
 mod standardize;
 mod targets;
+mod training_range;
 
 pub use conditions::{Conditions, Configured};
 pub use config::{PosteriorConfig, Standardization, SummaryLoss};
@@ -53,5 +55,6 @@ pub use error::AmortizerError;
 pub use gpu::GpuSteps;
 pub use networks::PosteriorNetworks;
 pub use posterior::AmortizedPosterior;
+pub use training_range::{FeatureRange, TrainingRange};
 #[cfg(feature = "flex")]
 pub use {bayesburn_kernels::DensityPart, direct::DirectLoss};

@@ -21,6 +21,9 @@ pub struct PosteriorNetworks<S: Module> {
     pub(crate) direct: Option<Standardizer>,
     /// Taken off standardised parameters.
     pub(crate) regression: Option<Regression>,
+    /// How many features are followed by as many columns of a mask.
+    #[module(skip)]
+    pub(crate) masked: usize,
 }
 
 impl<S: Module> PosteriorNetworks<S> {
@@ -78,7 +81,18 @@ impl<S: SummaryNetwork> PosteriorNetworks<S> {
         conditions: &Conditions,
         device: &Device,
     ) -> (Tensor<3>, Option<Tensor<2>>) {
-        let data = standardized(self.data.as_ref(), tensor::<3, _>(&conditions.summary_conditions, device));
+        let raw = tensor::<3, _>(&conditions.summary_conditions, device);
+        let data = match (&self.data, self.masked) {
+            (Some(standardizer), 1..) => {
+                let data = standardizer.forward(raw.clone());
+                let [_, _, width] = raw.dims();
+                // What is missing is the mean, 0.
+                let there = raw.narrow(2, self.masked, self.masked);
+                let values = data.clone().narrow(2, 0, self.masked) * there;
+                Tensor::cat(vec![values, data.narrow(2, self.masked, width - self.masked)], 2)
+            }
+            (standardizer, _) => standardized(standardizer.as_ref(), raw),
+        };
         let direct = conditions.direct_conditions.as_ref();
         let direct = direct.map(|direct| standardized(self.direct.as_ref(), tensor::<2, _>(direct, device)));
         (data, direct)

@@ -6,8 +6,9 @@ use crate::{
     evaluator::{Evaluator, Kept},
     networks::to_vec,
     regression::{MOST_FEATURES, Predictor, Regression, fitted_rows},
-    standardize::{Standardizer, varies},
+    standardize::{Moments, Standardizer},
     targets::{Support, Targets},
+    training_range::{Familiar, TrainingRange, reference, warnings_of},
 };
 use bayesburn_core::ParameterNames;
 use bayesburn_networks::{
@@ -17,7 +18,7 @@ use bayesburn_networks::{
 use burn::tensor::{Device, Tensor};
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
 use serde::{Deserialize, Serialize};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 /// The widths that a posterior was made for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,13 @@ pub(crate) struct Widths {
     pub(crate) features: usize,
     /// C, the number of direct conditions.
     pub(crate) direct: usize,
+    /// How many features are followed by as many columns of a mask: 0 for missing values.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) masked: usize,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// A posterior q(θ | x) for any data set x: a summary network and a conditional invertible network, trained on simulations
@@ -43,6 +51,14 @@ pub struct AmortizedPosterior<C: SummaryConfig = DeepSetConfig> {
     pub(crate) device: Device,
     /// The networks without gradients, made when they are first asked: on a GPU that copies all weights. Copies of the posterior share it.
     pub(crate) evaluator: Kept<C::Network>,
+    /// What the simulations were like; unknown of posteriors that an earlier version saved.
+    pub(crate) range: Option<TrainingRange>,
+    /// Simulations that tell how far apart data are; not saved.
+    pub(crate) reference: Arc<[Conditions]>,
+    /// What they tell, by the networks as they are now.
+    pub(crate) familiar: Arc<OnceLock<Option<Familiar>>>,
+    /// Whether any number of observations is taken.
+    pub(crate) any_num_observations: bool,
 }
 
 impl<C: SummaryConfig> AmortizedPosterior<C> {
@@ -67,6 +83,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             names: names.into_iter().map(Into::into).collect(),
             features: first.conditions.summary_conditions.dim().2,
             direct: first.conditions.direct_conditions.as_ref().map_or(0, |direct| direct.ncols()),
+            masked: first.conditions.masked,
         };
         let mut posterior = Self::untrained(config, widths, seed, device)?;
         for batch in pilot {
@@ -74,13 +91,17 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             posterior.check(batch)?;
             Support(posterior.config.bounds.as_deref()).check(&posterior.widths.names, &batch.parameters)?;
         }
-        posterior.fit_standardization(pilot);
-        posterior.fit_regression(pilot);
+        let (columns, targets) = posterior.fit_standardization(pilot);
+        posterior.fit_regression(pilot, &targets);
         if posterior.config.inference.needs_simulations() {
             posterior = posterior.fit_act_norm(pilot)?;
         }
         // Nothing was evaluated yet.
         posterior.networks = number_parameters(posterior.networks);
+        let mut range = TrainingRange::new(pilot, &columns, None);
+        let names = posterior.widths.names.iter().map(|name| format!("parameter `{name}`"));
+        range.warn(warnings_of(&names.zip(targets).collect::<Vec<_>>()));
+        (posterior.range, posterior.reference) = (Some(range), reference(pilot).into());
         Ok(posterior)
     }
 
@@ -136,12 +157,25 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             init.spend(&[features, widths.names.len()]);
             Regression::none(features, widths.names.len(), of_data, &device)
         });
-        let networks = PosteriorNetworks { summary, inference, parameters, data, direct, regression };
+        let masked = widths.masked;
+        let networks = PosteriorNetworks { summary, inference, parameters, data, direct, regression, masked };
         let names = widths.names.iter().cloned().collect();
-        Ok(Self { config, names, widths, networks: number_parameters(networks), device, evaluator: Arc::default() })
+        Ok(Self {
+            config,
+            names,
+            widths,
+            networks: number_parameters(networks),
+            device,
+            evaluator: Arc::default(),
+            range: None,
+            reference: Arc::default(),
+            familiar: Arc::default(),
+            any_num_observations: false,
+        })
     }
 
-    fn fit_standardization(&mut self, pilot: &[Configured]) {
+    /// Sets the standardisation's constants; returns the moments of the data's columns and of the targets.
+    fn fit_standardization(&mut self, pilot: &[Configured]) -> (Vec<Moments>, Vec<Moments>) {
         let device = &self.device;
         let data = |batch: &Configured| {
             let data = &batch.conditions.summary_conditions;
@@ -150,23 +184,25 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
                 .map(|flat| flat.to_owned())
                 .unwrap_or_else(|_| Array2::zeros((0, features)))
         };
+        let targets: Vec<_> = pilot.iter().map(|batch| self.support().targets(&batch.parameters)).collect();
+        let targets = Moments::of_columns(targets.iter().map(|targets| targets.values.view()), 0);
         if self.networks.parameters.is_some() {
-            let targets: Vec<_> = pilot.iter().map(|batch| self.support().targets(&batch.parameters)).collect();
-            let rows = targets.iter().map(|targets| targets.values.view());
-            self.networks.parameters = Some(Standardizer::fitted(rows, device));
+            self.networks.parameters = Some(Standardizer::fitted(&targets, device));
         }
+        let flat: Vec<Array2<f32>> = pilot.iter().map(data).collect();
+        let columns = Moments::of_columns(flat.iter().map(|rows| rows.view()), self.widths.masked);
         if self.networks.data.is_some() {
-            let flat: Vec<Array2<f32>> = pilot.iter().map(data).collect();
-            self.networks.data = Some(Standardizer::fitted(flat.iter().map(|rows| rows.view()), device));
+            self.networks.data = Some(Standardizer::fitted(&columns, device));
         }
         if self.networks.direct.is_some() {
             let rows = pilot.iter().filter_map(|batch| batch.conditions.direct_conditions.as_ref().map(|d| d.view()));
-            self.networks.direct = Some(Standardizer::fitted(rows, device));
+            self.networks.direct = Some(Standardizer::fitted(&Moments::of_columns(rows, 0), device));
         }
+        (columns, targets)
     }
 
     /// Fits the regression, if there is to be one, and scales parameters by what it leaves of them.
-    fn fit_regression(&mut self, pilot: &[Configured]) {
+    fn fit_regression(&mut self, pilot: &[Configured], targets: &[Moments]) {
         let Some(regression) = &self.networks.regression else { return };
         let rows = |tensor: Tensor<2>| {
             let shape = tensor.dims();
@@ -205,9 +241,9 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             _ => (f64::NEG_INFINITY, f64::INFINITY),
         });
         let bounds: Vec<(f64, f64)> = bounds.collect();
+        // Some rows may be the same where all are not.
         let deviations = parameters.std_axis(Axis(0), 0.0);
-        let varies = (0..means.len()).map(|d| varies(f64::from(means[d]), f64::from(stds[d] * deviations[d])));
-        let varies: Vec<bool> = varies.collect();
+        let varies: Vec<bool> = targets.iter().zip(&deviations).map(|(of, std)| of.varies() && *std > 0.0).collect();
         let (predictor, left) = Predictor::fitted(regression.is_of_data(), &features, &parameters, &varies, &bounds);
         let stds = stds.iter().zip(left).map(|(std, left)| std * left).collect();
         self.networks.regression = Some(Regression::new(predictor, &self.device));
@@ -304,8 +340,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         parameters: &Array2<f32>,
         conditions: &Conditions,
     ) -> Result<(Array1<f32>, Array2<f32>), AmortizerError> {
-        conditions.check()?;
-        self.check_conditions(conditions)?;
+        self.check_observed(conditions)?;
         self.widths.check_parameters(parameters.view())?;
         check_finite("the parameter vector", parameters)?;
         self.support().check(&self.widths.names, parameters)?;
@@ -404,6 +439,16 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         }
     }
 
+    /// As [`AmortizedPosterior::check_conditions`], and whether the networks were trained on such data.
+    pub(crate) fn check_observed(&self, conditions: &Conditions) -> Result<(), AmortizerError> {
+        conditions.check()?;
+        self.check_conditions(conditions)?;
+        match &self.range {
+            Some(range) if !self.any_num_observations => range.check_num_observations(conditions),
+            _ => Ok(()),
+        }
+    }
+
     /// What the posterior was made from.
     #[must_use]
     pub fn config(&self) -> &PosteriorConfig<C> {
@@ -432,6 +477,29 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     pub fn set_networks(&mut self, networks: PosteriorNetworks<C::Network>) {
         self.networks = networks;
         self.evaluator = Arc::default();
+        self.familiar = Arc::default();
+    }
+
+    /// What the simulations were like that the posterior was trained on; `None` of one that an earlier version saved.
+    #[must_use]
+    pub fn training_range(&self) -> Option<&TrainingRange> {
+        self.range.as_ref()
+    }
+
+    /// Takes in a batch that is trained on: data like it are then within the posterior's range. A [`Configured`] that is not taken in may be
+    /// refused or warned of later.
+    pub fn extend_training_range(&mut self, batch: &Configured) {
+        if let Some(range) = &mut self.range {
+            range.extend(&batch.conditions);
+        }
+    }
+
+    /// Takes data sets of any number of observations, also where networks were trained on one number alone: their answer may then be
+    /// wrong, and draws have a warning.
+    #[must_use]
+    pub fn with_any_num_observations(mut self) -> Self {
+        self.any_num_observations = true;
+        self
     }
 
     /// Asks the networks without gradients. After an error, which on a GPU may be that of the memory of their weights, they are made anew.
@@ -458,6 +526,9 @@ impl Widths {
 
     pub(crate) fn check_conditions(&self, conditions: &Conditions) -> Result<(), AmortizerError> {
         width("the summary conditions", self.features, conditions.summary_conditions.dim().2)?;
+        if conditions.masked > 0 {
+            width("the masks of the summary conditions", self.masked, conditions.masked)?;
+        }
         let direct = conditions.direct_conditions.as_ref().map_or(0, |direct| direct.ncols());
         width("the direct conditions", self.direct, direct)
     }

@@ -4,6 +4,7 @@ use crate::{
     AmortizedPosterior, AmortizerError, Conditions, Configured,
     conditions::{check_finite, check_some_weight, check_weights},
     evaluator::Evaluator,
+    training_range::Familiar,
 };
 use bayesburn_core::{Draws, Purpose, stream};
 use bayesburn_networks::{Pass, SummaryConfig, SummaryNetwork};
@@ -36,8 +37,11 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// On Burn Flex to the bit, elsewhere up to rounding: draw l for data set m is the same for any `num_draws` above l, any data sets after m and any number of threads. Monte Carlo
     /// dropout alone draws its masks chunk by chunk, so that its draws depend on the number of draws and data sets too.
     ///
+    /// Data unlike those that the networks were trained on are warned of: see [`Draws::warnings`] and [`AmortizedPosterior::warnings_for`].
+    ///
     /// # Errors
-    /// Zero draws; no data set; conditions of another width than the network's; values that are not finite; a GPU that fails.
+    /// Zero draws; no data set; conditions of another width than the network's; a number of observations that networks trained on one
+    /// number alone never saw; values that are not finite; a GPU that fails.
     pub fn sample(&self, conditions: &Conditions, num_draws: usize, seed: u64) -> Result<Draws, AmortizerError> {
         self.sample_numbered(conditions, 0, num_draws, seed)
     }
@@ -69,11 +73,15 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         seed: u64,
     ) -> Result<Draws, AmortizerError> {
         let numbers: Vec<usize> = (first..first + conditions.len()).collect();
-        self.sample_part(conditions, &numbers, 0..num_draws, seed)
+        let (draws, summaries) = self.draw(conditions, &numbers, 0..num_draws, seed)?;
+        let warnings = self.warnings_by(conditions, &summaries)?;
+        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        Ok(draws.with_warnings(warnings))
     }
 
     /// Some of the draws of [`AmortizedPosterior::sample`], for some of the data sets: those that have these numbers among all. So a sampler
-    /// that rejects some of the draws goes on for data sets that lack some, and the result is the same whatever it asked for at a time.
+    /// that rejects some of the draws goes on for data sets that lack some, and the result is the same whatever it asked for at a time. These
+    /// draws have no warnings: see [`AmortizedPosterior::warnings_for`].
     ///
     /// # Errors
     /// As [`AmortizedPosterior::sample`]; a number of data sets other than of numbers.
@@ -84,17 +92,68 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         draws: Range<usize>,
         seed: u64,
     ) -> Result<Draws, AmortizerError> {
+        Ok(self.draw(conditions, numbers, draws, seed)?.0)
+    }
+
+    /// Why posteriors of these data sets may be wrong: other numbers of observations or direct conditions than in training, and data unlike
+    /// any simulation, by a distance of summaries and one of values that are calibrated by simulations. Of data that are simulated like those that
+    /// were trained on, there is a warning with a probability below 0.1%, however many data sets are given at a time.
+    ///
+    /// # Errors
+    /// As [`AmortizedPosterior::summaries`].
+    pub fn warnings_for(&self, conditions: &Conditions) -> Result<Vec<String>, AmortizerError> {
+        self.check_observed(conditions)?;
+        let rows = self.evaluated(|networks| condition_rows(networks, conditions, 0, 0))?;
+        self.warnings_by(conditions, &self.summaries_of(rows))
+    }
+
+    fn warnings_by(&self, conditions: &Conditions, summaries: &Array2<f32>) -> Result<Vec<String>, AmortizerError> {
+        let Some(range) = &self.range else { return Ok(Vec::new()) };
+        let mut warnings = range.outside(conditions);
+        if let Some(familiar) = self.familiar()? {
+            let columns = (self.widths.masked, None);
+            warnings.extend(familiar.warning(range, conditions, summaries, columns));
+        }
+        Ok(warnings)
+    }
+
+    /// How far simulations are from each other, by the networks as they are; `None` if too few are known.
+    pub(crate) fn familiar(&self) -> Result<Option<&Familiar>, AmortizerError> {
+        if self.familiar.get().is_none()
+            && let Some(range) = &self.range
+        {
+            let summaries = |part: &Conditions| {
+                Ok(self.summaries_of(self.evaluated(|networks| condition_rows(networks, part, 0, 0))?))
+            };
+            let summaries = self.reference.iter().map(summaries).collect::<Result<Vec<_>, AmortizerError>>()?;
+            _ = self.familiar.set(Familiar::new(range, &self.reference, &summaries));
+        }
+        Ok(self.familiar.get().and_then(Option::as_ref))
+    }
+
+    /// The summaries in rows of [`Evaluator::condition`].
+    fn summaries_of(&self, rows: Array2<f32>) -> Array2<f32> {
+        rows.slice_axis(Axis(1), Slice::from(..self.networks.summary.summary_dim())).to_owned()
+    }
+
+    /// Draws, and the summaries of their data sets.
+    fn draw(
+        &self,
+        conditions: &Conditions,
+        numbers: &[usize],
+        draws: Range<usize>,
+        seed: u64,
+    ) -> Result<(Draws, Array2<f32>), AmortizerError> {
         let num_draws = draws.len();
         if num_draws == 0 {
             return Err(AmortizerError::Empty { what: "the request", remedy: "ask for at least 1 draw" });
         }
-        conditions.check()?;
+        self.check_observed(conditions)?;
         let (expected, got) = (conditions.len(), numbers.len());
         if expected != got {
             return Err(AmortizerError::Rows { what: "the list of numbers", expected, got });
         }
         let first = numbers[0];
-        self.check_conditions(conditions)?;
         let blocks: Vec<Block> = (0..conditions.len())
             .flat_map(|data_set| {
                 let Range { start, end } = draws;
@@ -104,17 +163,18 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
                 })
             })
             .collect();
-        let chunks = self.evaluated(|networks| {
+        let (condition, chunks) = self.evaluated(|networks| {
             let condition = condition_rows(networks, conditions, seed, first)?;
             let blocks_in_chunk = (networks.rows_in_chunk()[1] / num_draws.min(DRAWS_IN_BLOCK)).max(1);
-            networks.of_each(blocks.par_chunks(blocks_in_chunk), |chunk| {
+            let chunks = networks.of_each(blocks.par_chunks(blocks_in_chunk), |chunk| {
                 let targets = draw_chunk(networks, condition.view(), chunk, self.names.len(), numbers, seed)?;
                 Ok(self.support().parameters(targets))
-            })
+            })?;
+            Ok((condition, chunks))
         })?;
         let shape = (conditions.len(), num_draws, self.names.len());
         let values = Array3::from_shape_vec(shape, chunks.concat()).expect("each block gave all of its rows");
-        Ok(Draws::new(self.names.clone(), values)?)
+        Ok((Draws::new(self.names.clone(), values)?, self.summaries_of(condition)))
     }
 
     /// log q(θ | x) for each row of parameters, `[M]`, in the parameters' own units and normalised; −∞ outside of
@@ -125,6 +185,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// # Errors
     /// Parameters or conditions of another width or number; values that are not finite; a GPU that fails.
     pub fn log_prob(&self, parameters: &Array2<f32>, conditions: &Conditions) -> Result<Array1<f32>, AmortizerError> {
+        self.check_observed(conditions)?;
         Ok(self.evaluate(parameters, conditions)?.1)
     }
 
@@ -134,7 +195,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// # Errors
     /// As [`AmortizedPosterior::log_prob`]; a weight that is negative or not finite; none that is above 0.
     pub fn negative_log_likelihood(&self, simulations: &Configured) -> Result<f32, AmortizerError> {
-        let log_prob = self.log_prob(&simulations.parameters, &simulations.conditions)?;
+        let log_prob = self.evaluate(&simulations.parameters, &simulations.conditions)?.1;
         if let Some(weights) = &simulations.weights {
             check_weights(weights, log_prob.len())?;
             check_some_weight(weights)?;
@@ -150,6 +211,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// # Errors
     /// As [`AmortizedPosterior::log_prob`]; a mixture of several normals, which has no latents.
     pub fn latent(&self, simulations: &Configured) -> Result<(Array2<f32>, Array1<f32>), AmortizerError> {
+        self.check_observed(&simulations.conditions)?;
         let (z, log_prob) = self.evaluate(&simulations.parameters, &simulations.conditions)?;
         Ok((z.ok_or(AmortizerError::NoLatents)?, log_prob))
     }
@@ -159,10 +221,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// # Errors
     /// As [`AmortizedPosterior::log_prob`].
     pub fn summaries(&self, conditions: &Conditions) -> Result<Array2<f32>, AmortizerError> {
-        conditions.check()?;
-        self.check_conditions(conditions)?;
-        let rows = self.evaluated(|networks| condition_rows(networks, conditions, 0, 0))?;
-        Ok(rows.slice_axis(Axis(1), Slice::from(..self.networks.summary.summary_dim())).to_owned())
+        self.check_observed(conditions)?;
+        Ok(self.summaries_of(self.evaluated(|networks| condition_rows(networks, conditions, 0, 0))?))
     }
 
     fn evaluate(

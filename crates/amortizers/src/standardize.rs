@@ -5,7 +5,7 @@ use burn::{
     module::{Module, Param},
     tensor::{Device, Tensor, TensorData},
 };
-use ndarray::{ArrayView2, Axis};
+use ndarray::{ArrayView1, ArrayView2, Axis};
 
 /// (x − mean) / std for each feature; gradients do not reach the constants.
 #[derive(Module, Debug)]
@@ -14,9 +14,71 @@ pub(crate) struct Standardizer {
     std: Param<Tensor<1>>,
 }
 
-/// Whether a standard deviation is more than rounding of f32 around a constant.
-pub(crate) fn varies(mean: f64, std: f64) -> bool {
-    std > 1e-6 * mean.abs().max(1e-6)
+/// Moments of one column of the pilot simulations, of the values that are there.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Moments {
+    pub(crate) mean: f64,
+    /// With divisor n − 1.
+    pub(crate) std: f64,
+    pub(crate) low: f32,
+    pub(crate) high: f32,
+    /// The share of values that are there.
+    pub(crate) there: f64,
+}
+
+impl Moments {
+    /// Of each column of these arrays, `[rows, width]` each. Behind the first `masked` columns are those of their mask: 0 for a value
+    /// that is missing and does not count.
+    pub(crate) fn of_columns<'a>(rows: impl Iterator<Item = ArrayView2<'a, f32>> + Clone, masked: usize) -> Vec<Self> {
+        let width = rows.clone().next().map_or(0, |part| part.ncols());
+        let total: usize = rows.clone().map(|part| part.nrows()).sum();
+        let mut counts = vec![0usize; width];
+        let mut moments =
+            vec![Self { mean: 0.0, std: 0.0, low: f32::INFINITY, high: f32::NEG_INFINITY, there: 0.0 }; width];
+        // The values of each row that are there, with the number of their column.
+        let for_each = |f: &mut dyn FnMut(usize, f32)| {
+            for part in rows.clone() {
+                for row in part.axis_iter(Axis(0)) {
+                    row.iter().enumerate().filter(|(i, _)| is_there(&row, *i, masked)).for_each(|(i, &x)| f(i, x));
+                }
+            }
+        };
+        for_each(&mut |i, x| {
+            counts[i] += 1;
+            let of = &mut moments[i];
+            of.mean += f64::from(x);
+            (of.low, of.high) = (of.low.min(x), of.high.max(x));
+        });
+        for (of, &count) in moments.iter_mut().zip(&counts) {
+            of.mean /= count.max(1) as f64;
+            of.there = count as f64 / total.max(1) as f64;
+        }
+        let means: Vec<f64> = moments.iter().map(|of| of.mean).collect();
+        for_each(&mut |i, x| moments[i].std += (f64::from(x) - means[i]).powi(2));
+        for (of, count) in moments.iter_mut().zip(counts) {
+            of.std = (of.std / (count.max(2) - 1) as f64).sqrt();
+            if count == 0 {
+                (of.low, of.high) = (0.0, 0.0);
+            }
+        }
+        moments
+    }
+
+    /// The distance between neighbouring values of f32 where this column's are largest.
+    pub(crate) fn resolution(&self) -> f64 {
+        let largest = self.low.abs().max(self.high.abs());
+        f64::from(largest.next_up()) - f64::from(largest)
+    }
+
+    /// Whether the column varies by more than rounding of f32 around a constant, whatever its unit.
+    pub(crate) fn varies(&self) -> bool {
+        self.std > 0.5 * self.resolution()
+    }
+}
+
+/// Whether a column's value is there. Behind the first `masked` columns of an observation are those of their mask.
+pub(crate) fn is_there(observation: &ArrayView1<'_, f32>, column: usize, masked: usize) -> bool {
+    column >= masked || observation[masked + column] != 0.0
 }
 
 impl Standardizer {
@@ -25,26 +87,10 @@ impl Standardizer {
         Self::of(vec![0.0; width], vec![1.0; width], device)
     }
 
-    /// From the rows of these arrays, `[rows, width]` each, with divisor n − 1. A feature that does not vary is only shifted.
-    pub(crate) fn fitted<'a>(rows: impl Iterator<Item = ArrayView2<'a, f32>> + Clone, device: &Device) -> Self {
-        let total: usize = rows.clone().map(|part| part.nrows()).sum();
-        let sum = |f: &dyn Fn(usize, f64) -> f64| -> Vec<f64> {
-            let mut sums = Vec::new();
-            for part in rows.clone() {
-                sums.resize(part.ncols(), 0.0);
-                for row in part.axis_iter(Axis(0)) {
-                    sums.iter_mut().zip(row).enumerate().for_each(|(i, (sum, &x))| *sum += f(i, f64::from(x)));
-                }
-            }
-            sums
-        };
-        let means: Vec<f64> = sum(&|_, x| x).into_iter().map(|s| s / total as f64).collect();
-        let squares = sum(&|i, x| (x - means[i]).powi(2));
-        let stds = squares.iter().zip(&means).map(|(s, mean)| {
-            let std = (s / (total.max(2) - 1) as f64).sqrt();
-            if varies(*mean, std) { std as f32 } else { 1.0 }
-        });
-        Self::of(means.iter().map(|&m| m as f32).collect(), stds.collect(), device)
+    /// From the moments of each feature. One that does not vary is only shifted.
+    pub(crate) fn fitted(moments: &[Moments], device: &Device) -> Self {
+        let stds = moments.iter().map(|of| if of.varies() { of.std as f32 } else { 1.0 });
+        Self::of(moments.iter().map(|of| of.mean as f32).collect(), stds.collect(), device)
     }
 
     pub(crate) fn of(mean: Vec<f32>, std: Vec<f32>, device: &Device) -> Self {

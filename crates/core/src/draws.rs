@@ -44,10 +44,14 @@ pub enum DrawsError {
 }
 
 /// Posterior draws, `[M, L, D]`: M data sets, L draws for each, D parameters. Always three axes, also for one data set.
+///
+/// [`Draws::warnings`] says why they may be wrong, for example because a data set is unlike the simulations that the posterior was
+/// trained on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draws {
     names: ParameterNames,
     values: Array3<f32>,
+    warnings: Vec<String>,
 }
 
 impl Draws {
@@ -60,7 +64,20 @@ impl Draws {
         if names.len() != got {
             return Err(DrawsError::Names { expected: names.len(), got });
         }
-        Ok(Self { names, values })
+        Ok(Self { names, values, warnings: Vec::new() })
+    }
+
+    /// Adds reasons why these draws may be wrong.
+    #[must_use]
+    pub fn with_warnings(mut self, warnings: impl IntoIterator<Item = String>) -> Self {
+        self.warnings.extend(warnings);
+        self
+    }
+
+    /// Why these draws may be wrong; empty if nothing is known against them.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Joins the draws for several groups of data sets along the first axis.
@@ -79,6 +96,7 @@ impl Draws {
                 got_draws,
                 got_parameters,
             })?;
+            self.warnings.extend(other.warnings);
         }
         Ok(self)
     }
@@ -108,7 +126,7 @@ impl Draws {
     #[must_use]
     pub fn select_parameters(&self, parameters: &[usize]) -> Self {
         let names = parameters.iter().map(|&i| self.names[i].clone()).collect();
-        Self { names, values: self.values.select(Axis(2), parameters) }
+        Self { names, values: self.values.select(Axis(2), parameters), warnings: self.warnings.clone() }
     }
 
     /// The draws for one data set, `[L, D]`.

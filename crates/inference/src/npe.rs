@@ -9,7 +9,6 @@ use crate::{
     error::in_range,
     pairs::{Appended, Pairs},
     store::Store,
-    summary::constant_dimensions,
 };
 use bayesburn_amortizers::{AmortizedPosterior, Configurator};
 use bayesburn_core::{Purpose, Simulations, derive_seed};
@@ -238,8 +237,7 @@ impl<C: SummaryConfig> Npe<C> {
         }
         let (loss, weights) = self.loss();
         self.configurator.set_weights(weights);
-        let to_train_on = pairs.training()?;
-        let mut warnings = constant_dimensions(&to_train_on);
+        let mut warnings = Vec::new();
         if held_out < FEW_HELD_OUT {
             warnings.push(format!(
                 "only {held_out} simulations are held out, which hardly tell when to stop: simulate or append more, hundreds at least"
@@ -247,8 +245,9 @@ impl<C: SummaryConfig> Npe<C> {
         }
         let mut trainer = match self.trainer.take() {
             Some(trainer) => trainer,
-            None => self.make_trainer(pairs.data().clone(), to_train_on)?,
+            None => self.make_trainer(pairs.data().clone(), pairs.training()?)?,
         };
+        warnings.extend(trainer.amortizer().training_range().iter().flat_map(|range| range.warnings().to_vec()));
         trainer.set_loss(loss);
         let runs = training.runs(self.config.networks.has_dropout());
         let mut result = Ok(());

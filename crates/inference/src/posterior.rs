@@ -8,7 +8,7 @@ use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configurator};
 use bayesburn_core::{Draws, Interval, Simulations};
 use bayesburn_networks::{CouplingDesign, IdentityConfig, InferenceConfig, SummaryConfig};
 use bayesburn_simulation::{Density, GenerativeModel, InvalidSimulations, Prior};
-use ndarray::{Array, Array1, Array2, ArrayD, ArrayViewD, Axis, Dimension};
+use ndarray::{Array, Array1, Array2, ArrayD, Axis, Dimension};
 use std::{fmt, sync::Arc};
 
 /// A posterior p(θ | x) of an inference by [`Npe`](crate::Npe): for any x after one round, and for the x of its proposals after several.
@@ -51,6 +51,9 @@ impl<C: SummaryConfig> fmt::Debug for Posterior<C> {
 
 /// Draws from the density whose share inside the support corrects it: its logarithm then has a standard error of 0.01 where half of it leaks.
 const LEAKAGE_DRAWS: usize = 10_240;
+
+const FOR_ANOTHER: &str = "the posterior was trained in rounds for one observation and is asked about another: train one in a single \
+                           round, from the prior, which is good for any";
 
 impl<C: SummaryConfig> Posterior<C> {
     pub(crate) fn new(
@@ -178,11 +181,8 @@ impl<C: SummaryConfig> Posterior<C> {
         }
         let data = x.to_owned().into_dyn();
         let data = if one { data.insert_axis(Axis(0)) } else { data };
-        if let Some(own) = &self.trained_for {
-            let same = |x: ArrayViewD<'_, f32>| x.iter().zip(own).all(|(a, b)| a == b || a.is_nan() && b.is_nan());
-            if !data.outer_iter().all(same) {
-                tracing::warn!("a posterior that was trained for one observation is asked about another");
-            }
+        if self.is_for_another(&data) {
+            tracing::warn!("{FOR_ANOTHER}");
         }
         let refused = |value: &f32| if self.masked { value.is_infinite() } else { !value.is_finite() };
         if let Some((position, &value)) = data.indexed_iter().find(|(_, value)| refused(value)) {
@@ -226,7 +226,8 @@ impl<C: SummaryConfig> Posterior<C> {
 
     /// Draws for one observation or M of them, `[M, num_draws, D]`, inside the prior's support.
     ///
-    /// Draw l for observation m is the same for any number of draws above l and any observations after m.
+    /// Draw l for observation m is the same for any number of draws above l and any observations after m. Observations unlike the simulations
+    /// are warned of: see [`Draws::warnings`].
     ///
     /// # Errors
     /// Zero draws; an observation of another shape or with values that are not finite; draws that were not found within the limits of
@@ -251,7 +252,23 @@ impl<C: SummaryConfig> Posterior<C> {
         seed: u64,
     ) -> Result<Sampled, InferenceError> {
         let (conditions, density) = (self.conditions(x)?, self.density());
-        sample(&self.amortizer, &conditions, (num_draws, seed), &self.rejection, &|theta| density.contains(theta))
+        let accept = |theta: &[f32]| density.contains(theta);
+        let sampled = sample(&self.amortizer, &conditions, (num_draws, seed), &self.rejection, &accept)?;
+        let mut warnings = self.amortizer.warnings_for(&conditions)?;
+        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        if self.is_for_another(x) {
+            warnings.push(FOR_ANOTHER.to_owned());
+        }
+        Ok(sampled.with_warnings(warnings))
+    }
+
+    /// Whether this posterior was trained for one observation, and not for this.
+    fn is_for_another<D: Dimension>(&self, x: &Array<f32, D>) -> bool {
+        let same = |(a, b): (&f32, &f32)| a == b || a.is_nan() && b.is_nan();
+        self.trained_for.as_ref().is_some_and(|own| {
+            let whole = x.len() % own.len() == 0;
+            !whole || !x.iter().zip(own.iter().cycle()).all(same)
+        })
     }
 
     /// The share of the density that is inside the prior's support, for each observation, from as many draws as [`Posterior::with_leakage_draws`] has.

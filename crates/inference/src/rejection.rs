@@ -90,6 +90,7 @@ pub struct Sampled {
     values: Vec<Vec<f32>>,
     acceptance: Vec<Acceptance>,
     wanted: usize,
+    warnings: Vec<String>,
 }
 
 /// Below this a posterior is mostly outside of its prior, and draws inside may be a small corner of it.
@@ -150,7 +151,15 @@ impl Sampled {
         }
         let shape = (self.values.len(), self.wanted, dim);
         let values = Array3::from_shape_vec(shape, self.values.concat()).expect("as many rows as wanted");
-        Ok(Draws::new(self.names, values)?)
+        let low = self.warning();
+        Ok(Draws::new(self.names, values)?.with_warnings(self.warnings).with_warnings(low))
+    }
+
+    /// Adds reasons why the draws may be wrong, which become those of [`Sampled::into_draws`].
+    #[must_use]
+    pub(crate) fn with_warnings(mut self, warnings: Vec<String>) -> Self {
+        self.warnings.extend(warnings);
+        self
     }
 }
 
@@ -214,7 +223,8 @@ pub(crate) fn sample<C: SummaryConfig>(
         };
         active.retain(|&m| values[m].len() < wanted * dim && !hopeless(m));
     }
-    let sampled = Sampled { names: amortizer.parameter_names().clone(), values, acceptance, wanted };
+    let names = amortizer.parameter_names().clone();
+    let sampled = Sampled { names, values, acceptance, wanted, warnings: Vec::new() };
     if let Some(warning) = sampled.warning() {
         tracing::warn!("{warning}");
     }

@@ -1,8 +1,5 @@
 //! Summarises what a training came to, so that it prints.
 
-use crate::configurator::as_vectors;
-use bayesburn_core::Simulations;
-use ndarray::{Axis, Ix2};
 use std::fmt;
 
 /// What one call of [`Npe::train`](crate::Npe::train) came to; it prints in a few lines.
@@ -48,23 +45,4 @@ impl fmt::Display for TrainingSummary {
         }
         Ok(())
     }
-}
-
-/// A warning for each number of the data that is the same in all simulations.
-pub(crate) fn constant_dimensions(simulations: &Simulations) -> Vec<String> {
-    let rows = simulations.len();
-    let flat = as_vectors(&simulations.sim_data).into_dimensionality::<Ix2>().expect("two axes");
-    let constant: Vec<usize> = flat
-        .axis_iter(Axis(1))
-        .enumerate()
-        .filter(|(_, column)| rows > 1 && column.iter().all(|value| *value == column[0]))
-        .map(|(i, _)| i)
-        .collect();
-    let warning = |constant: &[usize]| {
-        format!(
-            "the data are the same in all simulations at position {constant:?} (of the flat data): nothing is learnt from it, and an \
-             observation with another value there is unlike any simulation; leave it out, or look whether the simulator is right"
-        )
-    };
-    if constant.is_empty() { Vec::new() } else { vec![warning(&constant)] }
 }

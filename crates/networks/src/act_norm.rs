@@ -37,16 +37,21 @@ impl ActNorm {
         [operands.push_parameter(&self.scale), operands.push_parameter(&self.bias)]
     }
 
-    /// Sets scale and bias so that these targets, `[B, D]`, come out with mean 0 and standard deviation 1. A dimension that does
-    /// not vary is only shifted.
+    /// Sets scale and bias so that these targets, `[B, D]`, come out with mean 0 and standard deviation 1, whatever their unit. A dimension
+    /// that does not vary is only shifted.
     #[must_use]
     pub fn normalising(mut self, targets: Tensor<2>) -> Self {
         let [_, dim] = targets.dims();
-        let (var, mean) = targets.without_autodiff().var_mean_bias(0);
+        let targets = targets.without_autodiff();
+        // In units of a power of two, which changes no digit, so that no variance leaves the range of f32.
+        let largest = targets.clone().abs().max_dim(0);
+        let unit = largest.clone().log().div_scalar(std::f32::consts::LN_2).floor();
+        let unit = Tensor::full([1, dim], 2.0, &targets.device()).powf(unit).mask_fill(largest.equal_elem(0.0), 1.0);
+        let (var, mean) = (targets / unit.clone()).var_mean_bias(0);
         // A spread below 1e-5 of the mean is rounding of the mean in f32.
-        let constant = var.clone().lower_equal(mean.clone().square().mul_scalar(1e-10).add_scalar(1e-12));
-        let scale = var.sqrt().recip().mask_fill(constant, 1.0).reshape([dim]);
-        let bias = mean.reshape([dim]).neg() * scale.clone();
+        let constant = var.clone().lower_equal(mean.clone().square().mul_scalar(1e-10));
+        let scale = (var.sqrt() * unit.clone()).recip().mask_fill(constant, 1.0).reshape([dim]);
+        let bias = (mean * unit).reshape([dim]).neg() * scale.clone();
         let trained_like =
             |old: Tensor<1>, new: Tensor<1>| if old.is_require_grad() { new.autodiff().require_grad() } else { new };
         self.scale = self.scale.map(|old| trained_like(old, scale));

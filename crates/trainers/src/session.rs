@@ -347,6 +347,7 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         let loss = StepLoss { loss, learning_rate: rate as f32 };
         trainer.history.steps.push(loss);
         trainer.history.count_invalid(&batch.simulations.invalid);
+        trainer.amortizer.extend_training_range(&batch.configured);
         trainer.position.runs[trainer.run].steps_done += 1;
         trainer.checkpoint_is_due = true;
         let batch_size = batch.configured.len();

@@ -165,7 +165,7 @@ impl Diagnose {
         log_prob: Array1<f32>,
     ) -> Result<Diagnosis, WorkflowError> {
         let quantities = self.quantity_ranks(&draws, &truths, &conditions)?;
-        let Conditions { summary_conditions, direct_conditions } = conditions;
+        let Conditions { summary_conditions, direct_conditions, .. } = conditions;
         let mut data = vec![summary_conditions];
         data.extend(direct_conditions.map(|direct| direct.insert_axis(Axis(1))));
         let judged = Judged { draws, truths, data, log_prob, quantities };

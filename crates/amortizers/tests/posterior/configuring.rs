@@ -88,7 +88,7 @@ fn missing_values_are_the_same_in_a_mask_and_as_nan() {
     }
     given.sim_batchable_context = Some(arr2(&[[7.0], [8.0]]).into_dyn());
     given.sim_non_batchable_context = Some(arr1(&[3.0]).into_dyn());
-    let Conditions { summary_conditions, direct_conditions } = configure(&given).conditions;
+    let Conditions { summary_conditions, direct_conditions, .. } = configure(&given).conditions;
     assert_eq!(summary_conditions.dim(), (2, 3, 5));
     assert_eq!(summary_conditions.index_axis(Axis(2), 4), arr2(&[[7.0; 3], [8.0; 3]]));
     assert_eq!(direct_conditions, Some(arr2(&[[3.0], [3.0]])));

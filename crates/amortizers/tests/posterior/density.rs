@@ -140,7 +140,7 @@ fn one_data_set_serves_all_rows() {
 #[test]
 fn rows_of_all_chunks_keep_their_places() {
     let posterior = perturbed(config(), &pilot(2), 4);
-    let conditions = data_sets(5000, 3, 3);
+    let conditions = data_sets(5000, 5, 3);
     let theta = posterior.sample(&conditions, 1, 1).expect("sound").into_values().index_axis_move(Axis(1), 0);
     let all = posterior.log_prob(&theta, &conditions).expect("the request is sound");
     for row in [0, 2047, 2048, 4999] {

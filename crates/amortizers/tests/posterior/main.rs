@@ -10,6 +10,7 @@ mod regression;
 mod sampling;
 mod standardization;
 mod support;
+mod training_range;
 
 use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, PosteriorConfig};
 use bayesburn_core::{Purpose, StreamRng, stream};

@@ -117,7 +117,7 @@ fn seeds_and_data_sets_have_their_own_noise() {
 
 #[test]
 fn data_sets_of_different_sizes_are_sampled_one_after_the_other() {
-    let posterior = perturbed(config(), &pilot(3), 1);
+    let posterior = perturbed(config(), &pilot(3), 1).with_any_num_observations();
     let groups = [data_sets(2, 4, 3), data_sets(1, 9, 4), data_sets(3, 1, 5)];
     let each = posterior.sample_each(&groups, 1100, 7).expect("the request is sound").into_values();
     assert_eq!(each.dim(), (6, 1100, 3));

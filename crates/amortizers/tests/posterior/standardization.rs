@@ -11,7 +11,9 @@ use ndarray::{Array2, Array3, Axis, array};
 /// targets: what comes out is what was standardised.
 fn transparent(pilot: &[Configured]) -> AmortizedPosterior<crate::MeanConfig> {
     let config = with_inference(mean_config(), |inference| inference.with_permutation(PermutationConfig::None));
-    AmortizedPosterior::new(config, ["a", "b"], pilot, 1, &device()).expect("the pilot is sound")
+    let posterior = AmortizedPosterior::new(config, ["a", "b"], pilot, 1, &device()).expect("the pilot is sound");
+    // Single observations show what becomes of each.
+    posterior.with_any_num_observations()
 }
 
 #[test]
@@ -115,4 +117,76 @@ fn activation_normalisation_can_begin_from_the_pilot() {
     let z = z.mapv(f64::from);
     assert!(z.mean_axis(Axis(0)).expect("rows").iter().all(|m| m.abs() < 1e-5));
     assert!(z.std_axis(Axis(0), 0.0).iter().all(|s| (s - 1.0).abs() < 1e-4));
+}
+
+/// Data, direct conditions and parameters in units of 2^±100: powers of two change no digit, so that draws are the same to the bit, and
+/// densities but for the logarithm of the unit.
+#[test]
+fn posteriors_are_the_same_in_any_unit() {
+    let of = |unit: f32| {
+        let mut batch = pilot(2);
+        batch.parameters *= unit;
+        batch.conditions.summary_conditions *= unit;
+        let direct = Array2::from_shape_fn((64, 1), |(m, _)| unit * ((m % 7) as f32 - 3.0));
+        batch.conditions = batch.conditions.with_direct(direct);
+        let posterior = perturbed(config(), &batch, 1);
+        let draws = posterior.sample(&batch.conditions, 5, 1).expect("sound");
+        assert_eq!(draws.warnings(), Vec::<String>::new());
+        let log_prob = posterior.log_prob(&batch.parameters, &batch.conditions).expect("sound");
+        (draws.into_values() / unit, log_prob + 2.0 * unit.ln())
+    };
+    let (draws, log_prob) = of(1.0);
+    for unit in [2f32.powi(-100), 2f32.powi(-43), 2f32.powi(43), 2f32.powi(100)] {
+        let (got, got_log_prob) = of(unit);
+        assert_eq!(got, draws, "in units of {unit:e}");
+        let difference = (got_log_prob - &log_prob).fold(0f32, |most, d| most.max(d.abs()));
+        assert!(difference < 1e-4, "{difference} in units of {unit:e}");
+    }
+}
+
+/// 60 ± 3e-5 is 8 steps of f32, which are seen and warned of; 60 ± 1e-6, a quarter of a step, is a constant.
+#[test]
+fn signals_on_an_offset_are_seen_as_far_as_f32_holds_them() {
+    let of = |offset: f64, spread: f64| {
+        let mut batch = pilot(2);
+        batch.conditions.summary_conditions.mapv_inplace(|v| (offset + spread * f64::from(v) / 4.0) as f32);
+        let posterior = transparent(&[batch.clone()]);
+        let summaries = posterior.summaries(&batch.conditions.select(&[0])).expect("sound");
+        let warnings = posterior.training_range().expect("just made").warnings().to_vec();
+        (f64::from(summaries[[0, 0]]), warnings)
+    };
+    let (expected, warnings) = of(0.0, 1.0);
+    assert_eq!(warnings, Vec::<String>::new());
+    let (got, warnings) = of(60.0, 3e-5);
+    // Rounding adds 0.29 steps to the mean of 5 observations, each of 8: 0.02.
+    assert!((got - expected).abs() < 0.05, "{got} against {expected}");
+    let [warning] = &warnings[..] else { panic!("one warning: {warnings:?}") };
+    for part in ["what f32 can tell apart", "data column 0, data column 1", "subtract 6.00000e1 in f64"] {
+        assert!(warning.contains(part), "`{part}` is not in: {warning}");
+    }
+    let (got, warnings) = of(60.0, 1e-7);
+    assert!(got.abs() < 1e-5 && warnings.len() == 1, "{got}, {warnings:?}");
+}
+
+/// What is missing is the mean of what is there, whatever the offset, and the constants are those of what is there.
+#[test]
+fn missing_values_are_filled_in_after_standardising() {
+    let of = |offset: f32| {
+        let mut rng = crate::rng(7);
+        let data = crate::normals(&mut rng, (64, 5, 2)).mapv(|v| offset + v);
+        let missing = Array3::from_shape_fn((64, 5, 2), |(m, n, f)| (m + n + f) % 3 == 0);
+        let data = ndarray::Zip::from(&data).and(&missing).map_collect(|x, gone| if *gone { f32::NAN } else { *x });
+        let batch = Configured::new(pilot(2).parameters, Conditions::with_missing(data)).expect("sound");
+        let posterior = transparent(&[batch]);
+        let (there, gone) = (array![[offset + 1.0, offset]], array![[offset + 1.0, f32::NAN]]);
+        [there, gone].map(|x| posterior.summaries(&Conditions::with_missing(x.insert_axis(Axis(0)))).expect("sound"))
+    };
+    let [there, gone] = of(0.0);
+    // Of 107 standard normals that are there, the mean is within 0.4, the standard deviation within 0.3.
+    assert!((there[[0, 0]] - 1.0).abs() < 0.5 && there[[0, 1]].abs() < 0.4, "{there}");
+    assert_eq!((gone[[0, 0]], gone[[0, 1]]), (there[[0, 0]], 0.0));
+    // At 10,000 a step of f32 is 0.001.
+    for (at_zero, far) in [there, gone].iter().zip(of(1e4)) {
+        assert!((at_zero - &far).iter().all(|difference| difference.abs() < 5e-3), "{at_zero} and {far}");
+    }
 }

@@ -198,7 +198,7 @@ fn a_constant_number_in_the_data_is_warned_of() {
     };
     let summary = with(true);
     assert_eq!(summary.warnings.len(), 1, "{summary}");
-    for part in ["the same in all simulations at position [1]", "leave it out"] {
+    for part in ["the same in all simulations: data column 1", "leave it out"] {
         assert!(summary.warnings[0].contains(part) && summary.to_string().contains(part), "{summary}");
     }
     assert_eq!(with(false).warnings, Vec::<String>::new());

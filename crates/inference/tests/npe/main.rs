@@ -13,6 +13,7 @@ mod resume;
 mod rounds;
 mod saved;
 mod truncated;
+mod unlike;
 
 use bayesburn_amortizers::PosteriorConfig;
 use bayesburn_core::{Purpose, StreamRng, stream};
