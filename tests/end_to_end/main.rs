@@ -7,6 +7,7 @@ mod calibration;
 mod checkpoints;
 mod direct;
 mod failures;
+mod feature_names;
 mod gpu;
 mod imports;
 mod models;

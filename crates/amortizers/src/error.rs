@@ -26,6 +26,16 @@ pub enum AmortizerError {
     /// Draws and names.
     #[error(transparent)]
     Draws(#[from] DrawsError),
+    /// Names of features that do not fit the data.
+    #[error(
+        "the feature names {names:?} do not fit data with {features} features: give each feature a name of its own"
+    )]
+    FeatureNames {
+        /// The names.
+        names: Vec<String>,
+        /// F, the features of an observation.
+        features: usize,
+    },
     /// A folder without a posterior.
     #[error(
         "{} holds no posterior: give the folder that `save` wrote, or that of one checkpoint, such as `checkpoints/step-00001000`",

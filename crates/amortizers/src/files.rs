@@ -99,6 +99,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             )));
         }
         let saved: Saved<C> = serde_json::from_value(description.clone()).map_err(|error| wrong(error.to_string()))?;
+        saved.widths.check_feature_names().map_err(|error| wrong(error.to_string()))?;
         let weights = folder.as_ref().join(WEIGHTS_FILE);
         let bytes = fs::metadata(&weights)
             .map_err(|source| AmortizerError::Io { action: "read", path: weights.clone(), source })?

@@ -8,7 +8,7 @@ use crate::{
     regression::{MOST_FEATURES, Predictor, Regression, fitted_rows},
     standardize::{Moments, Standardizer},
     targets::{Support, Targets},
-    training_range::{Familiar, TrainingRange, reference, warnings_of},
+    training_range::{Familiar, TrainingRange, named, reference, warnings_of},
 };
 use bayesburn_core::ParameterNames;
 use bayesburn_networks::{
@@ -32,6 +32,9 @@ pub(crate) struct Widths {
     /// How many features are followed by as many columns of a mask: 0 for missing values.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) masked: usize,
+    /// The names of the simulator's features.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) feature_names: Option<Vec<String>>,
 }
 
 fn is_zero(number: &usize) -> bool {
@@ -84,6 +87,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             features: first.conditions.summary_conditions.dim().2,
             direct: first.conditions.direct_conditions.as_ref().map_or(0, |direct| direct.ncols()),
             masked: first.conditions.masked,
+            feature_names: None,
         };
         let mut posterior = Self::untrained(config, widths, seed, device)?;
         for batch in pilot {
@@ -98,9 +102,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         }
         // Nothing was evaluated yet.
         posterior.networks = number_parameters(posterior.networks);
-        let mut range = TrainingRange::new(pilot, &columns, None);
-        let names = posterior.widths.names.iter().map(|name| format!("parameter `{name}`"));
-        range.warn(warnings_of(&names.zip(targets).collect::<Vec<_>>()));
+        let range = TrainingRange::new(pilot, &columns, targets);
         (posterior.range, posterior.reference) = (Some(range), reference(pilot).into());
         Ok(posterior)
     }
@@ -461,6 +463,25 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         &self.names
     }
 
+    /// Names the features of the simulator's data, in the order of their last axis, before a mask or contexts are put beside them.
+    ///
+    /// # Errors
+    /// More names than an observation has features; a name that is empty or there twice.
+    pub fn with_feature_names(
+        mut self,
+        names: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Result<Self, AmortizerError> {
+        self.widths.feature_names = Some(names.into_iter().map(Into::into).collect());
+        self.widths.check_feature_names()?;
+        Ok(self)
+    }
+
+    /// The names of the simulator's features, F or fewer, if they were given; where the networks see a mask or contexts, these come behind.
+    #[must_use]
+    pub fn feature_names(&self) -> Option<&[String]> {
+        self.widths.feature_names.as_deref()
+    }
+
     /// F, the features of an observation, and C, the number of direct conditions: what [`Conditions`] for this posterior have.
     #[must_use]
     pub fn condition_widths(&self) -> [usize; 2] {
@@ -484,6 +505,19 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     #[must_use]
     pub fn training_range(&self) -> Option<&TrainingRange> {
         self.range.as_ref()
+    }
+
+    /// What to know about the simulations that the posterior was made from: features and parameters that never vary, that f32 hardly resolves,
+    /// or that a few values dominate.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let Some(range) = &self.range else { return Vec::new() };
+        let features = range.features().iter().enumerate();
+        let features = features.map(|(i, of)| (format!("data {}", named(self.feature_names(), i)), *of));
+        let parameters = self.names.iter().zip(range.parameters());
+        let parameters = parameters.map(|(name, of)| (format!("parameter `{name}`"), *of));
+        let of = |columns: Vec<_>| warnings_of(&columns);
+        [of(features.collect()), of(parameters.collect())].concat()
     }
 
     /// Takes in a batch that is trained on: data like it are then within the posterior's range. A [`Configured`] that is not taken in may be
@@ -531,6 +565,15 @@ impl Widths {
         }
         let direct = conditions.direct_conditions.as_ref().map_or(0, |direct| direct.ncols());
         width("the direct conditions", self.direct, direct)
+    }
+
+    pub(crate) fn check_feature_names(&self) -> Result<(), AmortizerError> {
+        let Some(names) = &self.feature_names else { return Ok(()) };
+        let fits = |(i, name): (usize, &String)| !name.is_empty() && !names[..i].contains(name);
+        match (1..=self.features).contains(&names.len()) && names.iter().enumerate().all(fits) {
+            true => Ok(()),
+            false => Err(AmortizerError::FeatureNames { names: names.clone(), features: self.features }),
+        }
     }
 }
 

@@ -111,7 +111,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let Some(range) = &self.range else { return Ok(Vec::new()) };
         let mut warnings = range.outside(conditions);
         if let Some(familiar) = self.familiar()? {
-            let columns = (self.widths.masked, None);
+            let columns = (self.widths.masked, self.feature_names());
             warnings.extend(familiar.warning(range, conditions, summaries, columns));
         }
         Ok(warnings)

@@ -6,6 +6,7 @@ use burn::{
     tensor::{Device, Tensor, TensorData},
 };
 use ndarray::{ArrayView1, ArrayView2, Axis};
+use serde::{Deserialize, Serialize};
 
 /// (x − mean) / std for each feature; gradients do not reach the constants.
 #[derive(Module, Debug)]
@@ -14,16 +15,20 @@ pub(crate) struct Standardizer {
     std: Param<Tensor<1>>,
 }
 
-/// Moments of one column of the pilot simulations, of the values that are there.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Moments {
-    pub(crate) mean: f64,
-    /// With divisor n − 1.
-    pub(crate) std: f64,
-    pub(crate) low: f32,
-    pub(crate) high: f32,
-    /// The share of values that are there.
-    pub(crate) there: f64,
+/// One column of the pilot simulations: a feature of the observations, or a parameter. Values that are missing do not count.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Moments {
+    /// The mean.
+    pub mean: f64,
+    /// The standard deviation, with divisor n − 1.
+    pub std: f64,
+    /// The smallest value.
+    pub low: f32,
+    /// The largest value.
+    pub high: f32,
+    /// The share of values that are there, in `[0, 1]`: 1 where nothing was missing.
+    pub there: f64,
 }
 
 impl Moments {

@@ -23,25 +23,9 @@ pub struct TrainingRange {
     num_observations: [usize; 2],
     /// The direct condition that was always the number of observations, if there is one.
     direct_of_num_observations: Option<usize>,
-    features: Vec<FeatureRange>,
+    features: Vec<Moments>,
+    parameters: Vec<Moments>,
     direct: Vec<[f32; 2]>,
-    warnings: Vec<String>,
-}
-
-/// One feature of the observations in the pilot simulations, of the values that were there.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FeatureRange {
-    /// Mean.
-    pub mean: f64,
-    /// Standard deviation.
-    pub std: f64,
-    /// The smallest value.
-    pub low: f32,
-    /// The largest value.
-    pub high: f32,
-    /// The share of values that were there, in `[0, 1]`: 1 where nothing was missing.
-    pub there: f64,
 }
 
 /// The probability that a data set like the simulations is called unlike them, for each of the two distances.
@@ -63,28 +47,21 @@ const FEW_STEPS: f64 = 100.0;
 const HEAVY_TAIL: f64 = 25.0;
 
 impl TrainingRange {
-    /// Of pilot simulations, at least one batch, whose columns have these moments. Names are those of the columns.
-    pub(crate) fn new(pilot: &[Configured], columns: &[Moments], names: Option<&[String]>) -> Self {
+    /// Of pilot simulations, at least one batch, whose columns and parameters, mapped to the reals if they are, have these moments.
+    pub(crate) fn new(pilot: &[Configured], columns: &[Moments], parameters: Vec<Moments>) -> Self {
         let masked = pilot[0].conditions.masked;
-        let columns: Vec<Moments> = [&columns[..masked], &columns[2 * masked..]].concat();
-        let features = columns.iter().map(|of| {
-            let Moments { mean, std, low, high, there } = *of;
-            FeatureRange { mean, std, low, high, there }
-        });
         let direct = pilot[0].conditions.direct_conditions.as_ref().map_or(0, |direct| direct.ncols());
         let mut range = Self {
             num_observations: [usize::MAX, 0],
             direct_of_num_observations: (direct > 0).then_some(0),
-            warnings: Vec::new(),
-            features: features.collect(),
+            features: [&columns[..masked], &columns[2 * masked..]].concat(),
+            parameters,
             direct: vec![[f32::INFINITY, f32::NEG_INFINITY]; direct],
         };
         // The first column that is N in all batches.
         let is_n = |column: usize| pilot.iter().all(|batch| is_num_observations(&batch.conditions, column));
         range.direct_of_num_observations = (0..direct).find(|column| is_n(*column));
         pilot.iter().for_each(|batch| range.extend(&batch.conditions));
-        let named = columns.into_iter().enumerate().map(|(i, of)| (format!("data {}", name_of(names, i)), of));
-        range.warnings = warnings_of(&named.collect::<Vec<_>>());
         range
     }
 
@@ -130,24 +107,20 @@ impl TrainingRange {
 
     /// Each feature of an observation, without the columns of a mask.
     #[must_use]
-    pub fn features(&self) -> &[FeatureRange] {
+    pub fn features(&self) -> &[Moments] {
         &self.features
+    }
+
+    /// Each parameter, mapped to the reals where the posterior maps it.
+    #[must_use]
+    pub fn parameters(&self) -> &[Moments] {
+        &self.parameters
     }
 
     /// The least and the greatest value of each direct condition.
     #[must_use]
     pub fn direct(&self) -> &[[f32; 2]] {
         &self.direct
-    }
-
-    /// What to know about the simulations: features that never vary, that f32 hardly resolves, or that a few values dominate.
-    #[must_use]
-    pub fn warnings(&self) -> &[String] {
-        &self.warnings
-    }
-
-    pub(crate) fn warn(&mut self, warnings: impl IntoIterator<Item = String>) {
-        self.warnings.extend(warnings);
     }
 
     /// Refuses a number of observations that networks which know one alone were never shown.
@@ -228,7 +201,7 @@ impl TrainingRange {
     /// What is off about a value.
     fn describe(&self, data_set: &ndarray::ArrayView2<'_, f32>, masked: usize, names: Option<&[String]>) -> String {
         let (distance, column) = self.farthest(data_set, masked);
-        let (of, name) = (&self.features[column], name_of(names, column));
+        let (of, name) = (&self.features[column], named(names, column));
         match (distance.is_finite(), of.low == of.high) {
             (true, _) => format!(
                 "{name} is {distance:.0} standard deviations from the mean of the simulations, which have {:.4e} to {:.4e}",
@@ -241,7 +214,7 @@ impl TrainingRange {
 }
 
 /// How a column is called: by its name, or its number from 0.
-fn name_of(names: Option<&[String]>, column: usize) -> String {
+pub(crate) fn named(names: Option<&[String]>, column: usize) -> String {
     match names.and_then(|names| names.get(column)) {
         Some(name) => format!("column `{name}`"),
         None => format!("column {column}"),

@@ -26,6 +26,7 @@ pub(crate) fn run(options: &Posterior, json: bool) -> Result<Outcome> {
         let info = json!({
             "folder": found.folder,
             "parameters": model.names().to_vec(),
+            "features": model.feature_names(),
             "num_trainable_parameters": model.num_trainable_parameters(),
             "training": training,
             "inference": found.inference,
@@ -36,6 +37,9 @@ pub(crate) fn run(options: &Posterior, json: bool) -> Result<Outcome> {
     }
     say(format_args!("Posterior in {}\n", found.folder.display()))?;
     say(format_args!("Parameters: {}\n", model.names().join(", ")))?;
+    if let Some(names) = model.feature_names() {
+        say(format_args!("Features: {}\n", names.join(", ")))?;
+    }
     let widths = &found.description["widths"];
     match &found.inference {
         Some(inference) => {

@@ -105,6 +105,8 @@ impl Found {
 /// A posterior, whatever its summary network.
 pub(crate) trait Model {
     fn names(&self) -> &ParameterNames;
+    /// The names of the simulator's features.
+    fn feature_names(&self) -> Option<&[String]>;
     fn num_trainable_parameters(&self) -> usize;
     /// Draws, and for those that were looked for inside a prior's support, how many were.
     fn sample(&self, observed: &Observed, draws: usize, seed: u64) -> Result<(Draws, Option<Vec<Acceptance>>)>;
@@ -115,6 +117,10 @@ pub(crate) trait Model {
 impl<C: SummaryConfig> Model for AmortizedPosterior<C> {
     fn names(&self) -> &ParameterNames {
         self.parameter_names()
+    }
+
+    fn feature_names(&self) -> Option<&[String]> {
+        AmortizedPosterior::feature_names(self)
     }
 
     fn num_trainable_parameters(&self) -> usize {
@@ -148,6 +154,10 @@ impl<C: SummaryConfig> Model for AmortizedPosterior<C> {
 impl<C: SummaryConfig> Model for Posterior<C> {
     fn names(&self) -> &ParameterNames {
         self.prior().names()
+    }
+
+    fn feature_names(&self) -> Option<&[String]> {
+        self.amortizer().feature_names()
     }
 
     fn num_trainable_parameters(&self) -> usize {

@@ -41,6 +41,7 @@ pub struct NpeBuilder<C: SummaryConfig = IdentityConfig> {
     origin: NpeOrigin,
     config: NpeConfig<C>,
     configurator: Option<Arc<dyn Configurator>>,
+    feature_names: Option<Vec<String>>,
     seed: u64,
     device: Device,
     progress: Progress,
@@ -67,6 +68,7 @@ impl<C: SummaryConfig> NpeBuilder<C> {
             origin,
             config,
             configurator: None,
+            feature_names: None,
             seed: 0,
             device: default_device(),
             progress: Progress::Auto,
@@ -102,6 +104,14 @@ impl<C: SummaryConfig> NpeBuilder<C> {
     #[must_use]
     pub fn configurator(mut self, configurator: impl Configurator) -> Self {
         self.configurator = Some(Arc::new(configurator));
+        self
+    }
+
+    /// Names of the features of the data, which posteriors keep: of pairs that are appended. Those of a model are taken if this is not called,
+    /// unless there is a configurator of one's own.
+    #[must_use]
+    pub fn feature_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.feature_names = Some(names.into_iter().map(Into::into).collect());
         self
     }
 
@@ -174,6 +184,8 @@ impl<C: SummaryConfig> NpeBuilder<C> {
             InvalidSimulations::Error => model.with_invalid_simulations(InvalidSimulations::Drop),
             _ => model,
         });
+        let of_model = model.as_ref().and_then(GenerativeModel::feature_names).filter(|_| self.configurator.is_none());
+        let feature_names = self.feature_names.or_else(|| of_model.map(<[String]>::to_vec));
         let inner = self.configurator.unwrap_or_else(|| Arc::new(DefaultConfigurator));
         let flatten = config.networks.summary.num_observations() == Some(1);
         let configurator = Arc::new(PairsConfigurator::new(inner, flatten));
@@ -183,6 +195,7 @@ impl<C: SummaryConfig> NpeBuilder<C> {
             model,
             config,
             configurator,
+            feature_names,
             seed: self.seed,
             device: self.device,
             progress: self.progress,

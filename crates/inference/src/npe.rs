@@ -14,7 +14,7 @@ use bayesburn_amortizers::{AmortizedPosterior, Configurator};
 use bayesburn_core::{Purpose, Simulations, derive_seed};
 use bayesburn_networks::{IdentityConfig, SummaryConfig};
 use bayesburn_simulation::{Dataset, GenerativeModel, InvalidSimulations, Prior, Progress};
-use bayesburn_trainers::{LossHistory, Trainer, TrainingLoss};
+use bayesburn_trainers::{LossHistory, Trainer, TrainerError, TrainingLoss};
 use burn::tensor::Device;
 use ndarray::{Array, Array2, ArrayD, Axis, Dimension};
 use std::{
@@ -52,6 +52,7 @@ pub struct Npe<C: SummaryConfig = IdentityConfig> {
     pub(crate) model: Option<GenerativeModel>,
     pub(crate) config: NpeConfig<C>,
     pub(crate) configurator: Arc<PairsConfigurator>,
+    pub(crate) feature_names: Option<Vec<String>>,
     pub(crate) seed: u64,
     pub(crate) device: Device,
     pub(crate) progress: Progress,
@@ -247,7 +248,7 @@ impl<C: SummaryConfig> Npe<C> {
             Some(trainer) => trainer,
             None => self.make_trainer(pairs.data().clone(), pairs.training()?)?,
         };
-        warnings.extend(trainer.amortizer().training_range().iter().flat_map(|range| range.warnings().to_vec()));
+        warnings.extend(trainer.amortizer().warnings());
         trainer.set_loss(loss);
         let runs = training.runs(self.config.networks.has_dropout());
         let mut result = Ok(());
@@ -319,12 +320,19 @@ impl<C: SummaryConfig> Npe<C> {
     fn make_trainer(&self, data: Dataset, first: Simulations) -> Result<Trainer<C>, InferenceError> {
         let configurator = self.configurator.clone();
         let configure = move |simulations: &Simulations| configurator.configure(simulations);
+        if let Some(names) = &self.feature_names {
+            // Whether there is one for each feature.
+            data.clone().with_feature_names(names).map_err(TrainerError::from)?;
+        }
         let mut builder = Trainer::builder(data, self.config.networks.clone())
             .seed(derive_seed(self.seed, const { Purpose::new("npe trainer") }))
             .device(self.device.clone())
             .progress(self.progress)
             .configurator(configure)
             .pilot(first);
+        if let Some(names) = &self.feature_names {
+            builder = builder.feature_names(names);
+        }
         if let Some(store) = &self.store {
             builder = builder.checkpoints(store.checkpoints()).keep_checkpoints(1);
             if store.resumes() {

@@ -92,6 +92,17 @@ pub enum SimulationError {
         /// The name.
         name: String,
     },
+    /// Names of features that do not fit the data.
+    #[error(
+        "the feature names {names:?} do not fit data with {expected} features, the length of their last axis: give each feature a name of \
+         its own"
+    )]
+    FeatureNames {
+        /// The names.
+        names: Vec<String>,
+        /// F, the number of features.
+        expected: usize,
+    },
     /// A setting of a distribution outside its range.
     #[error("{got:?} for a {distribution} distribution: give {expected}, all finite")]
     DistributionSetting {
@@ -361,4 +372,14 @@ pub enum SimulationError {
     /// A worker process of a [`ProcessSimulator`](crate::ProcessSimulator) failed; boxed, since it has much to say.
     #[error(transparent)]
     ProcessFailed(Box<FailedProcess>),
+}
+
+/// Whether data of this shape, of one simulation or of several, have a feature for each of these names, which are different.
+pub(crate) fn check_feature_names(names: &[String], shape: &[usize]) -> Result<(), SimulationError> {
+    let expected = shape.last().copied().unwrap_or(1);
+    let fits = |(i, name): (usize, &String)| !name.is_empty() && !names[..i].contains(name);
+    match names.len() == expected && names.iter().enumerate().all(fits) {
+        true => Ok(()),
+        false => Err(SimulationError::FeatureNames { names: names.to_vec(), expected }),
+    }
 }

@@ -3,6 +3,7 @@
 use crate::{
     InvalidSimulations, Prior, Quantity, SimulationError, Simulator,
     context::DrawnContext,
+    error::check_feature_names,
     invalid::redraw,
     stack::{Batch, Finite},
 };
@@ -92,7 +93,8 @@ impl GenerativeModel {
     ///
     /// # Errors
     /// Whatever goes wrong in the pilot run: a prior that returns another number of values than it has names, a simulator that
-    /// panics (for example on a parameter that the prior does not have), shapes that change, values that are not finite.
+    /// panics (for example on a parameter that the prior does not have), shapes that change, values that are not finite, feature names that do
+    /// not fit the data.
     pub fn new(prior: Prior, simulator: Simulator) -> Result<Self, SimulationError> {
         prior.check_names()?;
         let nothing = Shapes {
@@ -107,6 +109,9 @@ impl GenerativeModel {
         let batch = model.batch(0, 0, 2);
         let (pilot, invalid) = model.draw(&batch)?;
         model.shapes = Shapes::of(&pilot);
+        if let Some(names) = model.simulator.feature_names() {
+            check_feature_names(names, &model.shapes.sim_data)?;
+        }
         match model.settle(&batch, pilot, &invalid) {
             // Two simulations to be dropped tell the shapes too; where a third of all is invalid, that is 1 model in 9.
             Ok(_) | Err(SimulationError::NothingLeft { .. }) => {}
@@ -133,6 +138,12 @@ impl GenerativeModel {
     #[must_use]
     pub fn parameter_names(&self) -> &ParameterNames {
         self.prior.names()
+    }
+
+    /// The names of the features, as [`Simulator::with_feature_names`] has them.
+    #[must_use]
+    pub fn feature_names(&self) -> Option<&[String]> {
+        self.simulator.feature_names()
     }
 
     /// What becomes of simulations that are not finite, as [`Simulator::on_invalid`] has it.

@@ -44,6 +44,7 @@ pub struct Simulator {
     function: Function,
     context: ContextGenerator,
     on_invalid: InvalidSimulations,
+    feature_names: Option<Arc<[String]>>,
 }
 
 impl fmt::Debug for Simulator {
@@ -51,6 +52,7 @@ impl fmt::Debug for Simulator {
         f.debug_struct("Simulator")
             .field("context", &self.context)
             .field("on_invalid", &self.on_invalid)
+            .field("feature_names", &self.feature_names)
             .finish_non_exhaustive()
     }
 }
@@ -79,7 +81,8 @@ impl Simulator {
     }
 
     fn new(function: Function) -> Self {
-        Self { function, context: ContextGenerator::new(), on_invalid: InvalidSimulations::Error }
+        let (context, on_invalid) = (ContextGenerator::new(), InvalidSimulations::Error);
+        Self { function, context, on_invalid, feature_names: None }
     }
 
     /// The numbers of observations of data sets, where they are drawn by [`ContextGenerator::num_observations`].
@@ -92,6 +95,33 @@ impl Simulator {
     pub fn with_context(mut self, context: ContextGenerator) -> Self {
         self.context = context;
         self
+    }
+
+    /// Names the features, in the order of the last axis of the data. Every posterior that is trained on the model keeps the names: columns of
+    /// tables are found by them, and warnings use them. [`GenerativeModel::new`](crate::GenerativeModel::new) checks that there is one for
+    /// each feature.
+    ///
+    /// ```
+    /// use bayesburn_simulation::{GenerativeModel, Prior, Simulator};
+    /// use ndarray::Array2;
+    /// use rand::RngExt;
+    ///
+    /// let prior = Prior::from_fn(["drift"], |rng, _| [rng.random::<f32>()]);
+    /// let simulator = Simulator::from_fn(|rng, drift, _| {
+    ///     Array2::from_shape_fn((50, 2), |(_, i)| if i == 0 { drift[0] + rng.random::<f32>() } else { 1.0 })
+    /// });
+    /// let model = GenerativeModel::new(prior, simulator.with_feature_names(["rt", "choice"]))?;
+    /// assert_eq!(model.feature_names().map(<[String]>::len), Some(2));
+    /// # Ok::<(), bayesburn_simulation::SimulationError>(())
+    /// ```
+    #[must_use]
+    pub fn with_feature_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.feature_names = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    pub(crate) fn feature_names(&self) -> Option<&[String]> {
+        self.feature_names.as_deref()
     }
 
     /// Decides what becomes of simulations whose data hold NaN or infinity; an error unless it is said here. Everything that

@@ -17,7 +17,7 @@ use bayesburn_amortizers::{
 use bayesburn_core::{Interval, Purpose, Simulations, derive_seed};
 use bayesburn_networks::{Pass, SummaryConfig, default_device};
 use burn::tensor::{Device, Tensor};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
@@ -46,6 +46,7 @@ pub struct TrainerBuilder<C: SummaryConfig> {
     memory: usize,
     pilot: Option<Simulations>,
     parameter_names: Option<Vec<String>>,
+    feature_names: Option<Vec<String>>,
     device: Device,
     seed: u64,
     checkpoints: Option<PathBuf>,
@@ -82,6 +83,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
             memory: 0,
             pilot: None,
             parameter_names: None,
+            feature_names: None,
             device: default_device(),
             seed: 0,
             checkpoints: None,
@@ -127,6 +129,14 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
     #[must_use]
     pub fn parameter_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.parameter_names = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Names of the features of the data, which the posterior keeps. Those of the model or the data set are taken if this is not called, unless
+    /// there is a configurator of one's own: what it makes of the data may be something else.
+    #[must_use]
+    pub fn feature_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.feature_names = Some(names.into_iter().map(Into::into).collect());
         self
     }
 
@@ -253,6 +263,16 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         config
     }
 
+    /// The names given, or those of the model or the data set where the networks see their data as they are.
+    fn names_of_features(&self) -> Option<Vec<String>> {
+        let of_origin = match &self.origin {
+            Origin::Model(model) => model.feature_names(),
+            Origin::Data(data) => data.feature_names(),
+        };
+        let of_origin = of_origin.filter(|_| self.configurator.is_none());
+        self.feature_names.clone().or_else(|| of_origin.map(<[String]>::to_vec))
+    }
+
     /// Runs pilot simulations, makes the networks, sends a batch through them and, on resuming, loads the newest checkpoint.
     ///
     /// # Errors
@@ -264,6 +284,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         let has_folder = self.checkpoints.is_some();
         in_range(has_folder || !self.resume, "resume", "with a folder, given to `checkpoints`", "without one")?;
         let config = self.config_within_prior();
+        let feature_names = self.names_of_features();
         // What is quickly found out comes before the simulations.
         let checkpoints = self.checkpoints.map(|folder| Checkpoints::open(folder, self.keep)).transpose()?;
         let (interrupted, damaged) = match &checkpoints {
@@ -295,7 +316,10 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
             Origin::Data(data) => data.parameter_names().clone(),
         };
         let names = self.parameter_names.unwrap_or_else(|| parameter_names.to_vec());
-        let amortizer = AmortizedPosterior::new(config, names, &pilot, weights_seed, &self.device)?;
+        let mut amortizer = AmortizedPosterior::new(config, names, &pilot, weights_seed, &self.device)?;
+        if let Some(names) = feature_names {
+            amortizer = amortizer.with_feature_names(names)?;
+        }
         let pass = &mut Pass::training(weights_seed);
         let some = pilot[0].rows(0..pilot[0].len().min(PILOT_BATCHES as usize * PILOT_BATCH_SIZE));
         let loss: f32 = training_loss(&amortizer, self.own_loss.as_ref(), &some, pass)?.into_scalar();
@@ -359,13 +383,21 @@ pub(crate) fn pilot(origin: &Origin, seed: u64, batches: u64) -> Result<Vec<Simu
     }
 }
 
+/// A posterior's description without the names of features: they change nothing of a training, and may be given after it.
+fn without_feature_names(mut description: Value) -> Value {
+    if let Some(widths) = description["widths"].as_object_mut() {
+        widths.remove("feature_names");
+    }
+    description
+}
+
 /// The trainer as the checkpoint has it, if both are of one configuration.
 fn restore<C: SummaryConfig>(mut trainer: Trainer<C>, checkpoint: Checkpoint) -> Result<Trainer<C>, TrainerError> {
     let folder = &checkpoint.folder;
     let (saved, now) = (json!({"seed": checkpoint.position.seed}), json!({"seed": trainer.position.seed}));
-    let description = AmortizedPosterior::<C>::saved_description(folder)?;
-    let difference =
-        Difference::first(&saved, &now).or_else(|| Difference::first(&description, &trainer.amortizer.description()));
+    let description = without_feature_names(AmortizedPosterior::<C>::saved_description(folder)?);
+    let described_now = without_feature_names(trainer.amortizer.description());
+    let difference = Difference::first(&saved, &now).or_else(|| Difference::first(&description, &described_now));
     if let Some(difference) = difference {
         return Err(TrainerError::mismatch(folder, difference));
     }

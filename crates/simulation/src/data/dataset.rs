@@ -7,7 +7,7 @@ use super::{
     part::{Part, gather},
     read,
 };
-use crate::{InvalidSimulations, SimulationError};
+use crate::{InvalidSimulations, SimulationError, error::check_feature_names};
 use bayesburn_core::{ParameterNames, SimulationId, Simulations};
 use std::{
     collections::HashMap,
@@ -31,6 +31,7 @@ use std::{
 #[derive(Clone)]
 pub struct Dataset {
     names: ParameterNames,
+    feature_names: Option<Arc<[String]>>,
     rows: Arc<Rows>,
     invalid: InvalidSimulations,
 }
@@ -92,7 +93,8 @@ impl Dataset {
         Self::new("the batches".to_owned(), parts, Vec::new())
     }
 
-    /// Several data sets as one, with the rows of one after those of the other, and the policy of the first. Nothing is copied.
+    /// Several data sets as one, with the rows of one after those of the other, and the policy and feature names of the first. Nothing is
+    /// copied.
     ///
     /// # Errors
     /// No data set; data sets that differ in more than rows and shared context.
@@ -101,16 +103,24 @@ impl Dataset {
         let parts = datasets.iter().flat_map(|data| data.rows.parts.iter().cloned()).collect();
         let shards = datasets.iter().flat_map(|data| data.rows.shards.iter().cloned()).collect();
         let joined = Self::of_parts("the data sets".to_owned(), parts, shards)?;
-        let (names, invalid) = datasets.first().map(|data| (data.names.clone(), data.invalid)).unwrap_or_default();
-        if let Some((i, other)) = datasets.iter().enumerate().find(|(_, data)| data.names != names) {
-            return Err(DataError::Differs {
+        let Some(first) = datasets.first() else { return Ok(joined) };
+        for (i, data) in datasets.iter().enumerate() {
+            let differ = |quantity, expected, got| DataError::Differs {
                 origin: format!("data set {i}"),
-                quantity: "parameter_names",
-                expected: format!("{names:?}"),
-                got: format!("{:?}", other.names),
-            });
+                quantity,
+                expected,
+                got,
+            };
+            if data.names != first.names {
+                return Err(differ("parameter_names", format!("{:?}", first.names), format!("{:?}", data.names)));
+            }
+            if data.feature_names != first.feature_names {
+                let (expected, got) = (format!("{:?}", first.feature_names()), format!("{:?}", data.feature_names()));
+                return Err(differ("feature_names", expected, got));
+            }
         }
-        Ok(Self { names, invalid, ..joined })
+        let (names, feature_names) = (first.names.clone(), first.feature_names.clone());
+        Ok(Self { names, feature_names, invalid: first.invalid, ..joined })
     }
 
     /// Opens stored simulations:
@@ -194,7 +204,11 @@ impl Dataset {
             parts.push(part);
             shards.push((path, shard));
         }
-        Self::new(read::origin(folder), parts, shards)
+        let data = Self::new(read::origin(folder), parts, shards)?;
+        match manifest.feature_names {
+            Some(names) => data.with_feature_names(names),
+            None => Ok(data),
+        }
     }
 
     fn new(origin: String, parts: Vec<Part>, shards: Vec<(PathBuf, Shard)>) -> Result<Self, DataError> {
@@ -230,7 +244,7 @@ impl Dataset {
         let names = parts[0].names.clone().unwrap_or_else(|| default_names(parts[0].num_parameters()));
         check_names(&names)?;
         let rows = Arc::new(Rows { parts, starts, group_of, groups, len, shards });
-        Ok(Self { names, rows, invalid: InvalidSimulations::Error })
+        Ok(Self { names, feature_names: None, rows, invalid: InvalidSimulations::Error })
     }
 
     /// Names the parameters anew, in the order of their axis.
@@ -248,6 +262,20 @@ impl Dataset {
         }
         check_names(&names)?;
         self.names = names;
+        Ok(self)
+    }
+
+    /// Names the features, in the order of the last axis of the data, as
+    /// [`Simulator::with_feature_names`](crate::Simulator::with_feature_names) does.
+    ///
+    /// # Errors
+    /// Another number of names than of features; a name that is empty or there twice.
+    pub fn with_feature_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Result<Self, DataError> {
+        let names: Arc<[String]> = names.into_iter().map(Into::into).collect();
+        for part in &self.rows.parts {
+            check_feature_names(&names, part.sim_data_shape())?;
+        }
+        self.feature_names = Some(names);
         Ok(self)
     }
 
@@ -301,6 +329,13 @@ impl Dataset {
     #[must_use]
     pub fn parameter_names(&self) -> &ParameterNames {
         &self.names
+    }
+
+    /// The names of the features, if they were given: those of [`Dataset::with_feature_names`], or of the model that
+    /// [`presimulate`](crate::GenerativeModel::presimulate) was called on.
+    #[must_use]
+    pub fn feature_names(&self) -> Option<&[String]> {
+        self.feature_names.as_deref()
     }
 
     /// The groups of rows that can be in one batch; every row is in exactly one. One group, unless there is non-batchable context.

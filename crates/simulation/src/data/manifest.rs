@@ -18,6 +18,8 @@ const VERSION: u64 = 1;
 pub(crate) struct Manifest {
     pub(crate) format_version: u64,
     pub(crate) parameter_names: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) feature_names: Option<Vec<String>>,
     pub(crate) seed: u64,
     pub(crate) simulations_per_shard: usize,
     pub(crate) shapes: StoredShapes,
@@ -54,10 +56,16 @@ pub(crate) struct Shard {
 
 impl Manifest {
     /// That of a store without shards.
-    pub(crate) fn new(parameter_names: &[String], seed: u64, simulations_per_shard: usize, shapes: &Shapes) -> Self {
+    pub(crate) fn new(
+        (parameter_names, feature_names): (&[String], Option<&[String]>),
+        seed: u64,
+        simulations_per_shard: usize,
+        shapes: &Shapes,
+    ) -> Self {
         Self {
             format_version: VERSION,
             parameter_names: parameter_names.to_vec(),
+            feature_names: feature_names.map(<[String]>::to_vec),
             seed,
             simulations_per_shard,
             shapes: StoredShapes {

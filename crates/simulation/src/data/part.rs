@@ -164,6 +164,10 @@ impl Part {
         self.columns[0].1.shape()[0]
     }
 
+    pub(crate) fn sim_data_shape(&self) -> &[usize] {
+        self.column(Role::SimData).map_or(&[], Column::shape)
+    }
+
     pub(crate) fn num_parameters(&self) -> usize {
         self.columns[0].1.row_len()
     }

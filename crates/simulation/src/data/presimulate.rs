@@ -123,12 +123,17 @@ impl GenerativeModel {
         remove_unlisted(folder, manifest.shards.len())?;
         self.restore(folder, &manifest)?;
         self.extend(folder, &mut manifest, presimulation)?;
-        Dataset::open(folder)
+        let data = Dataset::open(folder)?;
+        match self.feature_names() {
+            Some(names) => data.with_feature_names(names),
+            None => Ok(data),
+        }
     }
 
     /// The manifest of a store that is there, if its settings are the same, or of one that is begun.
     fn begin(&self, folder: &Path, presimulation: &Presimulation) -> Result<Manifest, DataError> {
-        let of = |per_shard| Manifest::new(self.parameter_names(), presimulation.seed, per_shard, self.shapes());
+        let names = (&self.parameter_names()[..], self.feature_names());
+        let of = |per_shard| Manifest::new(names, presimulation.seed, per_shard, self.shapes());
         if folder.join(MANIFEST).exists() {
             let manifest = Manifest::read(folder)?;
             let given = of(presimulation.simulations_per_shard.unwrap_or(manifest.simulations_per_shard));
