@@ -8,7 +8,7 @@ use nalgebra::{Cholesky, DMatrix, DVector};
 use ndarray::{Array2, ArrayView1, Axis};
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{Binomial, DiscreteCDF};
-use std::ops::RangeInclusive;
+use std::{cmp::Ordering, ops::RangeInclusive};
 
 /// What the simulations were like that a posterior was trained on: the number of observations, and the range of each condition.
 ///
@@ -53,7 +53,7 @@ impl TrainingRange {
         let direct = pilot[0].conditions.direct_conditions.as_ref().map_or(0, |direct| direct.ncols());
         let mut range = Self {
             num_observations: [usize::MAX, 0],
-            direct_of_num_observations: (direct > 0).then_some(0),
+            direct_of_num_observations: None,
             features: [&columns[..masked], &columns[2 * masked..]].concat(),
             parameters,
             direct: vec![[f32::INFINITY, f32::NEG_INFINITY]; direct],
@@ -321,7 +321,12 @@ impl Tail {
 
     /// The probability that a simulation is as far away; 1 for one that is not in the tail.
     fn p_value(&self, distance: f64) -> f64 {
-        if distance <= self.from { 1.0 } else { TAIL * (distance / self.from).powf(-1.0 / self.index) }
+        match distance.partial_cmp(&self.from) {
+            Some(Ordering::Greater) => TAIL * (distance / self.from).powf(-1.0 / self.index),
+            Some(_) => 1.0,
+            // Summaries that overflow are those of no simulation.
+            None => 0.0,
+        }
     }
 }
 
@@ -400,8 +405,7 @@ impl Familiar {
             let of_values = self.values.p_value(range.farthest(&data.index_axis(Axis(0), m), masked).0);
             (of_values, self.summaries.p_value(self.distance(&summaries.row(m))))
         });
-        // A distance that is NaN is of no simulation.
-        let unlike: Vec<_> = p_values.enumerate().filter(|(_, (a, b))| !(a.min(*b) >= ALPHA)).collect();
+        let unlike: Vec<_> = p_values.enumerate().filter(|(_, (a, b))| a.min(*b) < ALPHA).collect();
         let least = unlike.iter().fold(1.0, |least, (_, (a, b))| a.min(*b).min(least));
         let expected = Binomial::new(2.0 * ALPHA, conditions.len() as u64).ok()?;
         let by_chance = |alpha: f64| {

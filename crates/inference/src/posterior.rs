@@ -266,7 +266,7 @@ impl<C: SummaryConfig> Posterior<C> {
     fn is_for_another<D: Dimension>(&self, x: &Array<f32, D>) -> bool {
         let same = |(a, b): (&f32, &f32)| a == b || a.is_nan() && b.is_nan();
         self.trained_for.as_ref().is_some_and(|own| {
-            let whole = x.len() % own.len() == 0;
+            let whole = x.len().is_multiple_of(own.len());
             !whole || !x.iter().zip(own.iter().cycle()).all(same)
         })
     }

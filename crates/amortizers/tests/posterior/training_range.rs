@@ -82,7 +82,7 @@ fn direct_conditions_outside_of_the_range_of_training_are_warned_of() {
 /// probability of 10⁻⁹. All 200 whose observations lie 6 standard deviations off are.
 #[test]
 fn data_unlike_any_simulation_are_warned_of() {
-    let posterior = posterior([5; 8]);
+    let posterior = posterior([5; 8]).with_feature_names(["rt", "accuracy"]).expect("one for each feature");
     let warned = |count: usize, shift: f32| {
         let mut data = data_sets(count, 5, 11);
         data.summary_conditions.slice_mut(s![.., .., 1]).mapv_inplace(|x| x + 4.0 * shift);
@@ -93,7 +93,10 @@ fn data_unlike_any_simulation_are_warned_of() {
     assert!(warned(2000, 0.0).len() <= 8);
     assert_eq!(warned(200, 6.0).len(), 200);
     let far = &warned(1, 850.0)[0][0];
-    assert!(far.contains("column 1 is 8") && far.contains("standard deviations from the mean of the sim"), "{far}");
+    assert!(
+        far.contains("column `accuracy` is 8") && far.contains("standard deviations from the mean of the sim"),
+        "{far}"
+    );
     // All together: no warning for as many as chance explains, and one that names the outlier.
     let mut all = data_sets(1000, 5, 12);
     assert_eq!(posterior.warnings_for(&all.clone().with_num_observations()).expect("sound"), Vec::<String>::new());
@@ -101,7 +104,7 @@ fn data_unlike_any_simulation_are_warned_of() {
     let [warning] = &posterior.warnings_for(&all.with_num_observations()).expect("sound")[..] else {
         panic!("one warning")
     };
-    assert!(warning.contains("data set 777") && warning.contains("column 0"), "{warning}");
+    assert!(warning.contains("data set 777") && warning.contains("column `rt`"), "{warning}");
 }
 
 /// Summaries that no simulation has, of values that are all common: a mean of 5 normals 2.2 standard deviations off.

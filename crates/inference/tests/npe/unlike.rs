@@ -9,7 +9,7 @@ use rand_distr::StandardNormal;
 
 /// θ uniform on ±2 units, x = θ + 0.3 units of noise, twice.
 fn in_units(unit: f32) -> GenerativeModel {
-    let prior = Prior::box_uniform(["theta"], &[-2.0 * unit], &[2.0 * unit]).expect("a box");
+    let prior = Prior::box_uniform(["theta"], &[-2.0 * f64::from(unit)], &[2.0 * f64::from(unit)]).expect("a box");
     let simulator = Simulator::from_fn(move |rng, theta, _| {
         Array1::from_shape_fn(2, |_| theta[0] + unit * 0.3 * rng.sample::<f32, _>(StandardNormal))
     });
