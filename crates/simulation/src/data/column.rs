@@ -47,6 +47,14 @@ impl Column {
         })
     }
 
+    /// An array `[rows]`, of one number each, as `[rows, 1]`.
+    pub(crate) fn with_values(mut self) -> Self {
+        if self.shape.len() == 1 {
+            self.shape.push(1);
+        }
+        self
+    }
+
     pub(crate) fn shape(&self) -> &[usize] {
         &self.shape
     }

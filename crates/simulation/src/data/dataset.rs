@@ -137,8 +137,8 @@ impl Dataset {
     /// # Shapes
     /// | array | also called | shape |
     /// |---|---|---|
-    /// | `parameters` | `prior_draws`, `theta` | `[B, D]` |
-    /// | `sim_data` | `x` | `[B, ...]`, at least two axes |
+    /// | `parameters` | `prior_draws`, `theta` | `[B, D]`, or `[B]` of one parameter |
+    /// | `sim_data` | `x` | `[B, ...]`; `[B]`, one number each, is `[B, 1]` |
     /// | `sim_data_mask` | | that of `sim_data` |
     /// | `prior_batchable_context`, `sim_batchable_context` | | `[B, ...]` |
     /// | `prior_non_batchable_context`, `sim_non_batchable_context` | | any, shared by all rows of the file |

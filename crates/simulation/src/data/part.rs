@@ -134,9 +134,15 @@ impl Part {
     pub(crate) fn new(
         origin: String,
         names: Option<ParameterNames>,
-        mut arrays: Vec<(Role, Column)>,
+        arrays: Vec<(Role, Column)>,
         invalid: Vec<SimulationId>,
     ) -> Result<Self, DataError> {
+        let of_one_number = |role| matches!(role, Role::Parameters | Role::SimData | Role::SimDataMask);
+        let shaped = |(role, column): (Role, Column)| match of_one_number(role) {
+            true => (role, column.with_values()),
+            false => (role, column),
+        };
+        let mut arrays: Vec<(Role, Column)> = arrays.into_iter().map(shaped).collect();
         let shapes: Vec<_> = arrays.iter().map(|(role, column)| (*role, column.shape())).collect();
         check(&origin, names.as_ref().map(|names| names.len()), &shapes)?;
         arrays.sort_by_key(|(role, _)| *role as usize);

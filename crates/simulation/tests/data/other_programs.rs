@@ -229,6 +229,28 @@ fn names_come_from_the_metadata_or_the_caller() {
     assert_eq!(load_simulations(&path).expect("sound").parameter_names[..], ["theta_1", "theta_2"]);
 }
 
+/// As many programs store what is one number for each simulation.
+#[test]
+fn an_array_of_one_axis_is_one_number_for_each_simulation() {
+    let (folder, values) = (folder(), Array::from_iter((0..5).map(|i| i as f32)));
+    let open = |arrays: &[(&str, &ArrayD<f32>)]| {
+        let path = folder.path().join("pairs.npz");
+        let mut npz = NpzWriter::new(File::create(&path).expect("writable"));
+        arrays.iter().for_each(|(name, array)| npz.add_array(*name, *array).expect("writable"));
+        npz.finish().expect("writable");
+        Dataset::open(path).expect("pairs").select(&[3, 1]).expect("there")
+    };
+    let flat = values.clone().into_dyn();
+    let column = values.insert_axis(ndarray::Axis(1)).into_dyn();
+    let expected = open(&[("theta", &column), ("x", &column)]);
+    assert_eq!(expected.sim_data, ndarray::array![[3.0], [1.0]].into_dyn());
+    for (theta, x) in [(&column, &flat), (&flat, &column), (&flat, &flat)] {
+        assert_eq!(open(&[("theta", theta), ("x", x)]), expected);
+    }
+    let masked = open(&[("theta", &column), ("x", &flat), ("sim_data_mask", &flat)]);
+    assert_eq!(masked.sim_data_mask.as_ref(), Some(&expected.sim_data));
+}
+
 #[test]
 fn arrays_that_are_missing_unknown_twice_or_do_not_fit_are_refused() {
     let open = |arrays: &[(&str, &[usize])]| {
@@ -248,8 +270,8 @@ fn arrays_that_are_missing_unknown_twice_or_do_not_fit_are_refused() {
     assert!(matches!(open(&[theta, ("x", &[4, 4, 3])]), DataError::Rows { name: "sim_data", expected: 5, got: 4, .. }));
     let context = ("sim_batchable_context", &[6usize, 1][..]);
     assert!(matches!(open(&[theta, x, context]), DataError::Rows { name: "sim_batchable_context", got: 6, .. }));
-    assert!(matches!(open(&[("theta", &[5]), x]), DataError::Axes { name: "parameters", .. }));
-    assert!(matches!(open(&[theta, ("x", &[5])]), DataError::Axes { name: "sim_data", .. }));
+    assert!(matches!(open(&[("theta", &[5, 2, 1]), x]), DataError::Axes { name: "parameters", .. }));
+    assert!(matches!(open(&[theta, ("x", &[4])]), DataError::Rows { name: "sim_data", expected: 5, got: 4, .. }));
     assert!(matches!(open(&[theta, ("x", &[5, 0])]), DataError::Axes { name: "sim_data", .. }));
     assert!(matches!(open(&[theta, ("x", &[])]), DataError::Axes { name: "sim_data", .. }));
     let mask = ("sim_data_mask", &[5usize, 4][..]);
