@@ -90,8 +90,8 @@ impl Interval {
 
     /// A value as a real number: itself, ln(θ − low), −ln(high − θ), or Φ⁻¹((θ − low) / (high − low)).
     ///
-    /// A value on a bound, or so near that f32 does not tell, is taken for the nearest that is not: 2⁻²⁵ of the width away, or the
-    /// smallest normal number.
+    /// A value on a bound or beyond it is mapped as if it were half an ulp inside: half the distance from the bound to the next f32. Rounding puts
+    /// some values on bounds that are far from 0; their images are near those of their neighbours.
     #[must_use]
     pub fn to_real(self, value: f32) -> f64 {
         let (below, above) = self.distances(value);
@@ -146,16 +146,21 @@ impl Interval {
         (value as f32).clamp(low.max(f32::MIN), high.min(f32::MAX))
     }
 
-    /// How far a value is from both bounds, at least so far that logarithms are finite.
+    /// How far a value is from both bounds; half an ulp, if it is not inside.
     fn distances(self, value: f32) -> (f64, f64) {
         let (low, high) = self.bounds();
-        let smallest = match self {
-            Self::Between(low, high) => width(low, high) / f64::from(1 << 25),
-            _ => f64::from(f32::MIN_POSITIVE),
+        let distance = |from: f32, to: f32, half_ulp: f64| {
+            let distance = f64::from(to) - f64::from(from);
+            if distance > 0.0 { distance } else { half_ulp }
         };
-        let distance = |distance: f64| if distance > smallest { distance } else { smallest };
-        (distance(f64::from(value) - f64::from(low)), distance(f64::from(high) - f64::from(value)))
+        (distance(low, value, half_ulp(low, low.next_up())), distance(value, high, half_ulp(high.next_down(), high)))
     }
+}
+
+/// Half the distance between two neighbours; between the largest f32 and infinity, half that to the next smaller f32.
+fn half_ulp(a: f32, b: f32) -> f64 {
+    const LARGEST: f64 = (1_u128 << 103) as f64;
+    (0.5 * (f64::from(b) - f64::from(a))).min(LARGEST)
 }
 
 fn width(low: f32, high: f32) -> f64 {
@@ -251,6 +256,97 @@ mod tests {
             assert!(unit.to_real(value).is_finite() && unit.log_derivative(value).is_finite());
         }
         assert!(!Interval::Real.contains(f32::NAN));
+    }
+
+    /// Values on a bound are half as far from it as the next number, at either end and at any distance from 0; images rise.
+    #[test]
+    fn bounds_are_half_an_ulp_inside() {
+        for bound in [0.0_f32, 1e-30, -1e-30, 1.0, -1.5, 100.0, 1e4, -2.45e6, 3e30] {
+            let (up, down) = (Interval::Above(bound), Interval::Below(bound));
+            let next = [bound.next_up(), bound.next_down()];
+            let rises = [up.to_real(next[0]) - up.to_real(bound), down.to_real(bound) - down.to_real(next[1])];
+            assert!(rises.iter().all(|rise| (rise - 2f64.ln()).abs() < 1e-12), "{bound}: {rises:?}");
+            let fall = up.log_derivative(next[0]) - up.log_derivative(bound);
+            assert!((fall + 2f64.ln()).abs() < 1e-12, "{bound}: {fall}");
+            assert!((up.log_derivative_slope(bound) / up.log_derivative_slope(next[0]) - 2.0).abs() < 1e-12, "{bound}");
+
+            let above = bound + bound.abs().max(1e-30);
+            let between = Interval::between(bound, above).expect("bounds in order");
+            let ends = [(bound, bound.next_up()), (above, above.next_down())];
+            for (end, next) in ends {
+                let share = (f64::from(next) - f64::from(end)).abs() / width(bound, above);
+                assert!((below(-between.to_real(end).abs()) / (0.5 * share) - 1.0).abs() < 1e-9, "{between} at {end}");
+                assert!((below(-between.to_real(next).abs()) / share - 1.0).abs() < 1e-9, "{between} at {next}");
+                assert!(between.log_derivative(end).is_finite() && between.log_derivative_slope(end).is_finite());
+            }
+        }
+        let largest = Interval::Above(f32::MAX);
+        assert!(largest.to_real(f32::MAX).is_finite() && largest.contains(largest.from_real(90.0)));
+    }
+
+    /// 100,000 quantiles of exponential and uniform distributions beyond a bound, as f32, have the moments of ln x (−γ and π/√6) and of a normal, up to
+    /// what rounding to steps of 1/16 takes away. It puts up to 3% of them on the bound: taken for 1e-38 away, they made a standard deviation of 14.6.
+    #[test]
+    fn values_that_rounding_puts_on_a_bound_are_not_far_from_others() {
+        let n = 100_000;
+        let shares = || (0..n).map(|i| (f64::from(i) + 0.5) / f64::from(n));
+        let moments = |reals: Vec<f64>| {
+            let mean = reals.iter().sum::<f64>() / reals.len() as f64;
+            let variance = reals.iter().map(|real| (real - mean).powi(2)).sum::<f64>() / reals.len() as f64;
+            (mean, variance.sqrt())
+        };
+        for low in [0.0_f32, 1.0, 100.0, 1e4, 1e6] {
+            let step = f64::from(low.next_up()) - f64::from(low);
+            let check = |what: &str, (mean, std): (f64, f64), expected: (f64, f64)| {
+                assert!((mean - expected.0).abs() < 0.01 + 1.5 * step, "{what} at {low}: mean {mean}");
+                assert!((std - expected.1).abs() < 0.02 + 2.0 * step, "{what} at {low}: standard deviation {std}");
+            };
+            let exponential = |share: f64| -(-share).ln_1p();
+            let above = |share| Interval::Above(low).to_real((f64::from(low) + exponential(share)) as f32);
+            check("above", moments(shares().map(above).collect()), (-0.5772, 1.2825));
+            let below = |share| Interval::Below(-low).to_real(-((f64::from(low) + exponential(share)) as f32));
+            check("below", moments(shares().map(below).collect()), (0.5772, 1.2825));
+            let interval = Interval::Between(low, low + 1.0);
+            let between = |share| interval.to_real((f64::from(low) + share) as f32);
+            check("between", moments(shares().map(between).collect()), (0.0, 1.0));
+        }
+    }
+
+    /// In other units, by a power of 2, which f32 does without rounding: the same images, but for the logarithm of the unit.
+    #[test]
+    fn units_do_not_matter() {
+        for unit in [2f32.powi(-100), 2f32.powi(100)] {
+            let log = f64::from(unit).ln();
+            for value in [0.11f32, 0.2, 0.29, 0.3, 0.1] {
+                let pairs = [
+                    (Interval::Above(0.1), Interval::Above(0.1 * unit), log),
+                    (Interval::Below(0.3), Interval::Below(0.3 * unit), -log),
+                    (Interval::Between(-0.3, 0.3), Interval::Between(-0.3 * unit, 0.3 * unit), 0.0),
+                    (Interval::Between(0.1, 0.3), Interval::Between(0.1 * unit, 0.3 * unit), 0.0),
+                ];
+                for (one, other, shift) in pairs {
+                    let off = other.to_real(value * unit) - one.to_real(value) - shift;
+                    assert!(off.abs() < 1e-12 * log.abs(), "{one} and {other} at {value}: {off}");
+                    let off = other.log_derivative(value * unit) - one.log_derivative(value) + log;
+                    assert!(off.abs() < 1e-12 * log.abs(), "{one} and {other} at {value}: {off}");
+                    let back = other.from_real(other.to_real(value * unit));
+                    assert!((back / unit - value).abs() <= 2.0 * f32::EPSILON * value, "{other}: {back}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn values_near_a_bound_at_0_come_back() {
+        for value in [1e-20_f32, 1e-38, 1e-42, 1e-45] {
+            for interval in [Interval::Above(0.0), Interval::Between(0.0, 1.0), Interval::Between(0.0, 1e-15)] {
+                let back = interval.from_real(interval.to_real(value));
+                assert!((back - value).abs() <= 1e-5 * value, "{interval}: {value:e} became {back:e}");
+                assert!(interval.to_real(value) > interval.to_real(0.0), "{interval}");
+            }
+            let (interval, value) = (Interval::Below(0.0), -value);
+            assert!((interval.from_real(interval.to_real(value)) / value - 1.0).abs() <= 1e-5, "{value:e}");
+        }
     }
 
     #[test]
