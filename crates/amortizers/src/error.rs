@@ -68,6 +68,14 @@ pub enum AmortizerError {
         /// The number of rows.
         got: usize,
     },
+    /// A data set's number for which there is no stream of its own.
+    #[error(
+        "the number {got} of a data set is 2³² or more: count data sets from 0, and take another seed for more of them"
+    )]
+    DataSetNumber {
+        /// The number.
+        got: usize,
+    },
     /// An interval with nothing in it.
     #[error(transparent)]
     Interval(#[from] IntervalError),

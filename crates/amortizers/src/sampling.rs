@@ -39,6 +39,11 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     ///
     /// Data unlike those that the networks were trained on are warned of: see [`Draws::warnings`] and [`AmortizedPosterior::warnings_for`].
     ///
+    /// The latent numbers of a data set depend on the seed and on the data set's number alone. A call numbers its data sets from 0, so their draws are
+    /// independent, but another call with the same seed uses the same latent numbers again. Checks of calibration need independent draws for different
+    /// data sets: with one call for each data set and one seed, they reject exact posteriors. Draw for all data sets in one call, or for one at a time
+    /// by its number with [`AmortizedPosterior::sample_numbered`].
+    ///
     /// # Errors
     /// Zero draws; no data set; conditions of another width than the network's; a number of observations that networks trained on one
     /// number alone never saw; values that are not finite; a GPU that fails.
@@ -64,15 +69,37 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         Ok(draws.join(all)?)
     }
 
-    /// Like `sample`, where the first data set has the number `first`.
-    fn sample_numbered(
+    /// As [`AmortizedPosterior::sample`], with data sets numbered `first`, `first` + 1, …: for data sets that come one at a time. Draws are those that
+    /// one call for all data sets gives to the ones with these numbers.
+    ///
+    /// ```
+    /// # use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, PosteriorConfig};
+    /// # use bayesburn_networks::{DeepSetConfig, InvertibleNetworkConfig};
+    /// # use burn::tensor::Device;
+    /// # use ndarray::{Array2, Array3};
+    /// # let config = PosteriorConfig::new(DeepSetConfig::new(10), InvertibleNetworkConfig::new());
+    /// # let data = Array3::from_shape_fn((3, 50, 1), |(m, n, _)| m as f32 + 0.1 * n as f32);
+    /// # let all = Conditions::new(data.clone());
+    /// # let pilot = Configured::new(Array2::from_shape_fn((3, 1), |(m, _)| m as f32), all.clone())?;
+    /// # let posterior = AmortizedPosterior::new(config, ["mu"], &[pilot], 2023, &Device::default())?;
+    /// let at_once = posterior.sample(&all, 99, 1)?;
+    /// for (m, x) in data.outer_iter().enumerate() {
+    ///     let draws = posterior.sample_numbered(&Conditions::one(x.to_owned()), m, 99, 1)?; // the same seed, another number
+    ///     assert_eq!(draws.data_set(0), at_once.data_set(m));
+    /// }
+    /// # Ok::<(), bayesburn_amortizers::AmortizerError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`AmortizedPosterior::sample`]; a number of 2³² or more.
+    pub fn sample_numbered(
         &self,
         conditions: &Conditions,
         first: usize,
         num_draws: usize,
         seed: u64,
     ) -> Result<Draws, AmortizerError> {
-        let numbers: Vec<usize> = (first..first + conditions.len()).collect();
+        let numbers: Vec<usize> = (0..conditions.len()).map(|m| first.saturating_add(m)).collect();
         let (draws, summaries) = self.draw(conditions, &numbers, 0..num_draws, seed)?;
         let warnings = self.warnings_by(conditions, &summaries)?;
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -84,7 +111,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// draws have no warnings: see [`AmortizedPosterior::warnings_for`].
     ///
     /// # Errors
-    /// As [`AmortizedPosterior::sample`]; a number of data sets other than of numbers.
+    /// As [`AmortizedPosterior::sample`]; a number of data sets other than of numbers; a number of 2³² or more.
     pub fn sample_part(
         &self,
         conditions: &Conditions,
@@ -152,6 +179,10 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let (expected, got) = (conditions.len(), numbers.len());
         if expected != got {
             return Err(AmortizerError::Rows { what: "the list of numbers", expected, got });
+        }
+        // Streams have 32 bits for the number of a data set.
+        if let Some(&got) = numbers.iter().find(|number| u32::try_from(**number).is_err()) {
+            return Err(AmortizerError::DataSetNumber { got });
         }
         let first = numbers[0];
         let blocks: Vec<Block> = (0..conditions.len())

@@ -122,7 +122,8 @@ pub(crate) struct Sample {
     /// Draws for each data set.
     #[arg(long, value_name = "L", default_value_t = 1000)]
     pub(crate) draws: usize,
-    /// The seed of the draws: the same seed gives the same draws.
+    /// The seed of the draws: the same seed gives the same draws. Runs with the same seed use the same random numbers for other data too: to
+    /// check calibration, put all data sets into one file, or give each run a seed of its own.
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub(crate) seed: u64,
     /// Where draws go: .npz or .safetensors with an array [M, L] for each parameter, .nc for ArviZ, .csv with a column for each, or .npy

@@ -216,7 +216,7 @@ impl<C: SummaryConfig> Posterior<C> {
         (real || mapped) && self.density().is_product_of_intervals()
     }
 
-    /// Draws for the observation set, `[1, num_draws, D]`.
+    /// Draws for the observation set, `[1, num_draws, D]`. Another call with the same seed gives the same draws.
     ///
     /// # Errors
     /// No observation set; as [`Posterior::sample_for`].
@@ -228,6 +228,11 @@ impl<C: SummaryConfig> Posterior<C> {
     ///
     /// Draw l for observation m is the same for any number of draws above l and any observations after m. Observations unlike the simulations
     /// are warned of: see [`Draws::warnings`].
+    ///
+    /// The latent numbers of an observation depend on the seed and on the observation's number alone. A call numbers its observations from 0, so their
+    /// draws are independent, but another call with the same seed uses the same latent numbers again. Checks of calibration need independent draws
+    /// for different observations: with one call for each observation and one seed, they reject exact posteriors. Draw for all observations in one
+    /// call, or for one at a time by its number with [`Posterior::sample_numbered`].
     ///
     /// # Errors
     /// Zero draws; an observation of another shape or with values that are not finite; draws that were not found within the limits of
@@ -241,6 +246,22 @@ impl<C: SummaryConfig> Posterior<C> {
         self.sample_with_report(x, num_draws, seed)?.into_draws()
     }
 
+    /// As [`Posterior::sample_for`], with observations numbered `first`, `first` + 1, …: for observations that come one at a time, such as
+    /// `posterior.sample_numbered(&x, m, 99, seed)` for number m. Draws are those that one call for all observations gives to the ones with these
+    /// numbers.
+    ///
+    /// # Errors
+    /// As [`Posterior::sample_for`]; a number of 2³² or more.
+    pub fn sample_numbered<D: Dimension>(
+        &self,
+        x: &Array<f32, D>,
+        first: usize,
+        num_draws: usize,
+        seed: u64,
+    ) -> Result<Draws, InferenceError> {
+        self.sampled((x, first), num_draws, seed)?.into_draws()
+    }
+
     /// As [`Posterior::sample_for`], with tries and acceptance, and as many draws as were found if the configuration says so.
     ///
     /// # Errors
@@ -251,9 +272,20 @@ impl<C: SummaryConfig> Posterior<C> {
         num_draws: usize,
         seed: u64,
     ) -> Result<Sampled, InferenceError> {
+        self.sampled((x, 0), num_draws, seed)
+    }
+
+    /// Where the first observation has the number `first`.
+    fn sampled<D: Dimension>(
+        &self,
+        (x, first): (&Array<f32, D>, usize),
+        num_draws: usize,
+        seed: u64,
+    ) -> Result<Sampled, InferenceError> {
         let (conditions, density) = (self.conditions(x)?, self.density());
-        let accept = |theta: &[f32]| density.contains(theta);
-        let sampled = sample(&self.amortizer, &conditions, (num_draws, seed), &self.rejection, &accept)?;
+        let inside = |theta: &[f32]| density.contains(theta);
+        let part = (&conditions, first);
+        let sampled = sample(&self.amortizer, part, (num_draws, seed), &self.rejection, &inside)?;
         let mut warnings = self.amortizer.warnings_for(&conditions)?;
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         if self.is_for_another(x) {

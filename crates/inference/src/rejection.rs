@@ -164,10 +164,10 @@ impl Sampled {
 }
 
 /// The first `wanted` draws, among those of `amortizer` in their order, that `accept` takes, for each data set; only data sets that lack some
-/// are drawn for again.
+/// are drawn for again. The first data set has the number `first`.
 pub(crate) fn sample<C: SummaryConfig>(
     amortizer: &AmortizedPosterior<C>,
-    conditions: &Conditions,
+    (conditions, first): (&Conditions, usize),
     (wanted, seed): (usize, u64),
     config: &RejectionConfig,
     accept: &(dyn Fn(&[f32]) -> bool + Sync),
@@ -202,7 +202,8 @@ pub(crate) fn sample<C: SummaryConfig>(
         let range = next..next + needed.max(FEWEST_ROWS).min(most - next);
         next = range.end;
         let some = if active.len() == conditions.len() { conditions.clone() } else { conditions.select(&active) };
-        let drawn = amortizer.sample_part(&some, &active, range, seed)?.into_values();
+        let numbers: Vec<usize> = active.iter().map(|&m| first.saturating_add(m)).collect();
+        let drawn = amortizer.sample_part(&some, &numbers, range, seed)?.into_values();
         let inside: Vec<Vec<usize>> = (0..active.len())
             .into_par_iter()
             .map(|i| {

@@ -37,6 +37,22 @@ fn draws_do_not_depend_on_how_many_are_drawn_nor_on_other_data_sets() {
     assert_ne!(few, other, "the twin: another seed");
 }
 
+/// Bit for bit, also where many draws are outside and drawn again.
+#[test]
+fn observations_drawn_for_by_their_number_have_the_draws_of_one_call() {
+    let x = arr2(&[[0.0], [3.8], [4.4], [3.8]]);
+    let all = posterior().sample_for(&x, 1000, 7).expect("a sound request").into_values();
+    for (m, of_one) in x.outer_iter().enumerate() {
+        let numbered = posterior().sample_numbered(&of_one.to_owned(), m, 1000, 7).expect("a sound request");
+        assert_eq!(numbered.data_set(0), all.index_axis(Axis(0), m), "observation {m}");
+    }
+    let two = posterior().sample_numbered(&x.slice(s![1..3, ..]).to_owned(), 1, 1000, 7).expect("a sound request");
+    assert_eq!(two.values(), all.slice(s![1..3, .., ..]));
+    let repeated = posterior().sample_for(&arr1(&[3.8]), 1000, 7).expect("a sound request").into_values();
+    assert_ne!(repeated.index_axis(Axis(0), 0), all.index_axis(Axis(0), 3), "the twin: without its number");
+    assert!(posterior().sample_numbered(&arr1(&[3.8]), 1 << 32, 10, 7).is_err());
+}
+
 #[test]
 fn the_report_counts_tries_and_warns_below_one_percent() {
     let x = arr2(&[[0.0], [3.8], [4.5]]);
