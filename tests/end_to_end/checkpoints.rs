@@ -34,7 +34,7 @@ fn every_flipped_byte_and_every_truncation_is_found() {
     let folder = trained();
     let newest = folder.path().join("step-00000018");
     let files = files(&newest);
-    assert_eq!(files.len(), 6, "{files:?}");
+    assert_eq!(files.len(), 7, "{files:?}");
     let mut count = 0;
     for file in &files {
         let whole = fs::read(file).expect("a file");
