@@ -22,7 +22,8 @@ pub struct EstimationErrors {
     /// The same, divided by that of draws from the prior instead of the posterior: 0 if all draws are the truth, 1 if the data say nothing. The
     /// truths are what is known of the prior. (BayesFlow resamples them; here the sum over all is exact.) NaN if they are constant.
     pub normalized_rmse: Vec<f64>,
-    /// The median over l of the correlation of the l-th draws with the truths; NaN if either is constant.
+    /// The median over l of the correlation of the l-th draws with the truths, of those l whose draws vary; NaN if none do, or the truths are
+    /// constant.
     pub correlations: Vec<f64>,
 }
 
@@ -72,7 +73,7 @@ pub fn estimation_errors(draws: &Draws, truths: &Array2<f32>) -> Result<Estimati
             let pairs = (0..m).map(|i| (f64::from(values[[i, draw, parameter]]), f64::from(truths[[i, parameter]])));
             correlation(pairs)
         };
-        median(&mut (0..l).map(of_draw).collect::<Vec<f64>>())
+        median(&mut (0..l).map(of_draw).filter(|r| !r.is_nan()).collect::<Vec<f64>>())
     });
     Ok(EstimationErrors {
         names: draws.names().clone(),
@@ -104,6 +105,15 @@ mod tests {
         assert!(
             (errors.rmse[1], errors.normalized_rmse[1].is_nan(), errors.correlations[1].is_nan()) == (7.0, true, true)
         );
+    }
+
+    /// The first draws do not vary, and have no correlation; those of the second and third are 1 and 1/2.
+    #[test]
+    fn draws_that_do_not_vary_have_no_part_in_the_median_of_correlations() {
+        let draws = array![[[7.0], [1.0], [2.0]], [[7.0], [2.0], [1.0]], [[7.0], [3.0], [3.0]]];
+        let draws = Draws::new(["a".to_owned()].into(), draws).expect("one name");
+        let errors = estimation_errors(&draws, &array![[1.0], [2.0], [3.0]]).expect("valid");
+        assert!((errors.correlations[0] - 0.75).abs() < 1e-12, "{:?}", errors.correlations);
     }
 
     #[test]

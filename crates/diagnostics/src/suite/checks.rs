@@ -79,20 +79,12 @@ pub(super) fn checks(evidence: &Evidence<'_>, metrics: &Metrics, alpha: f64, see
     let marginal = RankTests::new(&sbc_ranks(draws, truths)?, seed)?;
     for (i, name) in names.iter().enumerate() {
         let of = &names[i..=i];
-        all.push(Check::new(
-            CheckKind::Bias,
-            name,
-            of,
-            marginal.location[i],
-            verdict::bias(name, metrics.parameters[i].bias),
-        ));
-        all.push(Check::new(
-            CheckKind::Width,
-            name,
-            of,
-            marginal.spread[i],
-            verdict::width(name, metrics.parameters[i].width),
-        ));
+        let (bias, width) = (metrics.parameters[i].bias, metrics.parameters[i].width);
+        let (location, spread) = (marginal.location[i], marginal.spread[i]);
+        let finding = verdict::bias(name, location.statistic > 0.0, bias);
+        all.push(Check::new(CheckKind::Bias, name, of, location, finding));
+        let finding = verdict::width(name, spread.statistic > truths.nrows() as f64 - 1.0, width);
+        all.push(Check::new(CheckKind::Width, name, of, spread, finding));
         all.push(Check::new(CheckKind::Shape, name, of, marginal.gamma[i], verdict::shape(name)));
     }
     if d > 1 {

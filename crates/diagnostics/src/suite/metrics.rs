@@ -11,7 +11,8 @@ use std::{fmt, path::Path};
 pub struct ParameterMetrics {
     /// The parameter.
     pub name: String,
-    /// The mean of (posterior mean − truth) / posterior standard deviation: 0 at best. NaN, and `null` in JSON, if all draws of a data set are equal.
+    /// The mean of (posterior mean − truth) / posterior standard deviation: 0 at best. Data sets whose draws are all equal, as
+    /// draws of discrete parameters may be, do not count; NaN, and `null` in JSON, if there are no others.
     #[serde(with = "nan_as_null")]
     pub bias: f64,
     /// The posterior's width as a share of what it should be, one over the standard deviation of the same: 1 at best, below if it is too narrow.
@@ -25,7 +26,7 @@ pub struct ParameterMetrics {
     /// The same as a share of that of prior draws. NaN if all truths are equal.
     #[serde(with = "nan_as_null")]
     pub normalized_rmse: f64,
-    /// The median |coverage − probability| of 20 central intervals.
+    /// The median |coverage − probability| of 20 central intervals, by [`calibration_error`].
     pub calibration_error: f64,
 }
 
@@ -61,10 +62,13 @@ impl Metrics {
         let errors = estimation_errors(draws, truths)?;
         let calibration = calibration_error(draws, truths)?;
         let m = truths.nrows() as f64;
+        // Draws that are all equal have no standard deviation to count in.
+        let finite_or_zero = contraction.z_scores.mapv(|z| if z.is_finite() { z } else { 0.0 });
         let z_scores = |i: usize| {
-            let z = contraction.z_scores.column(i);
-            let mean = z.sum() / m;
-            (mean, (z.iter().map(|z| (z - mean).powi(2)).sum::<f64>() / (m - 1.0)).sqrt())
+            let finite = || contraction.z_scores.column(i).into_iter().filter(|z| z.is_finite());
+            let n = finite().count() as f64;
+            let mean = finite_or_zero.column(i).sum() / n;
+            (mean, (finite().map(|z| (z - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt())
         };
         let of = |i: usize| ParameterMetrics {
             name: draws.names()[i].clone(),

@@ -2,14 +2,29 @@
 
 use super::checks::{Check, CheckKind};
 
-pub(super) fn bias(name: &str, bias: f64) -> String {
-    let direction = if bias > 0.0 { "high" } else { "low" };
-    format!("`{name}`: posteriors are too {direction}, by {:.2} of their standard deviation on average", bias.abs())
+/// The direction is that of the ranks, which were tested. The size of the bias is added if it has the same direction; with discrete parameters and
+/// skewed posteriors it may not.
+pub(super) fn bias(name: &str, ranks_are_high: bool, bias: f64) -> String {
+    let direction = if ranks_are_high { "low" } else { "high" };
+    if (ranks_are_high && bias < 0.0) || (!ranks_are_high && bias > 0.0) {
+        format!("`{name}`: posteriors are too {direction}, by {:.2} of their standard deviation on average", bias.abs())
+    } else {
+        let side = if ranks_are_high { "above" } else { "below" };
+        format!("`{name}`: posteriors are too {direction}: truths are {side} their draws too often")
+    }
 }
 
-pub(super) fn width(name: &str, width: f64) -> String {
-    let direction = if width < 1.0 { "narrow" } else { "wide" };
-    format!("`{name}`: posteriors are too {direction}: their standard deviation is {width:.2} times what it should be")
+/// As [`bias`]: the direction is that of the ranks, and the width is added if it has the same one.
+pub(super) fn width(name: &str, ranks_are_outermost: bool, width: f64) -> String {
+    let direction = if ranks_are_outermost { "narrow" } else { "wide" };
+    if (ranks_are_outermost && width < 1.0) || (!ranks_are_outermost && width > 1.0) {
+        format!(
+            "`{name}`: posteriors are too {direction}: their standard deviation is {width:.2} times what it should be"
+        )
+    } else {
+        let often = if ranks_are_outermost { "often" } else { "rarely" };
+        format!("`{name}`: posteriors are too {direction}: truths are at the ends of their draws too {often}")
+    }
 }
 
 pub(super) fn shape(name: &str) -> String {
