@@ -48,6 +48,11 @@
 //! | [`EcdfBands`] | the exact simultaneous band for the ECDF of uniform ranks, useful by itself |
 //! | [`DiagnosticsError`] | what is wrong with the input, and what to do |
 //!
+//! All checks of calibration need independent draws for different data sets. If the same random numbers serve every data set, exact posteriors fail:
+//! 85% of them at M = 500 and L = 99. A posterior of bayesburn uses the same latent numbers in every call with the same seed, so pass all data sets to
+//! one call of `sample` or `sample_for`; for one data set at a time, pass its number to `sample_numbered`. Give any other sampler a new seed for
+//! each data set, or one generator for all of them.
+//!
 //! Letters in shapes: M data sets, L draws for each, D parameters; N and M rows of two sample sets.
 //!
 //! ```

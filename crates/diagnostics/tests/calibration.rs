@@ -4,8 +4,8 @@ mod common;
 
 use bayesburn_core::{Purpose, stream};
 use bayesburn_diagnostics::{
-    Bins, EcdfBands, EcdfConfig, Family, RankEcdfs, RankHistograms, Ranks, recovery, sbc_ecdf, sbc_ranks,
-    z_score_contraction,
+    Bins, EcdfBands, EcdfConfig, Family, RankEcdfs, RankHistograms, Ranks, calibration_error, recovery, sbc_ecdf,
+    sbc_ranks, z_score_contraction,
 };
 use common::conjugate;
 use ndarray::Array2;
@@ -93,6 +93,20 @@ fn one_percent_of_calibrated_bins_is_outside_its_interval() {
     let (draws, truths) = conjugate([500, 99, 1], 0.5, 7);
     let narrow = RankHistograms::new(&sbc_ranks(&draws, &truths).expect("valid"), Bins::Count(10)).expect("valid");
     assert!(narrow.num_outside(0) >= 2, "the outer bins must overflow");
+}
+
+/// A coverage has a standard error of at most 0.5/√M = 0.0016 at M = 100,000, and 0.005 is three of them (alpha 2e-3). By quantiles of draws, errors
+/// would be the median of 2α/(L + 1): 0.09, 0.05 and 0.01. The twin is too narrow by 20%.
+#[test]
+fn calibration_errors_of_exact_posteriors_fall_to_0_however_few_draws_there_are() {
+    for l in [10, 20, 99] {
+        let error = |m: usize, width: f32| {
+            let (draws, truths) = conjugate([m, l, 1], width, 5);
+            calibration_error(&draws, &truths).expect("valid").errors[0]
+        };
+        let (few, many, narrow) = (error(300, 1.0), error(100_000, 1.0), error(100_000, 0.8));
+        assert!(many < 0.005 && many < few && narrow > 0.03, "L {l}: {few}, {many}, {narrow}");
+    }
 }
 
 /// The model has contraction 1/2 exactly, and R² = 1/2 for its exact medians. With M = 4,000 the standard errors are about

@@ -47,6 +47,10 @@ fn errors_and_correlations_are_those_of_bayesflow() {
     assert_close("normalised", &errors.normalized_rmse, &numbers(&expected["normalized_rmse_resampled"]), 0.03);
     let error = calibration_error(&draws, &truths).expect("valid");
     assert_close("calibration error", &error.errors, &numbers(&expected["calibration_error"]), 1e-6);
+    // BayesFlow's intervals lie between quantiles of draws, and hold α (L − 1)/(L + 1) of a posterior on average: 2α/(L + 1) less than α.
+    for (error, of_quantiles) in error.errors.iter().zip(numbers(&expected["calibration_error_of_quantiles"])) {
+        assert!(*error < of_quantiles && of_quantiles - error < 2.0 / 50.0, "{error} and {of_quantiles}");
+    }
 }
 
 #[test]

@@ -117,7 +117,8 @@ impl Coverage {
     }
 }
 
-/// How often central credible intervals hold the truth, for each parameter.
+/// How often central credible intervals hold the truth, for each parameter, counted from its rank among the draws; ties are broken as
+/// [`Ranks`] says.
 ///
 /// # Shapes
 /// Draws `[M, L, D]`, truths `[M, D]`.
@@ -133,7 +134,8 @@ pub fn central_coverage(draws: &Draws, truths: &Array2<f32>) -> Result<Coverage>
 /// How often the regions of highest density hold the truth, of all parameters together: the expected coverage of Hermans et al., *A trust crisis in
 /// simulation-based inference?*, 2022.
 ///
-/// A region of k / (L + 1) probability holds the truth if fewer than k of L draws have a higher density.
+/// A region of k / (L + 1) probability holds the truth if fewer than k of L draws have a higher density, where draws of the same density as the truth
+/// have a higher or a lower one at random: ties are broken as [`Ranks`] says.
 ///
 /// # Shapes
 /// ln q of the draws `[M, L]`, and of the truths `[M]`, each given its data set.

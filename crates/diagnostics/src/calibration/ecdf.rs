@@ -116,6 +116,7 @@ impl RankEcdfs {
 }
 
 /// ECDFs of the ranks against their 95% simultaneous band: a graphical test of calibration with one answer a parameter.
+/// Ties, as of discrete parameters, are broken as [`Ranks`] says.
 ///
 /// # Shapes
 /// Draws `[M, L, D]`, truths `[M, D]`.

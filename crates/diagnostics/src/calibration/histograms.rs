@@ -120,6 +120,7 @@ impl RankHistograms {
 /// Rank histograms for simulation-based calibration: Talts et al. 2018, section 5.
 ///
 /// The intervals hold bin by bin, not jointly; [`sbc_ecdf`](crate::sbc_ecdf) gives one test for the whole shape.
+/// Ties, as of discrete parameters, are broken as [`Ranks`] says.
 ///
 /// # Shapes
 /// Draws `[M, L, D]`, truths `[M, D]`.

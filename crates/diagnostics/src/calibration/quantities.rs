@@ -7,7 +7,7 @@ use bayesburn_core::{Draws, ParameterNames};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use rayon::prelude::*;
 
-/// Ranks of test quantities: for each, how many draws have a smaller one than the truth.
+/// Ranks of test quantities: for each, how many draws have a smaller one than the truth. Ties are broken as [`Ranks`] says.
 ///
 /// If a posterior is exact, the rank of the truth's quantity among those of its draws is uniform, whatever the quantity is. Ranks of parameters alone
 /// do not see whether draws go together as they should, or whether the data were looked at; those of products, distances and likelihoods do: Modrák et
@@ -101,7 +101,7 @@ pub fn distance_ranks(draws: &Draws, truths: &Array2<f32>, references: &Array2<f
     })
 }
 
-/// Ranks of the truths' densities: how many draws are less probable. Of a posterior that knows its own density.
+/// Ranks of the truths' densities: how many draws are less probable. Of a posterior that knows its own density. Ties are broken as [`Ranks`] says.
 ///
 /// # Shapes
 /// ln q of the draws `[M, L]`, and of the truths `[M]`, each given its data set.
@@ -123,8 +123,8 @@ pub fn density_ranks(log_prob: &Array2<f32>, of_truths: &Array1<f32>) -> Result<
         let counts = sets.map(|(draws, &truth)| draws.iter().filter(|x| counts(**x, truth)).count() as u32);
         Array1::from_iter(counts).insert_axis(ndarray::Axis(1))
     };
-    let ranks = Ranks::new(["log density".to_owned()].into(), l, counted(|x, truth| x < truth))?;
-    Ok(ranks.with_ties(counted(|x, truth| x == truth)))
+    let (below, ties) = (counted(|x, truth| x < truth), counted(|x, truth| x == truth));
+    Ranks::counted(["log density".to_owned()].into(), l, below, ties)
 }
 
 /// By a function of a data set's index, truth `[D]` and draws `[L, D]`, which returns that of parameters. Quantities are not kept: there may be
@@ -166,7 +166,7 @@ fn ranks_of<F: FnMut(ArrayView1<'_, f32>) -> Vec<f64>>(
     };
     let all = (0..draws.num_data_sets()).into_par_iter().map(rank).collect::<Result<Vec<Vec<[u32; 2]>>>>()?;
     let counted = |which: usize| Array2::from_shape_fn((all.len(), q), |(m, q)| all[m][q][which]);
-    Ok(Ranks::new(names, draws.num_draws(), counted(0))?.with_ties(counted(1)))
+    Ranks::counted(names, draws.num_draws(), counted(0), counted(1))
 }
 
 /// Of a data set's draws and truth together: means, and what deviations from them are multiplied by, 0 for constants.

@@ -1,60 +1,93 @@
-//! Counts, for each data set and parameter, the draws below the truth.
+//! Counts, for each data set and parameter, the draws below the truth, and breaks ties: the one place that ranks.
 
 use crate::checks::{at_least, check_draws_and_truths};
 use crate::{DiagnosticsError, Extent, Result};
 use bayesburn_core::{Draws, ParameterNames, Purpose, stream};
 use ndarray::Array2;
+#[cfg(feature = "plots")]
+use ndarray::Axis;
 use rand::RngExt;
 use rayon::prelude::*;
+
+/// The seed by which ties are broken if the caller gives none.
+const SEED_OF_TIES: u64 = 0;
 
 /// Ranks of the truths among their draws: what simulation-based calibration (SBC) judges.
 ///
 /// If the posterior is exact, each rank is uniform on {0, …, L}: Talts et al., *Validating Bayesian inference algorithms
-/// with simulation-based calibration*, 2018, theorem 1.
+/// with simulation-based calibration*, 2018, theorem 1. For parameters that are discrete, lie on a bound, or differ by less than f32 resolves, this
+/// holds if ties are broken at random: a truth that equals t draws takes each of the t + 1 places among them with the same probability. All
+/// functions that return ranks break ties, by a stream of seed 0 for each data set, so that results repeat;
+/// [`Ranks::with_ties_broken`] breaks them by another seed. Without ties there is nothing random in ranks.
+///
+/// Tests of ranks need independent draws for different data sets: see the crate's documentation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranks {
     names: ParameterNames,
     num_draws: usize,
+    /// With ties broken.
     values: Array2<u32>,
+    /// How many draws are below the truth.
+    below: Array2<u32>,
     /// How many draws are equal to the truth.
     ties: Array2<u32>,
 }
 
 impl Ranks {
-    /// Ranks `[M, D]` that were counted elsewhere, each in 0..=`num_draws`.
+    /// Ranks `[M, D]` that were counted elsewhere, each in 0..=`num_draws`, with any ties broken.
     ///
     /// # Errors
     /// If an axis is empty, the number of names is not D, or a rank exceeds `num_draws`.
     pub fn new(names: ParameterNames, num_draws: usize, values: Array2<u32>) -> Result<Self> {
-        let (m, d) = values.dim();
+        let ties = Array2::zeros(values.dim());
+        Self::counted(names, num_draws, values, ties)
+    }
+
+    /// From the numbers of draws below each truth and equal to it, `[M, D]` each.
+    pub(crate) fn counted(
+        names: ParameterNames,
+        num_draws: usize,
+        below: Array2<u32>,
+        ties: Array2<u32>,
+    ) -> Result<Self> {
+        let (m, d) = below.dim();
         if names.len() != d {
             return Err(DiagnosticsError::Names { expected: names.len(), got: d });
         }
         at_least(Extent::DataSets, 1, m)?;
         at_least(Extent::Draws, 1, num_draws)?;
         at_least(Extent::Parameters, 1, d)?;
-        match values.indexed_iter().find(|(_, rank)| **rank as usize > num_draws) {
-            None => Ok(Self { names, num_draws, ties: Array2::zeros((m, d)), values }),
+        match below.indexed_iter().find(|(_, rank)| **rank as usize > num_draws) {
+            None => Ok(Self { names, num_draws, values: broken(&below, &ties, SEED_OF_TIES), below, ties }),
             Some(((data_set, parameter), &got)) => Err(DiagnosticsError::Rank { data_set, parameter, num_draws, got }),
         }
     }
 
-    /// With so many draws equal to each truth, `[M, D]`.
-    pub(crate) fn with_ties(self, ties: Array2<u32>) -> Self {
-        Self { ties, ..self }
-    }
-
-    /// Ranks of which each tie is broken at random: a truth that is equal to t draws is put in one of their t + 1 places. So the ranks of discrete
-    /// parameters, and of values that f32 can't tell apart, are uniform too if the posterior is exact.
+    /// The same ranks with ties broken by another seed. The result has no ties left: tests of it use these ranks, whatever their own seed.
     #[must_use]
     pub fn with_ties_broken(&self, seed: u64) -> Self {
-        let mut broken = self.clone();
-        for (data_set, (mut ranks, ties)) in broken.values.outer_iter_mut().zip(self.ties.outer_iter()).enumerate() {
-            let mut rng = stream(seed, Purpose::new("ties of ranks"), data_set as u64);
-            ranks.iter_mut().zip(ties).for_each(|(rank, &ties)| *rank += rng.random_range(0..=ties));
-        }
-        broken.ties.fill(0);
-        broken
+        let values = broken(&self.below, &self.ties, seed);
+        Self { below: values.clone(), ties: Array2::zeros(values.dim()), values, ..self.clone() }
+    }
+
+    /// The ranks of some parameters, with ties broken as in all of them.
+    #[cfg(feature = "plots")]
+    pub(crate) fn select(&self, parameters: &[usize]) -> Self {
+        let of = |all: &Array2<u32>| all.select(Axis(1), parameters);
+        let names = parameters.iter().map(|&i| self.names[i].clone()).collect();
+        let (values, below, ties) = (of(&self.values), of(&self.below), of(&self.ties));
+        Self { names, num_draws: self.num_draws, values, below, ties }
+    }
+
+    /// For each data set, the interval on which the probability integral transform of one parameter's truth is uniform, given the draws: from
+    /// r / (L + 1) to (r + t + 1) / (L + 1), with r draws below the truth and t equal to it. Over all data sets of an exact posterior, the
+    /// transform is uniform on [0, 1].
+    pub(crate) fn parts(&self, parameter: usize) -> impl Iterator<Item = (f64, f64)> {
+        let cells = (self.num_draws + 1) as f64;
+        let part = move |(&below, &ties): (&u32, &u32)| {
+            (f64::from(below) / cells, (f64::from(below) + f64::from(ties) + 1.0) / cells)
+        };
+        self.below.column(parameter).into_iter().zip(self.ties.column(parameter)).map(part)
     }
 
     /// The parameters' names.
@@ -104,9 +137,17 @@ impl Ranks {
     }
 }
 
-/// Ranks each truth among its draws: `rank = #{draws < truth}`, in 0..=L.
-///
-/// A draw equal to the truth does not count, which matters where values are discrete or coarse: [`Ranks::with_ties_broken`].
+/// Puts each truth in one of the t + 1 places among the t draws that it equals.
+fn broken(below: &Array2<u32>, ties: &Array2<u32>, seed: u64) -> Array2<u32> {
+    let mut values = below.clone();
+    for (data_set, (mut ranks, ties)) in values.outer_iter_mut().zip(ties.outer_iter()).enumerate() {
+        let mut rng = stream(seed, Purpose::new("ties of ranks"), data_set as u64);
+        ranks.iter_mut().zip(ties).for_each(|(rank, &ties)| *rank += rng.random_range(0..=ties));
+    }
+    values
+}
+
+/// Ranks each truth among its draws: `rank = #{draws < truth}`, in 0..=L, and with ties broken at random as [`Ranks`] says.
 ///
 /// # Shapes
 /// Draws `[M, L, D]` and truths `[M, D]` give ranks `[M, D]`. One pass over the draws, parallel over data sets.
@@ -139,7 +180,7 @@ pub fn sbc_ranks(draws: &Draws, truths: &Array2<f32>) -> Result<Ranks> {
     });
     let counted =
         |which: usize| Array2::from_shape_fn((m, d), |(data_set, parameter)| counts[data_set * d + parameter][which]);
-    Ok(Ranks { names: draws.names().clone(), num_draws: draws.num_draws(), values: counted(0), ties: counted(1) })
+    Ranks::counted(draws.names().clone(), draws.num_draws(), counted(0), counted(1))
 }
 
 #[cfg(test)]
@@ -171,22 +212,27 @@ mod tests {
     }
 
     #[test]
-    fn extremes_reach_zero_and_l_and_ties_do_not_count() {
-        let draws = Draws::new(names(1), Array3::zeros((3, 4, 1))).expect("one name");
-        let ranks = sbc_ranks(&draws, &array![[-1.0], [0.0], [1.0]]).expect("valid");
-        assert_eq!(ranks.values(), &array![[0], [0], [4]]);
-        assert_eq!(ranks.frequencies(0), [2, 0, 0, 0, 1]);
+    fn extremes_reach_zero_and_l_and_ties_are_in_between() {
+        let draws = Draws::new(names(2), Array3::zeros((3, 4, 2))).expect("two names");
+        let ranks = sbc_ranks(&draws, &array![[-1.0, 0.0], [0.0, -1.0], [1.0, 1.0]]).expect("valid");
+        assert_eq!((ranks.below.column(0).to_vec(), ranks.ties.column(0).to_vec()), (vec![0, 0, 4], vec![0, 4, 0]));
+        assert_eq!([ranks.values()[[0, 0]], ranks.values()[[2, 0]]], [0, 4]);
+        assert_eq!(ranks.frequencies(1).iter().sum::<usize>(), 3);
+        assert_eq!(ranks.parts(0).collect::<Vec<_>>(), [(0.0, 0.2), (0.0, 1.0), (0.8, 1.0)]);
     }
 
     #[test]
     fn broken_ties_fill_all_places() {
         let draws = Draws::new(names(1), Array3::zeros((2000, 3, 1))).expect("one name");
         let ranks = sbc_ranks(&draws, &Array2::zeros((2000, 1))).expect("valid");
-        assert_eq!(ranks.frequencies(0), [2000, 0, 0, 0]);
         // 500 each, with a standard deviation of 19.
+        for ranks in [&ranks, &ranks.with_ties_broken(1)] {
+            let frequencies = ranks.frequencies(0);
+            assert!(frequencies.iter().all(|&count| count.abs_diff(500) < 80), "{frequencies:?}");
+        }
         let broken = ranks.with_ties_broken(1);
-        assert!(broken.frequencies(0).iter().all(|&count| count.abs_diff(500) < 80), "{:?}", broken.frequencies(0));
         assert_eq!(broken, broken.with_ties_broken(2), "none is left");
+        assert_ne!(broken.values(), ranks.values());
     }
 
     #[test]

@@ -80,11 +80,12 @@ pub fn tarp(draws: &Draws, truths: &Array2<f32>, seed: u64) -> Result<Tarp> {
 }
 
 impl Tarp {
-    /// From the ranks of distances to references of one's choice.
+    /// From the ranks of distances to references of one's choice. `seed` is that of what the tests have of chance, and of how ties are broken.
     ///
     /// # Errors
     /// None for ranks that exist.
     pub fn new(ranks: Ranks, seed: u64) -> Result<Self> {
+        let ranks = ranks.with_ties_broken(seed);
         // Of (rank + ½) / (L + 1) = u, the area between an ECDF and the diagonal above ½ is the mean of 1 − max(u, ½), less 3/8.
         let cells = (ranks.num_draws() + 1) as f64;
         let u = ranks.values().column(0).mapv(|rank| (f64::from(rank) + 0.5) / cells);

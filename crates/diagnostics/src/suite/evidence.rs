@@ -8,7 +8,8 @@ use ndarray::{Array1, Array2, ArrayView3, Axis, concatenate};
 
 /// What a [`DiagnosticsSuite`](crate::DiagnosticsSuite) judges: posterior draws for M simulated data sets and the parameters that simulated them.
 ///
-/// The draws of a data set are independent, as those of a network are; those of a Markov chain have to be thinned until they are. Draws and truths are
+/// The draws of a data set are independent, as those of a network are; those of a Markov chain have to be thinned until they are. Draws for
+/// different data sets must be independent as well: one call with the same seed for each data set repeats its random numbers. Draws and truths are
 /// enough for most checks. With [`Evidence::with_data`] the suite also sees posteriors that overlook some of the data; without,
 /// it can't tell draws of the prior, which are calibrated too, from those of a posterior.
 ///

@@ -31,7 +31,13 @@ np.save("truths.npy", truths)
 metrics = bf.diagnostics.metrics
 ranks = (draws < truths[:, None]).sum(axis=1)
 expected = {"ranks_sum": ranks.sum(axis=0).tolist()}
-expected["calibration_error"] = metrics.calibration_error(draws, truths)["values"].tolist()
+# Between interpolated quantiles of L draws lies alpha (L - 1) / (L + 1) on average, so that BayesFlow's error has a floor. Without it, the integral
+# transform of a truth of rank r is uniform between r / (L + 1) and (r + 1) / (L + 1), and coverages are differences of its distribution function.
+expected["calibration_error_of_quantiles"] = metrics.calibration_error(draws, truths)["values"].tolist()
+alphas = np.linspace(0.005, 0.995, 20)[:, None, None]
+below = lambda u: np.clip(u * (L + 1) - ranks, 0, 1).mean(axis=1)
+coverages = below((1 + alphas) / 2) - below((1 - alphas) / 2)
+expected["calibration_error"] = np.median(np.abs(coverages - alphas[:, 0]), axis=0).tolist()
 expected["rmse"] = metrics.root_mean_squared_error(draws, truths, normalize=None)["values"].tolist()
 np.random.seed(1)
 expected["normalized_rmse_resampled"] = metrics.root_mean_squared_error(draws, truths, normalize="prior")["values"].tolist()
