@@ -320,6 +320,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         if let Some(names) = feature_names {
             amortizer = amortizer.with_feature_names(names)?;
         }
+        amortizer.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         let pass = &mut Pass::training(weights_seed);
         let some = pilot[0].rows(0..pilot[0].len().min(PILOT_BATCHES as usize * PILOT_BATCH_SIZE));
         let loss: f32 = training_loss(&amortizer, self.own_loss.as_ref(), &some, pass)?.into_scalar();

@@ -346,5 +346,7 @@ fn say_trained<C: SummaryConfig>(
     if let Some((_, loss)) = history.validation_losses().last() {
         say(out, format_args!(", validation loss {loss:.3}"))?;
     }
-    say(out, format_args!("; checkpoints are in {}.\n", checkpoints.display()))
+    say(out, format_args!("; checkpoints are in {}.\n", checkpoints.display()))?;
+    let warnings = trainer.amortizer().warnings();
+    warnings.iter().try_for_each(|warning| say(out, format_args!("Warning: {warning}\n")))
 }
