@@ -136,6 +136,17 @@ pub enum InferenceError {
     /// A default observation was asked for and is not there.
     #[error("the posterior has no observation of its own: pass one, or set it by `with_observation`")]
     NoObservation,
+    /// A proposal that is the posterior of other parameters.
+    #[error(
+        "the proposal is a posterior of {got:?}, and this inference is of {expected:?}: pass a posterior of the same \
+         parameters, in the same order"
+    )]
+    ForeignProposal {
+        /// The names of this inference's parameters.
+        expected: Vec<String>,
+        /// The names of the proposal's.
+        got: Vec<String>,
+    },
     /// Draws inside the support that were not found.
     #[error(
         "{accepted} of {wanted} draws for data set {data_set} are inside the prior's support after {tried} tries ({:.3}% accepted): the \

@@ -177,6 +177,7 @@ impl<C: SummaryConfig> Npe<C> {
         {
             return Err(InferenceError::Observation { expected: expected.clone(), got: shape });
         }
+        self.check_proposal(Some(&shape))?;
         self.check_support(&simulations.parameters)?;
         if excluded > 0 && !self.proposal.keeps_the_prior() {
             let got = simulations.len() + excluded;
@@ -184,7 +185,7 @@ impl<C: SummaryConfig> Npe<C> {
         }
         if let (Proposal::Posterior(posterior), false) = (&self.proposal, self.counted) {
             if self.config.training.correction == Correction::ClosedForm {
-                self.mixtures.push(MixtureProposal::new(posterior, &self.prior)?);
+                self.mixtures.push(MixtureProposal::new(posterior, &self.prior, &self.config.networks)?);
             }
             self.posteriors += 1;
             self.counted = true;
@@ -194,6 +195,23 @@ impl<C: SummaryConfig> Npe<C> {
         self.appended.push(Appended { simulations, proposal, excluded });
         self.calls += 1;
         Ok(())
+    }
+
+    /// Whether a posterior that proposes parameters, maybe that of another inference, is of the same parameters and
+    /// of data of this shape.
+    pub(crate) fn check_proposal(&self, data_shape: Option<&[usize]>) -> Result<(), InferenceError> {
+        let Some(posterior) = self.proposal.posterior_behind() else { return Ok(()) };
+        let (expected, got) = (self.prior.names().to_vec(), posterior.prior().names().to_vec());
+        if expected != got {
+            return Err(InferenceError::ForeignProposal { expected, got });
+        }
+        match data_shape {
+            Some(expected) if expected != posterior.data_shape() => {
+                let (expected, got) = (expected.to_vec(), posterior.data_shape().to_vec());
+                Err(InferenceError::Observation { expected, got })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether all parameters are where the prior has some density.
@@ -310,9 +328,7 @@ impl<C: SummaryConfig> Npe<C> {
         match self.config.training.correction {
             Correction::Atomic { atoms } => (atomic(atoms, false), Weights::None),
             Correction::AtomicCombined { atoms } => (atomic(atoms, true), Weights::Prior),
-            Correction::ClosedForm => {
-                (Some(Arc::new(ClosedFormLoss { proposals: self.mixtures.clone() })), Weights::Proposal)
-            }
+            Correction::ClosedForm => (Some(Arc::new(ClosedFormLoss::new(self.mixtures.clone()))), Weights::Proposal),
         }
     }
 

@@ -51,6 +51,14 @@ impl<C: SummaryConfig> Proposal<C> {
         }
     }
 
+    /// The posterior that says where parameters are, unless it is the prior.
+    pub(crate) fn posterior_behind(&self) -> Option<&Posterior<C>> {
+        match self {
+            Self::Prior => None,
+            Self::Posterior(posterior) | Self::Truncated(TruncatedPrior { posterior, .. }) => Some(posterior),
+        }
+    }
+
     /// Whether the loss needs no correction for parameters from here.
     pub(crate) fn keeps_the_prior(&self) -> bool {
         !matches!(self, Self::Posterior(_))

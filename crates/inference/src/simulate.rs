@@ -21,6 +21,7 @@ impl<C: SummaryConfig> Npe<C> {
     pub fn simulate(&mut self, num_simulations: usize) -> Result<(), InferenceError> {
         let model = self.model.clone().ok_or(InferenceError::NoSimulator)?;
         in_range(num_simulations > 0, "num_simulations", "at least 1", num_simulations)?;
+        self.check_proposal(self.data_shape.as_deref())?;
         let seed = |purpose| stream(self.seed, purpose, self.calls).next_u64();
         let (draws_seed, data_seed) =
             (seed(const { Purpose::new("proposed parameters") }), seed(const { Purpose::new("pairs") }));

@@ -70,7 +70,7 @@ pub use invertible_network::{
     CouplingDesign, InterleavedConfig, InvertibleNetwork, InvertibleNetworkConfig, SoftFlowConfig,
 };
 pub use mixture::{Covariance, MixtureConfig, MixtureNetwork, MixtureParameters, log_sum_exp};
-pub use mixture_product::NaturalMixture;
+pub use mixture_product::{QuadraticSum, QuadraticTerm};
 pub use parameters::{
     moved_towards, num_trainable_parameters, number_parameters, orders_are_permutations, parameter_values,
     with_parameters,

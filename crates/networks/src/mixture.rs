@@ -9,7 +9,7 @@ use crate::{
 use burn::{
     config::Config,
     module::{Module, Param},
-    tensor::{Tensor, activation},
+    tensor::{Int, Tensor, activation},
 };
 use std::f64::consts::{SQRT_2, TAU};
 
@@ -166,6 +166,17 @@ fn row_start(i: usize) -> usize {
 }
 
 impl MixtureParameters {
+    /// The mixtures of these rows.
+    #[must_use]
+    pub fn select(&self, rows: Tensor<1, Int>) -> Self {
+        Self {
+            log_weights: self.log_weights.clone().select(0, rows.clone()),
+            means: self.means.clone().select(0, rows.clone()),
+            log_diagonals: self.log_diagonals.clone().select(0, rows.clone()),
+            below_diagonals: self.below_diagonals.as_ref().map(|below| below.clone().select(0, rows)),
+        }
+    }
+
     /// ln q of targets `[B, D]`, each row of the mixture for B / M of them: the log-density `[B]` and, of a single component, L (θ − μ).
     #[must_use]
     pub fn log_density(self, targets: Tensor<2>) -> (Option<Tensor<2>>, Tensor<1>) {
