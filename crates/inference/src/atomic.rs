@@ -7,6 +7,10 @@
 //! −ln q(θ_0 | x) + ln p(θ_0) + ln Σ_j q(θ_j | x) / p(θ_j)
 //!
 //! is minimal where q is the posterior under the prior p (their eq. 7 and 8). Atoms are the parameters of other simulations of the batch.
+//!
+//! It is the same for q and any multiple of q: mass where no atom is costs nothing, and gaps between the parameters
+//! of some thousand simulations hold all of a narrow posterior. The combined loss adds −ln q(θ | x) of simulations
+//! from the prior, of which q under the prior is the minimum too, and which mass elsewhere does cost.
 
 use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, Configured};
 use bayesburn_core::{Purpose, stream};

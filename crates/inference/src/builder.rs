@@ -215,6 +215,7 @@ impl<C: SummaryConfig> NpeBuilder<C> {
             data_shape: None,
             trainer: None,
             summaries: Vec::new(),
+            strayed: None,
         })
     }
 }

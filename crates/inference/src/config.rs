@@ -90,12 +90,16 @@ impl<C: SummaryConfig> NpeConfig<C> {
 /// What training in rounds after the first does about parameters that did not come from the prior.
 #[derive(Config, Debug, Copy, PartialEq, Eq)]
 pub enum Correction {
-    /// The atomic loss of SNPE-C (Greenberg et al. 2019), for any estimator and prior: which of some parameters belongs to the data?
+    /// The atomic loss of SNPE-C (Greenberg et al. 2019), for any estimator and prior: which of some parameters
+    /// belongs to the data? It does not tell a density from a multiple of it, so that mass may stray to where there
+    /// are no simulations.
     Atomic {
         /// Parameters to choose from, at least 2; at most a batch.
         atoms: usize,
     },
-    /// The same, and the plain loss of simulations of the prior beside it, which keeps the density from leaking (`use_combined_loss` of sbi).
+    /// The same, and the plain loss of simulations of the prior beside it, which keeps mass from straying and leaking
+    /// (`use_combined_loss` of sbi). It needs a round from the prior, or from a truncated one: without, it is the
+    /// atomic loss.
     AtomicCombined {
         /// Parameters to choose from, at least 2; at most a batch.
         atoms: usize,
@@ -131,8 +135,11 @@ pub struct NpeTraining {
     /// Largest global norm of the gradients.
     #[config(default = "Some(5.0)")]
     pub clip_norm: Option<f64>,
-    /// What is done in later rounds about parameters that a posterior proposed.
-    #[config(default = "Correction::Atomic { atoms: 10 }")]
+    /// What is done in later rounds about parameters that a posterior proposed. An epidemic model with two
+    /// parameters, whose first posterior is off by six to nine standard deviations, comes in six rounds of 1,000
+    /// simulations to 1.14 and 1.24 times the exact standard deviations by the combined loss and to 2.2 and 1.3 times
+    /// by atoms alone.
+    #[config(default = "Correction::AtomicCombined { atoms: 10 }")]
     pub correction: Correction,
 }
 

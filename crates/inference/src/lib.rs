@@ -36,6 +36,7 @@ mod builder;
 mod closed_form;
 mod config;
 mod configurator;
+mod coverage;
 mod error;
 mod infer;
 mod map;

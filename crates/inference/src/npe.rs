@@ -2,10 +2,11 @@
 
 use crate::{
     Correction, InferenceError, NpeBuilder, NpeConfig, NpeOrigin, Posterior, Proposal, RejectionConfig,
-    TrainingSummary, TruncatedPrior,
+    TrainingSummary,
     atomic::AtomicLoss,
     closed_form::{ClosedFormLoss, MixtureProposal},
     configurator::{PairsConfigurator, Weights},
+    coverage::uncovered,
     error::in_range,
     pairs::{Appended, Pairs},
     store::Store,
@@ -40,10 +41,10 @@ use std::{
 /// });
 /// let mut npe = Npe::builder(GenerativeModel::new(prior, simulator)?, NpeConfig::new()).seed(2023).build()?;
 /// for _ in 0..2 {
-///     npe.simulate(500)?; // from the prior, then from the posterior
+///     npe.simulate(500)?; // from the prior, then from it cut to where the posterior is
 ///     let posterior = npe.train()?.with_observation(arr1(&[0.0, 0.0, 0.0]))?;
 ///     println!("{}\n{posterior}", npe.summaries().last().expect("just trained"));
-///     npe.set_proposal(Proposal::posterior(posterior)?);
+///     npe.set_proposal(Proposal::truncated(posterior)?);
 /// }
 /// # Ok::<(), bayesburn_inference::InferenceError>(())
 /// ```
@@ -78,10 +79,14 @@ pub struct Npe<C: SummaryConfig = IdentityConfig> {
     pub(crate) data_shape: Option<Vec<usize>>,
     pub(crate) trainer: Option<Trainer<C>>,
     pub(crate) summaries: Vec<TrainingSummary>,
+    /// The last round whose posterior was largely where there were hardly any simulations.
+    pub(crate) strayed: Option<usize>,
 }
 
 /// Held-out simulations below which there is a warning: the standard error of their mean loss is then a fifth of a nat or more.
 const FEW_HELD_OUT: usize = 20;
+/// Rounds after one whose posterior strayed that are warned of it.
+const REMEMBERED: usize = 2;
 
 impl<C: SummaryConfig> fmt::Debug for Npe<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -294,7 +299,17 @@ impl<C: SummaryConfig> Npe<C> {
         if let Some(store) = &self.store {
             posterior = store.posterior(number, posterior, &self.device)?;
         }
-        warnings.extend(self.uncovered(&posterior)?);
+        let uncovered = self.uncovered(&posterior)?;
+        match (&uncovered, self.strayed) {
+            (Some(_), _) if !matches!(self.proposal, Proposal::Truncated(_)) => self.strayed = Some(self.round),
+            (None, Some(round)) if (round + 1..=round + REMEMBERED).contains(&self.round) => warnings.push(format!(
+                "much of the posterior of round {round} was where hardly any simulations were; this one is where \
+                 simulations are, and may still be too wide: compare it with that of another round, or infer by \
+                 `Proposal::truncated`"
+            )),
+            _ => {}
+        }
+        warnings.extend(uncovered);
         let best = epochs.iter().enumerate().filter_map(|(i, epoch)| Some((i, epoch.validation_loss?)));
         let (best_epoch, best_loss) =
             best.min_by(|(_, a), (_, b)| a.total_cmp(b)).map_or((0, f32::NAN), |(i, loss)| (before + i + 1, loss));
@@ -364,37 +379,47 @@ impl<C: SummaryConfig> Npe<C> {
         Ok(builder.build()?)
     }
 
-    /// A warning if much of the new posterior is where the proposal of its round had hardly any simulations.
+    /// A warning if much of the new posterior of the observation is where there are hardly any simulations.
     fn uncovered(&self, posterior: &Posterior<C>) -> Result<Option<String>, InferenceError> {
-        match self.share_outside_of_proposal(posterior) {
+        match self.share_without_simulations(posterior) {
             // Of a posterior that is hardly inside the prior it cannot be told, and drawing from it tells that.
             Err(InferenceError::Rejection { .. }) => Ok(None),
             other => other,
         }
     }
 
-    fn share_outside_of_proposal(&self, posterior: &Posterior<C>) -> Result<Option<String>, InferenceError> {
-        /// The tail of the proposal that counts as hardly any, and the share of the posterior that is too much there.
-        const TAIL: f64 = 1e-3;
+    fn share_without_simulations(&self, posterior: &Posterior<C>) -> Result<Option<String>, InferenceError> {
         const TOO_MUCH: f64 = 0.05;
         const DRAWS: usize = 2048;
-        let quick = |posterior: &Posterior<C>| {
-            posterior.clone().with_rejection(RejectionConfig::new().with_max_tries_per_draw(100))
+        let Some(x) = &self.trained_for else { return Ok(None) };
+        let draws = || {
+            let quick = posterior.clone().with_rejection(RejectionConfig::new().with_max_tries_per_draw(100));
+            Ok::<_, InferenceError>(quick.sample_for(x, DRAWS, 0)?.data_set(0).to_owned())
         };
-        let region = match &self.proposal {
-            Proposal::Prior => return Ok(None),
-            Proposal::Posterior(proposal) => TruncatedPrior::of_draws(quick(proposal), TAIL, 10 * DRAWS)?,
-            Proposal::Truncated(truncated) => truncated.clone(),
+        if let Proposal::Truncated(region) = &self.proposal {
+            let outside = region.contains(&draws()?)?.iter().filter(|inside| !**inside).count() as f64 / DRAWS as f64;
+            return Ok((outside > TOO_MUCH).then(|| {
+                format!(
+                    "{:.0}% of the posterior of the observation is where the proposal of round {} had hardly any \
+                     simulations: it does not cover the posterior; simulate another round from the new posterior, or \
+                     from the prior again",
+                    100.0 * outside,
+                    self.round
+                )
+            }));
+        }
+        let of_proposal = |number: usize| {
+            let parts = self.appended.iter().filter(move |part| part.proposal == number);
+            parts.map(|part| part.simulations.len()).sum::<usize>()
         };
-        let x = region.observation().clone();
-        let draws = quick(posterior).sample_for(&x, DRAWS, 0)?.data_set(0).to_owned();
-        let outside = region.contains(&draws)?.iter().filter(|inside| !**inside).count() as f64 / DRAWS as f64;
-        Ok((outside > TOO_MUCH).then(|| {
+        let Some(round) = (1..=self.posteriors).map(of_proposal).max() else { return Ok(None) };
+        let share = uncovered(&draws()?, &self.simulations().collect::<Vec<_>>(), round);
+        Ok((share > TOO_MUCH).then(|| {
             format!(
-                "{:.0}% of the posterior of the observation is where the proposal of round {} had hardly any simulations: it does not cover the \
-                 posterior; simulate another round from the new posterior, or from the prior again",
-                100.0 * outside,
-                self.round
+                "{:.0}% of the posterior of the observation is where hardly any simulations of any round are, so that \
+                 little in the training says how probable these parameters are: simulate another round from the new \
+                 posterior or from the prior, or infer by `Proposal::truncated`",
+                100.0 * share
             )
         }))
     }

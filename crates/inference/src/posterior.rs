@@ -402,10 +402,12 @@ impl<C: SummaryConfig> fmt::Display for Posterior<C> {
             Some(x) => writeln!(f, "It draws and evaluates at x = {x} unless told otherwise.")?,
             None => writeln!(f, "It has no observation of its own: pass one to draw and evaluate.")?,
         }
-        let support = if self.is_tight() {
-            "parameters are mapped to the reals, so that all of it is inside the prior's support"
-        } else {
+        let support = if !self.is_tight() {
             "draws outside of the prior's support are drawn again, and densities corrected for what leaks out of it"
+        } else if self.density().support().iter().all(|interval| *interval == Interval::Real) {
+            "the prior has no bounds, so that nothing leaks out of its support"
+        } else {
+            "parameters are mapped to the reals, so that all of it is inside the prior's support"
         };
         write!(f, "It was estimated by neural posterior estimation with {estimator}; {support}.")?;
         let warnings = self.summary.iter().flat_map(|summary| &summary.warnings);

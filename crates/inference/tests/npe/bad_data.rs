@@ -1,7 +1,7 @@
 //! Warns of data and proposals that are likely to mislead, and leaves out simulations that are not finite.
 
 use crate::{box_prior, config_of, npe, rng, shifted, short, small};
-use bayesburn_inference::{InferenceError, Npe, NpeTraining, Posterior, Proposal, infer};
+use bayesburn_inference::{Correction, InferenceError, Npe, NpeTraining, Posterior, Proposal, infer};
 use bayesburn_simulation::{GenerativeModel, InvalidSimulations, Simulator};
 use ndarray::{Array1, Array2, arr1};
 use rand::RngExt;
@@ -226,4 +226,47 @@ fn a_proposal_that_does_not_cover_the_posterior_is_warned_of() {
         assert!(warning.contains(part) && summary.to_string().contains(part), "`{part}` is not in: {summary}");
     }
     assert_eq!(uncovered(0.0).warnings, Vec::<String>::new());
+}
+
+/// All simulations of two rounds have parameters below 0, and the second's data say, by a mistake, that the
+/// observation's are above. The warning names it, and the third round, which covers everything, remembers it. The
+/// twin's second round has no mistake.
+#[test]
+fn a_posterior_where_no_round_has_simulations_is_warned_of_and_remembered() {
+    let rounds = |shift: f32| {
+        let training = NpeTraining::new().with_batch_size(50).with_learning_rate(5e-3).with_max_epochs(60);
+        let training = training.with_correction(Correction::Atomic { atoms: 5 });
+        let mut npe = npe(box_prior(1), config_of(small(), training), 1);
+        let below = |count, index| {
+            let (theta, x) = pairs(count, index);
+            let moved = theta.mapv(|theta| -theta.abs());
+            (moved.clone(), x - theta + moved)
+        };
+        let x = arr1(&[0.2f32]);
+        let (theta, data) = below(300, 3);
+        npe.append(theta, data).expect("all are finite");
+        let mut next = |proposal: fn(Posterior) -> Proposal, theta: Array2<f32>, data: Array2<f32>| {
+            let posterior = npe.train().expect("it trains").with_observation(x.clone()).expect("one number");
+            npe.set_proposal(proposal(posterior));
+            npe.append(theta, data).expect("all are finite");
+            let posterior = npe.train().expect("it trains");
+            (npe.summaries().last().expect("just trained").clone(), posterior.to_string())
+        };
+        let (theta, data) = below(3000, 4);
+        let second =
+            next(|posterior| Proposal::posterior(posterior).expect("it has an observation"), theta, data - shift);
+        let (theta, data) = pairs(6000, 5);
+        (second, next(|_| Proposal::Prior, theta, data))
+    };
+    let ((second, text), (third, third_text)) = rounds(2.5);
+    let [warning] = &second.warnings[..] else { panic!("one warning: {second}") };
+    for part in
+        ["% of the posterior of the observation", "hardly any simulations of any round", "`Proposal::truncated`"]
+    {
+        assert!(warning.contains(part) && text.contains(part), "`{part}` is not in: {second}");
+    }
+    assert!(third.warnings.iter().any(|warning| warning.contains("posterior of round 2")), "{third}");
+    assert!(third_text.contains("posterior of round 2"), "{third_text}");
+    let ((second, _), (third, _)) = rounds(0.0);
+    assert_eq!((second.warnings, third.warnings), (Vec::<String>::new(), Vec::<String>::new()));
 }

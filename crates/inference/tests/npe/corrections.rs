@@ -192,6 +192,19 @@ fn the_closed_form_keeps_posteriors_far_narrower_than_the_prior() {
     assert!(twin > 1.0, "the twin: {twin}");
 }
 
+#[test]
+fn a_posterior_says_that_parameters_are_mapped_where_they_are() {
+    let of = |space| {
+        let training = NpeTraining::new().with_max_epochs(1);
+        let mut npe = npe(model(), config_of(MixtureConfig::gaussian(), training).with_space(space), 1);
+        npe.simulate(100).expect("it simulates");
+        npe.train().expect("it trains").to_string()
+    };
+    for text in [of(ParameterSpace::Bounded), of(ParameterSpace::Unconstrained)] {
+        assert!(text.contains("the prior has no bounds") && !text.contains("mapped"), "{text}");
+    }
+}
+
 /// A closed form of another prior's support, and any proposal of other parameters, are refused.
 #[test]
 fn proposals_that_do_not_fit_are_refused() {
