@@ -488,6 +488,13 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         [self.widths.features, self.widths.direct]
     }
 
+    /// How many features of an observation, the first, may be missing: as many columns of a mask follow them. 0 where the networks were not trained
+    /// on simulations with missing values.
+    #[must_use]
+    pub fn num_masked_features(&self) -> usize {
+        self.widths.masked
+    }
+
     /// The networks: what an optimizer changes.
     #[must_use]
     pub fn networks(&self) -> &PosteriorNetworks<C::Network> {

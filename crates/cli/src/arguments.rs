@@ -1,8 +1,9 @@
 //! The command line: what clap reads, and what `--help` says.
 
+use bayesburn_io::{Heading, TableOptions};
 use bayesburn_networks::device;
 use burn::tensor::Device;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
 
@@ -93,7 +94,8 @@ pub(crate) struct Posterior {
 
 #[derive(Debug, Args)]
 pub(crate) struct Observed {
-    /// Observed data as .npy, .npz, .safetensors or .csv; of an archive with several arrays, FILE:NAME. For a network that pools
+    /// Observed data as .npy, .npz, .safetensors or .csv, whose columns are found by their headings; of an archive with several arrays,
+    /// FILE:NAME. For a network that pools
     /// observations [N, F], or [M, N, F] for M data sets; for others one data set as it was simulated, or M of them along a first axis.
     /// May be left out for a posterior with an observation of its own.
     #[arg(long, value_name = "FILE")]
@@ -102,6 +104,33 @@ pub(crate) struct Observed {
     /// configurator of the training program's own is not known here: give data and this as it makes them.
     #[arg(long, value_name = "FILE")]
     pub(crate) direct: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) tables: Tables,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tables {
+    /// What a first row of numbers is, in each .csv: a heading (yes) or data (no). If left out, what it looks like, and an error where that is
+    /// in doubt.
+    #[arg(long, value_name = "yes|no", value_enum, hide_possible_values = true)]
+    pub(crate) header: Option<Header>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Header {
+    Yes,
+    No,
+}
+
+impl Tables {
+    /// How tables are read of which nothing else is known.
+    pub(crate) fn options(&self) -> TableOptions {
+        TableOptions::new().with_heading(match self.header {
+            None => Heading::Detect,
+            Some(Header::Yes) => Heading::Present,
+            Some(Header::No) => Heading::Absent,
+        })
+    }
 }
 
 #[derive(Debug, Args)]
@@ -176,6 +205,8 @@ pub(crate) struct Diagnose {
     /// The posterior's log density of the truths, [M].
     #[arg(long, value_name = "FILE")]
     pub(crate) log_prob: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) tables: Tables,
     /// What the report is called.
     #[arg(long, value_name = "TEXT", default_value = "Calibration")]
     pub(crate) title: String,

@@ -3,7 +3,7 @@
 use crate::{
     Outcome, Result,
     arguments::{Diagnose, Report as ReportOptions, Reports},
-    output::say,
+    output::{noted, say},
 };
 use bayesburn_diagnostics::{DiagnosticsSuite, Evidence, Limit, Metrics, Report};
 use bayesburn_io::{read_array, read_draws_and_truths, read_values};
@@ -33,10 +33,11 @@ pub(crate) fn run(options: &Diagnose, json: bool) -> Result<Outcome> {
     for limit in limits.into_iter().flatten() {
         suite = suite.with_limit(limit);
     }
-    let (draws, truths) = read_draws_and_truths(&options.draws, &options.truths)?;
+    let tables = options.tables.options();
+    let (draws, truths) = noted(read_draws_and_truths(&options.draws, &options.truths, &tables)?);
     let mut evidence = Evidence::new(&draws, &truths)?;
     if let Some(path) = &options.data {
-        let array = read_array(path)?;
+        let array = noted(read_array(path, &tables)?);
         let shape = array.shape().to_vec();
         let m = truths.nrows();
         let wrong =
@@ -47,7 +48,7 @@ pub(crate) fn run(options: &Diagnose, json: bool) -> Result<Outcome> {
         };
     }
     if let Some(path) = &options.log_prob {
-        evidence = evidence.with_log_prob_of_truths(read_values(path)?)?;
+        evidence = evidence.with_log_prob_of_truths(noted(read_values(path, &tables)?))?;
     }
     let report = suite.with_seed(options.seed).run(&evidence)?;
     #[cfg(feature = "plots")]

@@ -4,7 +4,7 @@ use crate::{
     Outcome, Result,
     arguments::{LogProb, Sample},
     model::Found,
-    output::say,
+    output::{noted, say},
 };
 use bayesburn_io::{check_draws_names, check_draws_path, read_parameters, write_draws, write_values};
 use serde_json::json;
@@ -45,7 +45,8 @@ pub(crate) fn sample(options: &Sample, json: bool) -> Result<Outcome> {
 
 pub(crate) fn log_prob(options: &LogProb, json: bool) -> Result<Outcome> {
     let model = Found::new(&options.posterior.posterior)?.load(&options.compute.device)?;
-    let parameters = read_parameters(&options.parameters, model.names())?;
+    let tables = options.observed.tables.options();
+    let parameters = noted(read_parameters(&options.parameters, model.names(), &tables)?);
     let log_prob = model.log_prob(&parameters, &options.observed)?;
     if let Some(out) = &options.out {
         write_values(out, "log_prob", &log_prob)?;

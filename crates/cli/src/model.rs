@@ -1,14 +1,14 @@
 //! Finds and loads a trained posterior, of any of the library's summary networks.
 
-use crate::{Result, arguments::Observed};
+use crate::{Result, arguments::Observed, output::noted};
 use bayesburn_amortizers::{AmortizedPosterior, Conditions};
 use bayesburn_core::{Draws, ParameterNames};
 use bayesburn_inference::{Acceptance, Posterior};
-use bayesburn_io::read_array;
+use bayesburn_io::{Missing, TableOptions, read_array};
 use bayesburn_networks::{DeepSetConfig, DenseSummaryConfig, IdentityConfig, SummaryConfig};
 use burn::tensor::Device;
 use indicatif::ProgressBar;
-use ndarray::{Array1, Array2, Array3, ArrayD, Axis, Ix1, Ix2, Ix3};
+use ndarray::{Array1, Array2, Array3, ArrayD, Axis, Ix1, Ix2, Ix3, concatenate, s};
 use serde_json::Value;
 use std::{
     fs,
@@ -200,16 +200,31 @@ fn observation<C: SummaryConfig>(posterior: &Posterior<C>, observed: &Observed) 
         return Err("--direct is not for this posterior: its networks see the data alone".into());
     }
     match (&observed.data, posterior.observation()) {
-        (Some(path), _) => Ok(read_array(path)?),
+        (Some(path), _) => {
+            let options = observed.tables.options();
+            let options = TableOptions { columns: posterior.amortizer().feature_names().map(<[_]>::to_vec), ..options };
+            Ok(noted(read_array(path, &options.with_missing(missing(posterior.is_masked())))?))
+        }
         (None, Some(own)) => Ok(own.clone()),
         (None, None) => Err("the posterior has no observation of its own: give one by --data FILE".into()),
     }
 }
 
+/// What becomes of missing values.
+fn missing(may_be: bool) -> Missing {
+    if may_be { Missing::Nan } else { Missing::Refuse }
+}
+
 /// The conditions of this posterior, of its widths.
 fn conditions_for<C: SummaryConfig>(posterior: &AmortizedPosterior<C>, observed: &Observed) -> Result<Conditions> {
-    let conditions = conditions(observed, posterior.config().summary.num_observations() == Some(1))?;
     let [features, direct] = posterior.condition_widths();
+    let masked = posterior.num_masked_features();
+    let names = posterior.feature_names().map(<[_]>::to_vec);
+    let others = names.as_ref().map_or(0, |names| (features - masked).saturating_sub(names.len()));
+    let options = TableOptions { columns: names, ..observed.tables.options() };
+    let options = options.with_others(others).with_missing(missing(masked > 0));
+    let are_vectors = posterior.config().summary.num_observations() == Some(1);
+    let conditions = beside_mask(conditions(observed, are_vectors, &options)?, masked, features);
     let (got, got_direct) = (
         conditions.summary_conditions.dim().2,
         conditions.direct_conditions.as_ref().map_or(0, |direct| direct.ncols()),
@@ -232,10 +247,24 @@ fn conditions_for<C: SummaryConfig>(posterior: &AmortizedPosterior<C>, observed:
     }
 }
 
+/// Data as they are observed, with a mask behind the features that may be missing; as they are, if the mask is there.
+fn beside_mask(conditions: Conditions, masked: usize, features: usize) -> Conditions {
+    let data = &conditions.summary_conditions;
+    if masked == 0 || data.dim().2 + masked != features {
+        return conditions;
+    }
+    let mut with_mask = Conditions::with_missing(data.slice(s![.., .., ..masked]).to_owned());
+    let contexts = data.slice(s![.., .., masked..]);
+    let parts = [with_mask.summary_conditions.view(), contexts];
+    with_mask.summary_conditions = concatenate(Axis(2), &parts).expect("of the same data sets");
+    with_mask.direct_conditions = conditions.direct_conditions;
+    with_mask
+}
+
 /// The conditions of a posterior that is used as it was trained. Vectors are of networks that take one observation.
-fn conditions(observed: &Observed, are_vectors: bool) -> Result<Conditions> {
+fn conditions(observed: &Observed, are_vectors: bool, options: &TableOptions) -> Result<Conditions> {
     let path = observed.data.as_ref().ok_or("the posterior needs observed data: give them by --data FILE")?;
-    let array = read_array(path)?;
+    let array = noted(read_array(path, options)?);
     let shape = array.shape().to_vec();
     let data: Option<Array3<f32>> = match (array.ndim(), are_vectors) {
         (1, true) => array.into_dimensionality::<Ix1>().ok().map(|x| x.insert_axis(Axis(0)).insert_axis(Axis(0))),
@@ -249,7 +278,7 @@ fn conditions(observed: &Observed, are_vectors: bool) -> Result<Conditions> {
     let m = data.dim().0;
     let conditions = Conditions::new(data);
     let Some(path) = &observed.direct else { return Ok(conditions) };
-    let array = read_array(path)?;
+    let array = noted(read_array(path, &observed.tables.options())?);
     let shape = array.shape().to_vec();
     let wrong = || format!("{}: an array of shape {shape:?}, where [C], or [{m}, C], is needed", path.display());
     let direct = match array.ndim() {

@@ -1,6 +1,7 @@
 //! Prints what commands have to say.
 
 use crate::Result;
+use bayesburn_io::Noted;
 use std::{
     fmt,
     io::{self, Write},
@@ -12,4 +13,11 @@ pub(crate) fn say(text: impl fmt::Display) -> Result<()> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// What was read; prints, to standard error, what is to be said of how.
+#[allow(clippy::print_stderr, reason = "the program talks to its user")]
+pub(crate) fn noted<T>(read: Noted<T>) -> T {
+    read.notes.iter().for_each(|note| eprintln!("Note: {note}"));
+    read.value
 }

@@ -3,11 +3,11 @@
 use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, PosteriorConfig};
 use bayesburn_core::{Draws, Purpose, stream};
 use bayesburn_inference::{NpeConfig, NpeTraining, Posterior, infer};
-use bayesburn_io::{read_draws, write_draws};
+use bayesburn_io::{TableOptions, write_draws};
 use bayesburn_networks::{DeepSetConfig, IdentityConfig, InvertibleNetworkConfig, MixtureConfig};
-use bayesburn_simulation::{Prior, Simulator};
+use bayesburn_simulation::{InvalidSimulations, Prior, Simulator};
 use burn::tensor::Device;
-use ndarray::{Array1, Array2, Array3, Axis, arr1, array};
+use ndarray::{Array1, Array2, Array3, Axis, arr1, array, concatenate, s};
 use ndarray_npy::{read_npy, write_npy};
 use rand::RngExt;
 use rand_distr::StandardNormal;
@@ -45,6 +45,11 @@ fn refused(folder: &Path, arguments: &[&str], parts: &[&str]) {
     for part in parts {
         assert!(error.contains(part), "{arguments:?}: `{part}` is not in: {error}");
     }
+}
+
+/// The draws of a file.
+fn read_draws(path: impl AsRef<Path>) -> Result<Draws, bayesburn_io::IoError> {
+    bayesburn_io::read_draws(path, &TableOptions::new()).map(|read| read.value)
 }
 
 fn normal(shape: (usize, usize, usize), seed: u64) -> Array3<f32> {
@@ -111,6 +116,160 @@ fn draws_and_densities_are_those_of_the_posterior() {
     let said = json(at, &["export", "run", "--out", "weights.npz"]);
     assert!(said["numbers"].as_u64().expect("a count") >= posterior.num_trainable_parameters() as u64);
     assert!(fs::read_to_string(at.join("weights.json")).expect("written").contains("\"summary_network\""));
+}
+
+/// What is said on the error stream of a command that runs, and the draws that it wrote.
+#[track_caller]
+fn drawn(folder: &Path, arguments: &[&str]) -> (String, Draws) {
+    let output = run(folder, &[arguments, &["--draws", "20", "--out", "d.npz"]].concat());
+    let notes = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {notes}");
+    (notes, read_draws(folder.join("d.npz")).expect("draws"))
+}
+
+#[test]
+fn tables_of_pandas_r_and_spreadsheets_are_observations() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    // Its regression on the pilot makes it depend on the data.
+    let (data, noise) = (normal((50, 1, 2), 1), normal((50, 1, 2), 2));
+    let pilot = Configured::new((&data + 0.1 * noise).remove_axis(Axis(1)), Conditions::new(data)).expect("50 of each");
+    let config = PosteriorConfig::new(IdentityConfig::new(), MixtureConfig::new());
+    let unnamed = AmortizedPosterior::new(config, ["a", "b"], &[pilot], 1, &Device::flex()).expect("valid");
+    let posterior = unnamed.clone().with_feature_names(["rt", "choice"]).expect("two features");
+    posterior.save(at.join("p")).expect("written");
+    assert!(text(at, &["info", "p"], 0).contains("Features: rt, choice"));
+    assert_eq!(json(at, &["info", "p"])["features"][1], "choice");
+    let observed = array![[0.25, 1.0], [0.5, 0.0], [1.5, 1.0], [0.75, 1.0], [0.125, 0.0]].insert_axis(Axis(1));
+    let expected = posterior.sample(&Conditions::new(observed), 20, 0).expect("draws");
+    let sample = ["sample", "p", "--data", "x.csv"];
+    for (content, notes) in [
+        ("rt,choice\n0.25,1\n0.5,0\n1.5,1\n.75,1\n.125,0\n", vec![]),
+        ("0.25,1\n0.5,0\n1.5,1\n.75,1\n.125,0\n", vec![]),
+        ("choice,rt\n1,0.25\n0,0.5\n1,1.5\n1,.75\n0,.125\n", vec!["put in the order"]),
+        (",rt,choice\n0,0.25,1\n1,0.5,0\n2,1.5,1\n3,.75,1\n4,.125,0\n", vec!["has no name"]),
+        ("\"rt\",\"choice\"\n\"1\",.25,1\n\"2\",.5,0\n\"3\",1.5,1\n\"4\",.75,1\n\"5\",.125,0\n", vec!["has no name"]),
+        ("choice;rt\n1;0,25\n0;0,5\n1;1,5\n1;0,75\n0;0,125\n", vec!["decimal points", "put in the order"]),
+        ("0,1\n0.25,1\n0.5,0\n1.5,1\n.75,1\n.125,0\n", vec!["taken for a heading"]),
+    ] {
+        fs::write(at.join("x.csv"), content).expect("written");
+        let (said, draws) = drawn(at, &sample);
+        assert_eq!(draws, expected, "{content}");
+        assert_eq!(said.matches("Note: x.csv: ").count(), notes.len(), "{said}");
+        assert!(notes.iter().all(|note| said.contains(note)), "{said}");
+    }
+    let out = ["--out", "d.npz"];
+    for (content, parts) in [
+        ("rt,chioce\n0.25,1\n", vec!["\"chioce\"", "[\"rt\", \"choice\"] are expected"]),
+        ("rt,choice,subject\n0.25,1,3\n", vec!["\"subject\"", "are expected"]),
+        ("rt,rt\n0.25,1\n", vec!["are named `rt`"]),
+        ("rt,choice\n0.25,1\n\n0.5,NA\n", vec!["line 4, column 2", "`NA`"]),
+        ("2020,2021\n0.25,1\n", vec!["line 1", "--header yes"]),
+        ("rt;choice\n1,250;1\n", vec!["thousands"]),
+    ] {
+        fs::write(at.join("x.csv"), content).expect("written");
+        refused(at, &[&sample[..], &out].concat(), &parts);
+    }
+    // What is in doubt is said by the user.
+    fs::write(at.join("x.csv"), "2020,2021\n0.25,1\n0.5,0\n1.5,1\n.75,1\n.125,0\n").expect("written");
+    let (said, draws) = drawn(at, &[&sample[..], &["--header", "yes"]].concat());
+    assert!(draws == expected && said.contains("name nothing"), "{said}");
+    fs::write(at.join("x.csv"), "1,2\n0.25,1\n0.5,0\n1.5,1\n.75,1\n").expect("written");
+    let (said, draws) = drawn(at, &[&sample[..], &["--header", "no"]].concat());
+    assert!(draws != expected && !said.contains("Note"), "{said}");
+    refused(at, &[&sample[..], &out, &["--header", "maybe"]].concat(), &["maybe", "--header <yes|no>"]);
+
+    // Without names, the order is said.
+    unnamed.save(at.join("p")).expect("written");
+    fs::write(at.join("x.csv"), "rt,choice\n0.25,1\n0.5,0\n1.5,1\n.75,1\n.125,0\n").expect("written");
+    let (said, draws) = drawn(at, &sample);
+    assert!(draws == expected && said.contains("[\"rt\", \"choice\"], were taken in this order"), "{said}");
+}
+
+#[test]
+fn cells_may_be_empty_where_values_may_be_missing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let prior = Prior::box_uniform(["theta"], &[0.0], &[1.0]).expect("a box");
+    let simulator = Simulator::from_fn(|rng, theta, _| {
+        arr1(&[if rng.random_bool(0.3) { f32::NAN } else { theta[0] }, theta[0] + 0.1 * rng.random::<f32>()])
+    });
+    let simulator = simulator.with_feature_names(["x", "y"]).on_invalid(InvalidSimulations::Mask);
+    let config = NpeConfig::new()
+        .with_density_estimator(MixtureConfig::new())
+        .with_training(NpeTraining::new().with_max_epochs(2));
+    let posterior = infer(simulator, prior, config, 200, 1).expect("it is trained");
+    posterior.save(at.join("p")).expect("written");
+    fs::write(at.join("x.csv"), "y,x\n0.5,NA\n0.25,0.25\n0.75,\n").expect("written");
+    let (_, draws) = drawn(at, &["sample", "p", "--data", "x.csv"]);
+    let observed = array![[f32::NAN, 0.5], [0.25, 0.25], [f32::NAN, 0.75]];
+    assert_eq!(draws, posterior.sample_for(&observed, 20, 0).expect("draws"));
+}
+
+/// The mask is put behind the features that may be missing, and contexts behind that.
+#[test]
+fn cells_may_be_empty_for_networks_that_see_a_mask() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let conditions = |data: Array3<f32>| {
+        let context = data.slice(s![.., .., 2..]).to_owned();
+        let mut conditions = Conditions::with_missing(data.slice(s![.., .., ..2]).to_owned());
+        let parts = [conditions.summary_conditions.view(), context.view()];
+        conditions.summary_conditions = concatenate(Axis(2), &parts).expect("of the same data sets");
+        conditions
+    };
+    let mut data = normal((60, 1, 3), 1);
+    let theta = data.slice(s![.., 0, ..2]).to_owned();
+    data.slice_mut(s![..20, .., 0]).fill(f32::NAN);
+    let pilot = Configured::new(theta, conditions(data)).expect("60 of each");
+    let config = PosteriorConfig::new(IdentityConfig::new(), MixtureConfig::new());
+    let posterior = AmortizedPosterior::new(config, ["a", "b"], &[pilot], 1, &Device::flex()).expect("valid");
+    let posterior = posterior.with_feature_names(["x", "y"]).expect("two features");
+    posterior.save(at.join("p")).expect("written");
+    let observed = array![[0.5, 0.25, 1.0], [f32::NAN, 0.5, 0.0]].insert_axis(Axis(1));
+    let expected = posterior.sample(&conditions(observed.clone()), 20, 0).expect("draws");
+    fs::write(at.join("x.csv"), "age,y,x\n1,0.25,0.5\n0,0.5,NA\n").expect("written");
+    assert_eq!(drawn(at, &["sample", "p", "--data", "x.csv"]).1, expected);
+    write_npy(at.join("x.npy"), &observed).expect("written");
+    assert_eq!(drawn(at, &["sample", "p", "--data", "x.npy"]).1, expected);
+    // As a configurator makes them.
+    write_npy(at.join("x.npy"), &conditions(observed).summary_conditions).expect("written");
+    assert_eq!(drawn(at, &["sample", "p", "--data", "x.npy"]).1, expected);
+    fs::write(at.join("x.csv"), "age,y,x\nNA,0.25,0.5\n").expect("written");
+    refused(at, &["sample", "p", "--data", "x.csv", "--out", "d.npz"], &["NaN"]);
+    fs::write(at.join("x.csv"), "y,x\n0.25,0.5\n").expect("written");
+    refused(at, &["sample", "p", "--data", "x.csv", "--out", "d.npz"], &["[\"x\", \"y\"] and 1 more are expected"]);
+}
+
+#[test]
+fn truths_of_pandas_and_r_are_judged_as_plain_ones() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    judged(at, 1.0);
+    let truths: Array2<f32> = read_npy(at.join("truths.npy")).expect("written");
+    let judge = |table: &str| {
+        fs::write(at.join("t.csv"), table).expect("written");
+        let output = run(at, &["diagnose", "--draws", "draws.npz", "--truths", "t.csv", "--data", "x.npy", "--json"]);
+        let notes = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{notes}");
+        (notes, output.stdout)
+    };
+    let rows = |row: &dyn Fn(usize, f32, f32) -> String| -> String {
+        truths.outer_iter().enumerate().map(|(i, theta)| row(i, theta[0], theta[1])).collect()
+    };
+    let plain = judge(&format!("mu,nu\n{}", rows(&|_, mu, nu| format!("{mu},{nu}\n"))));
+    assert_eq!(plain.0, "");
+    for (table, note) in [
+        (format!(",mu,nu\n{}", rows(&|i, mu, nu| format!("{i},{mu},{nu}\n"))), "has no name"),
+        (format!("\"mu\",\"nu\"\n{}", rows(&|i, mu, nu| format!("\"{}\",{mu},{nu}\n", i + 1))), "has no name"),
+        (format!("nu,mu\n{}", rows(&|_, mu, nu| format!("{nu},{mu}\n"))), "put in the order"),
+        (format!("mu,nu,.draw\n{}", rows(&|i, mu, nu| format!("{mu},{nu},{i}\n"))), ".draw"),
+        (format!("0,1\n{}", rows(&|_, mu, nu| format!("{mu},{nu}\n"))), "taken for a heading"),
+    ] {
+        let (notes, report) = judge(&table);
+        assert!(notes.contains(note), "{notes}");
+        assert_eq!(report, plain.1, "{note}");
+    }
 }
 
 /// Data of networks that take one observation are vectors.

@@ -137,7 +137,9 @@ impl<C: SummaryConfig> Posterior<C> {
         &self.data_shape
     }
 
-    pub(crate) fn is_masked(&self) -> bool {
+    /// Whether values of observations may be missing, NaN: where simulations with missing values were trained on.
+    #[must_use]
+    pub fn is_masked(&self) -> bool {
         self.masked
     }
 

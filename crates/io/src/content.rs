@@ -1,11 +1,12 @@
 //! Reads a file of any format.
 
 use crate::{
-    Element, IoError, NamedArray, NpyError, NpyHeader,
+    Element, IoError, NamedArray, Noted, NpyError, NpyHeader, TableOptions,
     error::Result,
     npy::{read_npy, read_npz_with},
+    table::{Table, parse, too_large},
 };
-use ndarray::{Array2, ArrayD};
+use ndarray::ArrayD;
 use safetensors::{SafeTensors, tensor::TensorView};
 use std::{
     fs,
@@ -23,8 +24,8 @@ pub(crate) enum Content {
     Array(ArrayD<f32>),
     /// Arrays with names, two or more, or one whose name nobody has asked for.
     Named(Named),
-    /// Rows of numbers, and the names of their columns.
-    Table(Option<Vec<String>>, Array2<f32>),
+    /// Rows of numbers, perhaps with the names of their columns.
+    Table(Table),
 }
 
 /// Arrays with names.
@@ -39,7 +40,7 @@ type Archive = (Vec<(String, Parsed<ArrayD<f32>>)>, bool);
 
 impl Content {
     /// Reads a file, or the array of it that is named after the path and a colon.
-    pub(crate) fn read(path: &Path) -> Result<Self> {
+    pub(crate) fn read(path: &Path, options: &TableOptions) -> Result<Noted<Self>> {
         let (path, chosen) = with_name(path);
         let format = extension(&path);
         let known = matches!(format.as_deref(), Some("npy" | "npz" | "csv" | "safetensors"));
@@ -49,8 +50,12 @@ impl Content {
         let bytes = fs::read(&path).map_err(|source| IoError::File { action: "read", path: path.clone(), source })?;
         let wrong = |reason| IoError::Content { path: path.clone(), reason };
         let archive = match format.as_deref() {
-            Some("npy") => return npy(&bytes).map(Self::Array).map_err(wrong),
-            Some("csv") => return table(&bytes).map(|(names, rows)| Self::Table(names, rows)).map_err(wrong),
+            Some("npy") => return npy(&bytes).map(Self::Array).map(Noted::of).map_err(wrong),
+            Some("csv") => {
+                let Noted { value, notes } = parse(&bytes, options).map_err(wrong)?;
+                let notes = notes.into_iter().map(|note| format!("{}: {note}", path.display())).collect();
+                return Ok(Noted { value: Self::Table(value), notes });
+            }
             Some("npz") => npz(&bytes),
             _ => tensors(&bytes),
         };
@@ -61,12 +66,14 @@ impl Content {
                 Err(reason) => Err(wrong(format!("array `{name}`: {reason}"))),
             };
             let arrays = arrays.into_iter().map(sound).collect::<Result<_>>()?;
-            return Ok(Self::Named(Named { arrays, are_ordered }));
+            return Ok(Noted::of(Self::Named(Named { arrays, are_ordered })));
         };
         // Whatever else the archive holds.
         let names: Vec<String> = arrays.iter().map(|(name, _)| name.clone()).collect();
         match arrays.into_iter().find(|(name, _)| *name == chosen) {
-            Some((_, array)) => array.map(Self::Array).map_err(|reason| wrong(format!("array `{chosen}`: {reason}"))),
+            Some((_, array)) => {
+                array.map(Self::Array).map(Noted::of).map_err(|reason| wrong(format!("array `{chosen}`: {reason}")))
+            }
             None => Err(wrong(format!("no array is named `{chosen}`, but {names:?} are"))),
         }
     }
@@ -105,10 +112,6 @@ fn in_range(header: NpyHeader, mut bytes: Vec<u8>) -> std::result::Result<ArrayD
     }
 }
 
-fn too_large(value: f64) -> String {
-    format!("{value} is too large for f32: use other units")
-}
-
 fn npz(bytes: &[u8]) -> Parsed<Archive> {
     let arrays = read_npz_with(bytes, in_range).map_err(|error| error.to_string())?;
     let in_words = |(name, array): NamedArray| (name, array.map_err(|error| error.to_string()));
@@ -141,36 +144,4 @@ fn of_tensor(tensor: &TensorView<'_>) -> Parsed<ArrayD<f32>> {
     let mut values = Vec::new();
     element.extend(tensor.data(), &mut values);
     ArrayD::from_shape_vec(tensor.shape(), values).map_err(|error| error.to_string())
-}
-
-/// A first row that holds no number has the names; lines that begin with `#` are comments.
-fn table(bytes: &[u8]) -> Parsed<(Option<Vec<String>>, Array2<f32>)> {
-    let mut reader =
-        csv::ReaderBuilder::new().has_headers(false).comment(Some(b'#')).trim(csv::Trim::All).from_reader(bytes);
-    let (mut names, mut values, mut width) = (None, Vec::new(), 0);
-    for record in reader.records() {
-        let record = record.map_err(|error| error.to_string())?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let row: Vec<Option<f64>> = record.iter().map(|field| field.parse().ok()).collect();
-        if names.is_none() && values.is_empty() && row.iter().all(Option::is_none) {
-            names = Some(record.iter().map(str::to_owned).collect());
-            continue;
-        }
-        width = row.len();
-        for (column, value) in row.into_iter().enumerate() {
-            let wrong = |reason| format!("line {line}, column {}: {reason}", column + 1);
-            let value = value.ok_or_else(|| wrong(format!("`{}` is no number", &record[column])))?;
-            let single = value as f32;
-            if single.is_infinite() && value.is_finite() {
-                return Err(wrong(too_large(value)));
-            }
-            values.push(single);
-        }
-    }
-    if values.is_empty() {
-        return Err("no row of numbers".to_owned());
-    }
-    let rows = values.len() / width;
-    let values = Array2::from_shape_vec((rows, width), values).map_err(|error| error.to_string())?;
-    Ok((names, values))
 }

@@ -1,9 +1,10 @@
 //! Reads draws and parameters.
 
 use crate::{
-    IoError,
+    IoError, Noted, TableOptions,
     content::{Content, Named},
     error::Result,
+    table::{Table, places},
 };
 use bayesburn_core::{Draws, ParameterNames};
 use ndarray::{Array, Array2, Array3, ArrayD, Axis, Dimension, Ix1, Ix2, Ix3, RemoveAxis, stack};
@@ -15,8 +16,19 @@ pub(crate) const DATA_SET: &str = "data_set";
 pub(crate) const DRAW: &str = "draw";
 pub(crate) const CHAIN: &str = "chain";
 pub(crate) const ROW: &str = "row";
-/// All columns that are no numbers of interest.
-pub(crate) const COUNTERS: [&str; 4] = [DATA_SET, DRAW, CHAIN, ROW];
+/// The columns of a table that are no numbers of interest, here and in other tools.
+const COUNTERS: [&str; 4] = [DATA_SET, DRAW, CHAIN, ROW];
+/// Those of R's package `posterior`.
+const COUNTERS_OF_R: [&str; 3] = [".chain", ".iteration", ".draw"];
+
+/// Whether a column of this name numbers something, or is of the sampler, whose own columns end so in Stan.
+pub(crate) fn is_counter(name: &str) -> bool {
+    COUNTERS.contains(&name) || is_foreign_counter(name)
+}
+
+fn is_foreign_counter(name: &str) -> bool {
+    COUNTERS_OF_R.contains(&name) || name.ends_with("__")
+}
 
 /// Posterior draws, `[M, L, D]`: M data sets, L draws for each, D parameters.
 ///
@@ -24,15 +36,22 @@ pub(crate) const COUNTERS: [&str; 4] = [DATA_SET, DRAW, CHAIN, ROW];
 /// - An archive has an array `[M, L]`, or `[L]` of one data set, for each parameter; or one array `[M, L, D]` of any name.
 /// - A table has a row for each draw and a column for each parameter, named in its first row. Its column `data_set`, if it has one, numbers
 ///   data sets, which are put into the order of their numbers and have equally many draws; columns named `draw`, `chain` and `row` are left
-///   out. Lines that begin with `#` are comments.
+///   out, and so are, which is said, those of R's package `posterior` and of Stan's samplers. Lines that begin with `#` are comments.
+///
+/// [`TableOptions::columns`] are the names of the parameters, if they are known.
 ///
 /// # Errors
 /// As [`read_array`](crate::read_array); other shapes; more draws of one data set than of another.
-pub fn read_draws(path: impl AsRef<Path>) -> Result<Draws> {
+pub fn read_draws(path: impl AsRef<Path>, options: &TableOptions) -> Result<Noted<Draws>> {
     let path = path.as_ref();
-    let Read { names, values, .. } = draws(path)?;
-    let names = names.unwrap_or_else(|| numbered(values.dim().2));
-    named(path, names, values)
+    let Read { names, values, mut notes, .. } = draws(path, options)?;
+    let Some(expected) = &options.columns else {
+        let names = names.unwrap_or_else(|| numbered(values.dim().2));
+        return Ok(Noted { value: named(path, names, values)?, notes });
+    };
+    let expected = expected.iter().cloned().collect();
+    let values = in_order(path, &expected, (names.as_ref(), values), &mut notes)?;
+    Ok(Noted { value: named(path, expected, values)?, notes })
 }
 
 /// Draws, and the parameters of which the data sets were simulated, `[M, D]`: what a calibration check is made from.
@@ -42,15 +61,21 @@ pub fn read_draws(path: impl AsRef<Path>) -> Result<Draws> {
 ///
 /// # Errors
 /// As [`read_draws`] and [`read_parameters`]; names or numbers of data sets that differ; names in no order beside a file without names.
-pub fn read_draws_and_truths(draws: impl AsRef<Path>, truths: impl AsRef<Path>) -> Result<(Draws, Array2<f32>)> {
+pub fn read_draws_and_truths(
+    draws: impl AsRef<Path>,
+    truths: impl AsRef<Path>,
+    options: &TableOptions,
+) -> Result<Noted<(Draws, Array2<f32>)>> {
     let (path, truths_path) = (draws.as_ref(), truths.as_ref());
-    let Read { names, are_ordered, data_sets, values } = self::draws(path)?;
-    let truths = parameters(truths_path)?;
+    let Read { names, are_ordered, data_sets, values, mut notes } = self::draws(path, options)?;
+    let columns = names.as_ref().map(|names| names.to_vec()).or_else(|| options.columns.clone());
+    let truths = parameters(truths_path, &TableOptions { columns, ..options.clone() })?;
+    notes.extend(truths.notes);
     let unordered = |path| wrong(path, "its arrays have names, but no order: give names in the other file too");
     let of_truths = match (&names, &truths.names) {
         (Some(_), None) if !are_ordered => return Err(unordered(path)),
         (None, Some(_)) if !truths.are_ordered => return Err(unordered(truths_path)),
-        (Some(names), of_truths) => in_order(truths_path, names, of_truths.as_ref(), truths.values)?,
+        (Some(names), of_truths) => in_order(truths_path, names, (of_truths.as_ref(), truths.values), &mut notes)?,
         (None, _) => truths.values,
     };
     if let (Some(of_draws), Some(of_truths)) = (&data_sets, &truths.data_sets)
@@ -63,7 +88,7 @@ pub fn read_draws_and_truths(draws: impl AsRef<Path>, truths: impl AsRef<Path>) 
         return Err(wrong(truths_path, reason));
     }
     let names = names.or(truths.names).unwrap_or_else(|| numbered(values.dim().2));
-    Ok((named(path, names, values)?, of_truths))
+    Ok(Noted { value: (named(path, names, values)?, of_truths), notes })
 }
 
 /// Rows of parameters, `[M, D]`, in the order of these names.
@@ -75,10 +100,15 @@ pub fn read_draws_and_truths(draws: impl AsRef<Path>, truths: impl AsRef<Path>) 
 ///
 /// # Errors
 /// As [`read_array`](crate::read_array); other shapes; other names.
-pub fn read_parameters(path: impl AsRef<Path>, names: &ParameterNames) -> Result<Array2<f32>> {
+pub fn read_parameters(
+    path: impl AsRef<Path>,
+    names: &ParameterNames,
+    options: &TableOptions,
+) -> Result<Noted<Array2<f32>>> {
     let path = path.as_ref();
-    let read = parameters(path)?;
-    in_order(path, names, read.names.as_ref(), read.values)
+    let Read { names: of_file, values, mut notes, .. } = parameters(path, &options.clone().with_columns(names.iter()))?;
+    let value = in_order(path, names, (of_file.as_ref(), values), &mut notes)?;
+    Ok(Noted { value, notes })
 }
 
 fn numbered(d: usize) -> ParameterNames {
@@ -96,24 +126,24 @@ fn named(path: &Path, names: ParameterNames, values: Array3<f32>) -> Result<Draw
     Draws::new(names, values).map_err(|error| wrong(path, error))
 }
 
-/// The columns in the order of `names`, if they have names; as they are, if not.
-fn in_order(
+/// The last axis in the order of `names`, if it has names; as it is, if not.
+fn in_order<D: Dimension + RemoveAxis>(
     path: &Path,
     names: &ParameterNames,
-    of_file: Option<&ParameterNames>,
-    values: Array2<f32>,
-) -> Result<Array2<f32>> {
-    let differ = |got: &str| wrong(path, format!("it is of {got}, and {names:?} are asked for"));
+    (of_file, values): (Option<&ParameterNames>, Array<f32, D>),
+    notes: &mut Vec<String>,
+) -> Result<Array<f32, D>> {
+    let last = Axis(values.ndim() - 1);
     let Some(of_file) = of_file else {
-        let columns = values.ncols();
-        return if columns == names.len() { Ok(values) } else { Err(differ(&format!("{columns} parameters"))) };
+        let columns = values.len_of(last);
+        let differ = || wrong(path, format!("it is of {columns} parameters, and {names:?} are asked for"));
+        return if columns == names.len() { Ok(values) } else { Err(differ()) };
     };
-    let place = |name| of_file.iter().position(|other| other == name);
-    let places: Option<Vec<usize>> = names.iter().map(place).collect();
-    match places.filter(|_| of_file.len() == names.len()) {
-        Some(places) => Ok(values.select(Axis(1), &places)),
-        None => Err(differ(&format!("{of_file:?}"))),
+    let (places, is_other) = places(of_file, names, 0).map_err(|reason| wrong(path, reason))?;
+    if is_other {
+        notes.push(format!("{}: its parameters, {of_file:?}, were put in the order {names:?}", path.display()));
     }
+    Ok(values.select(last, &places))
 }
 
 /// What a file says of draws or parameters.
@@ -124,15 +154,16 @@ struct Read<A> {
     /// The numbers of the data sets, in order.
     data_sets: Option<Vec<u64>>,
     values: A,
+    notes: Vec<String>,
 }
 
 impl<A> Read<A> {
     fn unnamed(values: A) -> Self {
-        Self { names: None, are_ordered: true, data_sets: None, values }
+        Self { names: None, are_ordered: true, data_sets: None, values, notes: Vec::new() }
     }
 }
 
-fn draws(path: &Path) -> Result<Read<Array3<f32>>> {
+fn draws(path: &Path, options: &TableOptions) -> Result<Read<Array3<f32>>> {
     let one = |array: ArrayD<f32>| {
         let shape = array.shape().to_vec();
         let array = if array.ndim() == 2 { array.insert_axis(Axis(0)) } else { array };
@@ -140,7 +171,8 @@ fn draws(path: &Path) -> Result<Read<Array3<f32>>> {
         let wrong = |_| wrong(path, format!("an array of shape {shape:?}: give [M, L, D], or [L, D] of one data set"));
         shaped.map(Read::unnamed).map_err(wrong)
     };
-    match Content::read(path)? {
+    let Noted { value, notes } = Content::read(path, options)?;
+    match value {
         Content::Array(array) => one(array),
         Content::Named(Named { mut arrays, .. }) if arrays.len() == 1 && arrays[0].1.ndim() == 3 => {
             one(arrays.swap_remove(0).1)
@@ -152,10 +184,10 @@ fn draws(path: &Path) -> Result<Read<Array3<f32>>> {
                 wrong(path, format!("`{name}` has the shape {shape:?}: give [M, L], or [L] of one data set"))
             })
         }),
-        Content::Table(headings, rows) => {
-            let Read { names, are_ordered, data_sets, values } = columns(path, headings, rows)?;
+        Content::Table(table) => {
+            let Read { names, are_ordered, data_sets, values, notes } = columns(path, (table, notes), options)?;
             let Some(all) = data_sets else {
-                return Ok(Read { names, are_ordered, data_sets, values: values.insert_axis(Axis(0)) });
+                return Ok(Read { names, are_ordered, data_sets, values: values.insert_axis(Axis(0)), notes });
             };
             let runs: Vec<&[u64]> = all.chunk_by(|a, b| a == b).collect();
             let length = runs[0].len();
@@ -168,12 +200,12 @@ fn draws(path: &Path) -> Result<Read<Array3<f32>>> {
             let shape = (runs.len(), length, values.ncols());
             let values = values.as_standard_layout().into_owned().into_shape_with_order(shape);
             let values = values.map_err(|error| wrong(path, error))?;
-            Ok(Read { names, are_ordered, data_sets, values })
+            Ok(Read { names, are_ordered, data_sets, values, notes })
         }
     }
 }
 
-fn parameters(path: &Path) -> Result<Read<Array2<f32>>> {
+fn parameters(path: &Path, options: &TableOptions) -> Result<Read<Array2<f32>>> {
     let one = |array: ArrayD<f32>| {
         let shape = array.shape().to_vec();
         let array = if array.ndim() == 1 { array.insert_axis(Axis(0)) } else { array };
@@ -181,7 +213,8 @@ fn parameters(path: &Path) -> Result<Read<Array2<f32>>> {
         let wrong = |_| wrong(path, format!("an array of shape {shape:?}: give [M, D], or [D] for one row"));
         shaped.map(Read::unnamed).map_err(wrong)
     };
-    match Content::read(path)? {
+    let Noted { value, notes } = Content::read(path, options)?;
+    match value {
         Content::Array(array) => one(array),
         Content::Named(Named { mut arrays, .. }) if arrays.len() == 1 && arrays[0].1.ndim() == 2 => {
             one(arrays.swap_remove(0).1)
@@ -191,7 +224,7 @@ fn parameters(path: &Path) -> Result<Read<Array2<f32>>> {
             let wrong = |_| wrong(path, format!("`{name}` has the shape {shape:?}: give [M] for each parameter"));
             array.into_dimensionality::<Ix1>().map_err(wrong)
         }),
-        Content::Table(headings, rows) => columns(path, headings, rows),
+        Content::Table(table) => columns(path, (table, notes), options),
     }
 }
 
@@ -215,18 +248,27 @@ where
         let shapes: Vec<_> = arrays.iter().map(|array| array.shape()).collect();
         wrong(path, format!("arrays of the shapes {shapes:?}: give as many values of each parameter"))
     })?;
-    Ok(Read { names, are_ordered, data_sets: None, values })
+    Ok(Read { names, are_ordered, data_sets: None, values, notes: Vec::new() })
 }
 
 /// The columns of parameters with their names, the rows in the order of their data sets, if these are numbered.
-fn columns(path: &Path, headings: Option<Vec<String>>, rows: Array2<f32>) -> Result<Read<Array2<f32>>> {
-    let Some(headings) = headings else { return Ok(Read::unnamed(rows)) };
-    let of_parameters: Vec<usize> =
-        (0..headings.len()).filter(|&i| !COUNTERS.contains(&headings[i].as_str())).collect();
+fn columns(path: &Path, (table, mut notes): (Table, Vec<String>), options: &TableOptions) -> Result<Read<Array2<f32>>> {
+    let Table { names, rows } = table;
+    let Some(headings) = names else { return Ok(Read { notes, ..Read::unnamed(rows) }) };
+    let is_parameter = |name: &String| options.columns.as_ref().is_some_and(|names| names.contains(name));
+    let counts = |i: usize| is_counter(&headings[i]) && !is_parameter(&headings[i]);
+    let (counters, of_parameters): (Vec<usize>, Vec<usize>) = (0..headings.len()).partition(|&i| counts(i));
+    let foreign = counters.iter().map(|&i| &headings[i]).filter(|name| is_foreign_counter(name));
+    let foreign: Vec<&String> = foreign.collect();
+    if !foreign.is_empty() {
+        let path = path.display();
+        notes
+            .push(format!("{path}: its columns {foreign:?}, which are no parameters but the sampler's, were left out"));
+    }
     let names = Some(of_parameters.iter().map(|&i| headings[i].clone()).collect());
     let values = rows.select(Axis(1), &of_parameters);
-    let read = Read { names, are_ordered: true, data_sets: None, values };
-    let Some(column) = headings.iter().position(|name| name == DATA_SET) else { return Ok(read) };
+    let read = Read { names, are_ordered: true, data_sets: None, values, notes };
+    let Some(column) = counters.into_iter().find(|&i| headings[i] == DATA_SET) else { return Ok(read) };
     let number = |&value: &f32| {
         let is_number = value >= 0.0 && value.fract() == 0.0 && value < 2_f32.powi(24);
         let reason = format!("`{DATA_SET}` is {value}, which numbers no data set: give 0, 1, 2 …");

@@ -12,9 +12,12 @@
 //! Integers, floats and truth values of all sizes are read, as `f32`; a number that `f32` cannot hold is an error. Of an archive with several arrays, one is chosen by its
 //! name after the path: `data.npz:observed`.
 //!
+//! [`TableOptions`] say what is known of a table: the names of its columns, whether it has a heading, whether values may be missing. What its user should
+//! know of how it was read comes back with it, as [`Noted`].
+//!
 //! ```
 //! use bayesburn_core::Draws;
-//! use bayesburn_io::{read_draws, write_draws};
+//! use bayesburn_io::{TableOptions, read_draws, write_draws};
 //! use ndarray::array;
 //!
 //! # let folder = tempfile::tempdir()?;
@@ -22,17 +25,21 @@
 //! let draws = Draws::new(["mu".to_owned(), "tau".to_owned()].into(), array![[[0.1, 1.0], [0.2, 1.5]]])?;
 //! for name in ["draws.npz", "draws.csv", "draws.safetensors"] {
 //!     write_draws(folder.join(name), &draws)?;
-//!     assert_eq!(read_draws(folder.join(name))?, draws);
+//!     assert_eq!(read_draws(folder.join(name), &TableOptions::new())?.value, draws);
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod cell;
 mod content;
 mod draws;
 mod element;
 mod error;
+mod heading;
 mod npy;
 mod observations;
+mod options;
+mod table;
 mod write;
 
 pub use draws::{read_draws, read_draws_and_truths, read_parameters};
@@ -40,4 +47,5 @@ pub use element::Element;
 pub use error::IoError;
 pub use npy::{NamedArray, NpyError, NpyHeader, read_npz};
 pub use observations::{read_array, read_arrays, read_observations, read_values};
+pub use options::{Heading, Missing, Noted, TableOptions};
 pub use write::{check_draws_names, check_draws_path, write_arrays, write_draws, write_values};

@@ -1,37 +1,77 @@
 //! Reads arrays of numbers, observed data among them.
 
 use crate::{
-    IoError,
+    IoError, Noted, TableOptions,
     content::{Content, Named},
-    draws::COUNTERS,
+    draws::{DATA_SET, is_counter},
     error::Result,
+    table::{Table, places},
 };
-use ndarray::{Array1, Array3, ArrayD, Axis, Ix1, Ix3};
+use ndarray::{Array1, Array2, Array3, ArrayD, Axis, Ix1, Ix3};
 use std::path::Path;
 
-/// The array of a file: of any shape, `[rows, columns]` of a table.
+/// The array of a file: of any shape, `[rows, columns]` of a table. Columns of a table are in the order of [`TableOptions::columns`].
 ///
 /// # Errors
-/// A file that cannot be read or holds no numbers; several arrays, none of which is chosen; a number that `f32` cannot hold.
-pub fn read_array(path: impl AsRef<Path>) -> Result<ArrayD<f32>> {
+/// A file that cannot be read or holds no numbers; several arrays, none of which is chosen; a number that `f32` cannot hold. Of a table, a
+/// first row that may be a heading or data; columns that are not those expected; values that are missing, unless they may be.
+pub fn read_array(path: impl AsRef<Path>, options: &TableOptions) -> Result<Noted<ArrayD<f32>>> {
     let path = path.as_ref();
-    match Content::read(path)? {
-        Content::Array(array) => Ok(array),
-        Content::Table(_, rows) => Ok(rows.into_dyn()),
+    let Noted { value, mut notes } = Content::read(path, options)?;
+    let value = match value {
+        Content::Array(array) => array,
+        Content::Table(table) => {
+            let (rows, note) = selected(table, options).map_err(|reason| wrong(path, reason))?;
+            notes.extend(note.map(|note| format!("{}: {note}", path.display())));
+            rows.into_dyn()
+        }
         Content::Named(Named { arrays, .. }) => {
             let names: Vec<String> = arrays.iter().map(|(name, _)| name.clone()).collect();
             let mut arrays = arrays.into_iter();
             match (arrays.next(), arrays.next()) {
-                (Some((_, array)), None) => Ok(array),
-                (None, _) => Err(IoError::Content { path: path.into(), reason: "it holds no array".to_owned() }),
+                (Some((_, array)), None) => array,
+                (None, _) => return Err(wrong(path, "it holds no array".to_owned())),
                 _ => {
                     let example = format!("{}:{}", path.display(), names[0]);
-                    let reason = format!("it holds {names:?}: choose one, as `{example}`");
-                    Err(IoError::Content { path: path.into(), reason })
+                    return Err(wrong(path, format!("it holds {names:?}: choose one, as `{example}`")));
                 }
             }
         }
-    }
+    };
+    Ok(Noted { value, notes })
+}
+
+fn wrong(path: &Path, reason: String) -> IoError {
+    IoError::Content { path: path.into(), reason }
+}
+
+/// The columns that are expected, in their order, and what is to be said of it.
+fn selected(
+    Table { names, rows }: Table,
+    options: &TableOptions,
+) -> std::result::Result<(Array2<f32>, Option<String>), String> {
+    let (others, width) = (options.others, rows.ncols());
+    let Some(of_table) = names else {
+        return match &options.columns {
+            Some(expected) if expected.len() + others != width => {
+                let more = if others > 0 { format!(" and {others} more") } else { String::new() };
+                Err(format!("it has {width} columns, where {expected:?}{more} are expected"))
+            }
+            _ => Ok((rows, None)),
+        };
+    };
+    let Some(expected) = &options.columns else {
+        if of_table.iter().any(|name| name == DATA_SET) {
+            let reason = "numbers data sets, of which a table of observations holds one: give several as an array [M, N, F], by .npy";
+            return Err(format!("its column `{DATA_SET}` {reason}"));
+        }
+        let note =
+            format!("its columns, {of_table:?}, were taken in this order, since no names are known to find them by");
+        return Ok((rows, (width > 1).then_some(note)));
+    };
+    let (places, is_other) = places(&of_table, expected, others)?;
+    let note = format!("its columns, {of_table:?}, were put in the order {expected:?}");
+    Ok((rows.select(Axis(1), &places), is_other.then_some(note)))
 }
 
 /// The arrays of an archive, `.npz` or `.safetensors`, with their names.
@@ -40,7 +80,7 @@ pub fn read_array(path: impl AsRef<Path>) -> Result<ArrayD<f32>> {
 /// As [`read_array`]; a file of another format.
 pub fn read_arrays(path: impl AsRef<Path>) -> Result<Vec<(String, ArrayD<f32>)>> {
     let path = path.as_ref();
-    match Content::read(path)? {
+    match Content::read(path, &TableOptions::new())?.value {
         Content::Named(Named { arrays, .. }) => Ok(arrays),
         _ => Err(IoError::Format { path: path.into(), formats: ".npz or .safetensors" }),
     }
@@ -50,33 +90,34 @@ pub fn read_arrays(path: impl AsRef<Path>) -> Result<Vec<(String, ArrayD<f32>)>>
 ///
 /// # Errors
 /// As [`read_array`]; an array of fewer or more axes.
-pub fn read_observations(path: impl AsRef<Path>) -> Result<Array3<f32>> {
+pub fn read_observations(path: impl AsRef<Path>, options: &TableOptions) -> Result<Noted<Array3<f32>>> {
     let path = path.as_ref();
-    let array = read_array(path)?;
+    let Noted { value: array, notes } = read_array(path, options)?;
     let shape = array.shape().to_vec();
     let array = if array.ndim() == 2 { array.insert_axis(Axis(0)) } else { array };
-    array.into_dimensionality::<Ix3>().map_err(|_| IoError::Content {
-        path: path.into(),
-        reason: format!("an array of shape {shape:?}: give [N, F] for one data set, or [M, N, F] for M of them"),
-    })
+    let reason = || format!("an array of shape {shape:?}: give [N, F] for one data set, or [M, N, F] for M of them");
+    let value = array.into_dimensionality::<Ix3>().map_err(|_| wrong(path, reason()))?;
+    Ok(Noted { value, notes })
 }
 
 /// One number for each data set, `[M]`: an array, or the one column of a table beside those that count rows.
 ///
 /// # Errors
 /// As [`read_array`]; another shape; a table with several such columns.
-pub fn read_values(path: impl AsRef<Path>) -> Result<Array1<f32>> {
+pub fn read_values(path: impl AsRef<Path>, options: &TableOptions) -> Result<Noted<Array1<f32>>> {
     let path = path.as_ref();
-    let wrong = |reason: String| IoError::Content { path: path.into(), reason };
-    if let Content::Table(names, rows) = Content::read(path)? {
+    let Noted { value, notes } = Content::read(path, options)?;
+    if let Content::Table(Table { names, rows }) = value {
         let names = names.unwrap_or_else(|| vec![String::new(); rows.ncols()]);
-        let mut columns = (0..rows.ncols()).filter(|&i| !COUNTERS.contains(&names[i].as_str()));
+        let mut columns = (0..rows.ncols()).filter(|&i| !is_counter(&names[i]));
         return match (columns.next(), columns.next()) {
-            (Some(column), None) => Ok(rows.column(column).to_owned()),
-            _ => Err(wrong(format!("the columns {names:?}: give one column of values"))),
+            (Some(column), None) => Ok(Noted { value: rows.column(column).to_owned(), notes }),
+            _ => Err(wrong(path, format!("the columns {names:?}: give one column of values"))),
         };
     }
-    let array = read_array(path)?;
+    let Noted { value: array, notes } = read_array(path, options)?;
     let shape = array.shape().to_vec();
-    array.into_dimensionality::<Ix1>().map_err(|_| wrong(format!("an array of shape {shape:?}: give [M]")))
+    let array = array.into_dimensionality::<Ix1>();
+    let value = array.map_err(|_| wrong(path, format!("an array of shape {shape:?}: give [M]")))?;
+    Ok(Noted { value, notes })
 }

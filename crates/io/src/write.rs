@@ -3,8 +3,9 @@
 use crate::{
     IoError,
     content::{ORDER, extension},
-    draws::{CHAIN, COUNTERS, DATA_SET, DRAW, ROW},
+    draws::{CHAIN, DATA_SET, DRAW, ROW, is_counter},
     error::Result,
+    heading::is_nameless,
 };
 use bayesburn_core::{Draws, files::write_atomically};
 use ndarray::{Array1, ArrayD, Axis, s};
@@ -37,11 +38,11 @@ pub fn check_draws_path(path: impl AsRef<Path>) -> Result<()> {
 /// Refuses names of parameters that the format of a path has no room for.
 ///
 /// # Errors
-/// In tables, names that count rows, or that are numbers; in NetCDF, names of dimensions, and those with a `/`.
+/// In tables, names that count rows, that are empty, or that are numbers; in NetCDF, names of dimensions, and those with a `/`.
 pub fn check_draws_names(path: impl AsRef<Path>, names: &[String]) -> Result<()> {
     let path = path.as_ref();
     let has_room = |name: &String| match extension(path).as_deref() {
-        Some("csv") => !COUNTERS.contains(&name.as_str()) && name.trim().parse::<f64>().is_err(),
+        Some("csv") => !is_counter(name) && !is_nameless(name.trim()) && name.trim().parse::<f64>().is_err(),
         Some("nc") => !name.contains('/') && ![CHAIN, DRAW, DATA_SET].contains(&name.as_str()),
         _ => true,
     };

@@ -1,15 +1,44 @@
 //! Files of every format: what is written is read, what others write is read, and what is no such file is named.
 
 use bayesburn_core::{Draws, ParameterNames};
-use bayesburn_io::{
-    IoError, read_array, read_draws, read_draws_and_truths, read_observations, read_parameters, read_values,
-    write_arrays, write_draws, write_values,
-};
+use bayesburn_io::{IoError, TableOptions, write_arrays, write_draws, write_values};
 use ndarray::{Array1, Array2, Array3, ArrayD, Axis, array};
 use ndarray_npy::{NpzWriter, WritableElement, read_npy, write_npy};
 use netcdf_reader::NcFile;
-use std::{fs, fs::File, path::PathBuf};
+use std::{
+    fs,
+    fs::File,
+    path::{Path, PathBuf},
+};
 use tempfile::TempDir;
+
+type Read<T> = Result<T, IoError>;
+
+// As they are called where nothing is known of tables; `tables.rs` tests what is said of these.
+
+fn read_array(path: impl AsRef<Path>) -> Read<ArrayD<f32>> {
+    bayesburn_io::read_array(path, &TableOptions::new()).map(|read| read.value)
+}
+
+fn read_observations(path: impl AsRef<Path>) -> Read<Array3<f32>> {
+    bayesburn_io::read_observations(path, &TableOptions::new()).map(|read| read.value)
+}
+
+fn read_values(path: impl AsRef<Path>) -> Read<Array1<f32>> {
+    bayesburn_io::read_values(path, &TableOptions::new()).map(|read| read.value)
+}
+
+fn read_draws(path: impl AsRef<Path>) -> Read<Draws> {
+    bayesburn_io::read_draws(path, &TableOptions::new()).map(|read| read.value)
+}
+
+fn read_draws_and_truths(draws: impl AsRef<Path>, truths: impl AsRef<Path>) -> Read<(Draws, Array2<f32>)> {
+    bayesburn_io::read_draws_and_truths(draws, truths, &TableOptions::new()).map(|read| read.value)
+}
+
+fn read_parameters(path: impl AsRef<Path>, names: &ParameterNames) -> Read<Array2<f32>> {
+    bayesburn_io::read_parameters(path, names, &TableOptions::new()).map(|read| read.value)
+}
 
 struct Folder(TempDir);
 
@@ -233,7 +262,7 @@ fn files_that_are_not_what_they_are_called_are_named() {
         error
     };
     says(&refused("a.csv", b"x\n1\nb\n"), &["line 3, column 1: `b` is no number"]);
-    says(&refused("ragged.csv", b"1,2\n3\n"), &["record"]);
+    says(&refused("ragged.csv", b"1,2\n3\n"), &["line 1 has 2 cells", "1:"]);
     says(&refused("empty.csv", b"x,y\n"), &["no row of numbers"]);
     says(&refused("large.csv", b"1e300\n"), &["too large for f32"]);
     says(&refused("a.txt", b"1"), &[".npy, .npz, .csv or .safetensors"]);

@@ -1,7 +1,7 @@
 //! Reads the commands of a workflow from a command line.
 
 use crate::WorkflowError;
-use bayesburn_io::check_draws_path;
+use bayesburn_io::{Heading, check_draws_path};
 use lexopt::{
     Arg::{Long, Short, Value},
     ValueExt,
@@ -24,7 +24,8 @@ Commands:
         --html FILE  --markdown FILE  --json FILE  --junit FILE.xml          writes the report
     sample                draws from the posterior of observed data
         --data FILE       [N, F] or [M, N, F] as .npy, .npz or .safetensors, or .csv with a row for each of N observations; N is 1 for data
-                          that are one vector
+                          that are one vector; columns of a .csv are found by their headings, if the model's features have names
+        --header yes|no   what a first row of numbers is, in each .csv: a heading or data; an error, if it is in doubt
         --batchable-context FILE      the simulator's context, [M, ...]
         --non-batchable-context FILE  the same, shared by all data sets; not needed if it is N alone
         --draws L         draws for each data set                            [1000]
@@ -89,6 +90,8 @@ pub struct SampleOptions {
     pub batchable_context: Option<PathBuf>,
     /// The simulator's non-batchable context. The number of observations, if that is it, is taken from data `[M, N, F]`.
     pub non_batchable_context: Option<PathBuf>,
+    /// What a first row of numbers is, in tables.
+    pub heading: Heading,
     /// L, the number of draws for each data set.
     pub draws: usize,
     /// The seed of the draws.
@@ -150,7 +153,7 @@ impl Command {
 fn read(name: &str, mut parser: lexopt::Parser) -> Result<(Command, CommonOptions), lexopt::Error> {
     let (mut common, mut force, mut diagnose) = (CommonOptions::default(), false, DiagnoseOptions::default());
     let (mut data, mut out, mut draws, mut seed) = (None, None, None, None);
-    let (mut batchable_context, mut non_batchable_context) = (None, None);
+    let (mut batchable_context, mut non_batchable_context, mut heading) = (None, None, Heading::Detect);
     while let Some(argument) = parser.next()? {
         match (name, argument) {
             (_, Long("folder")) => common.folder = Some(PathBuf::from(parser.value()?)),
@@ -180,6 +183,13 @@ fn read(name: &str, mut parser: lexopt::Parser) -> Result<(Command, CommonOption
             ("sample", Long("data")) => data = Some(PathBuf::from(parser.value()?)),
             ("sample", Long("batchable-context")) => batchable_context = Some(PathBuf::from(parser.value()?)),
             ("sample", Long("non-batchable-context")) => non_batchable_context = Some(PathBuf::from(parser.value()?)),
+            ("sample", Long("header")) => {
+                heading = match parser.value()?.string()?.as_str() {
+                    "yes" => Heading::Present,
+                    "no" => Heading::Absent,
+                    other => return Err(lexopt::Error::Custom(format!("--header {other}: give yes or no").into())),
+                }
+            }
             ("sample", Long("out")) => out = Some(PathBuf::from(parser.value()?)),
             (_, Value(value)) => return Err(lexopt::Error::UnexpectedArgument(value)),
             (_, argument) => return Err(argument.unexpected()),
@@ -208,6 +218,7 @@ fn read(name: &str, mut parser: lexopt::Parser) -> Result<(Command, CommonOption
             data: needed("--data", data)?,
             batchable_context,
             non_batchable_context,
+            heading,
             draws: draws.unwrap_or(1000),
             seed: seed.unwrap_or(0),
             out: needed("--out", out)?,
@@ -237,7 +248,7 @@ mod tests {
         assert_eq!((options.alpha, options.drift), (Some(0.05), Some(0.2)));
         assert_eq!(options.reports, [PathBuf::from("a/b.xml"), PathBuf::from("c.html")]);
         let Command::Sample(options) = command("sample --data x.npy --out y.csv") else { panic!("another command") };
-        assert_eq!((options.draws, options.seed), (1000, 0));
+        assert_eq!((options.draws, options.seed, options.heading), (1000, 0, Heading::Detect));
         assert_eq!(command("info --help"), Command::Help);
         let line = ["resume", "--folder", "f", "--device", "cuda:1"];
         let (_, common) = Command::read(line).expect("understood").expect("a command");
@@ -257,6 +268,7 @@ mod tests {
             ("diagnose --drift 0.1", "--baseline"),
             ("diagnose --baseline a.json --drift NaN", "from 0 on"),
             ("sample --data x.npy --out y.txt", ".safetensors or .nc"),
+            ("sample --header maybe", "yes or no"),
             ("info now", "now"),
             ("diagnose --data-sets", "data-sets"),
         ] {

@@ -7,10 +7,11 @@ use crate::{
 use bayesburn_amortizers::AmortizerError;
 use bayesburn_core::{Simulations, with_causes};
 use bayesburn_diagnostics::{DiagnosticsSuite, Limit, Metrics};
-use bayesburn_io::{IoError, check_draws_names, read_array, read_observations, write_draws};
+use bayesburn_io::{IoError, Missing, TableOptions, check_draws_names, read_array, read_observations, write_draws};
 use bayesburn_networks::{SummaryConfig, device};
+use bayesburn_simulation::InvalidSimulations;
 use bayesburn_trainers::{Callback, EpochReport, EpochSummary, Trainer, TrainerBuilder, TrainerError};
-use ndarray::{Array2, arr1};
+use ndarray::{Array2, ArrayD, arr1};
 use std::{
     error::Error,
     fmt,
@@ -252,16 +253,39 @@ impl<C: SummaryConfig> Workflow<C> {
     }
 
     fn sample(self, options: &SampleOptions, out: &mut impl Write) -> Result<(), WorkflowError> {
-        let data = read_observations(&options.data)?;
         let (trainer, ..) = self.trained(out)?;
         let wrong = |reason| IoError::Content { path: options.data.clone(), reason };
+        let tables = TableOptions::new().with_heading(options.heading);
+        let of_model = trainer.model().and_then(|model| model.feature_names());
+        let columns = of_model.or(trainer.amortizer().feature_names()).map(<[_]>::to_vec);
+        let is_masked = trainer.amortizer().num_masked_features() > 0
+            || trainer.model().is_some_and(|model| model.invalid_simulations() == InvalidSimulations::Mask);
+        let missing = if is_masked { Missing::Nan } else { Missing::Refuse };
+        let data = read_observations(&options.data, &TableOptions { columns, missing, ..tables.clone() })?;
+        let mut notes = data.notes;
+        let mut context = |path: &Option<PathBuf>| -> Result<Option<ArrayD<f32>>, IoError> {
+            let Some(path) = path else { return Ok(None) };
+            let read = read_array(path, &tables)?;
+            notes.extend(read.notes);
+            Ok(Some(read.value))
+        };
+        let of_each = context(&options.batchable_context)?;
+        let shared = context(&options.non_batchable_context)?;
+        notes.iter().try_for_each(|note| say(out, format_args!("Note: {note}\n")))?;
+        let data = data.value;
+        if let Some(infinite) = data.iter().find(|value| value.is_infinite()) {
+            return Err(wrong(format!("a value is {infinite}: give finite numbers")).into());
+        }
         let names = trainer.amortizer().parameter_names().clone();
         check_draws_names(&options.out, &names)?;
         let unknown = Array2::zeros((data.dim().0, names.len()));
         let mut observed =
             Simulations::new(names, unknown, data.into_dyn()).map_err(|error| wrong(error.to_string()))?;
-        observed.sim_batchable_context = options.batchable_context.as_ref().map(read_array).transpose()?;
-        observed.sim_non_batchable_context = options.non_batchable_context.as_ref().map(read_array).transpose()?;
+        (observed.sim_batchable_context, observed.sim_non_batchable_context) = (of_each, shared);
+        if is_masked {
+            let rows: Vec<u64> = (0..observed.len() as u64).collect();
+            observed = InvalidSimulations::Mask.apply(observed, &rows)?;
+        }
         // Of data that are a vector each, such as statistics of N observations, N can't be told.
         let of_sets = trainer.model().filter(|model| model.shapes().sim_data.len() == 2);
         if let Some(range) = of_sets.and_then(|model| model.num_observations()) {

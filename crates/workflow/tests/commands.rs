@@ -4,7 +4,7 @@ use bayesburn_amortizers::PosteriorConfig;
 use bayesburn_diagnostics::{DiagnosticsSuite, Limit};
 use bayesburn_inference::{Npe, NpeConfig, NpeTraining, Posterior, Proposal};
 use bayesburn_networks::{DeepSetConfig, InvertibleNetworkConfig, MixtureConfig};
-use bayesburn_simulation::{ContextGenerator, GenerativeModel, Prior, Simulator, Univariate};
+use bayesburn_simulation::{ContextGenerator, GenerativeModel, InvalidSimulations, Prior, Simulator, Univariate};
 use bayesburn_trainers::{Online, Progress, Trainer, TrainerBuilder, TrainingConfig};
 use bayesburn_workflow::{Command, Diagnose, Outcome, Workflow, WorkflowError};
 use burn::tensor::Device;
@@ -241,6 +241,62 @@ fn data_sets_of_any_size_are_drawn_for() {
     std::fs::write(&data, "0.5,1\n".repeat(7)).expect("written");
     let columns = run(varying(), &["sample", "--data", &data, "--out", &draws]).expect_err("2 columns").to_string();
     assert!(columns.contains("x.csv") && columns.contains("2 values"), "{columns}");
+}
+
+/// Tables as pandas and R write them, with missing values where the simulator has them.
+#[test]
+fn columns_of_observed_tables_are_found_by_their_names() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let workflow = |policy| {
+        let prior = Prior::from_fn(["drift"], |rng, _| [rng.sample(StandardNormal)]);
+        let simulator = Simulator::from_fn(move |rng, theta, _| {
+            let missing = policy == InvalidSimulations::Mask && rng.random_bool(0.2);
+            Array2::from_shape_fn((3, 2), |(n, i)| match i {
+                0 if missing && n == 0 => f32::NAN,
+                0 => theta[0] + rng.random::<f32>(),
+                _ => 1.0 - theta[0],
+            })
+        });
+        let simulator = simulator.with_feature_names(["rt", "choice"]).on_invalid(policy);
+        let model = GenerativeModel::new(prior, simulator).expect("the pilot run succeeds");
+        let flow = InvertibleNetworkConfig::new().with_num_coupling_layers(1);
+        let networks = PosteriorConfig::new(DeepSetConfig::new(2).with_units(8), flow);
+        Workflow::new("tables", Trainer::builder(model, networks).progress(Progress::Hidden), |trainer| {
+            let source = Online::new().with_epochs(1).with_iterations_per_epoch(2);
+            trainer.train(source, &TrainingConfig::new()).map(|_| ())
+        })
+        .with_folder(folder.path().join(format!("{policy:?}")))
+    };
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (data, draws) = (path("x.csv"), path("draws.npy"));
+    let sample = |policy, content: &str, more: &[&str]| {
+        std::fs::write(&data, content).expect("written");
+        let (_, text) = run(workflow(policy), &[&["sample", "--data", &data, "--out", &draws], more].concat())?;
+        Ok::<_, WorkflowError>((text, read_npy::<_, Array3<f32>>(&draws).expect("draws")))
+    };
+    let (plain, masked) = (InvalidSimulations::Error, InvalidSimulations::Mask);
+    for policy in [plain, masked] {
+        run(workflow(policy), &["train"]).expect("it trains");
+        let (text, expected) = sample(policy, "rt,choice\n0.5,1\n0.25,0\n0.75,1\n", &[]).expect("it draws");
+        assert!(!text.contains("Note"), "{text}");
+        let swapped = "\"\",\"choice\",\"rt\"\n\"1\",1,0.5\n\"2\",0,0.25\n\"3\",1,0.75\n";
+        let (text, of_swapped) = sample(policy, swapped, &[]).expect("it draws");
+        assert_eq!(of_swapped, expected);
+        assert!(text.contains("has no name") && text.contains("put in the order"), "{text}");
+        let labels = "2019,2020\n0.5,1\n0.25,0\n0.75,1\n";
+        let doubt = sample(policy, labels, &[]).expect_err("a heading or data").to_string();
+        assert!(doubt.contains("x.csv: line 1") && doubt.contains("--header yes"), "{doubt}");
+        assert_eq!(sample(policy, labels, &["--header", "yes"]).expect("it draws").1, expected);
+        let unknown = sample(policy, "rt,color\n0.5,1\n", &[]).expect_err("another column").to_string();
+        assert!(unknown.contains("\"color\"") && unknown.contains("[\"rt\", \"choice\"]"), "{unknown}");
+    }
+    let missing = "rt,choice\n0.5,1\n0.25,0\n,1\n";
+    let refused = sample(plain, missing, &[]).expect_err("a missing value").to_string();
+    assert!(refused.contains("line 4, column 1"), "{refused}");
+    let of_missing = sample(masked, missing, &[]).expect("it draws").1;
+    assert!(of_missing.iter().all(|theta| theta.is_finite()));
+    assert_ne!(of_missing, sample(masked, "rt,choice\n0.5,1\n0.25,0\n0,1\n", &[]).expect("it draws").1);
+    sample(masked, "rt,choice\n0.5,1\n0.25,0\ninf,1\n", &[]).expect_err("infinite");
 }
 
 /// Statistics of N observations do not tell N.

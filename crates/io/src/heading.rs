@@ -1,0 +1,192 @@
+//! Decides whether the first row of a table is a heading.
+
+use crate::{
+    Heading, TableOptions,
+    cell::{Cell, Dialect},
+};
+
+/// What the cells of one column hold below the first row.
+#[derive(Debug, Clone)]
+pub(crate) struct Column {
+    /// Whether all numbers are written as whole ones.
+    pub(crate) is_whole: bool,
+    /// The largest number, whatever its sign.
+    pub(crate) largest: f64,
+    /// 0 or 1 if the rows are numbered from there on.
+    pub(crate) counts_from: Option<f64>,
+    pub(crate) rows: usize,
+    /// How many of them hold a number.
+    pub(crate) numbers: usize,
+}
+
+impl Column {
+    pub(crate) fn new() -> Self {
+        Self { is_whole: true, largest: 0.0, counts_from: None, rows: 0, numbers: 0 }
+    }
+
+    pub(crate) fn add(&mut self, cell: Cell) {
+        let number = if let Cell::Number(number, is_whole) = cell {
+            self.is_whole &= is_whole;
+            self.largest = self.largest.max(number.abs());
+            self.numbers += 1;
+            Some(number)
+        } else {
+            None
+        };
+        self.counts_from = match self.rows {
+            0 => number.filter(|number| [0.0, 1.0].contains(number)),
+            row => self.counts_from.filter(|first| number == Some(first + row as f64)),
+        };
+        self.rows += 1;
+    }
+
+    /// Whether it numbers the rows.
+    pub(crate) fn counts(&self) -> bool {
+        self.counts_from.is_some()
+    }
+}
+
+/// Whether a column has no name: pandas calls it so when it reads its own index.
+pub(crate) fn is_nameless(name: &str) -> bool {
+    name.is_empty() || name.starts_with("Unnamed: ")
+}
+
+/// What the first row is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum FirstRow {
+    /// Names.
+    Names,
+    /// A heading of numbers, which name nothing.
+    Labels,
+    Data,
+}
+
+/// What the first row is, above these columns; or why that cannot be told.
+pub(crate) fn first_row(
+    first: &[&str],
+    dialect: Dialect,
+    columns: &[Column],
+    options: &TableOptions,
+) -> Result<FirstRow, String> {
+    if let Some(expected) = &options.columns
+        && !expected.is_empty()
+        && expected.iter().all(|name| first.contains(&name.as_str()))
+    {
+        return Ok(FirstRow::Names);
+    }
+    let rows = columns.first().map_or(0, |column| column.rows);
+    let is_index = |i: usize| is_nameless(first[i]) && columns.get(i).is_some_and(Column::counts);
+    let named: Vec<(usize, Cell)> =
+        (0..first.len()).filter(|&i| !is_index(i)).map(|i| (i, dialect.cell(first[i]))).collect();
+    let words = named.iter().filter(|(_, cell)| *cell == Cell::Word).count();
+    let numbers: Vec<(usize, f64, bool)> = named
+        .iter()
+        .filter_map(
+            |&(i, cell)| if let Cell::Number(number, is_whole) = cell { Some((i, number, is_whole)) } else { None },
+        )
+        .collect();
+    if words > 0 && numbers.is_empty() {
+        return Ok(FirstRow::Names);
+    }
+    let heading = if words > 0 { FirstRow::Names } else { FirstRow::Labels };
+    match options.heading {
+        Heading::Present => return Ok(heading),
+        Heading::Absent => return Ok(FirstRow::Data),
+        // Nothing else has an empty corner above 0, 1, 2 …
+        Heading::Detect if named.len() < first.len() => return Ok(heading),
+        Heading::Detect => {}
+    }
+    let in_doubt = |why: &str| {
+        Err(format!(
+            "its first row, {first:?}, may be a heading or data: {why}; say which it is, by `--header yes` or `--header no` on a command line, \
+             or `Heading::Present` or `Absent` in a program"
+        ))
+    };
+    if words > 0 {
+        return in_doubt("it has words and numbers");
+    }
+    if numbers.is_empty() {
+        return in_doubt("it has no number");
+    }
+    if numbers.iter().any(|(.., is_whole)| !is_whole) {
+        return Ok(FirstRow::Data);
+    }
+    let follow_one_another =
+        numbers.len() == first.len() && numbers.windows(2).all(|pair| pair[1].1 == pair[0].1 + 1.0);
+    let is_whole = numbers.iter().all(|&(i, ..)| columns.get(i).is_none_or(|column| column.is_whole));
+    match (follow_one_another && numbers[0].1 == 0.0, is_whole) {
+        (true, false) => return Ok(FirstRow::Labels),
+        (true, true) => return in_doubt("tables without names are labelled 0, 1, 2 … by pandas"),
+        (false, false) => return in_doubt("its numbers are whole ones, and those below are not"),
+        (false, true) => {}
+    }
+    if rows > 0 && follow_one_another && numbers.len() >= 3 {
+        return in_doubt("its numbers follow one another");
+    }
+    if rows > 0 && numbers.iter().all(|&(i, number, _)| number.abs() > 2.0 * columns[i].largest) {
+        return in_doubt("its numbers are far larger than those below");
+    }
+    Ok(FirstRow::Data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a first row is above these rows.
+    fn of(first: &str, rows: &[&str], options: &TableOptions) -> Result<FirstRow, String> {
+        let dialect = Dialect { delimiter: b',', has_decimal_commas: false };
+        let first: Vec<&str> = first.split(',').collect();
+        let mut columns = vec![Column::new(); if rows.is_empty() { 0 } else { first.len() }];
+        for row in rows {
+            columns.iter_mut().zip(row.split(',')).for_each(|(column, cell)| column.add(dialect.cell(cell)));
+        }
+        first_row(&first, dialect, &columns, options)
+    }
+
+    #[test]
+    fn a_first_row_is_what_the_rules_say() {
+        let plain = TableOptions::new();
+        for (first, rows, is) in [
+            ("rt,choice", vec!["1,2"], FirstRow::Names),
+            ("rt,NA", vec!["1,2"], FirstRow::Names),
+            (",rt", vec!["0,1.5", "1,2.5"], FirstRow::Names),
+            (",0", vec!["0,1.5", "1,2.5"], FirstRow::Labels),
+            (",2019,2020", vec!["0,3,4"], FirstRow::Labels),
+            ("0,1", vec!["1.5,2", "3,4"], FirstRow::Labels),
+            ("0", vec!["1.588", "1.749"], FirstRow::Labels),
+            ("0.5,1", vec!["1.5,2"], FirstRow::Data),
+            ("2020.5", vec!["1.5"], FirstRow::Data),
+            ("NA,0.5", vec!["1.5,2.5"], FirstRow::Data),
+            ("1,2", vec!["3,4"], FirstRow::Data),
+            ("4", vec!["4", "4"], FirstRow::Data),
+            ("40", vec![], FirstRow::Data),
+            ("1,2,3", vec![], FirstRow::Data),
+            ("5", vec!["3", "9"], FirstRow::Data),
+        ] {
+            assert_eq!(of(first, &rows, &plain), Ok(is), "{first} above {rows:?}");
+        }
+        for (first, rows, why) in [
+            ("2020", vec!["1.588", "1.749"], "those below are not"),
+            ("1,2", vec!["1.5,2"], "those below are not"),
+            ("2020", vec!["3", "5"], "far larger"),
+            ("2019,2020", vec!["3,5"], "far larger"),
+            ("2018,2019,2020", vec!["3,2017,5"], "follow one another"),
+            ("0", vec!["1", "1"], "by pandas"),
+            ("0,1", vec!["3,4"], "by pandas"),
+            ("0,1", vec![], "by pandas"),
+            ("rt,2", vec!["1,2"], "words and numbers"),
+            ("NA,NA", vec!["1,2"], "no number"),
+        ] {
+            let error = of(first, &rows, &plain).expect_err(first);
+            assert!(error.contains(why) && error.contains("--header yes"), "{first}: {error}");
+            if !first.contains("rt") {
+                assert_eq!(of(first, &rows, &TableOptions::new().with_heading(Heading::Absent)), Ok(FirstRow::Data));
+                let present = TableOptions::new().with_heading(Heading::Present);
+                assert_eq!(of(first, &rows, &present), Ok(FirstRow::Labels));
+            }
+        }
+        let years = TableOptions::new().with_columns(["2020", "2019"]);
+        assert_eq!(of("2019,2020", &["3.5,4"], &years), Ok(FirstRow::Names));
+    }
+}
