@@ -116,8 +116,8 @@ pub enum AmortizerError {
     /// A number of observations that networks which know one alone were never shown.
     #[error(
         "data sets of {got} observations, and the networks were trained on data sets of {expected} alone: of another number their \
-         posterior is wrong; train on simulations whose number varies, by `ContextGenerator::num_observations`, or, where the networks \
-         need not know it, take the answer as it is by `with_any_num_observations`"
+         posterior is wrong; train on simulations whose number varies, by `ContextGenerator::num_observations`, or take the answer as it is \
+         by `with_any_num_observations`, on a command line by --any-num-observations"
     )]
     UnseenObservations {
         /// The number that was trained on.

@@ -100,10 +100,13 @@ pub(crate) struct Observed {
     /// May be left out for a posterior with an observation of its own.
     #[arg(long, value_name = "FILE")]
     pub(crate) data: Option<PathBuf>,
-    /// What the network is told beside the data, [C] or [M, C]: the number of observations, for one that was trained to know it. A
+    /// What the network is told beside the data, [C] or [M, C]. Not needed for the number of observations alone, which the data tell. A
     /// configurator of the training program's own is not known here: give data and this as it makes them.
     #[arg(long, value_name = "FILE")]
     pub(crate) direct: Option<PathBuf>,
+    /// Take data of a number of observations that networks trained on one number alone never saw. The posterior may then be wrong.
+    #[arg(long)]
+    pub(crate) any_num_observations: bool,
     #[command(flatten)]
     pub(crate) tables: Tables,
 }

@@ -4,7 +4,7 @@ use crate::{
     Outcome, Result,
     arguments::{LogProb, Sample},
     model::Found,
-    output::{noted, say},
+    output::{noted, say, warn},
 };
 use bayesburn_io::{check_draws_names, check_draws_path, read_parameters, write_draws, write_values};
 use serde_json::json;
@@ -17,6 +17,7 @@ pub(crate) fn sample(options: &Sample, json: bool) -> Result<Outcome> {
     let start = Instant::now();
     let (draws, acceptance) = model.sample(&options.observed, options.draws, options.seed)?;
     let seconds = start.elapsed().as_secs_f64();
+    draws.warnings().iter().for_each(|warning| warn(warning));
     write_draws(&options.out, &draws)?;
     let (mean, std) = (draws.mean(), draws.std());
     let rates: Option<Vec<f64>> = acceptance.map(|all| all.iter().map(|acceptance| acceptance.rate()).collect());
@@ -25,7 +26,7 @@ pub(crate) fn sample(options: &Sample, json: bool) -> Result<Outcome> {
         let rows = |array: &ndarray::Array2<f64>| array.outer_iter().map(|row| row.to_vec()).collect::<Vec<_>>();
         let result = json!({
             "out": options.out, "data_sets": data_sets, "draws": per_data_set, "parameters": draws.names().to_vec(),
-            "mean": rows(&mean), "std": rows(&std), "acceptance": rates, "seconds": seconds,
+            "mean": rows(&mean), "std": rows(&std), "acceptance": rates, "warnings": draws.warnings(), "seconds": seconds,
         });
         say(format_args!("{result}\n"))?;
         return Ok(Outcome::Passed);

@@ -29,6 +29,8 @@ pub(crate) fn run(options: &Posterior, json: bool) -> Result<Outcome> {
             "features": model.feature_names(),
             "num_trainable_parameters": model.num_trainable_parameters(),
             "training": training,
+            "training_range": model.training_range(),
+            "warnings": model.warnings(),
             "inference": found.inference,
             "posterior": found.description,
         });
@@ -61,6 +63,14 @@ pub(crate) fn run(options: &Posterior, json: bool) -> Result<Outcome> {
     let summary = found.summary_network().unwrap_or_default();
     let count = model.num_trainable_parameters();
     say(format_args!("Networks: summary {summary}, inference {estimator}; {count} trainable parameters\n"))?;
+    if let Some(range) = model.training_range() {
+        let n = range.num_observations();
+        let n = if n.start() == n.end() { n.start().to_string() } else { format!("{} to {}", n.start(), n.end()) };
+        say(format_args!("Trained on: data sets of {n} observations\n"))?;
+    }
+    for warning in model.warnings() {
+        say(format_args!("Warning: {warning}\n"))?;
+    }
     if let Some(training) = training {
         say(format_args!("Trained: {} steps in {} epochs", training["steps"], training["epochs"]))?;
         if let Some(loss) = training["last_validation_loss"].as_f64() {

@@ -1,7 +1,11 @@
 //! Finds and loads a trained posterior, of any of the library's summary networks.
 
-use crate::{Result, arguments::Observed, output::noted};
-use bayesburn_amortizers::{AmortizedPosterior, Conditions};
+use crate::{
+    Result,
+    arguments::Observed,
+    output::{noted, warn},
+};
+use bayesburn_amortizers::{AmortizedPosterior, Conditions, TrainingRange};
 use bayesburn_core::{Draws, ParameterNames};
 use bayesburn_inference::{Acceptance, Posterior};
 use bayesburn_io::{Missing, TableOptions, read_array};
@@ -108,6 +112,10 @@ pub(crate) trait Model {
     /// The names of the simulator's features.
     fn feature_names(&self) -> Option<&[String]>;
     fn num_trainable_parameters(&self) -> usize;
+    /// What it was trained on, if that is known.
+    fn training_range(&self) -> Option<&TrainingRange>;
+    /// What to know about its simulations.
+    fn warnings(&self) -> Vec<String>;
     /// Draws, and for those that were looked for inside a prior's support, how many were.
     fn sample(&self, observed: &Observed, draws: usize, seed: u64) -> Result<(Draws, Option<Vec<Acceptance>>)>;
     /// The log density of rows of parameters.
@@ -127,8 +135,17 @@ impl<C: SummaryConfig> Model for AmortizedPosterior<C> {
         AmortizedPosterior::num_trainable_parameters(self)
     }
 
+    fn training_range(&self) -> Option<&TrainingRange> {
+        AmortizedPosterior::training_range(self)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        AmortizedPosterior::warnings(self)
+    }
+
     fn sample(&self, observed: &Observed, draws: usize, seed: u64) -> Result<(Draws, Option<Vec<Acceptance>>)> {
         let conditions = conditions_for(self, observed)?;
+        let posterior = taking(self, observed);
         let numbers = conditions.len().saturating_mul(draws).saturating_mul(self.parameter_names().len());
         check_size(draws, numbers)?;
         let at_a_time = (DRAWS_AT_A_TIME / draws).max(1);
@@ -136,18 +153,20 @@ impl<C: SummaryConfig> Model for AmortizedPosterior<C> {
         let bar = ProgressBar::new(conditions.len() as u64).with_message("data sets");
         let mut parts = Vec::new();
         for some in data_sets.chunks(at_a_time) {
-            parts.push(self.sample_part(&conditions.select(some), some, 0..draws, seed)?);
+            parts.push(posterior.sample_part(&conditions.select(some), some, 0..draws, seed)?);
             bar.inc(some.len() as u64);
         }
         bar.finish_and_clear();
         let mut parts = parts.into_iter();
         let first = parts.next().ok_or("no data set: give at least one")?;
-        Ok((first.join(parts)?, None))
+        Ok((first.join(parts)?.with_warnings(posterior.warnings_for(&conditions)?), None))
     }
 
     fn log_prob(&self, parameters: &Array2<f32>, observed: &Observed) -> Result<Array1<f32>> {
         let conditions = conditions_for(self, observed)?;
-        Ok(AmortizedPosterior::log_prob(self, parameters, &conditions)?)
+        let posterior = taking(self, observed);
+        posterior.warnings_for(&conditions)?.iter().for_each(|warning| warn(warning));
+        Ok(posterior.log_prob(parameters, &conditions)?)
     }
 }
 
@@ -164,6 +183,14 @@ impl<C: SummaryConfig> Model for Posterior<C> {
         self.amortizer().num_trainable_parameters()
     }
 
+    fn training_range(&self) -> Option<&TrainingRange> {
+        self.amortizer().training_range()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.amortizer().warnings()
+    }
+
     fn sample(&self, observed: &Observed, draws: usize, seed: u64) -> Result<(Draws, Option<Vec<Acceptance>>)> {
         let x = observation(self, observed)?;
         check_size(draws, self.conditions(&x)?.len().saturating_mul(draws).saturating_mul(self.names().len()))?;
@@ -177,8 +204,16 @@ impl<C: SummaryConfig> Model for Posterior<C> {
     }
 
     fn log_prob(&self, parameters: &Array2<f32>, observed: &Observed) -> Result<Array1<f32>> {
-        Ok(self.log_prob_for(parameters, &observation(self, observed)?)?)
+        let x = observation(self, observed)?;
+        self.amortizer().warnings_for(&self.conditions(&x)?)?.iter().for_each(|warning| warn(warning));
+        Ok(self.log_prob_for(parameters, &x)?)
     }
+}
+
+/// The posterior, which takes any number of observations if that is asked for.
+fn taking<C: SummaryConfig>(posterior: &AmortizedPosterior<C>, observed: &Observed) -> AmortizedPosterior<C> {
+    let posterior = posterior.clone();
+    if observed.any_num_observations { posterior.with_any_num_observations() } else { posterior }
 }
 
 /// Refuses draws that no memory holds, instead of ending for want of it.
@@ -234,11 +269,15 @@ fn conditions_for<C: SummaryConfig>(posterior: &AmortizedPosterior<C>, observed:
         let data = name(&observed.data);
         return Err(format!("{data}: {got} numbers for each observation, where the posterior takes {features}").into());
     }
+    let range = posterior.training_range();
     match (&observed.direct, got_direct == direct) {
         (_, true) => Ok(conditions),
+        // The data tell it.
+        (None, _) if direct == 1 && range.is_some_and(|range| range.direct_of_num_observations() == Some(0)) => {
+            Ok(conditions.with_num_observations())
+        }
         (None, _) => Err(format!(
-            "the posterior takes {direct} direct conditions beside the data: give them by --direct FILE, with {direct} numbers for each data set; \
-             for a number of observations that varies, that number"
+            "the posterior takes {direct} direct conditions beside the data: give them by --direct FILE, with {direct} numbers for each data set"
         )
         .into()),
         (path, _) => {

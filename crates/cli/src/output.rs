@@ -21,3 +21,9 @@ pub(crate) fn noted<T>(read: Noted<T>) -> T {
     read.notes.iter().for_each(|note| eprintln!("Note: {note}"));
     read.value
 }
+
+/// Prints a warning to standard error.
+#[allow(clippy::print_stderr, reason = "the program talks to its user")]
+pub(crate) fn warn(warning: &str) {
+    eprintln!("Warning: {warning}");
+}

@@ -26,8 +26,8 @@ pub(crate) struct Dialect {
 impl Dialect {
     /// That of a table. Its last line tells it, since it is of numbers, which hold neither a semicolon nor a tab.
     pub(crate) fn of(text: &str) -> Self {
-        let lines = text.split(['\n', '\r']).filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
-        let line = lines.last().unwrap_or_default();
+        let mut lines = text.split(['\n', '\r']).filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+        let line = lines.next_back().unwrap_or_default();
         let mut in_quotes = false;
         let outside = |c: &char| {
             in_quotes ^= *c == '"';

@@ -28,6 +28,7 @@ Commands:
         --header yes|no   what a first row of numbers is, in each .csv: a heading or data; an error, if it is in doubt
         --batchable-context FILE      the simulator's context, [M, ...]
         --non-batchable-context FILE  the same, shared by all data sets; not needed if it is N alone
+        --any-num-observations        takes data of a number of observations that the networks never saw
         --draws L         draws for each data set                            [1000]
         --seed S          seed of the draws                                  [0]
         --out FILE        .npz, .safetensors or .nc (NetCDF, for ArviZ) with an array for each parameter, .csv with a column for each, or
@@ -92,6 +93,8 @@ pub struct SampleOptions {
     pub non_batchable_context: Option<PathBuf>,
     /// What a first row of numbers is, in tables.
     pub heading: Heading,
+    /// Whether data of a number of observations are taken that networks trained on one number alone never saw.
+    pub any_num_observations: bool,
     /// L, the number of draws for each data set.
     pub draws: usize,
     /// The seed of the draws.
@@ -154,6 +157,7 @@ fn read(name: &str, mut parser: lexopt::Parser) -> Result<(Command, CommonOption
     let (mut common, mut force, mut diagnose) = (CommonOptions::default(), false, DiagnoseOptions::default());
     let (mut data, mut out, mut draws, mut seed) = (None, None, None, None);
     let (mut batchable_context, mut non_batchable_context, mut heading) = (None, None, Heading::Detect);
+    let mut any_num_observations = false;
     while let Some(argument) = parser.next()? {
         match (name, argument) {
             (_, Long("folder")) => common.folder = Some(PathBuf::from(parser.value()?)),
@@ -183,6 +187,7 @@ fn read(name: &str, mut parser: lexopt::Parser) -> Result<(Command, CommonOption
             ("sample", Long("data")) => data = Some(PathBuf::from(parser.value()?)),
             ("sample", Long("batchable-context")) => batchable_context = Some(PathBuf::from(parser.value()?)),
             ("sample", Long("non-batchable-context")) => non_batchable_context = Some(PathBuf::from(parser.value()?)),
+            ("sample", Long("any-num-observations")) => any_num_observations = true,
             ("sample", Long("header")) => {
                 heading = match parser.value()?.string()?.as_str() {
                     "yes" => Heading::Present,
@@ -219,6 +224,7 @@ fn read(name: &str, mut parser: lexopt::Parser) -> Result<(Command, CommonOption
             batchable_context,
             non_batchable_context,
             heading,
+            any_num_observations,
             draws: draws.unwrap_or(1000),
             seed: seed.unwrap_or(0),
             out: needed("--out", out)?,

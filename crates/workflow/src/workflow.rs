@@ -288,7 +288,7 @@ impl<C: SummaryConfig> Workflow<C> {
         }
         // Of data that are a vector each, such as statistics of N observations, N can't be told.
         let of_sets = trainer.model().filter(|model| model.shapes().sim_data.len() == 2);
-        if let Some(range) = of_sets.and_then(|model| model.num_observations()) {
+        if of_sets.is_some_and(|model| model.num_observations().is_some()) {
             let n = observed.sim_data.shape()[1];
             let given = observed.sim_non_batchable_context.get_or_insert_with(|| arr1(&[n as f32]).into_dyn());
             if given.first() != Some(&(n as f32)) || given.len() != 1 {
@@ -296,17 +296,18 @@ impl<C: SummaryConfig> Workflow<C> {
                 let reason = format!("{given}, where {} has {n} observations", options.data.display());
                 return Err(IoError::Content { path, reason }.into());
             }
-            if !range.contains(&(n as u32)) {
-                let trained = format!("{} to {}", range.start(), range.end());
-                say(out, format_args!("Warning: {n} observations; the networks were trained on {trained}.\n"))?;
-            }
         }
         let of_file = |error: AmortizerError| match error {
-            AmortizerError::Width { .. } => WorkflowError::from(wrong(error.to_string())),
+            AmortizerError::Width { .. } | AmortizerError::UnseenObservations { .. } => {
+                WorkflowError::from(wrong(error.to_string()))
+            }
             other => other.into(),
         };
         let conditions = trainer.configure(&observed)?.conditions;
-        let draws = trainer.amortizer().sample(&conditions, options.draws, options.seed).map_err(of_file)?;
+        let posterior = trainer.amortizer().clone();
+        let posterior = if options.any_num_observations { posterior.with_any_num_observations() } else { posterior };
+        let draws = posterior.sample(&conditions, options.draws, options.seed).map_err(of_file)?;
+        draws.warnings().iter().try_for_each(|warning| say(out, format_args!("Warning: {warning}\n")))?;
         write_draws(&options.out, &draws)?;
         if draws.num_data_sets() == 1 {
             let (mean, std) = (draws.mean(), draws.std());
