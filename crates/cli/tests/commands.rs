@@ -59,12 +59,17 @@ fn normal(shape: (usize, usize, usize), seed: u64) -> Array3<f32> {
 
 fn untrained(direct: usize, seed: u64) -> AmortizedPosterior<DeepSetConfig> {
     let config = PosteriorConfig::new(DeepSetConfig::new(3).with_units(8), InvertibleNetworkConfig::new());
-    let mut conditions = Conditions::new(normal((20, 5, 2), 1));
+    AmortizedPosterior::new(config, ["a", "b", "c"], &[pilot(5, direct), pilot(4, direct)], seed, &Device::flex())
+        .expect("valid")
+}
+
+/// Simulations of so many observations, which are told of that number.
+fn pilot(n: usize, direct: usize) -> Configured {
+    let mut conditions = Conditions::new(normal((20, n, 2), 1));
     if direct > 0 {
-        conditions = conditions.with_direct(Array2::from_elem((20, direct), 5.0));
+        conditions = conditions.with_direct(Array2::from_elem((20, direct), n as f32));
     }
-    let pilot = Configured::new(normal((20, 1, 3), 2).remove_axis(Axis(1)), conditions).expect("20 of each");
-    AmortizedPosterior::new(config, ["a", "b", "c"], &[pilot], seed, &Device::flex()).expect("valid")
+    Configured::new(normal((20, 1, 3), 2).remove_axis(Axis(1)), conditions).expect("20 of each")
 }
 
 #[test]
@@ -295,6 +300,41 @@ fn vectors_are_data_sets() {
 }
 
 #[test]
+fn what_networks_were_not_trained_on_is_refused_or_warned_of() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let config = PosteriorConfig::new(DeepSetConfig::new(3).with_units(8), InvertibleNetworkConfig::new());
+    let many = Conditions::new(normal((200, 5, 2), 1));
+    let pilot = Configured::new(normal((200, 1, 3), 2).remove_axis(Axis(1)), many).expect("200 of each");
+    let posterior = AmortizedPosterior::new(config, ["a", "b", "c"], &[pilot], 1, &Device::flex()).expect("valid");
+    let posterior = posterior.with_feature_names(["rt", "accuracy"]).expect("of two features");
+    posterior.save(at.join("posterior")).expect("written");
+    let info = text(at, &["info", "posterior"], 0);
+    assert!(info.contains("Trained on: data sets of 5 observations"), "{info}");
+
+    write_npy(at.join("x.npy"), &normal((1, 7, 2), 3)).expect("written");
+    let sample = ["sample", "posterior", "--data", "x.npy", "--out", "d.npz"];
+    refused(at, &sample, &["of 7 observations", "of 5 alone", "--any-num-observations"]);
+    let allowed = run(at, &[&sample[..], &["--any-num-observations"]].concat());
+    let said = String::from_utf8_lossy(&allowed.stderr).into_owned();
+    assert!(allowed.status.success() && said.contains("Warning: the data have 7 observations"), "{said}");
+
+    let mut data = normal((1, 5, 2), 3);
+    write_npy(at.join("x.npy"), &data).expect("written");
+    assert_eq!(String::from_utf8_lossy(&run(at, &sample).stderr), "");
+    data[[0, 2, 1]] = 850.0;
+    write_npy(at.join("x.npy"), &data).expect("written");
+    let said = String::from_utf8_lossy(&run(at, &sample).stderr).into_owned();
+    for part in ["Warning: the data are unlike any simulation", "column `accuracy` is 8", "standard deviations"] {
+        assert!(said.contains(part), "`{part}` is not in: {said}");
+    }
+    fs::write(at.join("theta.csv"), "a,b,c\n0.1,0.2,0.3\n").expect("written");
+    let log_prob = run(at, &["log-prob", "posterior", "--data", "x.npy", "--parameters", "theta.csv"]);
+    let said = String::from_utf8_lossy(&log_prob.stderr).into_owned();
+    assert!(log_prob.status.success() && said.contains("unlike any simulation"), "{said}");
+}
+
+#[test]
 fn what_the_network_is_told_beside_the_data_is_given() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
@@ -306,7 +346,9 @@ fn what_the_network_is_told_beside_the_data_is_given() {
     text(at, &["sample", "posterior", "--data", "x.npy", "--direct", "n.csv", "--out", "d.npz"], 0);
     let expected = posterior.sample(&Conditions::new(data).with_num_observations(), 1000, 0).expect("draws");
     assert_eq!(read_draws(at.join("d.npz")).expect("draws"), expected);
-    refused(at, &["sample", "posterior", "--data", "x.npy", "--out", "d.npz"], &["--direct", "number of observations"]);
+    // The number of observations is that of the data, if nothing else is said.
+    text(at, &["sample", "posterior", "--data", "x.npy", "--out", "n.npz"], 0);
+    assert_eq!(read_draws(at.join("n.npz")).expect("draws"), expected);
     fs::write(at.join("n.csv"), "4,1\n4,1\n").expect("written");
     let two = ["sample", "posterior", "--data", "x.npy", "--direct", "n.csv", "--out", "d.npz"];
     refused(at, &two, &["n.csv: 2 numbers", "takes 1"]);

@@ -237,7 +237,7 @@ fn data_sets_of_any_size_are_drawn_for() {
     let wrong = sample(8, &["--non-batchable-context", &n]).expect_err("8 are not 7").to_string();
     assert!(wrong.contains("x.csv") && wrong.contains("8 observations") && wrong.contains('7'), "{wrong}");
     let (_, text) = sample(40, &[]).expect("it draws");
-    assert!(text.contains("Warning: 40 observations") && text.contains("5 to 20"), "{text}");
+    assert!(text.contains("Warning: the data have 40 observations") && text.contains("5 to 20"), "{text}");
     std::fs::write(&data, "0.5,1\n".repeat(7)).expect("written");
     let columns = run(varying(), &["sample", "--data", &data, "--out", &draws]).expect_err("2 columns").to_string();
     assert!(columns.contains("x.csv") && columns.contains("2 values"), "{columns}");
