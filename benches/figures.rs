@@ -347,7 +347,7 @@ fn inference(quick: bool) -> bayesburn::Result<()> {
             let sampled = start.elapsed().as_secs_f64();
             let epochs = npe.summaries().last().map_or(0, |summary| summary.epochs);
             // 100 draws for each of 10,000 observations put the mean off by less than 0.001.
-            let log_prob = posterior.with_leakage_draws(100).log_prob_for(&fresh.parameters, &fresh.sim_data)?;
+            let log_prob = posterior.with_leakage_draws(100).log_prob_for(&fresh.parameters, &fresh.observations())?;
             let nll = -log_prob.mean().map_or(f64::NAN, f64::from);
             for (column, value) in columns.iter_mut().zip([epochs as f64, trained, nll, sampled]) {
                 column.push(value);

@@ -1,6 +1,6 @@
 //! Holds one batch of simulations: the quantities that a generative model yields.
 
-use ndarray::{Array2, ArrayD, Axis, concatenate};
+use ndarray::{Array2, ArrayD, Axis, Zip, concatenate};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use thiserror::Error;
@@ -135,6 +135,38 @@ impl Simulations {
         self.len() == 0
     }
 
+    /// The data as observations, `[B, ...]`: NaN where `sim_data_mask` says that a value is missing, as in data that were measured.
+    ///
+    /// This is what a posterior is asked about when a simulation takes the place of an observation; `sim_data` alone has a substitute for
+    /// each missing value, which would be taken for measured.
+    ///
+    /// ```
+    /// use bayesburn_core::Simulations;
+    /// use ndarray::array;
+    ///
+    /// let mut batch = Simulations::new(["mu".to_owned()].into(), array![[0.5]], array![[1.5, 0.0]].into_dyn())?;
+    /// batch.sim_data_mask = Some(array![[1.0, 0.0]].into_dyn());
+    /// let observed = batch.observations();
+    /// assert!(observed[[0, 0]] == 1.5 && observed[[0, 1]].is_nan());
+    /// # Ok::<(), bayesburn_core::SimulationsError>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If the mask has another shape than the data.
+    #[must_use]
+    pub fn observations(&self) -> ArrayD<f32> {
+        let mut data = self.sim_data.clone();
+        if let Some(mask) = &self.sim_data_mask {
+            assert_eq!(mask.shape(), data.shape(), "the mask has the shape of the data");
+            Zip::from(&mut data).and(mask).for_each(|value, &there| {
+                if there == 0.0 {
+                    *value = f32::NAN;
+                }
+            });
+        }
+        data
+    }
+
     /// These rows, in this order; a row may be taken more than once. `invalid` stays with the batch it was counted in.
     ///
     /// # Panics
@@ -233,6 +265,15 @@ mod tests {
         assert!(of(&["mu"], 2).is_ok());
         assert_eq!(of(&["mu", "nu"], 2).expect_err("2 names"), "2 names for 1 parameters: give one for each");
         assert_eq!(of(&["mu"], 3).expect_err("3 rows"), "3 data sets for 2 simulations: give one for each");
+    }
+
+    #[test]
+    fn observations_have_nan_where_values_are_missing() {
+        let mut masked = batch(&[1.0, 2.0], 5.0);
+        assert_eq!(masked.observations(), masked.sim_data, "without a mask all values are there");
+        masked.sim_data_mask = Some(array![[1.0], [0.0]].into_dyn());
+        let observed = masked.observations();
+        assert!(observed[[0, 0]] == 10.0 && observed[[1, 0]].is_nan(), "{observed}");
     }
 
     #[test]

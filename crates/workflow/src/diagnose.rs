@@ -133,10 +133,11 @@ impl Diagnose {
             return Err(WorkflowError::OneObservation { rounds: posterior.rounds() });
         }
         let test = model.simulate(self.data_sets, self.seed_of_data())?;
-        let conditions = posterior.conditions(&test.sim_data)?;
-        let draws = posterior.sample_for(&test.sim_data, self.draws, self.seed)?;
+        let x = test.observations();
+        let conditions = posterior.conditions(&x)?;
+        let draws = posterior.sample_for(&x, self.draws, self.seed)?;
         // Without the correction for leakage, which would be estimated anew for each data set: what leaks is the posterior's fault.
-        let log_prob = posterior.unnormalised_log_prob_for(&test.parameters, &test.sim_data)?;
+        let log_prob = posterior.unnormalised_log_prob_for(&test.parameters, &x)?;
         self.judge(draws, test.parameters, conditions, log_prob)
     }
 

@@ -1,4 +1,6 @@
-//! Runs the commands of a small workflow, one after the other, as a program would.
+//! Runs the commands of a small workflow, one after the other, as a program would, and judges posteriors.
+
+mod judged;
 
 use bayesburn_amortizers::PosteriorConfig;
 use bayesburn_diagnostics::{DiagnosticsSuite, Limit};
