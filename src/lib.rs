@@ -80,7 +80,7 @@ pub mod prelude {
             MixtureConfig, SplineConfig,
         },
         simulation::{
-            Context, ContextGenerator, Dataset, GenerativeModel, InvalidSimulations, Presimulation, Prior,
+            Context, ContextGenerator, Dataset, GenerativeModel, InvalidSimulations, Panics, Presimulation, Prior,
             ProcessSimulator, Simulator, Univariate,
         },
         trainers::{

@@ -29,5 +29,5 @@ mod streams;
 pub use causes::with_causes;
 pub use draws::{Draws, DrawsError};
 pub use interval::{Interval, IntervalError};
-pub use simulations::{ParameterNames, SimulationId, Simulations, SimulationsError};
+pub use simulations::{PanickedSimulation, ParameterNames, SimulationId, Simulations, SimulationsError};
 pub use streams::{Purpose, StreamRng, derive_seed, stream};

@@ -24,6 +24,16 @@ pub struct SimulationId {
     pub batch: usize,
 }
 
+/// A simulation whose simulator panicked, or whose program answered with an error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PanickedSimulation {
+    /// Which attempt at which simulation; it is in [`Simulations::invalid`] too.
+    pub id: SimulationId,
+    /// The message of the panic or the error.
+    pub message: String,
+}
+
 /// Arrays that are no batch of simulations, or batches that cannot be joined.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -91,8 +101,10 @@ pub struct Simulations {
     pub sim_batchable_context: Option<ArrayD<f32>>,
     /// The simulator's non-batchable context.
     pub sim_non_batchable_context: Option<ArrayD<f32>>,
-    /// The attempts that were not finite, and were redrawn, dropped or masked.
+    /// The attempts that were not finite, or panicked, and were redrawn, dropped or masked.
     pub invalid: Vec<SimulationId>,
+    /// Those of [`Simulations::invalid`] that panicked, with their messages.
+    pub panicked: Vec<PanickedSimulation>,
 }
 
 impl Simulations {
@@ -120,6 +132,7 @@ impl Simulations {
             sim_batchable_context: None,
             sim_non_batchable_context: None,
             invalid: Vec::new(),
+            panicked: Vec::new(),
         })
     }
 
@@ -167,7 +180,7 @@ impl Simulations {
         data
     }
 
-    /// These rows, in this order; a row may be taken more than once. `invalid` stays with the batch it was counted in.
+    /// These rows, in this order; a row may be taken more than once. `invalid` and `panicked` stay with the batch that they were counted in.
     ///
     /// # Panics
     /// If a row is not there.
@@ -184,6 +197,7 @@ impl Simulations {
             sim_batchable_context: self.sim_batchable_context.as_ref().map(of),
             sim_non_batchable_context: self.sim_non_batchable_context.clone(),
             invalid: Vec::new(),
+            panicked: Vec::new(),
         }
     }
 
@@ -232,6 +246,7 @@ impl Simulations {
             sim_batchable_context: stacked("sim_batchable_context", &|b| b.sim_batchable_context.as_ref())?,
             sim_non_batchable_context: shared("sim_non_batchable_context", &|b| b.sim_non_batchable_context.as_ref())?,
             invalid: batches.iter().flat_map(|batch| batch.invalid.iter().copied()).collect(),
+            panicked: batches.iter().flat_map(|batch| batch.panicked.iter().cloned()).collect(),
         })
     }
 }

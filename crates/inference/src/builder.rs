@@ -6,7 +6,7 @@ use crate::{
 };
 use bayesburn_amortizers::{Configurator, DefaultConfigurator};
 use bayesburn_networks::{IdentityConfig, SummaryConfig, default_device};
-use bayesburn_simulation::{GenerativeModel, InvalidSimulations, Prior, Progress};
+use bayesburn_simulation::{GenerativeModel, Prior, Progress};
 use burn::tensor::Device;
 use std::{
     fmt,
@@ -180,10 +180,7 @@ impl<C: SummaryConfig> NpeBuilder<C> {
             ParameterSpace::Bounded => config.networks.bounds = support,
         }
         // Left out and counted, unless the model says something else.
-        let model = model.map(|model| match model.invalid_simulations() {
-            InvalidSimulations::Error => model.with_invalid_simulations(InvalidSimulations::Drop),
-            _ => model,
-        });
+        let model = model.map(GenerativeModel::leaving_out_invalid);
         let of_model = model.as_ref().and_then(GenerativeModel::feature_names).filter(|_| self.configurator.is_none());
         let feature_names = self.feature_names.or_else(|| of_model.map(<[String]>::to_vec));
         let inner = self.configurator.unwrap_or_else(|| Arc::new(DefaultConfigurator));

@@ -2,7 +2,7 @@
 
 use crate::{InferenceError, Npe, NpeConfig, Posterior};
 use bayesburn_networks::SummaryConfig;
-use bayesburn_simulation::{GenerativeModel, InvalidSimulations, Prior, Simulator};
+use bayesburn_simulation::{GenerativeModel, Prior, Simulator};
 
 /// Simulates from the prior, trains, and returns the posterior of any observation; [`Npe`] has what lies between.
 ///
@@ -15,14 +15,7 @@ pub fn infer<C: SummaryConfig>(
     num_simulations: usize,
     seed: u64,
 ) -> Result<Posterior<C>, InferenceError> {
-    let simulator = match simulator.into() {
-        // Left out, as `Npe` does, in the model's pilot run too.
-        simulator if simulator.invalid_simulations() == InvalidSimulations::Error => {
-            simulator.on_invalid(InvalidSimulations::Drop)
-        }
-        simulator => simulator,
-    };
-    let mut npe = Npe::builder(GenerativeModel::new(prior, simulator)?, config).seed(seed).build()?;
+    let mut npe = Npe::builder(GenerativeModel::new(prior, simulator.into())?, config).seed(seed).build()?;
     npe.simulate(num_simulations)?;
     npe.train()
 }

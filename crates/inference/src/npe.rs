@@ -10,6 +10,7 @@ use crate::{
     error::in_range,
     pairs::{Appended, Pairs},
     store::Store,
+    summary::panics,
 };
 use bayesburn_amortizers::{AmortizedPosterior, Configurator};
 use bayesburn_core::{Purpose, Simulations, derive_seed};
@@ -261,7 +262,7 @@ impl<C: SummaryConfig> Npe<C> {
         }
         let (loss, weights) = self.loss();
         self.configurator.set_weights(weights);
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<String> = panics(self.simulations()).into_iter().collect();
         if held_out < FEW_HELD_OUT {
             warnings.push(format!(
                 "only {held_out} simulations are held out, which hardly tell when to stop: simulate or append more, hundreds at least"

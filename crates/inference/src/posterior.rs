@@ -18,7 +18,8 @@ use std::{fmt, sync::Arc};
 /// [`PosteriorConfig::with_support`](bayesburn_amortizers::PosteriorConfig::with_support), from which nothing leaks.
 ///
 /// Observations are of the shape that the simulator returns: one of them for [`Posterior::with_observation`], M along a first axis, or one,
-/// for the methods that end in `_for`.
+/// for the methods that end in `_for`. Where the data are one number, they may come without an axis for it: `[]`, or `[M]`. A simulation is made an
+/// observation by [`Simulations::observations`], which marks missing values.
 #[derive(Clone)]
 pub struct Posterior<C: SummaryConfig = IdentityConfig> {
     amortizer: AmortizedPosterior<C>,
@@ -103,10 +104,10 @@ impl<C: SummaryConfig> Posterior<C> {
     /// # Errors
     /// Another shape; a value that is not finite, but NaN where simulations with missing values were trained on.
     pub fn with_observation<D: Dimension>(mut self, x: Array<f32, D>) -> Result<Self, InferenceError> {
+        let x = self.with_axis(x.into_dyn());
         if x.shape() != self.data_shape {
             return Err(InferenceError::Observation { expected: self.data_shape.clone(), got: x.shape().to_vec() });
         }
-        let x = x.into_dyn();
         self.conditions(&x)?;
         self.observation = Some(x);
         Ok(self)
@@ -171,17 +172,23 @@ impl<C: SummaryConfig> Posterior<C> {
         self.trained_for.as_ref()
     }
 
+    /// Observations of one number each with an axis for it.
+    fn with_axis(&self, x: ArrayD<f32>) -> ArrayD<f32> {
+        let last = Axis(x.ndim());
+        let lacks_axis = self.data_shape == [1] && x.ndim() < 2 && x.shape() != [1];
+        if lacks_axis { x.insert_axis(last) } else { x }
+    }
+
     /// What the networks see of one observation, or of M along a first axis. One that the posterior is not for is warned of, by `tracing`.
     ///
     /// # Errors
     /// Another shape than that of simulated data; a value that is not finite.
     pub fn conditions<D: Dimension>(&self, x: &Array<f32, D>) -> Result<Conditions, InferenceError> {
-        let shape = x.shape();
-        let one = shape == self.data_shape;
-        if !one && shape.get(1..) != Some(&self.data_shape[..]) {
-            return Err(InferenceError::Observation { expected: self.data_shape.clone(), got: shape.to_vec() });
+        let data = self.with_axis(x.to_owned().into_dyn());
+        let one = data.shape() == self.data_shape;
+        if !one && data.shape().get(1..) != Some(&self.data_shape[..]) {
+            return Err(InferenceError::Observation { expected: self.data_shape.clone(), got: x.shape().to_vec() });
         }
-        let data = x.to_owned().into_dyn();
         let data = if one { data.insert_axis(Axis(0)) } else { data };
         if self.is_for_another(&data) {
             tracing::warn!("{FOR_ANOTHER}");
@@ -366,9 +373,11 @@ impl<C: SummaryConfig> Posterior<C> {
     }
 
     /// Data that the model yields for parameters drawn from the posterior of one observation: posterior predictions, `num_draws` of them.
+    /// Those that are not finite are redrawn or masked if the model says so, by [`GenerativeModel::predict`], and left out else, as
+    /// [`Npe`](crate::Npe) does; [`Simulations::invalid`] lists them.
     ///
     /// # Errors
-    /// As [`Posterior::sample_for`]; more than one observation; simulations that fail.
+    /// As [`Posterior::sample_for`]; more than one observation; simulations that fail, or none of which is finite.
     pub fn predict<D: Dimension>(
         &self,
         model: &GenerativeModel,
@@ -380,7 +389,7 @@ impl<C: SummaryConfig> Posterior<C> {
         if draws.num_data_sets() != 1 {
             return Err(InferenceError::Observation { expected: self.data_shape.clone(), got: x.shape().to_vec() });
         }
-        Ok(model.simulate_given(&draws.data_set(0).to_owned(), seed, 0)?)
+        Ok(model.clone().leaving_out_invalid().predict(&draws.data_set(0).to_owned(), seed, 0)?)
     }
 }
 

@@ -13,7 +13,8 @@ use std::sync::atomic::Ordering;
 impl<C: SummaryConfig> Npe<C> {
     /// Draws parameters from the proposal, at first the prior, simulates their data on all cores, and appends both.
     ///
-    /// Simulations that are not finite are left out and counted, unless the model's simulator says otherwise.
+    /// Simulations that are not finite are left out and counted, unless the model's simulator says otherwise; so are those that panic, if the
+    /// simulator says so by [`Panics::AsInvalid`](bayesburn_simulation::Panics::AsInvalid).
     ///
     /// # Errors
     /// No simulator; a proposal that cannot be drawn from; simulations that fail, or none of which is finite; an interruption by the flag of
@@ -89,7 +90,8 @@ impl<C: SummaryConfig> Npe<C> {
         let open = |store: &crate::store::Store| store.call(self.calls, self.proposal.name(), self.seed, count);
         let stored = self.store.as_ref().map(open).transpose()?;
         let bar = SimulationBar::new(self.progress, 0, count as u64);
-        let (mut parts, mut nothing_left, mut left_out): (Vec<Simulations>, _, _) = (Vec::new(), None, Vec::new());
+        let (mut parts, mut nothing_left): (Vec<Simulations>, _) = (Vec::new(), None);
+        let (mut left_out, mut all_panicked) = (Vec::new(), Vec::new());
         for first in (0..count).step_by(length) {
             let these = length.min(count - first);
             if self.interrupt.as_ref().is_some_and(|flag| flag.swap(false, Ordering::SeqCst)) {
@@ -116,12 +118,13 @@ impl<C: SummaryConfig> Npe<C> {
                         parts.push(part);
                     }
                     // Of all parts together there may be something. When this is resumed, such a part is made again.
-                    Err(InferenceError::Simulation(SimulationError::NothingLeft { count, first })) => {
+                    Err(InferenceError::Simulation(SimulationError::NothingLeft { count, first, panicked })) => {
                         let alone = first.batch == 1;
                         left_out.extend((0..count as u64).map(|i| {
                             let index = first.index + i;
                             SimulationId { index, first: if alone { index } else { first.first }, ..first }
                         }));
+                        all_panicked.extend(panicked);
                         nothing_left.get_or_insert(first);
                     }
                     Err(error) => return Err(error),
@@ -131,10 +134,13 @@ impl<C: SummaryConfig> Npe<C> {
         }
         bar.finish();
         match nothing_left {
-            Some(first) if parts.is_empty() => Err(SimulationError::NothingLeft { count, first }.into()),
+            Some(first) if parts.is_empty() => {
+                Err(SimulationError::NothingLeft { count, first, panicked: all_panicked }.into())
+            }
             _ => {
                 let mut all = Simulations::join(&parts)?;
                 all.invalid.extend(left_out);
+                all.panicked.extend(all_panicked);
                 Ok(all)
             }
         }

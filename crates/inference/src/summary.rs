@@ -1,5 +1,6 @@
 //! Summarises what a training came to, so that it prints.
 
+use bayesburn_core::Simulations;
 use std::fmt;
 
 /// What one call of [`Npe::train`](crate::Npe::train) came to; it prints in a few lines.
@@ -45,4 +46,17 @@ impl fmt::Display for TrainingSummary {
         }
         Ok(())
     }
+}
+
+/// A warning if simulations panicked.
+pub(crate) fn panics<'a>(simulations: impl Iterator<Item = &'a Simulations>) -> Option<String> {
+    let all: Vec<_> = simulations.flat_map(|part| &part.panicked).collect();
+    let first = all.first()?;
+    Some(format!(
+        "{} simulations panicked, the first of them, number {} of seed {}, with: {}; all are in `Simulations::panicked` of `Npe::simulations`",
+        all.len(),
+        first.id.index,
+        first.id.seed,
+        first.message
+    ))
 }

@@ -1,7 +1,7 @@
 //! Says what went wrong in a user's prior, simulator or context, in which simulation, and what to do.
 
-use crate::FailedProcess;
-use bayesburn_core::{IntervalError, ParameterNames, SimulationId};
+use crate::{FailedProcess, InvalidSimulations};
+use bayesburn_core::{IntervalError, PanickedSimulation, ParameterNames, SimulationId};
 use std::{fmt, io};
 use thiserror::Error;
 
@@ -60,6 +60,24 @@ fn or_a_policy(quantity: &Quantity) -> &'static str {
         Quantity::SimData => ", or have such simulations redrawn, dropped or masked by `Simulator::on_invalid`",
         _ => "",
     }
+}
+
+/// What can be done about a panic beside that.
+fn or_as_invalid(quantity: &Quantity) -> &'static str {
+    match quantity {
+        Quantity::SimData => {
+            "; where it is the simulator's way to fail, have such simulations redrawn, dropped or masked by `Simulator::on_panic` and \
+             `on_invalid`"
+        }
+        _ => "",
+    }
+}
+
+/// The first panic's message, if there was one.
+fn first_panic(panicked: &[PanickedSimulation]) -> String {
+    panicked.first().map_or(String::new(), |first| {
+        format!(" ({} panicked, number {} with: {})", panicked.len(), first.id.index, first.message)
+    })
 }
 
 /// The same for data that are already there.
@@ -283,17 +301,32 @@ pub enum SimulationError {
         /// How many there were.
         attempts: u32,
     },
+    /// A pilot run without a valid simulation.
+    #[error(
+        "none of the {tried} simulations of the pilot run (seed 0) is valid, and `InvalidSimulations::{policy:?}` needs some that are: in the \
+         first, {reason}; mend the simulator, or narrow the prior to where it works"
+    )]
+    NoneValid {
+        /// How many there were.
+        tried: usize,
+        /// What becomes of simulations that are not valid.
+        policy: InvalidSimulations,
+        /// What is wrong with the first.
+        reason: String,
+    },
     /// A batch of which every simulation was to be dropped.
     #[error(
-        "none of the {count} simulations from number {} on is finite, so that dropping them leaves nothing: mend the simulator, \
+        "none of the {count} simulations from number {} on is finite, so that dropping them leaves nothing{}: mend the simulator, \
          narrow the prior, or take larger batches",
-        .first.index
+        .first.index, first_panic(.panicked)
     )]
     NothingLeft {
         /// The number of simulations.
         count: usize,
         /// The first of them.
         first: SimulationId,
+        /// Those of them that panicked.
+        panicked: Vec<PanickedSimulation>,
     },
     /// NaN or infinity in data that are already there.
     #[error(
@@ -321,7 +354,7 @@ pub enum SimulationError {
     /// A redraw of data that are already there.
     #[error(
         "data of parameters that are given cannot be redrawn, as `Simulator::on_invalid` says here: have those that are not finite dropped or \
-         masked"
+         masked, by `GenerativeModel::with_invalid_simulations` for one; `GenerativeModel::predict` redraws them for predictions"
     )]
     CannotRedraw,
     /// An identity that names no simulation of its batch.
@@ -334,8 +367,8 @@ pub enum SimulationError {
     #[error(
         "the {quantity} panicked in simulation {index} (seed {seed}{}): {message}; \
          check that the prior and the simulator agree on the number of parameters ({num_parameters}) and that every context that \
-         is read has a generator",
-        of_attempt(.attempt)
+         is read has a generator{}",
+        of_attempt(.attempt), or_as_invalid(.quantity)
     )]
     Panicked {
         /// Which quantity.

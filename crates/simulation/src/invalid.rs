@@ -8,8 +8,8 @@ use bayesburn_core::{SimulationId, Simulations};
 use ndarray::{ArrayD, ArrayViewD, Axis, Zip};
 use serde::{Deserialize, Serialize};
 
-/// What becomes of a simulation whose data hold NaN or infinity. Parameters and contexts that are not finite are always an error,
-/// and so are panics.
+/// What becomes of a simulation whose data hold NaN or infinity, or which panicked if [`Panics::AsInvalid`] says so. Parameters and
+/// contexts that are not finite are always an error.
 ///
 /// [`Simulator::on_invalid`](crate::Simulator::on_invalid) sets it for a model, with an example. Whatever it is, each invalid
 /// attempt is listed in [`Simulations::invalid`], and
@@ -33,11 +33,24 @@ pub enum InvalidSimulations {
     /// their number; a batch of which nothing is left is an error.
     Drop,
     /// Values that are not finite become 0, and `sim_data_mask` says 1 where a value is there and 0 where it is missing; it is
-    /// always present, also when all values are there.
+    /// always present, also when all values are there. [`Simulations::observations`] has NaN there, as observed data have.
     ///
     /// The prior stays, and what is missing is a part of the data: a network that sees the mask learns p(θ | values, mask), in
     /// which that a value is missing tells about θ.
     Mask,
+}
+
+/// Whether a simulation that panics is invalid. [`Simulator::on_panic`](crate::Simulator::on_panic) sets it for a model, with an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum Panics {
+    /// A panic is an error that names the simulation: mistakes in a program show as panics too.
+    #[default]
+    Error,
+    /// A simulation that panics has data of NaN alone, and becomes what [`InvalidSimulations`] says: redrawn, dropped, or masked whole. It is
+    /// listed with its message in [`Simulations::panicked`]. So is one that a process answers with an error
+    /// ([`WorkerFault::Reported`](crate::WorkerFault::Reported)). A prior, a context or a function of a whole batch that panics stays an
+    /// error, and so does any panic under [`InvalidSimulations::Error`].
+    AsInvalid,
 }
 
 impl InvalidSimulations {
@@ -105,16 +118,20 @@ impl InvalidSimulations {
         invalid: &[usize],
         id: impl Fn(usize) -> SimulationId,
     ) -> Result<Simulations, SimulationError> {
-        let mut ids = std::mem::take(&mut simulations.invalid);
+        let (mut ids, panicked) = (std::mem::take(&mut simulations.invalid), std::mem::take(&mut simulations.panicked));
         ids.extend(invalid.iter().map(|&row| id(row)));
         match self {
             Self::Drop if !invalid.is_empty() => {
                 let count = simulations.len();
                 let kept: Vec<usize> = (0..count).filter(|row| invalid.binary_search(row).is_err()).collect();
                 if kept.is_empty() {
-                    return Err(SimulationError::NothingLeft { count, first: id(0) });
+                    return Err(SimulationError::NothingLeft { count, first: id(0), panicked });
                 }
                 simulations = simulations.select(&kept);
+            }
+            // Of what panicked alone there is no shape to mask.
+            Self::Mask if simulations.sim_data.is_empty() => {
+                return Err(SimulationError::NothingLeft { count: simulations.len(), first: id(0), panicked });
             }
             Self::Mask => {
                 let data = &mut simulations.sim_data;
@@ -131,14 +148,15 @@ impl InvalidSimulations {
             _ => {}
         }
         if !invalid.is_empty() {
-            tracing::debug!(policy = ?self, invalid = invalid.len(), "simulations that are not finite");
+            let panicked = panicked.len();
+            tracing::debug!(policy = ?self, invalid = invalid.len(), panicked, "simulations that are not finite");
         }
-        simulations.invalid = ids;
+        (simulations.invalid, simulations.panicked) = (ids, panicked);
         Ok(simulations)
     }
 }
 
-/// Draws the rows of a batch that are invalid again, until all are valid.
+/// Draws the rows of a batch that are invalid again, until all are valid or attempts are used up; tells which rows are invalid still.
 ///
 /// Attempt a of simulation i is a function of (seed, i, a) alone, or with the batch where simulations depend on it: neither of
 /// which other rows are invalid, nor of the threads.
@@ -148,18 +166,19 @@ pub(crate) fn redraw(
     max_attempts: u32,
     batch: &Batch<'_>,
     draw: impl Fn(&Batch<'_>) -> Result<(Simulations, Vec<usize>), SimulationError>,
-) -> Result<Simulations, SimulationError> {
+) -> Result<(Simulations, Vec<usize>), SimulationError> {
     let (mut rows, mut attempt) = (invalid.to_vec(), 0);
     while !rows.is_empty() {
         let failed = Batch { attempt, rows: Some(&rows), ..*batch };
         simulations.invalid.extend((0..rows.len()).map(|row| failed.id(failed.index(row))));
         attempt += 1;
         if attempt >= max_attempts {
-            return Err(SimulationError::TooManyInvalid { id: failed.id(failed.index(0)), attempts: attempt });
+            break;
         }
         let again = Batch { attempt, ..failed };
         let (drawn, still_invalid) = draw(&again)?;
         replace(&mut simulations, &drawn, &again)?;
+        simulations.panicked.extend(drawn.panicked);
         rows = still_invalid.into_iter().map(|row| rows[row]).collect();
     }
     if !invalid.is_empty() {
@@ -167,7 +186,8 @@ pub(crate) fn redraw(
         tracing::debug!(invalid = invalid.len(), redraws, "simulations that were not finite are redrawn");
     }
     simulations.invalid.sort_by_key(|id| (id.index, id.attempt));
-    Ok(simulations)
+    simulations.panicked.sort_by_key(|panicked| (panicked.id.index, panicked.id.attempt));
+    Ok((simulations, rows))
 }
 
 /// Puts redrawn simulations into their rows.
@@ -176,8 +196,14 @@ fn replace(simulations: &mut Simulations, drawn: &Simulations, again: &Batch<'_>
     for (row, parameters) in rows.iter().zip(drawn.parameters.outer_iter()) {
         simulations.parameters.row_mut(*row).assign(&parameters);
     }
+    if simulations.sim_data.is_empty() && !drawn.sim_data.is_empty() {
+        // All have panicked until now.
+        let shape = [&[simulations.parameters.nrows()], &drawn.sim_data.shape()[1..]].concat();
+        simulations.sim_data = ArrayD::from_elem(shape, f32::NAN);
+    }
+    let data = Some(&drawn.sim_data).filter(|data| !data.is_empty());
     let arrays = [
-        (Quantity::SimData, Some(&mut simulations.sim_data), Some(&drawn.sim_data)),
+        (Quantity::SimData, Some(&mut simulations.sim_data), data),
         (
             Quantity::PriorBatchableContext,
             simulations.prior_batchable_context.as_mut(),

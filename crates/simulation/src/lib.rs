@@ -10,6 +10,7 @@
 //! | [`ContextGenerator`] | draws what else the prior or the simulator depends on: design variables, the number of observations |
 //! | [`Context`] | what a closure sees of that |
 //! | [`InvalidSimulations`] | what becomes of simulations that are not finite: an error, redrawn, dropped or masked |
+//! | [`Panics`] | whether a simulation that panics is one of them |
 //! | [`GenerativeModel`] | the two together: pilot run, shapes, batches of [`Simulations`](bayesburn_core::Simulations) |
 //! | [`Presimulation`] | what [`GenerativeModel::presimulate`] stores in a folder ahead of training |
 //! | [`Dataset`] | simulations that are already there: of such a folder, of a file of any program, or in memory |
@@ -50,7 +51,7 @@ pub mod tasks;
 pub use context::{Context, ContextGenerator};
 pub use data::{DataError, Dataset, Group, Presimulation, load_simulations, save_simulations};
 pub use error::{Quantity, SimulationError};
-pub use invalid::InvalidSimulations;
+pub use invalid::{InvalidSimulations, Panics};
 pub use model::{GenerativeModel, Shapes};
 pub use prior::{Density, Moments, Prior, Univariate};
 pub use process::{FailedProcess, ProcessSimulator, WorkerFailure, WorkerFault};

@@ -1,14 +1,14 @@
 //! Joins a prior and a simulator into a generative model.
 
 use crate::{
-    InvalidSimulations, Prior, Quantity, SimulationError, Simulator,
+    InvalidSimulations, Panics, Prior, Quantity, SimulationError, Simulator,
     context::DrawnContext,
     error::check_feature_names,
     invalid::redraw,
-    stack::{Batch, Finite},
+    stack::{Batch, Finite, first_non_finite},
 };
-use bayesburn_core::{ParameterNames, SimulationId, Simulations};
-use ndarray::{Array2, ArrayD};
+use bayesburn_core::{PanickedSimulation, ParameterNames, SimulationId, Simulations};
+use ndarray::{Array2, ArrayD, Axis};
 use std::fmt;
 
 /// The joint model p(θ, x): draws parameters and data together.
@@ -34,7 +34,7 @@ pub struct GenerativeModel {
     shapes: Shapes,
 }
 
-/// The shapes of a pilot run of two simulations. The batch axis is left out; `None` where the model has no such context.
+/// The shapes of a pilot run. The batch axis is left out; `None` where the model has no such context.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shapes {
     /// Of the parameters, `[D]`.
@@ -89,12 +89,13 @@ impl fmt::Display for Shapes {
 }
 
 impl GenerativeModel {
-    /// Joins the two and makes a pilot run of two simulations, which finds most mistakes at once.
+    /// Joins the two and makes a pilot run, which finds most mistakes at once: of two simulations, and where neither is valid of more, 1,022
+    /// at most, until one is. What becomes of invalid simulations is decided when the model simulates, by its policy.
     ///
     /// # Errors
     /// Whatever goes wrong in the pilot run: a prior that returns another number of values than it has names, a simulator that
-    /// panics (for example on a parameter that the prior does not have), shapes that change, values that are not finite, feature names that do
-    /// not fit the data.
+    /// panics (for example on a parameter that the prior does not have) where [`Panics::AsInvalid`] is not set, shapes that change, parameters
+    /// or contexts that are not finite; no simulation that is valid; feature names that do not fit the data.
     pub fn new(prior: Prior, simulator: Simulator) -> Result<Self, SimulationError> {
         prior.check_names()?;
         let nothing = Shapes {
@@ -106,19 +107,48 @@ impl GenerativeModel {
             sim_non_batchable_context: None,
         };
         let mut model = Self { prior, simulator, shapes: nothing };
-        let batch = model.batch(0, 0, 2);
-        let (pilot, invalid) = model.draw(&batch)?;
+        let pilot = model.pilot()?;
         model.shapes = Shapes::of(&pilot);
         if let Some(names) = model.simulator.feature_names() {
             check_feature_names(names, &model.shapes.sim_data)?;
         }
-        match model.settle(&batch, pilot, &invalid) {
-            // Two simulations to be dropped tell the shapes too; where a third of all is invalid, that is 1 model in 9.
-            Ok(_) | Err(SimulationError::NothingLeft { .. }) => {}
-            Err(error) => return Err(error),
-        }
-        tracing::info!(shapes = ?model.shapes, "pilot run of 2 simulations");
+        tracing::info!(shapes = ?model.shapes, "pilot run");
         Ok(model)
+    }
+
+    /// The first batch of seed 0 with a valid simulation, each of twice as many as the one before.
+    fn pilot(&self) -> Result<Simulations, SimulationError> {
+        /// 2, 4, … 512: of models of which 1% is valid, these miss it for 3 in 100,000.
+        const BATCHES: u32 = 9;
+        let policy = self.simulator.invalid_simulations();
+        let (mut tried, mut first) = (0, None);
+        for len in (1..=BATCHES).map(|power| 2_usize.pow(power)) {
+            let batch = Batch { finite: Finite::AllButData, ..self.batch(0, tried as u64, len) };
+            let (simulations, invalid) = self.draw(&batch)?;
+            let useless = match policy {
+                // Values that are missing are a part of the data.
+                InvalidSimulations::Mask => simulations.panicked.len(),
+                _ => invalid.len(),
+            };
+            if useless < len {
+                return Ok(simulations);
+            }
+            if first.is_none() {
+                let panic = simulations.panicked.into_iter().find(|panic| panic.id.index == 0);
+                first = Some((panic, first_non_finite(simulations.sim_data.index_axis(Axis(0), 0))));
+            }
+            tried += len;
+        }
+        let reason = match first.unwrap_or_default() {
+            (None, Some((position, value))) if policy == InvalidSimulations::Error => {
+                let id = self.batch(0, 0, 2).id(0);
+                return Err(SimulationError::NonFinite { quantity: Quantity::SimData, id, position, value });
+            }
+            (None, Some((position, value))) => format!("the simulator returned {value} at position {position:?}"),
+            (Some(panic), _) => format!("the simulator panicked: {}", panic.message),
+            (None, None) => "the data are not finite".to_owned(),
+        };
+        Err(SimulationError::NoneValid { tried, policy, reason })
     }
 
     /// The prior.
@@ -159,6 +189,16 @@ impl GenerativeModel {
         self
     }
 
+    /// The same model, which leaves invalid simulations out where its simulator says nothing else: what an inference simulates from, and its
+    /// posterior is judged by.
+    #[must_use]
+    pub fn leaving_out_invalid(self) -> Self {
+        match self.invalid_simulations() {
+            InvalidSimulations::Error => self.with_invalid_simulations(InvalidSimulations::Drop),
+            _ => self,
+        }
+    }
+
     /// Whether simulation i of a seed is the same in every batch: no function of a whole batch, and no context that a batch shares.
     #[must_use]
     pub fn simulations_are_independent(&self) -> bool {
@@ -193,6 +233,47 @@ impl GenerativeModel {
         self.settle(&batch, simulations, &invalid)
     }
 
+    /// Simulates data sets to test on, over the context that a batch shares, such as the number of observations: many batches of five
+    /// simulations, each with a context of its own, so that 1,000 data sets have 200 contexts. Without such context, one batch.
+    ///
+    /// Where invalid simulations are dropped, there are fewer, and of some contexts there may be none.
+    ///
+    /// ```
+    /// use bayesburn_simulation::{ContextGenerator, GenerativeModel, Prior, Simulator};
+    /// use ndarray::Array2;
+    ///
+    /// let prior = Prior::from_fn(["mu"], |_, _| [0.0]);
+    /// let simulator = Simulator::from_fn(|_, _, context| Array2::zeros((context.num_observations(), 1)))
+    ///     .with_context(ContextGenerator::num_observations(5..=100));
+    /// let batches = GenerativeModel::new(prior, simulator)?.simulate_over_contexts(1000, 1)?;
+    /// assert_eq!((batches.len(), batches[0].len()), (200, 5));
+    /// # Ok::<(), bayesburn_simulation::SimulationError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`GenerativeModel::simulate`].
+    pub fn simulate_over_contexts(
+        &self,
+        num_simulations: usize,
+        seed: u64,
+    ) -> Result<Vec<Simulations>, SimulationError> {
+        /// As few as use the cores: a context that is not among the test sets is not judged.
+        const EACH: usize = 5;
+        let shapes = &self.shapes;
+        if (&shapes.prior_non_batchable_context, &shapes.sim_non_batchable_context) == (&None, &None) {
+            return Ok(vec![self.simulate(num_simulations, seed)?]);
+        }
+        let (mut batches, mut nothing) = (Vec::new(), SimulationError::NoSimulations);
+        for first in (0..num_simulations).step_by(EACH) {
+            match self.simulate_from(seed, first as u64, EACH.min(num_simulations - first)) {
+                Ok(batch) => batches.push(batch),
+                Err(error @ SimulationError::NothingLeft { .. }) => nothing = error,
+                Err(error) => return Err(error),
+            }
+        }
+        if batches.is_empty() { Err(nothing) } else { Ok(batches) }
+    }
+
     /// Simulates one batch of data for parameters that are given, `[B, D]`, such as draws of a posterior: proposals of the next round, or
     /// posterior predictions. Row i is simulation `first + i` of the seed. The prior is not looked at.
     ///
@@ -219,22 +300,70 @@ impl GenerativeModel {
         seed: u64,
         first: u64,
     ) -> Result<Simulations, SimulationError> {
-        let (rows, got) = parameters.dim();
-        let (expected, policy) = (self.prior.names().len(), self.simulator.invalid_simulations());
-        if got != expected {
-            return Err(SimulationError::ParameterCount { index: first, expected, got });
-        }
-        if matches!(policy, InvalidSimulations::Redraw { .. }) {
+        self.check_columns(parameters, first)?;
+        if matches!(self.simulator.invalid_simulations(), InvalidSimulations::Redraw { .. }) {
             return Err(SimulationError::CannotRedraw);
         }
-        let batch = self.batch(seed, first, rows);
+        let batch = self.batch(seed, first, parameters.nrows());
+        let (simulations, invalid) = self.given_rows(&batch, parameters)?;
+        self.settle(&batch, simulations, &invalid)
+    }
+
+    /// Predicts data for draws of a posterior, `[B, D]`: as [`GenerativeModel::simulate_given`], but by [`InvalidSimulations::Redraw`] the
+    /// data of row i are drawn anew for the same parameters until they are finite. Draws of which no attempt is finite are left out, as by
+    /// [`InvalidSimulations::Drop`], and all attempts that failed are listed.
+    ///
+    /// Data that are valid have the law p(x | θ, x valid) in a model that redraws, for any θ of its posterior. Pairs of it are not those of the
+    /// joint model, p(θ, x | x valid), so that nothing is to be trained on them.
+    ///
+    /// # Errors
+    /// As [`GenerativeModel::simulate_given`]; no draw that is left.
+    pub fn predict(&self, parameters: &Array2<f32>, seed: u64, first: u64) -> Result<Simulations, SimulationError> {
+        let InvalidSimulations::Redraw { max_attempts } = self.simulator.invalid_simulations() else {
+            return self.simulate_given(parameters, seed, first);
+        };
+        self.check_columns(parameters, first)?;
+        let batch = self.batch(seed, first, parameters.nrows());
+        let (simulations, invalid) = self.given_rows(&batch, parameters)?;
+        let again = |again: &Batch<'_>| self.given_rows(again, parameters);
+        let (mut simulations, never) = redraw(simulations, &invalid, max_attempts, &batch, again)?;
+        if never.len() == simulations.len() {
+            let (count, first) = (never.len(), batch.id(first));
+            return Err(SimulationError::NothingLeft { count, first, panicked: simulations.panicked });
+        }
+        if !never.is_empty() {
+            let kept: Vec<usize> = (0..batch.len).filter(|row| never.binary_search(row).is_err()).collect();
+            let selected = simulations.select(&kept);
+            simulations = Simulations { invalid: simulations.invalid, panicked: simulations.panicked, ..selected };
+        }
+        Ok(simulations)
+    }
+
+    fn check_columns(&self, parameters: &Array2<f32>, index: u64) -> Result<(), SimulationError> {
+        let (expected, got) = (self.prior.names().len(), parameters.ncols());
+        if got == expected { Ok(()) } else { Err(SimulationError::ParameterCount { index, expected, got }) }
+    }
+
+    /// Draws the data of the rows that a batch asks for, of parameters `[B, D]`.
+    fn given_rows(
+        &self,
+        batch: &Batch<'_>,
+        parameters: &Array2<f32>,
+    ) -> Result<(Simulations, Vec<usize>), SimulationError> {
         batch.check()?;
+        if let (true, Some(rows)) = (self.simulator.needs_whole_batch(), batch.rows) {
+            let (all, invalid) = self.given_rows(&batch.whole_batch(), parameters)?;
+            let invalid = (0..rows.len()).filter(|&i| invalid.binary_search(&rows[i]).is_ok()).collect();
+            return Ok((all.select(rows), invalid));
+        }
+        let parameters = match batch.rows {
+            Some(rows) => parameters.select(Axis(0), rows),
+            None => parameters.clone(),
+        };
         for (row, theta) in parameters.outer_iter().enumerate() {
             batch.check_value(Quantity::Parameters, batch.index(row), theta.into_dyn())?;
         }
-        let context = DrawnContext { batchable: None, non_batchable: None };
-        let (simulations, invalid) = self.given(&batch, parameters.clone(), context)?;
-        self.settle(&batch, simulations, &invalid)
+        self.given(batch, parameters, DrawnContext { batchable: None, non_batchable: None })
     }
 
     /// One attempt at one simulation as it was, NaN and infinity included, whatever becomes of invalid simulations otherwise: a
@@ -243,12 +372,13 @@ impl GenerativeModel {
     /// Parameters and contexts that are not finite come too, and with them the simulator is called, which an error had spared it.
     ///
     /// # Errors
-    /// An index that is not in its batch; the errors of [`GenerativeModel::simulate`] except those about finite values.
+    /// [`SimulationError::Panicked`] for one that panicked. An index that is not in its batch; the errors of [`GenerativeModel::simulate`] except those about finite values.
     pub fn replay(&self, id: SimulationId) -> Result<Simulations, SimulationError> {
         let row = id.index.checked_sub(id.first).and_then(|row| usize::try_from(row).ok());
         let rows = [row.filter(|&row| row < id.batch).ok_or(SimulationError::NotInBatch { id })?];
         let batch = self.batch(id.seed, id.first, id.batch);
-        let batch = Batch { attempt: id.attempt, rows: Some(&rows), finite: Finite::Nothing, ..batch };
+        let (finite, panics) = (Finite::Nothing, Panics::Error);
+        let batch = Batch { attempt: id.attempt, rows: Some(&rows), finite, panics, ..batch };
         Ok(self.draw(&batch)?.0)
     }
 
@@ -266,6 +396,7 @@ impl GenerativeModel {
                 InvalidSimulations::Error => Finite::All,
                 _ => Finite::AllButData,
             },
+            panics: self.simulator.panics(),
         }
     }
 
@@ -287,7 +418,13 @@ impl GenerativeModel {
         parameters: Array2<f32>,
         prior_context: DrawnContext,
     ) -> Result<(Simulations, Vec<usize>), SimulationError> {
-        let (sim_data, sim_context) = self.simulator.draw(batch, &parameters)?;
+        let (mut sim_data, sim_context) = self.simulator.draw(batch, &parameters)?;
+        if sim_data.values.is_empty() && batch.independent && !self.shapes.sim_data.is_empty() {
+            // All have panicked, in a model whose data are always of the pilot run's shape.
+            sim_data.values = ArrayD::from_elem([&[parameters.nrows()], &self.shapes.sim_data[..]].concat(), f32::NAN);
+        }
+        let panicked = sim_data.panicked.into_iter();
+        let panicked = panicked.map(|(row, message)| PanickedSimulation { id: batch.id(batch.index(row)), message });
         let simulations = Simulations {
             parameter_names: self.prior.names().clone(),
             parameters,
@@ -298,6 +435,7 @@ impl GenerativeModel {
             sim_batchable_context: sim_context.batchable,
             sim_non_batchable_context: sim_context.non_batchable,
             invalid: Vec::new(),
+            panicked: panicked.collect(),
         };
         Ok((simulations, sim_data.invalid))
     }
@@ -311,7 +449,14 @@ impl GenerativeModel {
     ) -> Result<Simulations, SimulationError> {
         match self.simulator.invalid_simulations() {
             InvalidSimulations::Redraw { max_attempts } => {
-                redraw(simulations, invalid, max_attempts, batch, |again| self.draw(again))
+                let (simulations, never) = redraw(simulations, invalid, max_attempts, batch, |again| self.draw(again))?;
+                match (never.first(), simulations.invalid.iter().map(|id| id.attempt).max()) {
+                    (Some(&row), Some(attempt)) => {
+                        let id = SimulationId { attempt, ..batch.id(batch.index(row)) };
+                        Err(SimulationError::TooManyInvalid { id, attempts: attempt + 1 })
+                    }
+                    _ => Ok(simulations),
+                }
             }
             policy => policy.set_aside(simulations, invalid, |row| batch.id(batch.index(row))),
         }

@@ -1,13 +1,13 @@
 //! Draws data given parameters, by a simulator that the user wrote as a function.
 
 use crate::{
-    Context, ContextGenerator, InvalidSimulations, ProcessSimulator, Quantity, SimulationError,
+    Context, ContextGenerator, InvalidSimulations, Panics, ProcessSimulator, Quantity, SimulationError,
     context::{DrawnContext, Owner},
     process::{Jobs, ProcessPool},
     stack::{Batch, Stacked},
 };
 use bayesburn_core::{Purpose, StreamRng};
-use ndarray::{Array, Array2, ArrayD, ArrayView2, Dimension};
+use ndarray::{Array, Array2, ArrayD, ArrayView2, Axis, Dimension};
 use std::{fmt, sync::Arc};
 
 const PURPOSE: Purpose = Purpose::new("simulator");
@@ -45,6 +45,7 @@ pub struct Simulator {
     context: ContextGenerator,
     on_invalid: InvalidSimulations,
     feature_names: Option<Arc<[String]>>,
+    on_panic: Panics,
 }
 
 impl fmt::Debug for Simulator {
@@ -53,17 +54,21 @@ impl fmt::Debug for Simulator {
             .field("context", &self.context)
             .field("on_invalid", &self.on_invalid)
             .field("feature_names", &self.feature_names)
+            .field("on_panic", &self.on_panic)
             .finish_non_exhaustive()
     }
 }
 
 impl Simulator {
-    /// A simulator from a function of one draw: given θ `[D]` it returns x, usually `[N, features]`. Draws run in parallel on
-    /// all cores; every draw of a batch must have the same shape.
+    /// A simulator from a function of one draw: given θ `[D]` it returns x, usually `[N, features]`; one number without an axis
+    /// ([`arr0`](ndarray::arr0)) is a vector of one. Draws run in parallel on all cores; every draw of a batch must have the same shape.
     pub fn from_fn<S: Dimension>(
         f: impl Fn(&mut StreamRng, &[f32], &Context<'_>) -> Array<f32, S> + Send + Sync + 'static,
     ) -> Self {
-        Self::new(Function::One(Arc::new(move |rng, parameters, context| f(rng, parameters, context).into_dyn())))
+        Self::new(Function::One(Arc::new(move |rng, parameters, context| {
+            let data = f(rng, parameters, context).into_dyn();
+            if data.ndim() == 0 { data.insert_axis(Axis(0)) } else { data }
+        })))
     }
 
     /// A simulator from a function of a whole batch: given θ `[B, D]` it returns x `[B, ...]`. It runs on one core, unless it
@@ -81,8 +86,8 @@ impl Simulator {
     }
 
     fn new(function: Function) -> Self {
-        let (context, on_invalid) = (ContextGenerator::new(), InvalidSimulations::Error);
-        Self { function, context, on_invalid, feature_names: None }
+        let (on_invalid, on_panic) = (InvalidSimulations::Error, Panics::Error);
+        Self { function, context: ContextGenerator::new(), on_invalid, on_panic, feature_names: None }
     }
 
     /// The numbers of observations of data sets, where they are drawn by [`ContextGenerator::num_observations`].
@@ -125,7 +130,7 @@ impl Simulator {
     }
 
     /// Decides what becomes of simulations whose data hold NaN or infinity; an error unless it is said here. Everything that
-    /// simulates from the model follows it: its pilot run, training, validation.
+    /// simulates from the model follows it: training, validation, tests. The model's pilot run needs one valid simulation, whatever the policy.
     ///
     /// ```
     /// use bayesburn_simulation::{GenerativeModel, InvalidSimulations, Prior, Simulator};
@@ -150,6 +155,38 @@ impl Simulator {
     pub fn on_invalid(mut self, policy: InvalidSimulations) -> Self {
         self.on_invalid = policy;
         self
+    }
+
+    /// Decides whether a simulation that panics, or whose program answers with an error, is invalid, so that [`Simulator::on_invalid`] applies
+    /// to it; an error unless it is said here.
+    ///
+    /// ```
+    /// use bayesburn_simulation::{GenerativeModel, InvalidSimulations, Panics, Prior, Simulator};
+    /// use ndarray::arr1;
+    /// use rand::RngExt;
+    /// use rand_distr::StandardNormal;
+    ///
+    /// let prior = Prior::from_fn(["rate"], |rng, _| [rng.sample(StandardNormal)]);
+    /// let solver = Simulator::from_fn(|_, theta, _| {
+    ///     assert!(theta[0] < 2.0, "the solver did not converge at {}", theta[0]);
+    ///     arr1(&[theta[0]])
+    /// });
+    /// let model = GenerativeModel::new(prior, solver.on_invalid(InvalidSimulations::Drop).on_panic(Panics::AsInvalid))?;
+    /// let simulations = model.simulate(1000, 1)?;
+    /// println!("{} panicked, the first with: {}", simulations.panicked.len(), simulations.panicked[0].message);
+    /// # assert_eq!(simulations.len() + simulations.panicked.len(), 1000);
+    /// # Ok::<(), bayesburn_simulation::SimulationError>(())
+    /// ```
+    #[must_use]
+    pub fn on_panic(mut self, panics: Panics) -> Self {
+        self.on_panic = panics;
+        self
+    }
+
+    /// Whether a panic is an invalid simulation, as [`Simulator::on_panic`] has it.
+    #[must_use]
+    pub fn panics(&self) -> Panics {
+        self.on_panic
     }
 
     /// What becomes of simulations that are not finite, as [`Simulator::on_invalid`] has it.
@@ -184,13 +221,7 @@ impl Simulator {
             }
             Function::Process(pool) => {
                 let rows = pool.simulate(&Jobs::new(batch, PURPOSE, parameters, &context))?;
-                let mut invalid = Vec::new();
-                for (i, row) in rows.iter().enumerate() {
-                    if !batch.check_value(Quantity::SimData, batch.index(i), row.view())? {
-                        invalid.push(i);
-                    }
-                }
-                Stacked { values: batch.stack(Quantity::SimData, &rows)?, invalid }
+                batch.stack(Quantity::SimData, rows)?
             }
         };
         Ok((data, context))

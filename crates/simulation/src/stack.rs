@@ -1,6 +1,6 @@
 //! Runs a user's function once for each simulation, on all cores, and stacks what it returns into one array.
 
-use crate::{Quantity, SimulationError};
+use crate::{Panics, Quantity, SimulationError};
 use bayesburn_core::{Purpose, SimulationId, StreamRng, stream};
 use ndarray::{ArrayD, ArrayViewD, Axis, Dimension, IxDyn};
 use rand::Rng;
@@ -28,16 +28,20 @@ pub(crate) struct Stacked {
     pub(crate) values: ArrayD<f32>,
     /// Where along the first axis values are not finite, ascending; empty where that is an error.
     pub(crate) invalid: Vec<usize>,
+    /// Those of them that panicked, with their messages; their values are NaN. If all rows have, their shape is not known: `[rows, 0]`.
+    pub(crate) panicked: Vec<(usize, String)>,
 }
 
 /// Draws of neighbours, up to the first of another shape.
 #[derive(Debug, Default)]
 struct Part {
     first: usize,
-    /// Of one draw.
-    shape: Vec<usize>,
+    /// Of one draw; `None` as long as all have panicked.
+    shape: Option<Vec<usize>>,
+    /// Of the draws that have not panicked.
     values: Vec<f32>,
     invalid: Vec<usize>,
+    panicked: Vec<(usize, String)>,
     /// The row of another shape, and that shape.
     changed: Option<(usize, Vec<usize>)>,
 }
@@ -57,6 +61,21 @@ pub(crate) struct Batch<'a> {
     /// The rows to draw, ascending; `None` for all.
     pub(crate) rows: Option<&'a [usize]>,
     pub(crate) finite: Finite,
+    /// Whether data may be those of a panic.
+    pub(crate) panics: Panics,
+}
+
+impl Part {
+    /// Writes the rows, `len` values each; NaN for those that have panicked.
+    fn write(&self, len: usize, slot: &mut [f32]) {
+        if self.panicked.is_empty() {
+            return slot.copy_from_slice(&self.values);
+        }
+        slot.fill(f32::NAN);
+        let has_panicked = |row: usize| self.panicked.iter().any(|(other, _)| *other == row);
+        let rows = slot.chunks_mut(len).zip(self.first..).filter(|(_, row)| !has_panicked(*row));
+        rows.zip(self.values.chunks(len)).for_each(|((slot, _), values)| slot.copy_from_slice(values));
+    }
 }
 
 impl Batch<'_> {
@@ -104,16 +123,27 @@ impl Batch<'_> {
             let mut part = Part { first, ..Part::default() };
             for row in first..(first + together).min(rows) {
                 let index = self.index(row);
-                let value = self.guard(quantity, index, || f(&mut stream(seed, purpose, index), row))?;
+                let value = match self.guard(quantity, index, || f(&mut stream(seed, purpose, index), row)) {
+                    Err(SimulationError::Panicked { message, .. }) if self.may_panic(quantity) => {
+                        part.invalid.push(row);
+                        part.panicked.push((row, message));
+                        continue;
+                    }
+                    value => value?,
+                };
                 if !self.check_value(quantity, index, value.view())? {
                     part.invalid.push(row);
                 }
-                if row == first {
-                    part.shape = value.shape().to_vec();
-                    part.values.reserve_exact(value.len() * together.min(rows - first));
-                } else if part.shape != value.shape() {
-                    part.changed = Some((row, value.shape().to_vec()));
-                    break;
+                match &part.shape {
+                    None => {
+                        part.shape = Some(value.shape().to_vec());
+                        part.values.reserve_exact(value.len() * together.min(rows - row));
+                    }
+                    Some(shape) if shape != value.shape() => {
+                        part.changed = Some((row, value.shape().to_vec()));
+                        break;
+                    }
+                    Some(_) => {}
                 }
                 match value.as_slice() {
                     Some(values) => part.values.extend_from_slice(values),
@@ -126,21 +156,29 @@ impl Batch<'_> {
         let parts: Vec<Result<Part, SimulationError>> = starts.into_par_iter().map(draw).collect();
         // Of several errors the first simulation's, whichever thread was faster.
         let parts = parts.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let shape = parts[0].shape.clone();
+        let shape = parts.iter().find_map(|part| part.shape.clone()).unwrap_or_else(|| vec![0]);
         for part in &parts {
-            if part.shape != shape {
-                return Err(self.shape_changed(quantity, part.first, &shape, &part.shape));
+            if let Some(got) = part.shape.as_ref().filter(|got| **got != shape) {
+                return Err(self.shape_changed(quantity, part.first, &shape, got));
             }
             if let Some((row, got)) = &part.changed {
                 return Err(self.shape_changed(quantity, *row, &shape, got));
             }
         }
         let invalid = parts.iter().flat_map(|part| part.invalid.iter().copied()).collect();
+        let panicked = parts.iter().flat_map(|part| part.panicked.iter().cloned()).collect();
         let len: usize = shape.iter().product();
         let mut values = vec![0.0; rows * len];
-        values.par_chunks_mut(together * len).zip(parts).for_each(|(slot, part)| slot.copy_from_slice(&part.values));
+        // Of no length where all rows have panicked, but pieces have one.
+        let pieces = values.par_chunks_mut((together * len).max(1));
+        pieces.zip(parts).for_each(|(slot, part)| part.write(len, slot));
         let values = ArrayD::from_shape_vec(IxDyn(&[&[rows], &shape[..]].concat()), values);
-        Ok(Stacked { values: values.expect("as many values as rows of this shape have"), invalid })
+        Ok(Stacked { values: values.expect("as many values as rows of this shape have"), invalid, panicked })
+    }
+
+    /// Whether a panic of the function of this quantity is counted and not an error.
+    pub(crate) fn may_panic(&self, quantity: Quantity) -> bool {
+        self.panics == Panics::AsInvalid && self.finite == Finite::AllButData && quantity == Quantity::SimData
     }
 
     /// Calls `f(generator)` once for the whole batch; the generator is that of the batch's first simulation, and the same in
@@ -174,7 +212,7 @@ impl Batch<'_> {
             }
         }
         let values = if value.is_standard_layout() { value } else { value.as_standard_layout().into_owned() };
-        Ok(Stacked { values, invalid })
+        Ok(Stacked { values, invalid, panicked: Vec::new() })
     }
 
     /// Turns a panic of the user's function into an error that names the simulation.
@@ -215,14 +253,33 @@ impl Batch<'_> {
         }
     }
 
-    pub(crate) fn stack(&self, quantity: Quantity, rows: &[ArrayD<f32>]) -> Result<ArrayD<f32>, SimulationError> {
-        let shape = rows[0].shape();
-        let mut stacked = ArrayD::zeros(IxDyn(&[&[rows.len()], shape].concat()));
-        for ((i, row), mut slot) in rows.iter().enumerate().zip(stacked.axis_iter_mut(Axis(0))) {
-            if row.shape() != shape {
-                return Err(self.shape_changed(quantity, i, shape, row.shape()));
+    /// Stacks rows, or the messages of those that there are none of.
+    pub(crate) fn stack(
+        &self,
+        quantity: Quantity,
+        rows: Vec<Result<ArrayD<f32>, String>>,
+    ) -> Result<Stacked, SimulationError> {
+        let shape = rows.iter().find_map(|row| Some(row.as_ref().ok()?.shape().to_vec())).unwrap_or_else(|| vec![0]);
+        let values = ArrayD::from_elem(IxDyn(&[&[rows.len()], &shape[..]].concat()), f32::NAN);
+        let mut stacked = Stacked { values, invalid: Vec::new(), panicked: Vec::new() };
+        for (i, row) in rows.into_iter().enumerate() {
+            let is_valid = match row {
+                Ok(row) => {
+                    let is_valid = self.check_value(quantity, self.index(i), row.view())?;
+                    if row.shape() != shape {
+                        return Err(self.shape_changed(quantity, i, &shape, row.shape()));
+                    }
+                    stacked.values.index_axis_mut(Axis(0), i).assign(&row);
+                    is_valid
+                }
+                Err(message) => {
+                    stacked.panicked.push((i, message));
+                    false
+                }
+            };
+            if !is_valid {
+                stacked.invalid.push(i);
             }
-            slot.assign(row);
         }
         Ok(stacked)
     }

@@ -1,7 +1,7 @@
 //! Records the loss of every step and the validation loss of every epoch.
 
 use crate::TrainerError;
-use bayesburn_core::{SimulationId, files::write_atomically};
+use bayesburn_core::{PanickedSimulation, SimulationId, files::write_atomically};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::File,
@@ -70,6 +70,9 @@ pub struct LossHistory {
     /// Simulations that were not finite, in the order in which they were met; the first 100 of them.
     /// [`GenerativeModel::replay`](bayesburn_simulation::GenerativeModel::replay) shows one.
     pub invalid_simulations: Vec<SimulationId>,
+    /// Simulations that panicked, with their messages; the first 100 of them. They are counted among those that were not finite.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub panicked_simulations: Vec<PanickedSimulation>,
     /// The invalid simulations of the epoch that is not finished yet.
     pub(crate) invalid_in_epoch: usize,
 }
@@ -98,10 +101,15 @@ impl LossHistory {
     }
 
     /// Counts the invalid simulations of a batch.
-    pub(crate) fn count_invalid(&mut self, invalid: &[SimulationId]) {
+    pub(crate) fn count_invalid(&mut self, invalid: &[SimulationId], panicked: &[PanickedSimulation]) {
         self.invalid_in_epoch += invalid.len();
         let room = KEPT_INVALID.saturating_sub(self.invalid_simulations.len());
         self.invalid_simulations.extend(invalid.iter().take(room));
+        if let (true, Some(first)) = (self.panicked_simulations.is_empty(), panicked.first()) {
+            tracing::warn!(id = ?first.id, message = first.message, "simulations panic, and are counted as invalid");
+        }
+        let room = KEPT_INVALID.saturating_sub(self.panicked_simulations.len());
+        self.panicked_simulations.extend(panicked.iter().take(room).cloned());
     }
 
     /// Ends the epoch.
@@ -168,7 +176,9 @@ mod tests {
         for i in 0..4 {
             let loss = (i != 1).then(|| 1.0 / (i as f32 + 3.0));
             history.steps.push(StepLoss { loss, learning_rate: 1e-3 / (i as f32 + 7.0) });
-            history.count_invalid(&[SimulationId { seed: 1, index: i, attempt: 0, first: i, batch: 1 }]);
+            let id = SimulationId { seed: 1, index: i, attempt: 0, first: i, batch: 1 };
+            let panicked = PanickedSimulation { id, message: "a mistake".to_owned() };
+            history.count_invalid(&[id], &vec![panicked; usize::from(i == 2)]);
             if i % 2 == 1 {
                 history.finish_epoch((i == 1).then_some(-0.3));
             }
@@ -187,7 +197,7 @@ mod tests {
         assert_eq!((second.mean_loss, second.validation_loss), (Some(0.5 * (0.2 + 1.0 / 6.0)), None));
         assert_eq!(history.train_losses().len(), 3);
         assert_eq!(history.validation_losses(), [(1, -0.3)]);
-        assert_eq!(history.invalid_simulations.len(), 4);
+        assert_eq!((history.invalid_simulations.len(), history.panicked_simulations.len()), (4, 1));
     }
 
     #[test]

@@ -346,7 +346,7 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         };
         let loss = StepLoss { loss, learning_rate: rate as f32 };
         trainer.history.steps.push(loss);
-        trainer.history.count_invalid(&batch.simulations.invalid);
+        trainer.history.count_invalid(&batch.simulations.invalid, &batch.simulations.panicked);
         trainer.amortizer.extend_training_range(&batch.configured);
         trainer.position.runs[trainer.run].steps_done += 1;
         trainer.checkpoint_is_due = true;

@@ -5,6 +5,7 @@ mod bad_input;
 mod corrections;
 mod density;
 mod dropout;
+mod failing;
 mod kills;
 mod linear_gaussian;
 mod pairs;

@@ -8,7 +8,7 @@ use super::{
     read,
 };
 use crate::{InvalidSimulations, SimulationError, error::check_feature_names};
-use bayesburn_core::{ParameterNames, SimulationId, Simulations};
+use bayesburn_core::{PanickedSimulation, ParameterNames, SimulationId, Simulations};
 use std::{
     collections::HashMap,
     fmt, fs,
@@ -306,6 +306,11 @@ impl Dataset {
             }
         }
         format!("{} rows, invalid: {:?}, CRC-32 {:08x}", self.len(), self.invalid, hasher.finalize())
+    }
+
+    /// Those of [`Dataset::invalid`] that panicked, with their messages.
+    pub fn panicked(&self) -> impl Iterator<Item = &PanickedSimulation> {
+        self.rows.parts.iter().flat_map(|part| &part.panicked)
     }
 
     /// The simulations that were not finite when the data were simulated, and were redrawn, dropped or masked.

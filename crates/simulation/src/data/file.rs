@@ -3,7 +3,7 @@
 use super::{
     DataError,
     part::{Role, arrays, check, gather},
-    read::{INVALID, NAMES_KEY, origin, safetensors},
+    read::{INVALID, NAMES_KEY, PANICKED, origin, safetensors},
 };
 use bayesburn_core::{SimulationId, Simulations, files};
 use ndarray::ArrayViewD;
@@ -19,7 +19,8 @@ use std::{
 
 /// Writes a batch to a `.safetensors` file, which any program reads: f32 arrays named as the fields of [`Simulations`], the
 /// parameters' names as a JSON list under the metadata key `parameter_names`, and [`Simulations::invalid`] as an array `invalid`
-/// of type U64, `[K, 5]` (seed, index, attempt, first, batch), if there is any.
+/// of type U64, `[K, 5]` (seed, index, attempt, first, batch), if there is any; [`Simulations::panicked`] likewise as the bytes of a JSON
+/// list, an array `panicked` of type U8.
 ///
 /// The file is there whole or not at all, replaces one that is there, and has the same bytes for the same batch.
 ///
@@ -42,7 +43,11 @@ pub fn save_simulations(simulations: &Simulations, path: impl AsRef<Path>) -> Re
     let arrays = arrays(simulations);
     let shapes: Vec<_> = arrays.iter().map(|(role, array)| (*role, array.shape())).collect();
     check("the batch", Some(simulations.parameter_names.len()), &shapes)?;
-    let header = header(simulations, &arrays).map_err(io::Error::other).map_err(DataError::io(path))?;
+    let panicked = match simulations.panicked.is_empty() {
+        true => Vec::new(),
+        false => serde_json::to_vec(&simulations.panicked).map_err(io::Error::from).map_err(DataError::io(path))?,
+    };
+    let header = header(simulations, &arrays, panicked.len()).map_err(io::Error::other).map_err(DataError::io(path))?;
     let write = |file: &mut io::BufWriter<std::fs::File>| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
@@ -64,7 +69,7 @@ pub fn save_simulations(simulations: &Simulations, path: impl AsRef<Path>) -> Re
                 None => array.iter().try_for_each(|value| file.write_all(&value.to_le_bytes()))?,
             }
         }
-        Ok(())
+        file.write_all(&panicked)
     };
     files::write_atomically(path, write).map_err(DataError::io(path))
 }
@@ -83,17 +88,18 @@ pub fn load_simulations(path: impl AsRef<Path>) -> Result<Simulations, DataError
     }
     let names = part.names.clone().unwrap_or_else(|| default_names(part.num_parameters()));
     let rows: Vec<_> = (0..part.rows()).map(|row| (&part, row)).collect();
-    Ok(Simulations { invalid: part.invalid.clone(), ..gather(names, &rows) })
+    Ok(Simulations { invalid: part.invalid.clone(), panicked: part.panicked.clone(), ..gather(names, &rows) })
 }
 
 pub(crate) fn default_names(num_parameters: usize) -> bayesburn_core::ParameterNames {
     (1..=num_parameters).map(|i| format!("theta_{i}")).collect()
 }
 
-/// The header of the file: JSON, padded by spaces to a multiple of 8 bytes.
+/// The header of the file, with so many bytes of what panicked: JSON, padded by spaces to a multiple of 8 bytes.
 fn header(
     simulations: &Simulations,
     arrays: &[(Role, ArrayViewD<'_, f32>)],
+    panicked: usize,
 ) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
     let (mut tensors, mut end) = (Vec::new(), 0);
     let mut add = |name: &str, dtype: Dtype, shape: &[usize]| {
@@ -107,6 +113,9 @@ fn header(
     }
     for (role, array) in arrays {
         add(role.name(), Dtype::F32, array.shape());
+    }
+    if panicked > 0 {
+        add(PANICKED, Dtype::U8, &[panicked]);
     }
     // One key: the order of several would be that of a hash map, which is random.
     let names = serde_json::to_string(&simulations.parameter_names[..])?;

@@ -1,7 +1,7 @@
 //! Names the arrays of stored simulations, checks that they fit each other, and holds those of one file.
 
 use super::{DataError, column::Column};
-use bayesburn_core::{ParameterNames, SimulationId, Simulations};
+use bayesburn_core::{PanickedSimulation, ParameterNames, SimulationId, Simulations};
 use ndarray::{ArrayD, ArrayViewD, Ix2, IxDyn};
 
 /// What an array is.
@@ -128,14 +128,15 @@ pub(crate) struct Part {
     columns: Vec<(Role, Column)>,
     shared: Vec<(Role, ArrayD<f32>)>,
     pub(crate) invalid: Vec<SimulationId>,
+    pub(crate) panicked: Vec<PanickedSimulation>,
 }
 
 impl Part {
     pub(crate) fn new(
         origin: String,
         names: Option<ParameterNames>,
-        arrays: Vec<(Role, Column)>,
-        invalid: Vec<SimulationId>,
+        mut arrays: Vec<(Role, Column)>,
+        (invalid, panicked): (Vec<SimulationId>, Vec<PanickedSimulation>),
     ) -> Result<Self, DataError> {
         let of_one_number = |role| matches!(role, Role::Parameters | Role::SimData | Role::SimDataMask);
         let shaped = |(role, column): (Role, Column)| match of_one_number(role) {
@@ -148,7 +149,7 @@ impl Part {
         arrays.sort_by_key(|(role, _)| *role as usize);
         let (shared, columns): (Vec<_>, Vec<_>) = arrays.into_iter().partition(|(role, _)| role.is_shared());
         let shared = shared.into_iter().map(|(role, column)| (role, column.to_array())).collect();
-        Ok(Self { origin, names, columns, shared, invalid })
+        Ok(Self { origin, names, columns, shared, invalid, panicked })
     }
 
     pub(crate) fn from_simulations(origin: String, simulations: Simulations) -> Result<Self, DataError> {
@@ -163,7 +164,7 @@ impl Part {
             (Role::SimNonBatchableContext, s.sim_non_batchable_context),
         ];
         let arrays = arrays.into_iter().filter_map(|(role, array)| Some((role, Column::in_memory(array?)))).collect();
-        Self::new(origin, Some(s.parameter_names), arrays, s.invalid)
+        Self::new(origin, Some(s.parameter_names), arrays, (s.invalid, s.panicked))
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -257,5 +258,6 @@ pub(crate) fn gather(names: ParameterNames, rows: &[(&Part, usize)]) -> Simulati
         sim_batchable_context: column(Role::SimBatchableContext),
         sim_non_batchable_context: first.shared(Role::SimNonBatchableContext).cloned(),
         invalid: Vec::new(),
+        panicked: Vec::new(),
     }
 }

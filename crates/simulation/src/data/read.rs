@@ -17,6 +17,9 @@ pub(crate) const NAMES_KEY: &str = "parameter_names";
 /// The array of the attempts that were not finite, which only bayesburn writes.
 pub(crate) const INVALID: &str = "invalid";
 
+/// The bytes of a JSON list of those that panicked, likewise.
+pub(crate) const PANICKED: &str = "panicked";
+
 pub(crate) fn origin(path: &Path) -> String {
     format!("`{}`", path.display())
 }
@@ -33,14 +36,20 @@ pub(crate) fn safetensors(path: &Path) -> Result<Part, DataError> {
         .map(|text| serde_json::from_str::<Vec<String>>(text).map(Into::into))
         .transpose()
         .map_err(|error| damaged(format!("its metadata `{NAMES_KEY}` is no JSON list of names: {error}")))?;
-    let (mut arrays, mut invalid) = (Vec::new(), Vec::new());
+    let (mut arrays, mut invalid, mut panicked) = (Vec::new(), Vec::new(), Vec::new());
     for name in metadata.offset_keys() {
         let info = metadata.info(&name).ok_or_else(|| damaged(format!("no tensor `{name}`")))?;
         // 8 bytes of length stand before the header.
         let offset = 8 + header + info.data_offsets.0;
+        let bytes = || &map[offset..8 + header + info.data_offsets.1];
         if name == INVALID {
-            invalid = decode_invalid(&map[offset..8 + header + info.data_offsets.1], info)
+            invalid = decode_invalid(bytes(), info)
                 .ok_or_else(|| damaged(format!("`{INVALID}` is not of type U64 and shape [K, 5]")))?;
+            continue;
+        }
+        if name == PANICKED {
+            panicked = serde_json::from_slice(bytes())
+                .map_err(|error| damaged(format!("`{PANICKED}` is no JSON list of messages: {error}")))?;
             continue;
         }
         let role = Role::named(&name, &origin)?;
@@ -52,7 +61,7 @@ pub(crate) fn safetensors(path: &Path) -> Result<Part, DataError> {
         let column = Column::mapped(&map, offset, element, &info.shape);
         arrays.push((role, column.ok_or_else(|| damaged(format!("`{name}` ends beyond the file")))?));
     }
-    Part::new(origin, names, arrays, invalid)
+    Part::new(origin, names, arrays, (invalid, panicked))
 }
 
 /// One `.npy` file: mapped in row-major order, read into memory in column-major (Fortran) order.
@@ -91,7 +100,7 @@ pub(crate) fn npy_folder(folder: &Path) -> Result<Part, DataError> {
             arrays.push((Role::named(&name, &origin)?, npy(&path, &name)?));
         }
     }
-    Part::new(origin, None, arrays, Vec::new())
+    Part::new(origin, None, arrays, Default::default())
 }
 
 /// A `.npz` file, read into memory whole.
@@ -103,5 +112,5 @@ pub(crate) fn npz(path: &Path) -> Result<Part, DataError> {
         let role = Role::named(&name, &origin)?;
         arrays.push((role, Column::in_memory(array.map_err(wrong_array(path, &name))?)));
     }
-    Part::new(origin, None, arrays, Vec::new())
+    Part::new(origin, None, arrays, Default::default())
 }

@@ -8,7 +8,7 @@ pub use density::Density;
 pub use univariate::Univariate;
 
 use crate::{
-    Context, ContextGenerator, Quantity, SimulationError,
+    Context, ContextGenerator, Panics, Quantity, SimulationError,
     context::{DrawnContext, Owner},
     stack::{Batch, Finite},
 };
@@ -259,6 +259,7 @@ impl Prior {
             attempt: 0,
             rows: None,
             finite: Finite::All,
+            panics: Panics::Error,
         };
         batch.check()?;
         self.check_names()?;

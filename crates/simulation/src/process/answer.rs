@@ -126,11 +126,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Nested lists of numbers. The inner error is that of lists that are no array.
+    /// Nested lists of numbers, or one number, which is a list of one. The inner error is that of lists that are no array.
     fn array(&mut self) -> Result<Result<ArrayD<f32>, String>, String> {
         if self.next() != Some(b'[') {
-            self.number()?;
-            return Ok(Err("they are one number: write a list, even of one".into()));
+            return Ok(Ok(ArrayD::from_elem(IxDyn(&[1]), self.number()?)));
         }
         let mut lists = Lists::default();
         self.list(0, &mut lists)?;
@@ -241,6 +240,7 @@ mod tests {
         assert_eq!(data("[1, 2.5,-3e-2]"), Ok(array![1.0, 2.5, -0.03].into_dyn()));
         assert_eq!(data("[[1],[2],[3]]"), Ok(array![[1.0], [2.0], [3.0]].into_dyn()));
         assert_eq!(data(" [ [ [ 1 ] , [ 2 ] ] ] "), Ok(array![[[1.0], [2.0]]].into_dyn()));
+        assert_eq!(data("3.5"), Ok(array![3.5].into_dyn()), "one number is a list of one");
         assert_eq!(data("[]").expect("empty").shape(), [0]);
         assert_eq!(data("[[],[]]").expect("empty").shape(), [2, 0]);
     }
@@ -287,7 +287,6 @@ mod tests {
             ("[1,[2]]", "a list stands beside a number"),
             ("[[1],2]", "a number stands beside a list"),
             ("[[],2]", "a number stands beside a list"),
-            ("3.5", "one number"),
         ] {
             let error = data(text).expect_err(text);
             assert!(error.contains("no array of numbers") && error.contains(problem), "{text}: {error}");

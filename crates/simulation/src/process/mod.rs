@@ -65,7 +65,7 @@ use std::{ffi::OsString, path::PathBuf, thread::available_parallelism, time::Dur
 /// {"id":12,"error":"the solver did not converge"}
 /// ```
 ///
-/// The nesting of `data` is its shape, usually observations × features; lists of unequal length are an error. `NaN`,
+/// The nesting of `data` is its shape, usually observations × features; one number is a list of one, and lists of unequal length are an error. `NaN`,
 /// `Infinity`, `-Infinity` (which Python writes), `nan` and `inf` are read as what they say, and `null` as NaN. Data are read
 /// in single precision, so 9 significant digits are enough. Other keys are an error. Blank lines are skipped.
 ///
@@ -98,7 +98,8 @@ pub struct ProcessSimulator {
 /// What to do when a worker process dies, exceeds the time limit, or writes something that is no answer.
 ///
 /// An `error` answer, and data that are no array of numbers, fail the batch in any case: simulation i has one seed, so that a second
-/// attempt would end as the first.
+/// attempt would end as the first. By [`Panics::AsInvalid`](crate::Panics::AsInvalid), a simulation that is answered with an `error` is
+/// invalid instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WorkerFailure {
     /// The batch fails with an error that names the simulation.

@@ -35,8 +35,8 @@ impl ProcessPool {
         Self { settings, workers: Mutex::new(workers) }
     }
 
-    /// The data of each simulation of a batch, in order.
-    pub(crate) fn simulate(&self, jobs: &Jobs<'_>) -> Result<Vec<ArrayD<f32>>, SimulationError> {
+    /// The data of each simulation of a batch, in order, or the error that it was answered with, where that counts as a panic.
+    pub(crate) fn simulate(&self, jobs: &Jobs<'_>) -> Result<Vec<Result<ArrayD<f32>, String>>, SimulationError> {
         self.settings.check()?;
         let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         workers.live.retain_mut(|worker| !worker.has_exited());

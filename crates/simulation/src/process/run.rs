@@ -8,7 +8,7 @@ use super::{
     request::{Request, write_array},
     worker::{Pending, Worker},
 };
-use crate::{SimulationError, context::DrawnContext, stack::Batch};
+use crate::{Quantity, SimulationError, context::DrawnContext, stack::Batch};
 use bayesburn_core::{Purpose, stream};
 use ndarray::{Array2, ArrayD, Axis};
 use rand::Rng;
@@ -81,7 +81,8 @@ pub(super) struct Run<'a> {
     jobs: &'a Jobs<'a>,
     /// Rows that no worker has.
     queue: VecDeque<usize>,
-    data: Vec<Option<ArrayD<f32>>>,
+    /// Data, or the message of a simulation that counts as panicked.
+    data: Vec<Option<Result<ArrayD<f32>, String>>>,
     /// How many rows have no data.
     missing: usize,
     /// How many workers failed at each row.
@@ -103,7 +104,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    pub(super) fn finish(mut self) -> Result<Vec<ArrayD<f32>>, SimulationError> {
+    pub(super) fn finish(mut self) -> Result<Vec<Result<ArrayD<f32>, String>>, SimulationError> {
         while self.missing > 0 {
             let busy = self.workers.live.iter().filter(|worker| !worker.pending.is_empty()).count();
             self.workers.start(self.settings, self.settings.workers.min(busy + self.queue.len()))?;
@@ -189,7 +190,11 @@ impl<'a> Run<'a> {
         let at = worker.pending.iter().position(|pending| pending.id == answer.id);
         let (at, row) =
             at.map(|at| (at, worker.pending[at].row)).ok_or((suspect, WorkerFault::UnknownId { id: answer.id }))?;
-        self.data[row] = Some(answer.data.map_err(|fault| (Some(row), fault))?);
+        self.data[row] = Some(match answer.data {
+            Ok(data) => Ok(data),
+            Err(WorkerFault::Reported { message }) if self.jobs.batch.may_panic(Quantity::SimData) => Err(message),
+            Err(fault) => return Err((Some(row), fault)),
+        });
         self.missing -= 1;
         worker.pending.remove(at);
         Ok(())

@@ -9,7 +9,13 @@ use ndarray::{Array1, Array2, Array3, ArrayD, Axis, arr1, array};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use rayon::ThreadPoolBuilder;
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 const REDRAW: InvalidSimulations = InvalidSimulations::Redraw { max_attempts: 100 };
 const OTHERS: [InvalidSimulations; 3] = [REDRAW, InvalidSimulations::Drop, InvalidSimulations::Mask];
@@ -294,12 +300,17 @@ fn other_policies_leave_a_valid_batch_as_it_is() {
 fn redraws_that_all_fail_are_an_error() {
     for whole in [false, true] {
         for (max_attempts, expected) in [(0, 1), (1, 1), (3, 3)] {
+            // Valid in the pilot run alone.
+            let pilot = Arc::new(AtomicBool::new(true));
+            let now = pilot.clone();
+            let value = move || if now.load(Ordering::Relaxed) { 0.0 } else { f32::NAN };
             let never = match whole {
-                false => Simulator::from_fn(|_, _, _| arr1(&[f32::NAN])),
-                true => Simulator::from_batch_fn(|_, theta, _| theta.mapv(|_| f32::NAN)),
+                false => Simulator::from_fn(move |_, _, _| arr1(&[value()])),
+                true => Simulator::from_batch_fn(move |_, theta, _| theta.mapv(|_| value())),
             };
-            let never = never.on_invalid(InvalidSimulations::Redraw { max_attempts });
-            let error = GenerativeModel::new(one_prior(), never).expect_err("no draw is valid");
+            let model = model(one_prior(), never, InvalidSimulations::Redraw { max_attempts });
+            pilot.store(false, Ordering::Relaxed);
+            let error = model.simulate(2, 0).expect_err("no draw is valid");
             let SimulationError::TooManyInvalid { id, attempts } = error else { panic!("not a count: {error}") };
             let (first, batch) = (0, if whole { 2 } else { 1 });
             let last = SimulationId { seed: 0, index: 0, attempt: expected - 1, first, batch };
@@ -334,28 +345,74 @@ fn the_first_simulation_without_a_valid_draw_is_named() {
 
 #[test]
 fn a_batch_of_which_nothing_is_left_is_an_error() {
-    let never = Simulator::from_fn(|_, _, _| arr1(&[f32::INFINITY])).on_invalid(InvalidSimulations::Drop);
-    // Two draws prove nothing: the pilot run takes the shapes and leaves it to the first batch.
-    let model = GenerativeModel::new(one_prior(), never).expect("the shapes are there");
-    assert_eq!(model.shapes().sim_data, [1]);
+    let theta = one_prior().sample(35, 4).expect("the prior is sound").column(0).to_vec();
+    let bad = theta[30..].to_vec();
+    let simulator = Simulator::from_fn(move |_, t, _| arr1(&[if bad.contains(&t[0]) { f32::INFINITY } else { 1.0 }]));
+    let model = model(one_prior(), simulator, InvalidSimulations::Drop);
     let error = model.simulate_from(4, 30, 5).expect_err("nothing is left");
-    assert!(matches!(error, SimulationError::NothingLeft { count: 5, first } if first.index == 30));
+    assert!(matches!(error, SimulationError::NothingLeft { count: 5, first, .. } if first.index == 30));
     assert!(error.to_string().contains("none of the 5 simulations from number 30 on"), "{error}");
 }
 
-/// Simulation 0 of seed 0, which every pilot run draws, is the invalid one.
+/// The first 100 simulations of seed 0, which every pilot run begins with, are invalid: a model is made all the same, and follows its policy
+/// when it simulates.
 #[test]
-fn the_pilot_run_follows_the_policy() {
-    let theta = one_prior().sample(2, 0).expect("the prior is sound")[[0, 0]];
-    let broken = || Simulator::from_fn(move |_, t, _| arr1(&[1.0, if t[0] == theta { f32::NAN } else { 2.0 }, 3.0]));
-    let of = |policy| GenerativeModel::new(one_prior(), broken().on_invalid(policy));
-    let error = of(InvalidSimulations::Error).expect_err("the first draw is invalid");
+fn the_pilot_run_needs_one_valid_simulation() {
+    let theta = one_prior().sample(100, 0).expect("the prior is sound").column(0).to_vec();
+    let of = |policy| {
+        let theta = theta.clone();
+        let value = move |t: f32| if theta.contains(&t) { f32::NAN } else { 2.0 };
+        GenerativeModel::new(
+            one_prior(),
+            Simulator::from_fn(move |_, t, _| arr1(&[1.0, value(t[0]), 3.0])).on_invalid(policy),
+        )
+    };
+    let strict = of(InvalidSimulations::Error).expect("one is valid");
+    let error = strict.simulate(200, 0).expect_err("the first is invalid");
     assert!(matches!(error, SimulationError::NonFinite { id, .. } if id.index == 0 && id.seed == 0));
     for policy in OTHERS {
-        let model = of(policy).expect("the policy lets it pass");
+        let model = of(policy).expect("one is valid");
         assert_eq!((model.shapes().sim_data.as_slice(), model.invalid_simulations()), ([3].as_slice(), policy));
-        assert_eq!(simulate(&model, 8, 0).invalid.len(), 1);
+        assert_eq!(simulate(&model, 200, 0).invalid.len(), 100);
     }
+    // Without a valid one, the error names the policy; what is partly missing is valid where it is masked.
+    let never = |policy| {
+        GenerativeModel::new(one_prior(), Simulator::from_fn(|_, _, _| arr1(&[1.0, f32::NAN])).on_invalid(policy))
+    };
+    for policy in [REDRAW, InvalidSimulations::Drop] {
+        let error = never(policy).expect_err("none is valid").to_string();
+        let parts = [format!("{policy:?}"), "1022 simulations".to_owned(), "NaN at position [1]".to_owned()];
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    }
+    assert!(never(InvalidSimulations::Mask).is_ok());
+    assert!(matches!(never(InvalidSimulations::Error), Err(SimulationError::NonFinite { .. })));
+}
+
+/// Data for given θ that are not finite half of the time, and always above 1: drawn anew for the same θ, and left out where that is hopeless.
+#[test]
+fn predictions_are_redrawn_for_the_same_parameters() {
+    let simulator = Simulator::from_fn(|rng, t, _| {
+        arr1(&[if t[0] > 1.0 || rng.random_bool(0.5) { f32::NAN } else { t[0] + normal(rng) }])
+    });
+    let model = model(one_prior(), simulator, InvalidSimulations::Redraw { max_attempts: 40 });
+    let theta = Array2::from_shape_fn((200, 2), |(i, _)| if i % 10 == 3 { 2.0 } else { i as f32 / 250.0 });
+    assert!(matches!(model.simulate_given(&theta, 1, 0), Err(SimulationError::CannotRedraw)));
+    let predicted = model.predict(&theta, 1, 0).expect("most can be predicted");
+    assert!(is_finite(&predicted));
+    let kept: Vec<usize> = (0..200).filter(|i| i % 10 != 3).collect();
+    assert_eq!(predicted.parameters, theta.select(Axis(0), &kept));
+    let hopeless = predicted.invalid.iter().filter(|id| id.index % 10 == 3).count();
+    assert_eq!(hopeless, 20 * 40);
+    // Of 180 rows half fail once, a quarter twice, …: 180 attempts in all, with a standard deviation of √360 = 19.
+    let others = predicted.invalid.len() - hopeless;
+    assert!(others.abs_diff(180) < 4 * 19, "{others}");
+    // Row i is the same in any batch, and a model without redraws has nothing to redraw.
+    let few = model.predict(&theta.slice(ndarray::s![..3, ..]).to_owned(), 1, 0).expect("three");
+    assert_eq!(few.sim_data, predicted.sim_data.slice_axis(Axis(0), (0..3).into()));
+    let hopeless = Array2::from_elem((3, 2), 2.0);
+    assert!(matches!(model.predict(&hopeless, 1, 0), Err(SimulationError::NothingLeft { count: 3, .. })));
+    let dropping = model.with_invalid_simulations(InvalidSimulations::Drop);
+    assert_eq!(dropping.predict(&theta, 1, 0).expect("half"), dropping.simulate_given(&theta, 1, 0).expect("half"));
 }
 
 #[test]
@@ -400,7 +457,8 @@ fn panics_are_errors_under_every_policy() {
         assert_ne!(t[0], second, "a mistake");
         nan(t[0])
     });
-    let error = GenerativeModel::new(one_prior(), panics.on_invalid(REDRAW)).expect_err("the redraw panics");
+    let panics = GenerativeModel::new(one_prior(), panics.on_invalid(REDRAW)).expect("no redraw in the pilot run");
+    let error = panics.simulate(1, 0).expect_err("the redraw panics");
     assert!(matches!(error, SimulationError::Panicked { index: 0, seed: 0, attempt: 1, .. }), "{error}");
     assert!(error.to_string().contains("simulation 0 (seed 0, attempt 1)"), "{error}");
 }
@@ -414,7 +472,7 @@ fn a_redraw_of_another_shape_is_an_error() {
         Some(_) => arr1(&[1.0]),
         None => arr1(&[1.0, 1.0]),
     });
-    let error = GenerativeModel::new(one_prior(), longer.on_invalid(REDRAW)).expect_err("two shapes");
+    let error = model(one_prior(), longer, REDRAW).simulate(2, 0).expect_err("two shapes");
     let SimulationError::ShapeChanged { index: 0, attempt: 1, ref expected, ref got, .. } = error else {
         panic!("not a shape: {error}")
     };

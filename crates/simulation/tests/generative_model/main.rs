@@ -6,6 +6,8 @@ mod errors;
 mod invalid;
 mod loaded;
 mod moments;
+mod one_number;
+mod panics;
 mod reproducibility;
 
 use bayesburn_simulation::{ContextGenerator, GenerativeModel, Prior, Simulator};

@@ -1,7 +1,9 @@
 //! Plants each way in which a worker can fail, reads the error, and checks what `Replace` makes of it.
 
-use crate::{assert_says, error_of, model, process, process_at};
-use bayesburn_simulation::{FailedProcess, SimulationError, WorkerFailure, WorkerFault};
+use crate::{assert_says, error_of, model, prior, process, process_at};
+use bayesburn_simulation::{
+    FailedProcess, GenerativeModel, InvalidSimulations, Panics, SimulationError, Simulator, WorkerFailure, WorkerFault,
+};
 use std::time::Duration;
 
 const REPLACE: WorkerFailure = WorkerFailure::Replace { max_retries: 1 };
@@ -82,6 +84,22 @@ fn a_worker_whose_data_are_ragged() {
 #[test]
 fn a_worker_that_answers_with_an_error() {
     check("error", false, &["it answered with the error \"no root in [0, 1]\""]);
+}
+
+/// Counted as a panic, where the simulator says so: dropped, listed with the message, and no worker is replaced for it.
+#[test]
+fn an_error_that_a_worker_answers_with_may_be_an_invalid_simulation() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let simulator = Simulator::from_process(process_at("error", 20, 9, folder.path()));
+    let simulator = simulator.on_invalid(InvalidSimulations::Drop).on_panic(Panics::AsInvalid);
+    let dropping = GenerativeModel::new(prior(), simulator).expect("the pilot run is sound");
+    let simulations = dropping.simulate(50, 9).expect("one is dropped");
+    let [panic] = &simulations.panicked[..] else { panic!("{:?}", simulations.panicked) };
+    assert_eq!((panic.id.index, panic.message.as_str()), (20, "no root in [0, 1]"));
+    let rest: Vec<usize> = (0..50).filter(|row| *row != 20).collect();
+    let all = model(process("simulate")).simulate(50, 9).expect("sound");
+    assert_eq!(simulations.sim_data, all.select(&rest).sim_data);
+    assert!(matches!(dropping.replay(panic.id), Err(SimulationError::ProcessFailed(_))));
 }
 
 /// The second answer is heard with the next request of the worker, or after its last: the simulation that is named is near.

@@ -96,6 +96,8 @@ impl NumberedBatches {
             for entry in &joined.batches {
                 let mut batch = all.select(&(row..row + entry.rows).collect::<Vec<_>>());
                 batch.invalid = all.invalid[id..id + entry.invalid].to_vec();
+                let of_batch = all.panicked.iter().filter(|panic| batch.invalid.contains(&panic.id));
+                batch.panicked = of_batch.cloned().collect();
                 batches.insert(entry.number, batch);
                 (row, id) = (row + entry.rows, id + entry.invalid);
             }

@@ -123,6 +123,7 @@ impl Source for Replay {
             let mut batch = self.buffer.get(rng.random_range(window)).clone();
             // It was counted when it was fresh.
             batch.invalid.clear();
+            batch.panicked.clear();
             return Ok(batch);
         }
         let lengths: Vec<(u64, usize)> = window.map(|number| (number, self.buffer.get(number).len())).collect();

@@ -186,6 +186,7 @@ impl Source for Rounds {
         if step == open.steps.start && open.first_of_round {
             // Counted once, when the round begins.
             batch.invalid.extend(self.data[&open.round].invalid());
+            batch.panicked.extend(self.data[&open.round].panicked().cloned());
         }
         Ok(batch)
     }
