@@ -12,5 +12,6 @@ mod gpu;
 mod imports;
 mod models;
 mod options;
+mod other_model;
 mod resume;
 mod training;

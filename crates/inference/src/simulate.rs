@@ -71,6 +71,11 @@ impl<C: SummaryConfig> Npe<C> {
         if (&now.parameters, &now.sim_data) == (&then.parameters, &then.sim_data) {
             return Ok(());
         }
+        // A program that takes its randomness elsewhere answers otherwise each time.
+        if now.parameters == then.parameters && make(0, 1)?.sim_data != now.sim_data {
+            tracing::warn!("the simulator is not reproducible: whether it made what is on disk cannot be told");
+            return Ok(());
+        }
         let folder = self.store.as_ref().map(|store| store.folder().to_owned()).unwrap_or_default();
         let reason = format!(
             "its first simulation has parameters {} and data {}, and the model makes parameters {} and data {} of it",

@@ -6,6 +6,7 @@ use crate::{
     Callback, LossHistory, Origin, Progress, Trainer, TrainerError,
     checkpoint::{Checkpoint, Checkpoints, Position},
     error::in_range,
+    identity::Identity,
     interrupt::Interrupt,
     loss::{LossFunction, OwnLoss, training_loss},
     source::{LastBatch, NumberedBatches, ShuffledEpoch, groups, split_order, valid},
@@ -52,6 +53,7 @@ pub struct TrainerBuilder<C: SummaryConfig> {
     checkpoints: Option<PathBuf>,
     keep: usize,
     resume: bool,
+    other_model: bool,
     #[cfg(feature = "tensorboard")]
     tensorboard: Option<PathBuf>,
     progress: Progress,
@@ -89,6 +91,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
             checkpoints: None,
             keep: 3,
             resume: false,
+            other_model: false,
             #[cfg(feature = "tensorboard")]
             tensorboard: None,
             progress: Progress::Auto,
@@ -226,12 +229,21 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
     /// ([`Trainer::damaged_checkpoints`]).
     ///
     /// The program is then run as before: training calls that the checkpoint has seen completed return at once, and the one that was
-    /// interrupted goes on. Their sources and configurations are compared with those of the checkpoint, as far as they are plain data;
-    /// model, configurator, loss and callbacks are functions, which only the program can keep the same.
+    /// interrupted goes on. Their sources and configurations are compared with those of the checkpoint, as far as they are plain data, and so
+    /// are the first pilot simulations of the model, or the fingerprint of the data. Configurator, loss and callbacks are functions, which only
+    /// the program can keep the same.
     #[must_use]
     pub fn resume(mut self) -> Self {
         self.resume = true;
         self
+    }
+
+    /// As [`TrainerBuilder::resume`], but whatever the model simulates now: for one that was changed on purpose, or whose simulator does not
+    /// take its randomness from the generator that it is given.
+    #[must_use]
+    pub fn resume_with_other_model(mut self) -> Self {
+        self.other_model = true;
+        self.resume()
     }
 
     /// Writes TensorBoard event files into this folder.
@@ -304,10 +316,25 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         let configurator = self.configurator.unwrap_or_else(|| Arc::new(DefaultConfigurator));
         let from_data = config.inference.needs_simulations();
         let needs_moments = config.standardization != Standardization::None || from_data;
-        let pilot = match self.pilot {
-            Some(simulations) => vec![simulations],
-            None => pilot(&self.origin, self.seed, if needs_moments { PILOT_BATCHES } else { 1 })?,
+        let first_pilot =
+            || -> Result<Simulations, TrainerError> { Ok(pilot(&self.origin, self.seed, 1)?.swap_remove(0)) };
+        let (pilot, identity) = match self.pilot {
+            Some(simulations) => {
+                let identity = has_folder.then(|| Identity::of(&self.origin, first_pilot)).transpose()?;
+                (vec![simulations], identity)
+            }
+            None => {
+                let all = pilot(&self.origin, self.seed, if needs_moments { PILOT_BATCHES } else { 1 })?;
+                let identity = Identity::of(&self.origin, || Ok(all[0].clone()))?;
+                (all, Some(identity))
+            }
         };
+        if let (Some(checkpoint), Some(now), false) = (&interrupted, &identity, self.other_model)
+            && checkpoint.position.seed == self.seed
+            && let Some(saved) = &checkpoint.position.origin
+        {
+            saved.check(now, &checkpoint.folder, || Identity::of(&self.origin, first_pilot))?;
+        }
         let pilot = pilot.iter().map(|batch| Ok(configurator.configure(batch)?));
         let pilot = pilot.collect::<Result<Vec<_>, TrainerError>>()?;
         let weights_seed = derive_seed(self.seed, const { Purpose::new("weights") });
@@ -339,7 +366,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
             callbacks: self.callbacks,
             interrupts,
             prefetch: self.prefetch,
-            position: Position { seed: self.seed, ..Position::default() },
+            position: Position { seed: self.seed, origin: identity, ..Position::default() },
             history: LossHistory::default(),
             run: 0,
             updater: None,
@@ -403,7 +430,7 @@ fn restore<C: SummaryConfig>(mut trainer: Trainer<C>, checkpoint: Checkpoint) ->
         return Err(TrainerError::mismatch(folder, difference));
     }
     trainer.amortizer = trainer.amortizer.load_weights(folder)?;
-    trainer.position = checkpoint.position.clone();
+    trainer.position = Position { origin: trainer.position.origin, ..checkpoint.position.clone() };
     trainer.history = checkpoint.history.clone();
     if trainer.memory.0 > 0 {
         trainer.memory.1 = NumberedBatches::load(folder, MEMORY)?.unwrap_or_default();

@@ -3,7 +3,7 @@
 //! A checkpoint is written into a hidden folder beside its place, sealed by checksums, synced and renamed, so that a crash or a full disk
 //! leaves the checkpoints before it as they are. Older ones are deleted only after that.
 
-use crate::{LossHistory, TrainerError};
+use crate::{LossHistory, TrainerError, identity::Identity};
 use bayesburn_core::files::{verify, write_atomically, write_folder_atomically};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -52,6 +52,9 @@ pub(crate) struct Position {
     pub(crate) seed: u64,
     /// The calls so far; all but the last are finished.
     pub(crate) runs: Vec<Run>,
+    /// Of the model or the data; `None` in older checkpoints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) origin: Option<Identity>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -264,4 +267,16 @@ pub(crate) fn make_writable(folder: &Path) -> Result<(), TrainerError> {
         .and_then(|()| write_atomically(&probe, |_| Ok(())))
         .and_then(|()| fs::remove_file(&probe))
         .map_err(TrainerError::write(folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As it was written before models were told apart.
+    #[test]
+    fn a_position_without_an_origin_is_read() {
+        let position: Position = serde_json::from_str(r#"{"seed":7,"runs":[]}"#).expect("an older checkpoint's");
+        assert_eq!(position, Position { seed: 7, ..Position::default() });
+    }
 }

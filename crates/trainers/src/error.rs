@@ -190,6 +190,23 @@ pub enum TrainerError {
         /// Its value now.
         now: String,
     },
+    /// A training that is resumed with another model, or other data.
+    #[error(
+        "the training in {} began with another model or other data ({what}: {saved} then, {now} now): resume with the model or data that it \
+         began with, or choose another folder for a new training. If the difference is meant, or comes of a simulator that is not \
+         reproducible, call `resume_with_other_model` in place of `resume`",
+        folder.display()
+    )]
+    OtherOrigin {
+        /// The checkpoint's folder.
+        folder: PathBuf,
+        /// What differs.
+        what: &'static str,
+        /// As it was.
+        saved: String,
+        /// As it is now.
+        now: String,
+    },
     /// A file that cannot be read or written.
     #[error("cannot {action} {}: {source}; check that the folder exists, is writable and has space", path.display())]
     Io {

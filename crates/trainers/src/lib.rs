@@ -50,6 +50,7 @@ mod config;
 mod direct;
 mod error;
 mod history;
+mod identity;
 mod interrupt;
 mod loss;
 #[cfg(feature = "flex")]

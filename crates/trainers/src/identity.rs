@@ -1,0 +1,129 @@
+//! Tells whether a resumed training has the model or the data that it began with.
+
+use crate::{Origin, TrainerError};
+use bayesburn_core::Simulations;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// Simulations that identify a model, and numbers of their data at most, spread evenly.
+const SIMULATIONS: usize = 4;
+const NUMBERS: usize = 64;
+/// Relative differences up to this are those of another machine's rounding.
+const ROUNDING: f32 = 1e-4;
+
+/// What a checkpoint keeps of where simulations come from: a model and data are functions and files, that cannot be compared themselves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Identity {
+    /// The fingerprint of a data set, its number of rows in it.
+    Data(String),
+    /// The first pilot simulations of a model; numbers that are not finite are `None`.
+    Model {
+        parameter_names: Vec<String>,
+        /// `[K, D]`, flat.
+        parameters: Vec<Option<f32>>,
+        /// Of one simulation.
+        data_shape: Vec<usize>,
+        data: Vec<Option<f32>>,
+    },
+}
+
+/// What is not as it was, in words.
+type Difference = (&'static str, String, String);
+
+impl Identity {
+    /// `pilot` makes the first pilot simulations.
+    pub(crate) fn of(
+        origin: &Origin,
+        pilot: impl Fn() -> Result<Simulations, TrainerError>,
+    ) -> Result<Self, TrainerError> {
+        Ok(match origin {
+            Origin::Data(data) => Self::Data(data.fingerprint()),
+            Origin::Model(_) => Self::of_simulations(&pilot()?),
+        })
+    }
+
+    fn of_simulations(pilot: &Simulations) -> Self {
+        let rows: Vec<usize> = (0..pilot.len().min(SIMULATIONS)).collect();
+        let first = pilot.select(&rows);
+        let finite = |value: &f32| value.is_finite().then_some(*value);
+        let kept = first.sim_data.len().min(NUMBERS);
+        let data: Vec<_> = first.sim_data.iter().map(finite).collect();
+        Self::Model {
+            parameter_names: first.parameter_names.to_vec(),
+            parameters: first.parameters.iter().map(finite).collect(),
+            data_shape: first.sim_data.shape()[1..].to_vec(),
+            data: (0..kept).map(|i| data[i * data.len() / kept]).collect(),
+        }
+    }
+
+    /// An error if a checkpoint of `self` is resumed with what is `now` another model, or other data. `again` makes `now` once more: where that
+    /// differs too, in data alone, the simulator is not reproducible, and nothing can be told.
+    pub(crate) fn check(
+        &self,
+        now: &Self,
+        folder: &Path,
+        again: impl FnOnce() -> Result<Self, TrainerError>,
+    ) -> Result<(), TrainerError> {
+        let Some((what, saved, got)) = self.difference(now) else { return Ok(()) };
+        if what == DATA && now.difference(&again()?).is_some_and(|(what, ..)| what == DATA) {
+            tracing::warn!(
+                "the simulator is not reproducible: whether it is the one that the training began with cannot be told"
+            );
+            return Ok(());
+        }
+        Err(TrainerError::OtherOrigin { folder: folder.to_owned(), what, saved, now: got })
+    }
+
+    fn difference(&self, now: &Self) -> Option<Difference> {
+        match (self, now) {
+            (Self::Data(saved), Self::Data(now)) => {
+                (saved != now).then(|| ("the data set", saved.clone(), now.clone()))
+            }
+            (
+                Self::Model { parameter_names: names, parameters: theta, data_shape: shape, data: x },
+                Self::Model { parameter_names, parameters, data_shape, data },
+            ) => {
+                if names != parameter_names {
+                    return Some(("the parameters", format!("{names:?}"), format!("{parameter_names:?}")));
+                }
+                if !same(theta, parameters) {
+                    return Some((
+                        "the first pilot simulations' parameters",
+                        text(theta, parameters),
+                        text(parameters, theta),
+                    ));
+                }
+                if shape != data_shape {
+                    return Some(("the shape of the data", format!("{shape:?}"), format!("{data_shape:?}")));
+                }
+                (!same(x, data)).then(|| (DATA, text(x, data), text(data, x)))
+            }
+            // Simulated before, and read from files now: nothing to compare.
+            _ => None,
+        }
+    }
+}
+
+const DATA: &str = "the first pilot simulations' data";
+
+/// Where numbers nearly cancel, rounding differs by more: 1 of 32 may.
+fn same(a: &[Option<f32>], b: &[Option<f32>]) -> bool {
+    let differ = a.iter().zip(b).filter(|(a, b)| !agree(**a, **b)).count();
+    a.len() == b.len() && 32 * differ <= a.len()
+}
+
+fn agree(a: Option<f32>, b: Option<f32>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => (a - b).abs() <= ROUNDING * a.abs().max(b.abs()),
+        (a, b) => a == b,
+    }
+}
+
+/// The first numbers from where two lists differ.
+fn text(values: &[Option<f32>], other: &[Option<f32>]) -> String {
+    let place = values.iter().zip(other).position(|(a, b)| !agree(*a, *b)).unwrap_or_default();
+    let number = |value: &Option<f32>| value.map_or("not finite".to_owned(), |value| value.to_string());
+    let numbers: Vec<String> = values.iter().skip(place).take(4).map(number).collect();
+    format!("[{}, …]", numbers.join(", "))
+}
