@@ -141,6 +141,12 @@ pub enum DiagnosticsError {
         /// The number of rows.
         got: usize,
     },
+    /// Data sets of different numbers of features.
+    #[error("data sets of {got:?} features: pass data of the same features, of whichever numbers of observations")]
+    Widths {
+        /// The numbers of features.
+        got: Vec<usize>,
+    },
     /// An observed data set of another shape than simulated ones.
     #[error("observed data of shape {got:?}, but simulated ones of {expected:?}: pass data of the same shape")]
     Observation {

@@ -125,8 +125,8 @@ pub use predictive::{Observed, PredictiveCheck, predictive_check, prior_pushforw
 pub use recovery::{Recovery, recovery};
 pub use samples::{LatentSpace, PriorPairs, SampleMoments, latent_space, prior_pairs};
 pub use sensitivity::{PosteriorShifts, SensitivityGrid, posterior_shifts, sensitivity_grid};
-pub use suite::{Check, CheckKind, Detectable, DiagnosticsSuite, Evidence, Limit, LimitCheck};
-pub use suite::{Metrics, ParameterMetrics, Report, Side};
+pub use suite::{Check, CheckKind, ContextRange, Detectable, DiagnosticsSuite, Evidence, Limit, LimitCheck};
+pub use suite::{Metrics, ParameterMetrics, Report, Side, Stratum};
 pub use two_sample::{Bandwidth, Mmd, MmdConfig, MmdEstimator, mmd, mmd_with, sliced_wasserstein};
 pub use two_sample::{C2st, C2stConfig, c2st, c2st_with};
 pub use two_sample::{LocalC2st, LocalC2stConfig, LocalTest};

@@ -155,14 +155,30 @@ impl<C: SummaryConfig> Trainer<C> {
         Ok(self.configurator.configure(simulations)?)
     }
 
-    /// Simulates and configures data sets to test on. Training, validation and pilot draw from seeds
+    /// Simulates and configures data sets to test on, as one batch. Training, validation and pilot draw from seeds
     /// derived from the trainer's, so that none of theirs is among them.
+    ///
+    /// Context that a batch shares, such as the number of observations, is the same in all of them: where the model has such context, a test of these
+    /// says nothing of any other, and [`Trainer::simulate_over_contexts`] covers all.
     ///
     /// # Errors
     /// What the generative model or the configurator reports; no generative model.
     pub fn simulate(&self, num_simulations: usize, seed: u64) -> Result<Configured, TrainerError> {
         let model = self.model.as_ref().ok_or(TrainerError::NoModel)?;
         self.configure(&model.simulate(num_simulations, seed)?)
+    }
+
+    /// Simulates and configures data sets to test on, over the context that a batch shares: batches of five, each with a context of its own
+    /// ([`GenerativeModel::simulate_over_contexts`]). One batch where the model has no such context.
+    ///
+    /// Draws for one batch after the other need a seed for each, such as `stream(seed, purpose, number).next_u64()` of
+    /// [`bayesburn_core`]: the same seed has the same latent noise in each.
+    ///
+    /// # Errors
+    /// As [`Trainer::simulate`].
+    pub fn simulate_over_contexts(&self, num_simulations: usize, seed: u64) -> Result<Vec<Configured>, TrainerError> {
+        let model = self.model.as_ref().ok_or(TrainerError::NoModel)?;
+        model.simulate_over_contexts(num_simulations, seed)?.iter().map(|batch| self.configure(batch)).collect()
     }
 
     /// Trains on the batches of a source, and returns the history.

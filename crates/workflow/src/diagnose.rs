@@ -1,19 +1,23 @@
 //! Judges a trained posterior by data sets that are simulated for it.
 
-use crate::WorkflowError;
-use bayesburn_amortizers::Conditions;
-use bayesburn_core::{Draws, Purpose, derive_seed};
+use crate::{
+    WorkflowError,
+    test_sets::{TestSets, rows_of},
+};
+use bayesburn_amortizers::{Conditions, Configured};
+use bayesburn_core::{Draws, Purpose, Simulations, derive_seed, stream};
 use bayesburn_diagnostics::{DiagnosticsSuite, Evidence, Ranks, Report, quantity_ranks};
 use bayesburn_inference::Posterior;
 use bayesburn_networks::SummaryConfig;
 use bayesburn_simulation::GenerativeModel;
-use bayesburn_trainers::Trainer;
+use bayesburn_trainers::{Trainer, TrainerError};
 use ndarray::{Array1, Array2, Array3, ArrayView1, Axis};
+use rand::Rng;
 use std::{fmt, path::Path, sync::Arc};
 
 type Quantity = dyn Fn(ArrayView1<'_, f32>, &Conditions) -> f64 + Send + Sync;
 
-/// How a posterior is judged: by draws for data sets whose parameters are known.
+/// How a posterior is judged: by draws for data sets whose parameters are known, over all contexts that the model draws.
 #[derive(Clone)]
 pub struct Diagnose {
     suite: DiagnosticsSuite,
@@ -109,18 +113,27 @@ impl Diagnose {
 
     /// Judges what a trainer has trained, by data sets of its model that training has not seen.
     ///
+    /// Where the model has context that a batch shares, such as the number of observations N, the data sets are over all of it, five for each context,
+    /// and the report has a verdict for ranges of it: a posterior that is wrong at small N alone fails.
+    ///
     /// # Errors
     /// If the trainer has no model; data sets can't be simulated or drawn for; there are fewer than 20 of them, or fewer than 2 draws; a limit is to what
     /// is not known; a quantity is NaN or ∞.
     pub fn trainer<C: SummaryConfig>(&self, trainer: &Trainer<C>) -> Result<Diagnosis, WorkflowError> {
-        let test = trainer.simulate(self.data_sets, self.seed_of_data())?;
+        let model = trainer.model().ok_or(TrainerError::NoModel)?;
+        let batches = model.simulate_over_contexts(self.data_sets, self.seed_of_data())?;
+        let test = TestSets::new(model, &batches, |batch| Ok(trainer.configure(batch)?))?;
         let amortizer = trainer.amortizer();
-        let draws = amortizer.sample(&test.conditions, self.draws, self.seed)?;
-        let log_prob = amortizer.log_prob(&test.parameters, &test.conditions)?;
-        self.judge(draws, test.parameters, test.conditions, log_prob)
+        let (mut draws, mut log_prob) = (Vec::new(), Vec::new());
+        for (group, test) in test.groups.iter().enumerate() {
+            draws.push(amortizer.sample(&test.conditions, self.draws, self.seed_of_draws(group))?);
+            log_prob.push(amortizer.log_prob(&test.parameters, &test.conditions)?);
+        }
+        self.judge(test, draws, log_prob)
     }
 
-    /// Judges a posterior of neural posterior estimation, by data sets of its model.
+    /// Judges a posterior of neural posterior estimation, by data sets of its model, over all of the context that a batch shares as
+    /// [`Diagnose::trainer`] has it. Simulations that are not finite are left out unless the model says otherwise, as they are from the training.
     ///
     /// # Errors
     /// As [`Diagnose::trainer`]; a posterior that was trained in several rounds, for one observation: it is not meant for the data sets of the prior.
@@ -132,13 +145,29 @@ impl Diagnose {
         if posterior.trained_for().is_some() {
             return Err(WorkflowError::OneObservation { rounds: posterior.rounds() });
         }
-        let test = model.simulate(self.data_sets, self.seed_of_data())?;
-        let x = test.observations();
-        let conditions = posterior.conditions(&x)?;
+        let model = model.clone().leaving_out_invalid();
+        let batches = model.simulate_over_contexts(self.data_sets, self.seed_of_data())?;
+        let configure = |batch: &Simulations| -> Result<Configured, WorkflowError> {
+            let conditions = posterior.conditions(&batch.observations())?;
+            Ok(Configured { parameters: batch.parameters.clone(), conditions, weights: None })
+        };
+        let test = TestSets::new(&model, &batches, configure)?;
+        // All of the one shape that the posterior takes, and so one group.
+        let observations: Vec<_> = batches.iter().map(Simulations::observations).collect();
+        let x = rows_of(observations.iter().map(|x| x.view()))?;
+        let parameters = rows_of(batches.iter().map(|batch| batch.parameters.view()))?;
         let draws = posterior.sample_for(&x, self.draws, self.seed)?;
         // Without the correction for leakage, which would be estimated anew for each data set: what leaks is the posterior's fault.
-        let log_prob = posterior.unnormalised_log_prob_for(&test.parameters, &x)?;
-        self.judge(draws, test.parameters, conditions, log_prob)
+        let log_prob = posterior.unnormalised_log_prob_for(&parameters, &x)?;
+        self.judge(test, vec![draws], vec![log_prob])
+    }
+
+    /// Each call numbers its data sets from 0, so that groups of one seed would have the same latent noise.
+    fn seed_of_draws(&self, group: usize) -> u64 {
+        match group {
+            0 => self.seed,
+            _ => stream(self.seed, const { Purpose::new("diagnosis of a group") }, group as u64).next_u64(),
+        }
     }
 
     /// Not the seed itself: a user may have trained on `model.simulate(.., 0)`.
@@ -158,18 +187,22 @@ impl Diagnose {
         at_least("draws", 2, self.draws)
     }
 
-    fn judge(
-        &self,
-        draws: Draws,
-        truths: Array2<f32>,
-        conditions: Conditions,
-        log_prob: Array1<f32>,
-    ) -> Result<Diagnosis, WorkflowError> {
-        let quantities = self.quantity_ranks(&draws, &truths, &conditions)?;
-        let Conditions { summary_conditions, direct_conditions, .. } = conditions;
-        let mut data = vec![summary_conditions];
-        data.extend(direct_conditions.map(|direct| direct.insert_axis(Axis(1))));
-        let judged = Judged { draws, truths, data, log_prob, quantities };
+    /// By the draws and the truths' log densities of each group.
+    fn judge(&self, test: TestSets, draws: Vec<Draws>, log_prob: Vec<Array1<f32>>) -> Result<Diagnosis, WorkflowError> {
+        let mut draws = draws.into_iter();
+        let first = draws.next().expect("there is a group");
+        let draws = first.join(draws).expect("draws of one posterior");
+        let truths = rows_of(test.groups.iter().map(|group| group.parameters.view()))?;
+        let log_prob = rows_of(log_prob.iter().map(|log_prob| log_prob.view()))?;
+        let quantities = self.quantity_ranks(&draws, &truths, &test)?;
+        let (mut data, mut direct) = (Vec::new(), Vec::new());
+        for group in test.groups {
+            let Conditions { summary_conditions, direct_conditions, .. } = group.conditions;
+            data.push(summary_conditions);
+            direct.extend(direct_conditions.map(|direct| direct.insert_axis(Axis(1))));
+        }
+        let data = [data, direct].into_iter().filter(|arrays| !arrays.is_empty()).collect();
+        let judged = Judged { draws, truths, data, contexts: test.contexts, log_prob, quantities };
         let report = self.suite.clone().with_seed(self.seed).run(&judged.evidence()?)?;
         Ok(Diagnosis { report, judged })
     }
@@ -178,12 +211,13 @@ impl Diagnose {
         &self,
         draws: &Draws,
         truths: &Array2<f32>,
-        conditions: &Conditions,
+        test: &TestSets,
     ) -> Result<Option<Ranks>, WorkflowError> {
         if self.quantities.is_empty() {
             return Ok(None);
         }
-        let data_sets: Vec<Conditions> = (0..conditions.len()).map(|m| conditions.select(&[m])).collect();
+        let of_group = |group: &Configured| (0..group.len()).map(|m| group.conditions.select(&[m])).collect::<Vec<_>>();
+        let data_sets: Vec<Conditions> = test.groups.iter().flat_map(of_group).collect();
         let names = self.quantities.iter().map(|(name, _)| name);
         let ranks = quantity_ranks(draws, truths, names, |data_set, theta| {
             self.quantities.iter().map(|(_, quantity)| quantity(theta, &data_sets[data_set])).collect()
@@ -203,7 +237,9 @@ pub struct Diagnosis {
 struct Judged {
     draws: Draws,
     truths: Array2<f32>,
-    data: Vec<Array3<f32>>,
+    /// What the networks see, and beside it direct conditions, each by the groups of data sets of equal shapes.
+    data: Vec<Vec<Array3<f32>>>,
+    contexts: Vec<(String, Array1<f32>)>,
     log_prob: Array1<f32>,
     quantities: Option<Ranks>,
 }
@@ -211,8 +247,11 @@ struct Judged {
 impl Judged {
     fn evidence(&self) -> Result<Evidence<'_>, WorkflowError> {
         let mut evidence = Evidence::new(&self.draws, &self.truths)?;
-        for data in &self.data {
-            evidence = evidence.with_data(data.view())?;
+        for arrays in &self.data {
+            evidence = evidence.with_data_of_sizes(arrays.iter().map(|data| data.view()))?;
+        }
+        for (name, values) in &self.contexts {
+            evidence = evidence.with_context(name, values.clone())?;
         }
         if let Some(ranks) = &self.quantities {
             evidence = evidence.with_quantities(ranks.clone())?;
@@ -228,7 +267,7 @@ impl Diagnosis {
         &self.report
     }
 
-    /// The posterior draws, `[M, L, D]`, and the truths, `[M, D]`.
+    /// The posterior draws, `[M, L, D]`, and the truths, `[M, D]`; data sets of fewer observations come first.
     #[must_use]
     pub fn draws_and_truths(&self) -> (&Draws, &Array2<f32>) {
         (&self.judged.draws, &self.judged.truths)

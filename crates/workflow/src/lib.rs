@@ -51,6 +51,7 @@
 mod command;
 mod diagnose;
 mod error;
+mod test_sets;
 mod workflow;
 
 pub use command::{Command, CommonOptions, DiagnoseOptions, HELP, SampleOptions};

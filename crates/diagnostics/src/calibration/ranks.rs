@@ -3,9 +3,7 @@
 use crate::checks::{at_least, check_draws_and_truths};
 use crate::{DiagnosticsError, Extent, Result};
 use bayesburn_core::{Draws, ParameterNames, Purpose, stream};
-use ndarray::Array2;
-#[cfg(feature = "plots")]
-use ndarray::Axis;
+use ndarray::{Array2, Axis};
 use rand::RngExt;
 use rayon::prelude::*;
 
@@ -88,6 +86,12 @@ impl Ranks {
             (f64::from(below) / cells, (f64::from(below) + f64::from(ties) + 1.0) / cells)
         };
         self.below.column(parameter).into_iter().zip(self.ties.column(parameter)).map(part)
+    }
+
+    /// Those of some data sets, in this order.
+    pub(crate) fn select(&self, data_sets: &[usize]) -> Self {
+        let of = |array: &Array2<u32>| array.select(Axis(0), data_sets);
+        Self { names: self.names.clone(), num_draws: self.num_draws, values: of(&self.values), ties: of(&self.ties) }
     }
 
     /// The parameters' names.

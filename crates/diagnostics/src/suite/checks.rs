@@ -1,9 +1,10 @@
 //! Tests what is true of every exact posterior, each check with its share of the false alarms.
 
-use super::{Metrics, dependence::Directions, evidence::Evidence, verdict};
+use super::{Metrics, dependence::Directions, evidence::Evidence, strata::Part, verdict};
 use crate::calibration::{locations, pairs, ranks_of_pairs};
 use crate::{HypothesisTest, RankTests, Result, sbc_ranks, tarp};
 use bayesburn_core::{Purpose, stream};
+use ndarray::Array2;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,12 @@ pub enum CheckKind {
     Density,
     /// The ranks of a quantity of the user's.
     Quantity,
+    /// As [`CheckKind::Bias`], of the data sets with a context in some range: see [`Evidence::with_context`].
+    ContextBias,
+    /// As [`CheckKind::Width`], likewise.
+    ContextWidth,
+    /// As [`CheckKind::Shape`], likewise.
+    ContextShape,
 }
 
 /// One test, and what it found.
@@ -45,6 +52,9 @@ pub struct Check {
     pub subject: String,
     /// The parameters that it is about; none of a quantity.
     pub parameters: Vec<String>,
+    /// The range of the context that it is about, in words, as in [`Stratum::label`](super::Stratum::label); `None` if it is about all data sets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stratum: Option<String>,
     /// The probability of something as extreme from an exact posterior.
     pub p_value: f64,
     /// The p-value below which it fails: its share of the suite's false alarms.
@@ -58,25 +68,44 @@ pub struct Check {
 impl Check {
     /// `of` has the names of the parameters. Its level is set when all checks are known.
     fn new(kind: CheckKind, subject: &str, of: &[String], test: HypothesisTest, finding: String) -> Self {
-        let parameters = of.to_vec();
-        Self { kind, subject: subject.to_owned(), parameters, p_value: test.p_value, alpha: 0.0, passed: true, finding }
+        let (subject, parameters) = (subject.to_owned(), of.to_vec());
+        Self { kind, subject, parameters, stratum: None, p_value: test.p_value, alpha: 0.0, passed: true, finding }
+    }
+
+    /// Of the data sets of this stratum alone.
+    fn within(mut self, stratum: &str) -> Self {
+        self.subject = format!("{}, {stratum}", self.subject);
+        self.finding = format!("{stratum}: {}", self.finding);
+        Self { stratum: Some(stratum.to_owned()), ..self }
     }
 
     /// Whether a bias or a wrong width of one of its parameters would explain it: these bend the shape, and are seen in pairs and distances.
     pub(super) fn is_explained_by_margins(&self) -> bool {
-        matches!(self.kind, CheckKind::Shape | CheckKind::Pair | CheckKind::Distance)
+        matches!(self.kind, CheckKind::Shape | CheckKind::Pair | CheckKind::Distance | CheckKind::ContextShape)
+    }
+
+    /// Whether it is about a bias or a wrong width.
+    pub(super) fn is_of_margins(&self) -> bool {
+        matches!(self.kind, CheckKind::Bias | CheckKind::Width | CheckKind::ContextBias | CheckKind::ContextWidth)
     }
 }
 
 /// Runs all checks that the evidence is enough for, and shares `alpha` among them: each kind has as much, and so has each check of a kind
 /// (Bonferroni).
-pub(super) fn checks(evidence: &Evidence<'_>, metrics: &Metrics, alpha: f64, seed: u64) -> Result<Vec<Check>> {
+pub(super) fn checks(
+    evidence: &Evidence<'_>,
+    metrics: &Metrics,
+    (parts, z_scores): (&[Part], &Array2<f64>),
+    alpha: f64,
+    seed: u64,
+) -> Result<Vec<Check>> {
     let (draws, truths) = (evidence.draws, evidence.truths);
     let names = draws.names();
     let d = names.len();
     let mut all = Vec::new();
 
-    let marginal = RankTests::new(&sbc_ranks(draws, truths)?, seed)?;
+    let ranks = sbc_ranks(draws, truths)?;
+    let marginal = RankTests::new(&ranks, seed)?;
     for (i, name) in names.iter().enumerate() {
         let of = &names[i..=i];
         let (bias, width) = (metrics.parameters[i].bias, metrics.parameters[i].width);
@@ -103,7 +132,20 @@ pub(super) fn checks(evidence: &Evidence<'_>, metrics: &Metrics, alpha: f64, see
         let (test, finding) = (tarp.tests.gamma[0], verdict::distance(tarp.area_to_curve));
         all.push(Check::new(CheckKind::Distance, "all parameters", names, test, finding));
     }
-    if let Some(directions) = evidence.features.as_ref().and_then(Directions::new) {
+    for part in parts {
+        let tests = RankTests::new(&ranks.select(&part.data_sets), seed)?;
+        for (i, name) in names.iter().enumerate() {
+            let z_scores = part.data_sets.iter().map(|&data_set| z_scores[[data_set, i]]);
+            let (bias, width) = Metrics::bias_and_width(z_scores);
+            let mut push = |kind, test, finding| {
+                all.push(Check::new(kind, name, &names[i..=i], test, finding).within(&part.label));
+            };
+            push(CheckKind::ContextBias, tests.location[i], verdict::bias(name, bias));
+            push(CheckKind::ContextWidth, tests.spread[i], verdict::width(name, width));
+            push(CheckKind::ContextShape, tests.gamma[i], verdict::shape(name));
+        }
+    }
+    if let Some(directions) = evidence.all_features().as_ref().and_then(Directions::new) {
         for (i, name) in names.iter().enumerate() {
             let of = &names[i..=i];
             let scores = || marginal.normal_scores.column(i).into_iter().copied();

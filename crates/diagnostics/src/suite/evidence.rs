@@ -1,10 +1,11 @@
 //! Holds what a posterior is judged by: its draws for simulated data sets, the truths, and whatever else is known of them.
 
+use super::strata::Context;
 use crate::calibration::density_ranks;
 use crate::checks::{at_least, check_draws_and_truths, check_finite};
 use crate::{DiagnosticsError, Extent, Quantity, Ranks, Result};
 use bayesburn_core::Draws;
-use ndarray::{Array1, Array2, ArrayView3, Axis, concatenate};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView3, Axis, concatenate};
 
 /// What a [`DiagnosticsSuite`](crate::DiagnosticsSuite) judges: posterior draws for M simulated data sets and the parameters that simulated them.
 ///
@@ -31,6 +32,7 @@ pub struct Evidence<'a> {
     pub(super) features: Option<Array2<f32>>,
     pub(super) density: Option<Density>,
     pub(super) quantities: Vec<Ranks>,
+    pub(super) contexts: Vec<Context>,
 }
 
 /// What a posterior says of its own density.
@@ -61,7 +63,7 @@ impl<'a> Evidence<'a> {
                 });
             }
         }
-        Ok(Self { draws, truths, features: None, density: None, quantities: Vec::new() })
+        Ok(Self { draws, truths, features: None, density: None, quantities: Vec::new(), contexts: Vec::new() })
     }
 
     /// The data that posteriors were inferred from, `[M, N, F]`: N observations of F numbers each. They are summed up by means and standard
@@ -70,8 +72,58 @@ impl<'a> Evidence<'a> {
     /// # Errors
     /// If there are not M data sets, or a number is infinite. (NaN are missing values, and left out.)
     pub fn with_data(self, data: ArrayView3<'_, f32>) -> Result<Self> {
-        let features = features_of(data);
+        self.with_data_of_sizes([data])
+    }
+
+    /// As [`Evidence::with_data`], of data sets with different numbers of observations: `[m, N, F]` of those that have as many, one array after the
+    /// other, M data sets in all.
+    ///
+    /// # Errors
+    /// If there are not M data sets, a number is infinite, or F is not the same in all arrays.
+    pub fn with_data_of_sizes<'b>(self, data: impl IntoIterator<Item = ArrayView3<'b, f32>>) -> Result<Self> {
+        let data: Vec<_> = data.into_iter().collect();
+        let sums_up = data.iter().any(|data| data.dim().1 > 1);
+        let features: Vec<_> = data.iter().map(|data| features_of(data.view(), sums_up)).collect();
+        let views: Vec<_> = features.iter().map(|features| features.view()).collect();
+        // None of no array, of which the number of rows is wrong.
+        let features = match views.is_empty() {
+            true => Array2::zeros((0, 0)),
+            false => concatenate(Axis(0), &views)
+                .map_err(|_| DiagnosticsError::Widths { got: data.iter().map(|data| data.dim().2).collect() })?,
+        };
         self.with_features(features)
+    }
+
+    /// A number that each data set shares with others, `[M]`, such as how many observations it has: what the verdict is over. Posteriors are judged
+    /// for ranges of it, too, of at least 40 data sets each, and the report names them. Called again, it adds more.
+    ///
+    /// ```
+    /// # use bayesburn_core::{Draws, Purpose, stream};
+    /// # use bayesburn_diagnostics::{DiagnosticsSuite, Evidence};
+    /// # use ndarray::{Array1, Array2, Array3};
+    /// # use rand::RngExt;
+    /// # use rand_distr::StandardNormal;
+    /// # let mut rng = stream(1, Purpose::new("example of contexts"), 0);
+    /// # let mut normal = || -> f32 { rng.sample(StandardNormal) };
+    /// # let truths = Array2::from_shape_simple_fn((400, 1), &mut normal);
+    /// # let draws = Array3::from_shape_simple_fn((400, 50, 1), &mut normal);
+    /// # let draws = Draws::new(["mu".to_owned()].into(), draws)?;
+    /// let n = Array1::from_shape_fn(400, |m| (5 + m % 50) as f32); // of data set m
+    /// let report = DiagnosticsSuite::new().run(&Evidence::new(&draws, &truths)?.with_context("N", n)?)?;
+    /// assert_eq!(report.strata[0].label, "N from 5 to 14");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If there are not M numbers, or one is not finite.
+    pub fn with_context(mut self, name: impl Into<String>, values: Array1<f32>) -> Result<Self> {
+        let expected = self.draws.num_data_sets();
+        if values.len() != expected {
+            return Err(DiagnosticsError::Rows { expected, got: values.len() });
+        }
+        check_finite(Quantity::Feature, values.view().insert_axis(Axis(1)))?;
+        self.contexts.push(Context { name: name.into(), values: values.to_vec() });
+        Ok(self)
     }
 
     /// Numbers that sum up each data set, `[M, F]`, and are made of the data alone: what posteriors should depend on. Called again, it adds more.
@@ -122,6 +174,16 @@ impl<'a> Evidence<'a> {
         Ok(self)
     }
 
+    /// What the data are, contexts included; `None` without data, of which contexts alone tell nothing.
+    pub(super) fn all_features(&self) -> Option<Array2<f32>> {
+        let mut features = self.features.clone()?;
+        for context in &self.contexts {
+            let column = ArrayView1::from(&context.values);
+            features.push_column(column).expect("as many numbers as data sets");
+        }
+        Some(features)
+    }
+
     /// Ranks of quantities of one's own, such as a likelihood, by [`quantity_ranks`](crate::quantity_ranks).
     ///
     /// # Errors
@@ -137,9 +199,9 @@ impl<'a> Evidence<'a> {
 }
 
 /// Means and standard deviations over observations of what is not missing, or the one observation itself; 0 for what is all missing.
-fn features_of(data: ArrayView3<'_, f32>) -> Array2<f32> {
-    let (m, n, f) = data.dim();
-    if n == 1 {
+fn features_of(data: ArrayView3<'_, f32>, sums_up: bool) -> Array2<f32> {
+    let (m, _, f) = data.dim();
+    if !sums_up {
         return Array2::from_shape_fn((m, f), |(m, f)| if data[[m, 0, f]].is_nan() { 0.0 } else { data[[m, 0, f]] });
     }
     let mut features = Array2::zeros((m, 2 * f));
@@ -162,9 +224,10 @@ mod tests {
 
     #[test]
     fn data_are_summed_up_over_observations() {
-        let features = features_of(array![[[1.0, f32::NAN], [3.0, 5.0]]].view());
+        let features = features_of(array![[[1.0, f32::NAN], [3.0, 5.0]]].view(), true);
         assert_eq!(features, array![[2.0, 5.0, 1.0, 0.0]]);
-        assert_eq!(features_of(array![[[7.0, f32::NAN]]].view()), array![[7.0, 0.0]]);
+        assert_eq!(features_of(array![[[7.0, f32::NAN]]].view(), false), array![[7.0, 0.0]]);
+        assert_eq!(features_of(array![[[7.0, f32::NAN]]].view(), true), array![[7.0, 0.0, 0.0, 0.0]]);
     }
 
     #[test]
@@ -176,6 +239,13 @@ mod tests {
         let error = Evidence::new(&constant, &truths).expect_err("a constant").to_string();
         assert!(error.contains("`a` is the same") && error.contains("leave it out"), "{error}");
         let evidence = || Evidence::new(&draws, &truths).expect("valid");
+        let sizes = [Array3::zeros((7, 2, 2)), Array3::zeros((13, 9, 2))];
+        assert!(evidence().with_data_of_sizes(sizes.iter().map(|data| data.view())).is_ok());
+        let sizes = [Array3::zeros((7, 2, 2)), Array3::zeros((13, 2, 3))];
+        let widths = evidence().with_data_of_sizes(sizes.iter().map(|data| data.view())).expect_err("2 and 3");
+        assert!(widths.to_string().contains("[2, 3]"), "{widths}");
+        assert!(evidence().with_context("N", Array1::zeros(19)).is_err());
+        assert!(evidence().with_context("N", Array1::from_elem(20, f32::NAN)).is_err());
         let rows = evidence().with_data(Array3::zeros((19, 2, 2)).view()).expect_err("19 rows").to_string();
         assert!(rows.contains("19 rows") && rows.contains("20 data sets"), "{rows}");
         assert!(evidence().with_features(Array2::from_elem((20, 1), f32::INFINITY)).is_err());

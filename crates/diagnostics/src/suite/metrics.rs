@@ -55,6 +55,21 @@ mod nan_as_null {
     }
 }
 
+/// The same of a list.
+pub(super) mod nans_as_null {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(in crate::suite) fn serialize<S: Serializer>(values: &[f64], to: S) -> Result<S::Ok, S::Error> {
+        let finite = |value: &f64| value.is_finite().then_some(*value);
+        values.iter().map(finite).collect::<Vec<_>>().serialize(to)
+    }
+
+    pub(in crate::suite) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
+        let values: Vec<Option<f64>> = Vec::deserialize(from)?;
+        Ok(values.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect())
+    }
+}
+
 impl Metrics {
     pub(super) fn new(evidence: &Evidence<'_>) -> Result<Self> {
         let (draws, truths) = (evidence.draws, evidence.truths);
@@ -62,18 +77,11 @@ impl Metrics {
         let errors = estimation_errors(draws, truths)?;
         let calibration = calibration_error(draws, truths)?;
         let m = truths.nrows() as f64;
-        // Draws that are all equal have no standard deviation to count in.
-        let finite_or_zero = contraction.z_scores.mapv(|z| if z.is_finite() { z } else { 0.0 });
-        let z_scores = |i: usize| {
-            let finite = || contraction.z_scores.column(i).into_iter().filter(|z| z.is_finite());
-            let n = finite().count() as f64;
-            let mean = finite_or_zero.column(i).sum() / n;
-            (mean, (finite().map(|z| (z - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt())
-        };
+        let bias_and_width = |i: usize| Self::bias_and_width(contraction.z_scores.column(i).into_iter().copied());
         let of = |i: usize| ParameterMetrics {
             name: draws.names()[i].clone(),
-            bias: z_scores(i).0,
-            width: z_scores(i).1.recip(),
+            bias: bias_and_width(i).0,
+            width: bias_and_width(i).1,
             contraction: contraction.mean_contractions[i],
             rmse: errors.rmse[i],
             normalized_rmse: errors.normalized_rmse[i],
@@ -85,6 +93,15 @@ impl Metrics {
             negative_log_prob: log_prob.as_ref().map(|log_prob| -log_prob.sum() / m),
             negative_log_prob_error: log_prob.map(|log_prob| log_prob.std(1.0) / m.sqrt()),
         })
+    }
+
+    /// [`ParameterMetrics::bias`] and [`ParameterMetrics::width`] of posterior z-scores. Draws that are all equal have no standard deviation to
+    /// count in.
+    pub(super) fn bias_and_width(z_scores: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
+        let finite = z_scores.filter(|z| z.is_finite());
+        let n = finite.clone().count() as f64;
+        let mean = finite.clone().sum::<f64>() / n;
+        (mean, (finite.map(|z| (z - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt().recip())
     }
 
     /// Those of a report that was saved as JSON: a baseline for [`Limit::DriftAtMost`].

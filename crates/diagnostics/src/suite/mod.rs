@@ -6,6 +6,7 @@ mod evidence;
 mod metrics;
 mod power;
 mod report;
+mod strata;
 mod verdict;
 
 pub use checks::{Check, CheckKind};
@@ -13,16 +14,21 @@ pub use evidence::Evidence;
 pub use metrics::{Limit, LimitCheck, Metrics, ParameterMetrics, Side};
 pub use power::Detectable;
 pub use report::Report;
+pub use strata::{ContextRange, Stratum};
 
 use crate::checks::check_alpha;
 use crate::moments::correlation;
-use crate::{DiagnosticsError, Result};
+use crate::{DiagnosticsError, Result, z_score_contraction};
 use checks::checks;
+use strata::{Context, strata};
 
 /// Checks of a posterior with one false-alarm rate for all of them.
 ///
 /// What is tested holds exactly for every exact posterior, whatever the model: ranks of truths among draws are uniform, for parameters by
 /// themselves (their mean, their spread, their shape), for products of two and for distances to random points, and they do not depend on the data.
+/// Where data sets share a number with others, such as how many observations they have ([`Evidence::with_context`]), parameters' ranks are tested in
+/// ranges of it, too.
+///
 /// Each check has its share of the false-alarm rate, so that all of them together alarm on an exact posterior with at most that probability. Limits are
 /// set to effect sizes beside them. The same evidence and seed give the same report.
 ///
@@ -104,7 +110,10 @@ impl DiagnosticsSuite {
     pub fn run(&self, evidence: &Evidence<'_>) -> Result<Report> {
         check_alpha(self.alpha)?;
         let metrics = Metrics::new(evidence)?;
-        let checks = checks(evidence, &metrics, self.alpha, self.seed)?;
+        let parts: Vec<_> = evidence.contexts.iter().flat_map(Context::parts).collect();
+        let z_scores = z_score_contraction(evidence.draws, evidence.truths)?.z_scores;
+        let checks = checks(evidence, &metrics, (&parts, &z_scores), self.alpha, self.seed)?;
+        let strata = strata(evidence, &parts, &z_scores, &checks);
         let mut limits = Vec::new();
         for limit in &self.limits {
             limits.extend(limit.check(&metrics).map_err(|reason| DiagnosticsError::Limit { reason })?);
@@ -121,6 +130,8 @@ impl DiagnosticsSuite {
             alpha: self.alpha,
             seed: self.seed,
             looks_at_data,
+            contexts: evidence.contexts.iter().map(Context::range).collect(),
+            strata,
             checks,
             limits,
             metrics,

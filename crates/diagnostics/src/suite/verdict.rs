@@ -80,6 +80,13 @@ pub(super) fn advice(findings: &[&Check], swapped: &[(String, String)]) -> Vec<S
         })
         .collect();
     let has = |kinds: &[CheckKind]| findings.iter().any(|check| kinds.contains(&check.kind));
+    if has(&[CheckKind::ContextBias, CheckKind::ContextWidth, CheckKind::ContextShape]) {
+        all.push(
+            "See that the networks are told the context, as the default configurator does by direct conditions, and that the training covers \
+             all of it, the rare ends too."
+                .to_owned(),
+        );
+    }
     if has(&[CheckKind::Bias, CheckKind::Width, CheckKind::Shape, CheckKind::Distance, CheckKind::Density]) {
         all.push(
             "Train longer, with more simulations or a larger network, and look whether the validation loss still falls; see that \

@@ -228,6 +228,10 @@ fn data_sets_of_any_size_are_drawn_for() {
     let again = run(varying(), &["train"]).expect_err("trained already").to_string();
     assert!(again.contains("`resume`") && again.contains("--force"), "{again}");
 
+    let line = ["diagnose", "--data-sets", "200", "--draws", "20"];
+    let (_, text) = run(varying(), &line).expect("it judges");
+    assert!(text.contains("N from 5 to ") && text.contains("The verdict is over N from 5 to 20"), "{text}");
+
     let (_, text) = sample(7, &[]).expect("it draws");
     assert!(!text.contains("Warning"), "{text}");
     let of_seven: Array3<f32> = read_npy(&draws).expect("draws");

@@ -38,6 +38,7 @@ pub(super) fn page(report: &Report, figures: &[Shown]) -> String {
                     @for note in report.notes() { p class="note" { (words(&note)) } }
                     (limits(&report.limits))
                     (parameters(report))
+                    (strata(report))
                     (figures_of(figures))
                     (checks(&report.checks))
                 }
@@ -119,6 +120,31 @@ fn parameters(report: &Report) -> Markup {
             } }
             @if let Some(value) = report.metrics.negative_log_prob {
                 p class="note" { "Mean of −ln q of the truths: " (number(value)) }
+            }
+        }
+    }
+}
+
+fn strata(report: &Report) -> Markup {
+    html! {
+        @if !report.strata.is_empty() {
+            section {
+                h2 { "By context" }
+                div class="scroll" { table {
+                    thead { tr { th { "Context" } th { "Data sets" } th { "Parameter" } th { "Bias" } th { "Width" } th {} } }
+                    tbody {
+                        @for row in report.rows_of_strata() {
+                            tr class=[(!row.passed).then_some("bad")] {
+                                td { (row.label) }
+                                td class="number" { (row.num_data_sets) }
+                                td { (row.parameter) }
+                                td class="number" { (number(row.bias)) }
+                                td class="number" { (number(row.width)) }
+                                td { (mark(row.passed)) }
+                            }
+                        }
+                    }
+                } }
             }
         }
     }

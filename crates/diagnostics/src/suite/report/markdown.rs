@@ -40,6 +40,19 @@ pub(super) fn text(report: &Report) -> String {
     if parameters.len() > ROWS {
         line(format!("\n{} more parameters are in the whole report.\n", parameters.len() - ROWS));
     }
+    if !report.strata.is_empty() {
+        line("\n| context | data sets | parameter | bias | width | |\n|---|---:|---|---:|---:|---|\n".to_owned());
+        let mut rows = report.rows_of_strata();
+        rows.sort_by_key(|row| row.passed);
+        for row in rows.iter().take(ROWS) {
+            let (label, parameter, numbers) = (cell(row.label), cell(row.parameter), [row.bias, row.width].map(number));
+            let (verdict, numbers) = (if row.passed { "passed" } else { "failed" }, numbers.join(" | "));
+            line(format!("| {label} | {} | {parameter} | {numbers} | {verdict} |\n", row.num_data_sets));
+        }
+        if rows.len() > ROWS {
+            line(format!("\n{} more rows are in the whole report.\n", rows.len() - ROWS));
+        }
+    }
     line("\n".to_owned());
     report.notes().iter().for_each(|note| line(format!("{note}\n")));
     text

@@ -5,7 +5,7 @@ mod junit;
 mod markdown;
 mod text;
 
-use super::{Check, CheckKind, Detectable, LimitCheck, Metrics};
+use super::{Check, CheckKind, ContextRange, Detectable, LimitCheck, Metrics, Stratum, strata::short};
 use crate::{DiagnosticsError, Result};
 use bayesburn_core::files::write_atomically;
 use html::Shown;
@@ -42,6 +42,12 @@ pub struct Report {
     pub seed: u64,
     /// Whether data were given, without which draws of the prior pass as well.
     pub looks_at_data: bool,
+    /// What data sets share with others, such as how many observations they have, and from where to where they do: what the verdict is over.
+    #[serde(default)]
+    pub contexts: Vec<ContextRange>,
+    /// The verdict for ranges of each of them.
+    #[serde(default)]
+    pub strata: Vec<Stratum>,
     /// All checks.
     pub checks: Vec<Check>,
     /// All limits.
@@ -54,6 +60,16 @@ pub struct Report {
     pub advice: Vec<String>,
     #[serde(skip)]
     pub(super) figures: Vec<Shown>,
+}
+
+/// One parameter in one range of a context, as tables show it.
+struct StratumRow<'a> {
+    label: &'a str,
+    num_data_sets: usize,
+    parameter: &'a str,
+    bias: f64,
+    width: f64,
+    passed: bool,
 }
 
 impl Report {
@@ -71,11 +87,8 @@ impl Report {
     /// What is wrong, in words: the checks that failed, but for those of which another one says more. A bias or a wrong width bends the ECDF too,
     /// and is seen in pairs and distances.
     pub fn findings(&self) -> impl Iterator<Item = &Check> {
-        let margins: HashSet<&String> = self
-            .failed()
-            .filter(|check| matches!(check.kind, CheckKind::Bias | CheckKind::Width))
-            .flat_map(|check| &check.parameters)
-            .collect();
+        let margins: HashSet<&String> =
+            self.failed().filter(|check| check.is_of_margins()).flat_map(|check| &check.parameters).collect();
         let is_explained = move |check: &Check| {
             check.is_explained_by_margins() && check.parameters.iter().any(|parameter| margins.contains(parameter))
         };
@@ -121,6 +134,27 @@ impl Report {
         places
     }
 
+    /// Each stratum with each parameter.
+    fn rows_of_strata(&self) -> Vec<StratumRow<'_>> {
+        let names = || self.metrics.parameters.iter().map(|parameter| &parameter.name);
+        let mut rows = Vec::new();
+        for stratum in &self.strata {
+            let failed = self.failed().filter(|check| check.stratum.as_ref() == Some(&stratum.label));
+            let faulty: HashSet<&String> = failed.flat_map(|check| &check.parameters).collect();
+            rows.extend(names().zip(&stratum.bias).zip(&stratum.width).map(|((parameter, &bias), &width)| {
+                StratumRow {
+                    label: &stratum.label,
+                    num_data_sets: stratum.num_data_sets,
+                    parameter,
+                    bias,
+                    width,
+                    passed: !faulty.contains(parameter),
+                }
+            }));
+        }
+        rows
+    }
+
     /// The limits that are not kept.
     pub fn exceeded(&self) -> impl Iterator<Item = &LimitCheck> {
         self.limits.iter().filter(|limit| !limit.passed)
@@ -149,6 +183,19 @@ impl Report {
             format!("An exact posterior fails any of these checks with a probability of at most {percent}%."),
             format!("With a probability of 90%, for each parameter, they find {}.", self.detectable),
         ];
+        if let Some(smallest) = self.strata.iter().min_by_key(|stratum| stratum.num_data_sets) {
+            notes.push(format!("In each range of the context by itself, they find {}.", smallest.detectable));
+        }
+        if !self.contexts.is_empty() {
+            let over = |range: &ContextRange| match range.distinct {
+                1 => format!("{} = {}, the only value", range.name, short(range.least)),
+                values => {
+                    format!("{} from {} to {} ({values} values)", range.name, short(range.least), short(range.most))
+                }
+            };
+            let ranges: Vec<String> = self.contexts.iter().map(over).collect();
+            notes.push(format!("The verdict is over {}, and says nothing beyond.", ranges.join(", ")));
+        }
         if !self.looks_at_data {
             notes.push(
                 "No data that vary were given: draws of the prior, whatever the data, would pass as well.".to_owned(),
@@ -282,6 +329,9 @@ impl fmt::Display for Report {
         for limit in self.exceeded() {
             writeln!(f, "- {limit}")?;
         }
+        for Stratum { label, num_data_sets, passed, .. } in &self.strata {
+            writeln!(f, "{label}: {} ({num_data_sets} data sets)", if *passed { "passed" } else { "failed" })?;
+        }
         for advice in &self.advice {
             writeln!(f, "Try: {advice}")?;
         }
@@ -306,6 +356,9 @@ impl CheckKind {
             Self::DataWidth => "width, given the data",
             Self::Density => "density",
             Self::Quantity => "quantity",
+            Self::ContextBias => "bias, given the context",
+            Self::ContextWidth => "width, given the context",
+            Self::ContextShape => "shape, given the context",
         }
     }
 }

@@ -1,0 +1,112 @@
+//! Gathers the data sets that a posterior is judged by, over the contexts that they share.
+
+use crate::WorkflowError;
+use bayesburn_amortizers::{AmortizerError, Conditions, Configured};
+use bayesburn_core::Simulations;
+use bayesburn_simulation::GenerativeModel;
+use ndarray::{Array1, ArrayD, ArrayView, Axis, RemoveAxis, concatenate};
+
+/// Numbers of one context at most that the verdict is split by; of more, their mean is.
+const MOST_NUMBERS: usize = 4;
+
+/// Data sets whose parameters are known.
+#[derive(Debug, Clone)]
+pub(crate) struct TestSets {
+    /// Data sets of equal shapes in each, which can be drawn for together; there is at least one.
+    pub(crate) groups: Vec<Configured>,
+    /// Each number that batches share and that differs among them, `[M]`, in the order of the groups.
+    pub(crate) contexts: Vec<(String, Array1<f32>)>,
+}
+
+impl TestSets {
+    /// Of batches of a model, each with a context of its own.
+    pub(crate) fn new(
+        model: &GenerativeModel,
+        batches: &[Simulations],
+        configure: impl Fn(&Simulations) -> Result<Configured, WorkflowError>,
+    ) -> Result<Self, WorkflowError> {
+        let mut by_shape: Vec<([usize; 3], Vec<usize>, Vec<Configured>)> = Vec::new();
+        for (number, batch) in batches.iter().enumerate() {
+            let configured = configure(batch)?;
+            let (_, n, f) = configured.conditions.summary_conditions.dim();
+            let shape = [n, f, configured.conditions.direct_conditions.as_ref().map_or(0, |direct| direct.ncols())];
+            match by_shape.iter_mut().find(|(other, ..)| *other == shape) {
+                Some((_, numbers, group)) => {
+                    numbers.push(number);
+                    group.push(configured);
+                }
+                None => by_shape.push((shape, vec![number], vec![configured])),
+            }
+        }
+        by_shape.sort_by_key(|(shape, ..)| *shape);
+        let rows =
+            || by_shape.iter().flat_map(|(_, numbers, group)| numbers.iter().zip(group.iter().map(Configured::len)));
+        let contexts = contexts(model, batches).into_iter().map(|(name, values)| {
+            (name, rows().flat_map(|(&number, rows)| std::iter::repeat_n(values[number], rows)).collect())
+        });
+        let contexts = contexts.collect();
+        let groups = by_shape.into_iter().map(|(.., group)| joined(group)).collect::<Result<_, _>>()?;
+        Ok(Self { groups, contexts })
+    }
+}
+
+/// Batches of equal shapes as one, without weights.
+fn joined(mut batches: Vec<Configured>) -> Result<Configured, WorkflowError> {
+    if batches.len() == 1 {
+        return Ok(batches.remove(0));
+    }
+    let parameters = rows_of(batches.iter().map(|batch| batch.parameters.view()))?;
+    let data = rows_of(batches.iter().map(|batch| batch.conditions.summary_conditions.view()))?;
+    let direct: Vec<_> = batches.iter().filter_map(|batch| batch.conditions.direct_conditions.as_ref()).collect();
+    let direct_conditions =
+        (!direct.is_empty()).then(|| rows_of(direct.iter().map(|direct| direct.view()))).transpose()?;
+    Ok(Configured::new(parameters, Conditions { summary_conditions: data, direct_conditions })?)
+}
+
+/// One after the other.
+pub(crate) fn rows_of<'a, D: RemoveAxis>(
+    arrays: impl Iterator<Item = ArrayView<'a, f32, D>>,
+) -> Result<ndarray::Array<f32, D>, WorkflowError> {
+    let views: Vec<_> = arrays.collect();
+    let differ = |error: ndarray::ShapeError| AmortizerError::Configurator(format!("test batches differ: {error}"));
+    Ok(concatenate(Axis(0), &views).map_err(differ)?)
+}
+
+/// The numbers that the simulations of a batch share, by name, one of each batch, if they differ among batches.
+fn contexts(model: &GenerativeModel, batches: &[Simulations]) -> Vec<(String, Vec<f32>)> {
+    let mut all: Vec<(String, Vec<f32>)> = Vec::new();
+    let observations: Vec<f32> = batches.iter().map(|batch| batch.sim_data.shape()[1] as f32).collect();
+    if batches.iter().all(|batch| batch.sim_data.ndim() > 2) {
+        all.push(("N".to_owned(), observations));
+    }
+    let counts = model.num_observations().is_some();
+    all.extend(numbers(batches, "the prior's context", |batch| batch.prior_non_batchable_context.as_ref()));
+    let of_simulator = numbers(batches, "the context", |batch| batch.sim_non_batchable_context.as_ref());
+    for (name, values) in of_simulator {
+        if all.iter().all(|(_, other)| *other != values) {
+            all.push((if counts { "N".to_owned() } else { name }, values));
+        }
+    }
+    all.retain(|(_, values)| values.iter().any(|value| *value != values[0]));
+    all
+}
+
+/// The numbers of one context: each by itself, or the mean of many or of differently many.
+fn numbers<'a>(
+    batches: &'a [Simulations],
+    name: &str,
+    of: impl Fn(&'a Simulations) -> Option<&'a ArrayD<f32>>,
+) -> Vec<(String, Vec<f32>)> {
+    let contexts: Vec<&ArrayD<f32>> = batches.iter().filter_map(of).collect();
+    let Some(first) = contexts.first().filter(|_| contexts.len() == batches.len()) else { return Vec::new() };
+    let count = first.len();
+    if count > MOST_NUMBERS || contexts.iter().any(|context| context.len() != count) {
+        let means = contexts.iter().map(|context| context.mean().unwrap_or_default());
+        return vec![(format!("the mean of {name}"), means.collect())];
+    }
+    let number = |i: usize| {
+        let name = if count == 1 { name.to_owned() } else { format!("number {i} of {name}") };
+        (name, contexts.iter().map(|context| context.iter().nth(i).copied().unwrap_or_default()).collect())
+    };
+    (0..count).map(number).collect()
+}
