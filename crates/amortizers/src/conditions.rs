@@ -235,10 +235,15 @@ impl Configured {
         }
     }
 
-    /// All batches that have as many observations as the first, in one and without weights; there is at least one batch.
-    pub(crate) fn joined(batches: &[Configured]) -> Result<Self, AmortizerError> {
+    /// All batches that have as many observations as the first, in one and without weights.
+    ///
+    /// # Errors
+    /// No batch; batches that differ in the number of features or direct conditions.
+    pub fn joined(batches: &[Configured]) -> Result<Self, AmortizerError> {
+        let remedy = "pass at least one batch";
+        let first = batches.first().ok_or(AmortizerError::Empty { what: "the list of batches", remedy })?;
         let observations = |batch: &Configured| batch.conditions.summary_conditions.dim().1;
-        let alike: Vec<_> = batches.iter().filter(|batch| observations(batch) == observations(&batches[0])).collect();
+        let alike: Vec<_> = batches.iter().filter(|batch| observations(batch) == observations(first)).collect();
         let error = |error: ndarray::ShapeError| AmortizerError::Configurator(format!("batches differ: {error}"));
         let parameters: Vec<_> = alike.iter().map(|batch| batch.parameters.view()).collect();
         let data: Vec<_> = alike.iter().map(|batch| batch.conditions.summary_conditions.view()).collect();
@@ -246,7 +251,7 @@ impl Configured {
             alike.iter().filter_map(|batch| batch.conditions.direct_conditions.as_ref().map(|d| d.view())).collect();
         let direct = (!direct.is_empty()).then(|| concatenate(Axis(0), &direct)).transpose().map_err(error)?;
         let data = concatenate(Axis(0), &data).map_err(error)?;
-        let masked = batches[0].conditions.masked;
+        let masked = first.conditions.masked;
         let conditions = Conditions { summary_conditions: data, direct_conditions: direct, masked };
         Self::new(concatenate(Axis(0), &parameters).map_err(error)?, conditions)
     }

@@ -5,14 +5,13 @@ use crate::{
     test_sets::{TestSets, rows_of},
 };
 use bayesburn_amortizers::{Conditions, Configured};
-use bayesburn_core::{Draws, Purpose, Simulations, derive_seed, stream};
+use bayesburn_core::{Draws, Purpose, Simulations, derive_seed};
 use bayesburn_diagnostics::{DiagnosticsSuite, Evidence, Ranks, Report, quantity_ranks};
 use bayesburn_inference::Posterior;
 use bayesburn_networks::SummaryConfig;
 use bayesburn_simulation::GenerativeModel;
 use bayesburn_trainers::{Trainer, TrainerError};
 use ndarray::{Array1, Array2, Array3, ArrayView1, Axis};
-use rand::Rng;
 use std::{fmt, path::Path, sync::Arc};
 
 type Quantity = dyn Fn(ArrayView1<'_, f32>, &Conditions) -> f64 + Send + Sync;
@@ -124,11 +123,10 @@ impl Diagnose {
         let batches = model.simulate_over_contexts(self.data_sets, self.seed_of_data())?;
         let test = TestSets::new(model, &batches, |batch| Ok(trainer.configure(batch)?))?;
         let amortizer = trainer.amortizer();
-        let (mut draws, mut log_prob) = (Vec::new(), Vec::new());
-        for (group, test) in test.groups.iter().enumerate() {
-            draws.push(amortizer.sample(&test.conditions, self.draws, self.seed_of_draws(group))?);
-            log_prob.push(amortizer.log_prob(&test.parameters, &test.conditions)?);
-        }
+        let conditions: Vec<_> = test.groups.iter().map(|group| group.conditions.clone()).collect();
+        let draws = amortizer.sample_each(&conditions, self.draws, self.seed)?;
+        let log_prob = test.groups.iter().map(|group| amortizer.log_prob(&group.parameters, &group.conditions));
+        let log_prob = log_prob.collect::<Result<_, _>>()?;
         self.judge(test, draws, log_prob)
     }
 
@@ -159,15 +157,7 @@ impl Diagnose {
         let draws = posterior.sample_for(&x, self.draws, self.seed)?;
         // Without the correction for leakage, which would be estimated anew for each data set: what leaks is the posterior's fault.
         let log_prob = posterior.unnormalised_log_prob_for(&parameters, &x)?;
-        self.judge(test, vec![draws], vec![log_prob])
-    }
-
-    /// Each call numbers its data sets from 0, so that groups of one seed would have the same latent noise.
-    fn seed_of_draws(&self, group: usize) -> u64 {
-        match group {
-            0 => self.seed,
-            _ => stream(self.seed, const { Purpose::new("diagnosis of a group") }, group as u64).next_u64(),
-        }
+        self.judge(test, draws, vec![log_prob])
     }
 
     /// Not the seed itself: a user may have trained on `model.simulate(.., 0)`.
@@ -187,11 +177,8 @@ impl Diagnose {
         at_least("draws", 2, self.draws)
     }
 
-    /// By the draws and the truths' log densities of each group.
-    fn judge(&self, test: TestSets, draws: Vec<Draws>, log_prob: Vec<Array1<f32>>) -> Result<Diagnosis, WorkflowError> {
-        let mut draws = draws.into_iter();
-        let first = draws.next().expect("there is a group");
-        let draws = first.join(draws).expect("draws of one posterior");
+    /// By draws for all data sets, and the truths' log densities of each group.
+    fn judge(&self, test: TestSets, draws: Draws, log_prob: Vec<Array1<f32>>) -> Result<Diagnosis, WorkflowError> {
         let truths = rows_of(test.groups.iter().map(|group| group.parameters.view()))?;
         let log_prob = rows_of(log_prob.iter().map(|log_prob| log_prob.view()))?;
         let quantities = self.quantity_ranks(&draws, &truths, &test)?;

@@ -1,7 +1,7 @@
 //! Gathers the data sets that a posterior is judged by, over the contexts that they share.
 
 use crate::WorkflowError;
-use bayesburn_amortizers::{AmortizerError, Conditions, Configured};
+use bayesburn_amortizers::{AmortizerError, Configured};
 use bayesburn_core::Simulations;
 use bayesburn_simulation::GenerativeModel;
 use ndarray::{Array1, ArrayD, ArrayView, Axis, RemoveAxis, concatenate};
@@ -45,22 +45,9 @@ impl TestSets {
             (name, rows().flat_map(|(&number, rows)| std::iter::repeat_n(values[number], rows)).collect())
         });
         let contexts = contexts.collect();
-        let groups = by_shape.into_iter().map(|(.., group)| joined(group)).collect::<Result<_, _>>()?;
+        let groups = by_shape.iter().map(|(.., group)| Configured::joined(group)).collect::<Result<_, _>>()?;
         Ok(Self { groups, contexts })
     }
-}
-
-/// Batches of equal shapes as one, without weights.
-fn joined(mut batches: Vec<Configured>) -> Result<Configured, WorkflowError> {
-    if batches.len() == 1 {
-        return Ok(batches.remove(0));
-    }
-    let parameters = rows_of(batches.iter().map(|batch| batch.parameters.view()))?;
-    let data = rows_of(batches.iter().map(|batch| batch.conditions.summary_conditions.view()))?;
-    let direct: Vec<_> = batches.iter().filter_map(|batch| batch.conditions.direct_conditions.as_ref()).collect();
-    let direct_conditions =
-        (!direct.is_empty()).then(|| rows_of(direct.iter().map(|direct| direct.view()))).transpose()?;
-    Ok(Configured::new(parameters, Conditions { summary_conditions: data, direct_conditions })?)
 }
 
 /// One after the other.

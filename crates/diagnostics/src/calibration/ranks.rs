@@ -70,7 +70,7 @@ impl Ranks {
 
     /// The ranks of some parameters, with ties broken as in all of them.
     #[cfg(feature = "plots")]
-    pub(crate) fn select(&self, parameters: &[usize]) -> Self {
+    pub(crate) fn of_parameters(&self, parameters: &[usize]) -> Self {
         let of = |all: &Array2<u32>| all.select(Axis(1), parameters);
         let names = parameters.iter().map(|&i| self.names[i].clone()).collect();
         let (values, below, ties) = (of(&self.values), of(&self.below), of(&self.ties));
@@ -88,10 +88,11 @@ impl Ranks {
         self.below.column(parameter).into_iter().zip(self.ties.column(parameter)).map(part)
     }
 
-    /// Those of some data sets, in this order.
-    pub(crate) fn select(&self, data_sets: &[usize]) -> Self {
-        let of = |array: &Array2<u32>| array.select(Axis(0), data_sets);
-        Self { names: self.names.clone(), num_draws: self.num_draws, values: of(&self.values), ties: of(&self.ties) }
+    /// The ranks of some data sets, in this order.
+    pub(crate) fn of_data_sets(&self, data_sets: &[usize]) -> Self {
+        let of = |all: &Array2<u32>| all.select(Axis(0), data_sets);
+        let (values, below, ties) = (of(&self.values), of(&self.below), of(&self.ties));
+        Self { names: self.names.clone(), num_draws: self.num_draws, values, below, ties }
     }
 
     /// The parameters' names.

@@ -90,6 +90,23 @@ impl Check {
     }
 }
 
+/// Bias, width and shape of one parameter's posteriors, of so many data sets, by the tests of its ranks and the sizes of bias and width.
+fn of_margin(
+    [bias, width, shape]: [CheckKind; 3],
+    name: &String,
+    (tests, i, data_sets): (&RankTests, usize, usize),
+    sizes: (f64, f64),
+) -> [Check; 3] {
+    let (location, spread, of) = (tests.location[i], tests.spread[i], std::slice::from_ref(name));
+    let of_bias = verdict::bias(name, location.statistic > 0.0, sizes.0);
+    let of_width = verdict::width(name, spread.statistic > data_sets as f64 - 1.0, sizes.1);
+    [
+        Check::new(bias, name, of, location, of_bias),
+        Check::new(width, name, of, spread, of_width),
+        Check::new(shape, name, of, tests.gamma[i], verdict::shape(name)),
+    ]
+}
+
 /// Runs all checks that the evidence is enough for, and shares `alpha` among them: each kind has as much, and so has each check of a kind
 /// (Bonferroni).
 pub(super) fn checks(
@@ -107,14 +124,9 @@ pub(super) fn checks(
     let ranks = sbc_ranks(draws, truths)?;
     let marginal = RankTests::new(&ranks, seed)?;
     for (i, name) in names.iter().enumerate() {
-        let of = &names[i..=i];
-        let (bias, width) = (metrics.parameters[i].bias, metrics.parameters[i].width);
-        let (location, spread) = (marginal.location[i], marginal.spread[i]);
-        let finding = verdict::bias(name, location.statistic > 0.0, bias);
-        all.push(Check::new(CheckKind::Bias, name, of, location, finding));
-        let finding = verdict::width(name, spread.statistic > truths.nrows() as f64 - 1.0, width);
-        all.push(Check::new(CheckKind::Width, name, of, spread, finding));
-        all.push(Check::new(CheckKind::Shape, name, of, marginal.gamma[i], verdict::shape(name)));
+        let sizes = (metrics.parameters[i].bias, metrics.parameters[i].width);
+        let kinds = [CheckKind::Bias, CheckKind::Width, CheckKind::Shape];
+        all.extend(of_margin(kinds, name, (&marginal, i, truths.nrows()), sizes));
     }
     if d > 1 {
         let mut chosen = pairs(d);
@@ -133,16 +145,13 @@ pub(super) fn checks(
         all.push(Check::new(CheckKind::Distance, "all parameters", names, test, finding));
     }
     for part in parts {
-        let tests = RankTests::new(&ranks.select(&part.data_sets), seed)?;
+        let tests = RankTests::new(&ranks.of_data_sets(&part.data_sets), seed)?;
         for (i, name) in names.iter().enumerate() {
             let z_scores = part.data_sets.iter().map(|&data_set| z_scores[[data_set, i]]);
-            let (bias, width) = Metrics::bias_and_width(z_scores);
-            let mut push = |kind, test, finding| {
-                all.push(Check::new(kind, name, &names[i..=i], test, finding).within(&part.label));
-            };
-            push(CheckKind::ContextBias, tests.location[i], verdict::bias(name, bias));
-            push(CheckKind::ContextWidth, tests.spread[i], verdict::width(name, width));
-            push(CheckKind::ContextShape, tests.gamma[i], verdict::shape(name));
+            let sizes = Metrics::bias_and_width(z_scores);
+            let kinds = [CheckKind::ContextBias, CheckKind::ContextWidth, CheckKind::ContextShape];
+            let checks = of_margin(kinds, name, (&tests, i, part.data_sets.len()), sizes);
+            all.extend(checks.map(|check| check.within(&part.label)));
         }
     }
     if let Some(directions) = evidence.all_features().as_ref().and_then(Directions::new) {

@@ -135,7 +135,7 @@ impl Part {
     pub(crate) fn new(
         origin: String,
         names: Option<ParameterNames>,
-        mut arrays: Vec<(Role, Column)>,
+        arrays: Vec<(Role, Column)>,
         (invalid, panicked): (Vec<SimulationId>, Vec<PanickedSimulation>),
     ) -> Result<Self, DataError> {
         let of_one_number = |role| matches!(role, Role::Parameters | Role::SimData | Role::SimDataMask);

@@ -224,7 +224,7 @@ impl Report {
         let draws = evidence.draws.select_parameters(&shown);
         let truths = evidence.truths.select(Axis(1), &shown);
         // As the checks have them.
-        let ranks = sbc_ranks(evidence.draws, evidence.truths)?.with_ties_broken(self.seed).select(&shown);
+        let ranks = sbc_ranks(evidence.draws, evidence.truths)?.with_ties_broken(self.seed).of_parameters(&shown);
         let which = match names.len() - shown.len() {
             0 => String::new(),
             _ => format!(" Of {} parameters, those of the {} smallest p-values.", names.len(), shown.len()),
