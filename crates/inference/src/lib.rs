@@ -37,6 +37,7 @@ mod closed_form;
 mod config;
 mod configurator;
 mod coverage;
+mod cut;
 mod error;
 mod infer;
 mod map;

@@ -1,16 +1,19 @@
 //! Climbs to the most probable parameters.
 
 use crate::{InferenceError, Posterior};
+use bayesburn_amortizers::Conditions;
+use bayesburn_core::Interval;
 use bayesburn_networks::SummaryConfig;
-use bayesburn_simulation::Density;
 use ndarray::{Array, Array1, Array2, Axis, Dimension};
 
-/// The parameters of the highest density found, and that density.
+/// The most probable parameters found, and their density.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MapEstimate {
     /// θ, `[D]`.
     pub parameters: Array1<f32>,
-    /// ln q(θ | x) of the estimator, without the correction for what leaks, which is the same for all θ.
+    /// ln q(θ | x) of the estimator, without the correction for what leaks, which is the same for all θ. At a bound
+    /// it is that of the estimator too, which is smooth there in the parameters' own space, and in the unconstrained
+    /// space that of the outermost draws.
     pub log_prob: f32,
 }
 
@@ -18,10 +21,20 @@ pub struct MapEstimate {
 const DRAWS: usize = 4096;
 const STARTS: usize = 64;
 const STEPS: usize = 300;
+/// Share of the draws on either side that is not climbed into where parameters are mapped to the reals: what a
+/// density has there is what its tails are, which times the map's derivative may be anything at a bound.
+const TAIL: f64 = 1e-3;
+/// Most times that parameters at bounds and the others follow one another.
+const SWEEPS: usize = 4;
 
 impl<C: SummaryConfig> Posterior<C> {
-    /// The most probable parameters for one observation: Adam on the density's gradients, from the best 64 of 4,096 draws, inside the
-    /// prior's support. Of several modes it is the highest that draws come near to.
+    /// The most probable parameters for one observation, inside the prior's support: Adam on the density's gradients,
+    /// from the best 64 of 4,096 draws. Of several modes it is the highest that draws come near to.
+    ///
+    /// Where a bound of the prior cuts the density, estimators are smooth or follow their tails, and are highest
+    /// beside the bound where the posterior is highest on it. There the mode is that of the prior's density, which is
+    /// known, times a likelihood that is extrapolated to the bound: ln q(θ | x) − ln p(θ) along that parameter,
+    /// fitted by a quadratic function. Where the fit cannot tell the mode from a bound, it is the bound.
     ///
     /// # Errors
     /// As [`Posterior::sample_for`]; more than one observation.
@@ -31,36 +44,32 @@ impl<C: SummaryConfig> Posterior<C> {
             return Err(InferenceError::Observation { expected: self.data_shape().to_vec(), got: x.shape().to_vec() });
         }
         let conditions = self.conditions(x)?;
-        // Steps are in units of the draws' own spread.
-        let scale: Array1<f32> = draws.std().row(0).mapv(|std| std as f32);
         let draws = draws.data_set(0).to_owned();
+        let climb = Climb::new(self, &conditions, &draws);
         let logs = self.amortizer().log_prob(&draws, &conditions)?;
         let mut order: Vec<usize> = (0..DRAWS).collect();
         order.sort_by(|&a, &b| logs[b].total_cmp(&logs[a]));
-        let mut theta = draws.select(Axis(0), &order[..STARTS]);
-        let mut best = (theta.row(0).to_owned(), f32::NEG_INFINITY);
-        let (mut first, mut second) = (Array2::<f32>::zeros(theta.dim()), Array2::<f32>::zeros(theta.dim()));
-        let density = self.prior().density().expect("an inference has checked that there is one");
-        for step in 1..=STEPS {
-            let (logs, gradient) = self.amortizer().log_prob_and_gradient(&theta, &conditions)?;
-            for (row, &log) in theta.outer_iter().zip(&logs) {
-                if log > best.1 && density.contains(&row.to_vec()) {
-                    best = (row.to_owned(), log);
+        let mut theta = climb.from(&draws.select(Axis(0), &order[..STARTS]), &[])?;
+        let mut cut: Vec<usize> = Vec::new();
+        for _ in 0..SWEEPS {
+            let mut moved = false;
+            for d in 0..theta.len() {
+                let Some(mode) = self.mode_at_cut(&conditions, &draws, &climb.inside(&theta), d)? else { continue };
+                if !cut.contains(&d) {
+                    cut.push(d);
                 }
+                moved |= (mode - theta[d]).abs() > 1e-3 * draws.column(d).std(0.0);
+                theta[d] = mode;
             }
-            let scaled = gradient * &scale;
-            first = 0.9 * first + 0.1 * &scaled;
-            second = 0.999 * second + 0.001 * (&scaled * &scaled);
-            let rate = 0.1 * (1.0 - step as f32 / STEPS as f32);
-            let (c1, c2) = (1.0 - 0.9f32.powi(step as i32), 1.0 - 0.999f32.powi(step as i32));
-            let move_by = (&first / c1) / ((&second / c2).mapv(f32::sqrt) + 1e-8) * rate * &scale;
-            theta += &move_by;
-            keep_inside(&mut theta, density);
+            if !moved || cut.len() == theta.len() {
+                break;
+            }
+            let others = climb.from(&climb.inside(&theta).insert_axis(Axis(0)), &cut)?;
+            (0..theta.len()).filter(|d| !cut.contains(d)).for_each(|d| theta[d] = others[d]);
         }
         // With gradients, products may be of less precision.
-        let (parameters, _) = best;
-        let log_prob = self.amortizer().log_prob(&parameters.clone().insert_axis(Axis(0)), &conditions)?[0];
-        Ok(MapEstimate { parameters, log_prob })
+        let log_prob = self.amortizer().log_prob(&climb.inside(&theta).insert_axis(Axis(0)), &conditions)?[0];
+        Ok(MapEstimate { parameters: theta, log_prob })
     }
 
     /// The most probable parameters for the observation set.
@@ -73,12 +82,88 @@ impl<C: SummaryConfig> Posterior<C> {
     }
 }
 
-/// Each parameter that has left its interval goes back to the bound.
-fn keep_inside(theta: &mut Array2<f32>, density: &Density) {
-    for mut row in theta.outer_iter_mut() {
-        for (value, interval) in row.iter_mut().zip(density.support()) {
-            let (low, high) = interval.bounds();
-            *value = value.clamp(low, high);
+/// Climbs a density in the coordinates that it was estimated in.
+struct Climb<'a, C: SummaryConfig> {
+    posterior: &'a Posterior<C>,
+    conditions: &'a Conditions,
+    /// How each parameter is mapped.
+    maps: Vec<Interval>,
+    /// Where each coordinate may be, and the draws' standard deviation, in which steps are taken.
+    ranges: Vec<(f32, f32)>,
+    scale: Array1<f32>,
+}
+
+impl<'a, C: SummaryConfig> Climb<'a, C> {
+    fn new(posterior: &'a Posterior<C>, conditions: &'a Conditions, draws: &Array2<f32>) -> Self {
+        let dim = draws.ncols();
+        let mapped = posterior.amortizer().config().support.clone();
+        let support = posterior.density().support();
+        let maps = mapped.unwrap_or_else(|| vec![Interval::Real; dim]);
+        let coordinates = mapped_by(&maps, draws);
+        let range = |d: usize| match maps[d] {
+            Interval::Real => support[d].bounds(),
+            _ => {
+                let mut sorted = coordinates.column(d).to_vec();
+                sorted.sort_by(f32::total_cmp);
+                let tail = (TAIL * sorted.len() as f64) as usize;
+                (sorted[tail], sorted[sorted.len() - 1 - tail])
+            }
+        };
+        let ranges = (0..dim).map(range).collect();
+        let scale = coordinates.mapv(f64::from).std_axis(Axis(0), 0.0).mapv(|std| std as f32);
+        Self { posterior, conditions, maps, ranges, scale }
+    }
+
+    fn parameters(&self, coordinates: &Array2<f32>) -> Array2<f32> {
+        Array2::from_shape_fn(coordinates.dim(), |(row, d)| self.maps[d].from_real(f64::from(coordinates[[row, d]])))
+    }
+
+    /// Parameters, or the nearest ones that are climbed to.
+    fn inside(&self, theta: &Array1<f32>) -> Array1<f32> {
+        let mut coordinates = mapped_by(&self.maps, &theta.clone().insert_axis(Axis(0)));
+        self.keep_inside(&mut coordinates);
+        self.parameters(&coordinates).row(0).to_owned()
+    }
+
+    fn keep_inside(&self, coordinates: &mut Array2<f32>) {
+        for mut row in coordinates.outer_iter_mut() {
+            for (value, &(low, high)) in row.iter_mut().zip(&self.ranges) {
+                *value = value.clamp(low, high);
+            }
         }
     }
+
+    /// The best parameters on the ways from these, `[S, D]`, with some parameters fixed.
+    fn from(&self, starts: &Array2<f32>, fixed: &[usize]) -> Result<Array1<f32>, InferenceError> {
+        let (amortizer, density) = (self.posterior.amortizer(), self.posterior.density());
+        let mut z = mapped_by(&self.maps, starts);
+        self.keep_inside(&mut z);
+        let mut best = (starts.row(0).to_owned(), f32::NEG_INFINITY);
+        let (mut first, mut second) = (Array2::<f32>::zeros(z.dim()), Array2::<f32>::zeros(z.dim()));
+        for step in 1..=STEPS {
+            let theta = self.parameters(&z);
+            let (logs, mut gradient) = amortizer.log_prob_and_gradient(&theta, self.conditions)?;
+            for (row, &log) in theta.outer_iter().zip(&logs) {
+                if log > best.1 && density.contains(&row.to_vec()) {
+                    best = (row.to_owned(), log);
+                }
+            }
+            for ((row, d), slope) in gradient.indexed_iter_mut() {
+                let by_coordinate = (-self.maps[d].log_derivative(theta[[row, d]])).exp();
+                let slope_of_coordinate = f64::from(*slope) * by_coordinate;
+                *slope = if fixed.contains(&d) { 0.0 } else { slope_of_coordinate as f32 * self.scale[d] };
+            }
+            first = 0.9 * first + 0.1 * &gradient;
+            second = 0.999 * second + 0.001 * (&gradient * &gradient);
+            let rate = 0.1 * (1.0 - step as f32 / STEPS as f32);
+            let (c1, c2) = (1.0 - 0.9f32.powi(step as i32), 1.0 - 0.999f32.powi(step as i32));
+            z += &((&first / c1) / ((&second / c2).mapv(f32::sqrt) + 1e-8) * rate * &self.scale);
+            self.keep_inside(&mut z);
+        }
+        Ok(best.0)
+    }
+}
+
+fn mapped_by(maps: &[Interval], theta: &Array2<f32>) -> Array2<f32> {
+    Array2::from_shape_fn(theta.dim(), |(row, d)| maps[d].to_real(theta[[row, d]]) as f32)
 }

@@ -151,7 +151,7 @@ impl<C: SummaryConfig> Npe<C> {
     ///
     /// # Errors
     /// No pairs; another number of data than of parameters; rows of another width; parameters where the prior's density is 0; data of another shape
-    /// than before, or none that is finite.
+    /// than before, or none that is finite; a proposal that is of other parameters or data.
     pub fn append<D: Dimension>(
         &mut self,
         parameters: Array2<f32>,

@@ -17,7 +17,8 @@ impl<C: SummaryConfig> Npe<C> {
     /// simulator says so by [`Panics::AsInvalid`](bayesburn_simulation::Panics::AsInvalid).
     ///
     /// # Errors
-    /// No simulator; a proposal that cannot be drawn from; simulations that fail, or none of which is finite; an interruption by the flag of
+    /// No simulator; a proposal that cannot be drawn from, or is of other parameters or data; simulations that fail,
+    /// or none of which is finite; an interruption by the flag of
     /// [`NpeBuilder::stop_on`](crate::NpeBuilder::stop_on).
     pub fn simulate(&mut self, num_simulations: usize) -> Result<(), InferenceError> {
         let model = self.model.clone().ok_or(InferenceError::NoSimulator)?;

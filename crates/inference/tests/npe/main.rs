@@ -8,6 +8,7 @@ mod dropout;
 mod failing;
 mod kills;
 mod linear_gaussian;
+mod map;
 mod pairs;
 mod rejection;
 mod resume;
