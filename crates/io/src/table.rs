@@ -177,7 +177,8 @@ impl Cells<'_> {
             }
             Cell::Missing if self.options.missing == Missing::Nan => Ok(f32::NAN),
             Cell::Missing => wrong(format!(
-                "`{text}`, a missing value, where a number is needed: only a posterior that was trained on simulations with missing values takes such"
+                "{}, where a number is needed: only a posterior that was trained on simulations with missing values takes missing ones",
+                if text.is_empty() { "an empty cell".to_owned() } else { format!("`{text}`, a missing value") }
             )),
             Cell::Word => {
                 let parts: Vec<&str> = text.split_whitespace().collect();
@@ -211,7 +212,7 @@ impl Cells<'_> {
 
 /// Why a number is refused.
 pub(crate) fn too_large(value: f64) -> String {
-    format!("{value} is too large for f32: use other units")
+    format!("{value:e} is too large for f32: use other units")
 }
 
 /// The columns of these names, and as many others behind them, in order: their numbers, and whether that is another order than theirs.
