@@ -76,8 +76,8 @@ impl<C: SummaryConfig> Posterior<C> {
 /// the middles of equal intervals between the ends.
 ///
 /// ln q − ln p, a log-likelihood, is fitted by a quadratic function to averages over cells where q is high, with
-/// weights q, and added to ln p again. What the fit leaves tells the standard error of its mode. A bound that is
-/// within [`ERRORS`] of them is taken for the mode.
+/// weights q, and added to ln p again. What the fit leaves tells the standard error of its mode. If one
+/// bound alone cuts the density, and is within [`ERRORS`] of them, it is taken for the mode.
 fn mode((low, high): (f64, f64), is_bound: [bool; 2], log_q: &[f64], log_prior: &dyn Fn(f64) -> f64) -> Option<f64> {
     let count = log_q.len();
     let width = (high - low) / count as f64;
@@ -133,9 +133,9 @@ fn mode((low, high): (f64, f64), is_bound: [bool; 2], log_q: &[f64], log_prior: 
     let curvature = 2.0 * log_posterior(at) - log_posterior(at - step) - log_posterior(at + step);
     let slope = Vector3::new(0.0, 1.0, 2.0 * mode);
     let error = slope.dot(&(covariance * slope)).max(0.0).sqrt() * step * step / curvature.max(f64::MIN_POSITIVE);
-    match [cut[0] && mode + 1.0 <= ERRORS * error, cut[1] && 1.0 - mode <= ERRORS * error] {
-        [true, false] => Some(low),
-        [false, true] => Some(high),
+    match cut {
+        [true, false] if mode + 1.0 <= ERRORS * error => Some(low),
+        [false, true] if 1.0 - mode <= ERRORS * error => Some(high),
         _ if mode == -1.0 => cut[0].then_some(low),
         _ if mode == 1.0 => cut[1].then_some(high),
         _ => Some(value(mode)),
