@@ -154,9 +154,11 @@ pub enum SimulationError {
         /// The number that came.
         got: usize,
     },
-    /// A matrix that is no covariance.
-    #[error("a covariance {problem}: give a finite, symmetric, positive definite matrix with a row for each mean")]
+    /// A matrix that is no covariance, or no precision.
+    #[error("a {what} {problem}: give a finite, symmetric, positive definite matrix with a row for each mean")]
     Covariance {
+        /// Covariance or precision.
+        what: &'static str,
         /// What is wrong with it.
         problem: String,
     },

@@ -160,6 +160,32 @@ impl Prior {
         Ok(Self::of_density(names, Density::normal(normal)))
     }
 
+    /// Jointly normal, with this mean `[D]` and precision `[D, D]`, the inverse of the covariance.
+    ///
+    /// ```
+    /// use bayesburn_simulation::Prior;
+    /// use ndarray::array;
+    ///
+    /// let precision = array![[2.0, 1.0], [1.0, 2.0]]; // covariance [[2, -1], [-1, 2]] / 3
+    /// let prior = Prior::multivariate_normal_with_precision(["a", "b"], &[0.0; 2], &precision)?;
+    /// let log_density = prior.density().expect("it has one").log_density(&[1.0, -1.0]);
+    /// assert!((log_density - (-1.0 + 0.5 * 3_f64.ln() - std::f64::consts::TAU.ln())).abs() < 1e-12);
+    /// # Ok::<(), bayesburn_simulation::SimulationError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Another number of means than of names; a precision that is not `[D, D]`, symmetric and positive definite.
+    pub fn multivariate_normal_with_precision<'a>(
+        names: impl IntoIterator<Item = impl Into<String>>,
+        mean: &[f64],
+        precision: impl Into<ArrayView2<'a, f64>>,
+    ) -> Result<Self, SimulationError> {
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        lengths("means", mean.len(), names.len())?;
+        let normal = MultivariateNormal::of_precision(mean, precision.into())?;
+        Ok(Self::of_density(names, Density::normal(normal)))
+    }
+
     /// The parameters of several priors, each independent of those of the others: a multivariate normal beside a gamma, say.
     ///
     /// # Errors

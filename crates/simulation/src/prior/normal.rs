@@ -1,4 +1,4 @@
-//! The multivariate normal distribution: draws and density by the Cholesky factor of its covariance.
+//! The multivariate normal distribution: draws and density by the Cholesky factor of its covariance, or of its precision.
 
 use crate::SimulationError;
 use bayesburn_core::StreamRng;
@@ -12,45 +12,80 @@ use std::f64::consts::TAU;
 pub(crate) struct MultivariateNormal {
     pub(crate) mean: DVector<f64>,
     pub(crate) covariance: DMatrix<f64>,
-    factor: Cholesky<f64, Dyn>,
+    factor: Factor,
+}
+
+/// L, of the matrix that was given: the other one may be too near to singular to be factored.
+#[derive(Debug, Clone)]
+enum Factor {
+    /// Σ = L Lᵀ.
+    Covariance(Cholesky<f64, Dyn>),
+    /// Σ⁻¹ = L Lᵀ.
+    Precision(Cholesky<f64, Dyn>),
 }
 
 impl MultivariateNormal {
     pub(crate) fn new(mean: &[f64], covariance: ArrayView2<'_, f64>) -> Result<Self, SimulationError> {
-        let expected = mean.len();
-        if covariance.dim() != (expected, expected) {
-            return Err(SimulationError::Covariance {
-                problem: format!("of shape {:?} for {expected} means", covariance.shape()),
-            });
-        }
-        if let Some(value) = mean.iter().chain(&covariance).find(|value| !value.is_finite()) {
-            return Err(SimulationError::Covariance { problem: format!("with {value} in it or in the mean") });
-        }
-        let covariance = DMatrix::from_fn(expected, expected, |i, j| covariance[[i, j]]);
-        let largest = covariance.amax();
-        if (&covariance - covariance.transpose()).amax() > 1e-9 * largest {
-            return Err(SimulationError::Covariance { problem: "that is not symmetric".to_owned() });
-        }
-        let factor = Cholesky::new(covariance.clone())
-            .ok_or_else(|| SimulationError::Covariance { problem: "that is not positive definite".to_owned() })?;
-        Ok(Self { mean: DVector::from_column_slice(mean), covariance, factor })
+        let (mean, covariance, factor) = factored("covariance", mean, covariance)?;
+        Ok(Self { mean, covariance, factor: Factor::Covariance(factor) })
     }
 
-    /// μ + L z.
+    pub(crate) fn of_precision(mean: &[f64], precision: ArrayView2<'_, f64>) -> Result<Self, SimulationError> {
+        let (mean, _, factor) = factored("precision", mean, precision)?;
+        Ok(Self { mean, covariance: factor.inverse(), factor: Factor::Precision(factor) })
+    }
+
+    /// μ + L z, or μ + L⁻ᵀ z.
     pub(crate) fn sample(&self, rng: &mut StreamRng) -> Vec<f32> {
-        let z = DVector::from_fn(self.mean.len(), |_, _| rng.sample::<f64, _>(StandardNormal));
-        let draw = &self.mean + self.factor.l_dirty().lower_triangle() * z;
-        draw.iter().map(|&value| value as f32).collect()
+        let mut z = DVector::from_fn(self.mean.len(), |_, _| rng.sample::<f64, _>(StandardNormal));
+        match &self.factor {
+            Factor::Covariance(factor) => z = factor.l_dirty().lower_triangle() * z,
+            Factor::Precision(factor) => {
+                let solved = factor.l_dirty().tr_solve_lower_triangular_mut(&mut z);
+                debug_assert!(solved, "a factor has a diagonal above 0");
+            }
+        }
+        (&self.mean + z).iter().map(|&value| value as f32).collect()
     }
 
-    /// −½ (‖L⁻¹ (θ − μ)‖² + D ln 2π) − Σ ln L_ii.
+    /// −½ (‖L⁻¹ (θ − μ)‖² + D ln 2π) − Σ ln L_ii, or −½ (‖Lᵀ (θ − μ)‖² + D ln 2π) + Σ ln L_ii.
     pub(crate) fn log_density(&self, values: &[f32]) -> f64 {
-        let factor = self.factor.l_dirty();
         let mut z = DVector::from_iterator(values.len(), values.iter().map(|&value| f64::from(value))) - &self.mean;
-        if !factor.solve_lower_triangular_mut(&mut z) {
-            return f64::NAN;
-        }
-        let log_det: f64 = factor.diagonal().iter().map(|l| l.ln()).sum();
-        -0.5 * (z.norm_squared() + values.len() as f64 * TAU.ln()) - log_det
+        let log_det = |factor: &DMatrix<f64>| factor.diagonal().iter().map(|l| l.ln()).sum::<f64>();
+        let log_scale = match &self.factor {
+            Factor::Covariance(factor) => {
+                if !factor.l_dirty().solve_lower_triangular_mut(&mut z) {
+                    return f64::NAN;
+                }
+                -log_det(factor.l_dirty())
+            }
+            Factor::Precision(factor) => {
+                z = factor.l_dirty().lower_triangle().tr_mul(&z);
+                log_det(factor.l_dirty())
+            }
+        };
+        -0.5 * (z.norm_squared() + values.len() as f64 * TAU.ln()) + log_scale
     }
+}
+
+/// The mean, the matrix, which is said to be symmetric and positive definite, and its factor.
+fn factored(
+    what: &'static str,
+    mean: &[f64],
+    matrix: ArrayView2<'_, f64>,
+) -> Result<(DVector<f64>, DMatrix<f64>, Cholesky<f64, Dyn>), SimulationError> {
+    let error = |problem: String| SimulationError::Covariance { what, problem };
+    let expected = mean.len();
+    if matrix.dim() != (expected, expected) {
+        return Err(error(format!("of shape {:?} for {expected} means", matrix.shape())));
+    }
+    if let Some(value) = mean.iter().chain(&matrix).find(|value| !value.is_finite()) {
+        return Err(error(format!("with {value} in it or in the mean")));
+    }
+    let matrix = DMatrix::from_fn(expected, expected, |i, j| matrix[[i, j]]);
+    if (&matrix - matrix.transpose()).amax() > 1e-9 * matrix.amax() {
+        return Err(error("that is not symmetric".to_owned()));
+    }
+    let factor = Cholesky::new(matrix.clone()).ok_or_else(|| error("that is not positive definite".to_owned()))?;
+    Ok((DVector::from_column_slice(mean), matrix, factor))
 }

@@ -43,8 +43,31 @@ fn correlates(prior: &Prior, correlation: f64) -> bool {
 /// The twin has another correlation.
 #[test]
 fn draws_of_a_multivariate_normal_correlate() {
-    assert!(correlates(&normal(), 0.6));
-    assert!(!correlates(&normal(), 0.65));
+    for prior in [normal(), normal_of_precision()] {
+        assert!(correlates(&prior, 0.6));
+        assert!(!correlates(&prior, 0.65));
+    }
+}
+
+/// The inverse of [`covariance`].
+fn precision() -> Array2<f64> {
+    arr2(&[[1.0, -1.2], [-1.2, 4.0]]) / 2.56
+}
+
+fn normal_of_precision() -> Prior {
+    Prior::multivariate_normal_with_precision(["a", "b"], &[1.0, -2.0], &precision()).expect("a precision")
+}
+
+#[test]
+fn a_precision_is_the_inverse_of_a_covariance() {
+    let at = arr2(&[[2.0, -1.0], [0.0, 0.0], [-30.0, 4.0]]);
+    let log_density = |prior: &Prior| prior.log_density(&at).expect("it has a density");
+    let off = log_density(&normal_of_precision()) - log_density(&normal());
+    assert!(off.iter().all(|off| off.abs() < 1e-11), "{off}");
+    let twin = Prior::multivariate_normal(["a", "b"], &[1.0, -2.0], &precision()).expect("symmetric and definite");
+    assert!((log_density(&twin) - log_density(&normal())).iter().all(|off| off.abs() > 0.1), "the twin");
+    let (_, got) = density(&normal_of_precision()).as_normal().expect("it is normal");
+    assert!((got - covariance()).iter().all(|off| off.abs() < 1e-12));
 }
 
 #[test]
@@ -123,7 +146,9 @@ fn what_is_no_prior_is_refused_with_the_reason() {
         (arr2(&[[1.0, 0.0, 0.0]]), "shape [1, 3]"),
     ] {
         let error = message(Prior::multivariate_normal(["a", "b"], &[0.0, 0.0], &covariance));
-        assert!(error.contains(reason), "{error}");
+        assert!(error.contains("a covariance") && error.contains(reason), "{error}");
+        let error = message(Prior::multivariate_normal_with_precision(["a", "b"], &[0.0, 0.0], &covariance));
+        assert!(error.contains("a precision") && error.contains(reason), "{error}");
     }
     let function = Prior::from_fn(["theta"], |_, _| [0.5]);
     let error = message(Prior::product([normal(), function.clone()]));
