@@ -81,6 +81,91 @@ fn early_stopping_ends_the_run_with_the_best_or_the_last_weights() {
     assert_eq!(of(&saved), of(trainer.amortizer()));
 }
 
+/// A second run whose rate is so large that it only gets worse, on the same held-out simulations: refining ends with the weights of the first, also
+/// if it was interrupted in between. The twin is a run of its own.
+#[test]
+fn a_run_that_refines_another_is_never_worse() {
+    let stopping = |config: TrainingConfig| config.with_early_stopping(Some(EarlyStopping::new().with_patience(20)));
+    let program = |folder: &Path, refines: bool, interrupted: bool| {
+        let (source, config) = overfitting();
+        let flag = Arc::new(AtomicBool::new(false));
+        let builder = builder().checkpoints(folder).keep_checkpoints(1).resume().stop_on(flag.clone());
+        let raised = flag.clone();
+        let stop = move |steps: usize| raised.store(interrupted && steps == 75, Ordering::SeqCst);
+        let mut trainer = builder.callback(AtStep(Box::new(stop))).build().expect("the folder is empty or holds this");
+        let first = stopping(config.clone());
+        trainer.train(source.clone().with_epochs(10), &first).expect("training succeeds");
+        let wild = Schedule::new().with_initial_rate(0.2).with_decay(Decay::Constant);
+        let second = stopping(config.with_schedule(wild));
+        let refined = match refines {
+            true => trainer.refine(source, &second).map(|_| ()),
+            false => trainer.train(source, &second).map(|_| ()),
+        };
+        assert_eq!(refined.is_err(), interrupted, "{refined:?}");
+        trainer
+    };
+    let place = || tempfile::tempdir().expect("a temporary folder");
+    let folders = [place(), place(), place()];
+    let refined = program(folders[0].path(), true, false);
+    let best = refined.best_epoch_of_run(1).expect("it was validated");
+    let losses: Vec<f32> = refined.history().epochs.iter().filter_map(|epoch| epoch.validation_loss).collect();
+    assert!(best < refined.epochs_of_run(0).len() && losses.iter().all(|loss| losses[best] <= *loss), "{losses:?}");
+    // The first run's alone, which ends with its best.
+    let (source, config) = overfitting();
+    let mut first = builder().build().expect("sound");
+    first.train(source.with_epochs(10), &stopping(config)).expect("training succeeds");
+    assert_eq!(loss(&first), loss(&refined));
+    program(folders[1].path(), true, true);
+    assert_eq!(loss(&program(folders[1].path(), true, false)), loss(&refined), "interrupted in the second run");
+    let twin = program(folders[2].path(), false, false);
+    assert!(
+        loss(&twin) != loss(&refined) && twin.best_epoch_of_run(1) >= Some(twin.epochs_of_run(0).len()),
+        "the twin"
+    );
+}
+
+/// Is told the number of each step.
+struct AtStep(Box<dyn Fn(usize) + Send>);
+
+impl Callback for AtStep {
+    fn on_step(&mut self, report: &StepReport) -> ControlFlow<String> {
+        (self.0)(report.steps);
+        ControlFlow::Continue(())
+    }
+}
+
+/// Kernels that are 0 for nearly all simulations, by steps without a graph and by Burn's: batches of no weight change nothing but what Adam has kept.
+#[test]
+fn batches_without_a_weight_are_taken() {
+    let configurator = |simulations: &Simulations| {
+        let configured = DefaultConfigurator.configure(simulations)?;
+        let means = configured.conditions.summary_conditions.mean_axis(Axis(1)).expect("10 observations");
+        let weights = means.column(0).mapv(|mean| if (mean - 0.5).abs() < 0.05 { 20.0 } else { 0.0 });
+        configured.with_weights(weights)
+    };
+    for networks in [direct_networks(), small_networks()] {
+        let builder = Trainer::builder(normal_means(), networks).seed(5).progress(Progress::Hidden);
+        let mut trainer = builder.configurator(configurator).build().expect("some of the pilot have a weight");
+        let config = training().with_validation_simulations(200);
+        trainer.train(short_run(), &config).expect("training succeeds");
+        let steps = &trainer.history().steps;
+        assert_eq!(steps.iter().filter(|step| step.loss.is_none()).count(), 0);
+        let of_nothing = steps.iter().filter(|step| step.loss == Some(0.0)).count();
+        assert!((9..18).contains(&of_nothing), "{of_nothing} of 18");
+        assert!(loss_of(&trainer).is_finite());
+    }
+    let nothing = |simulations: &Simulations| {
+        DefaultConfigurator.configure(simulations)?.with_weights(Array1::zeros(simulations.len()))
+    };
+    let error = builder().configurator(nothing).build().expect_err("no weight").to_string();
+    assert!(error.contains("all 512 pilot simulations are 0"), "{error}");
+}
+
+/// That of the last validation.
+fn loss_of(trainer: &Trainer) -> f32 {
+    trainer.history().epochs.last().and_then(|epoch| epoch.validation_loss).unwrap_or(f32::NAN)
+}
+
 #[test]
 fn a_plateau_lowers_the_rate_after_the_epochs_that_it_waits() {
     let (source, config) = overfitting();

@@ -51,9 +51,12 @@ pub struct Configured {
     pub parameters: Array2<f32>,
     /// The data sets, M of them.
     pub conditions: Conditions,
-    /// A factor of each simulation's loss, `[M]`: at least 0, finite and not all 0. Those of a mean of 1 keep the loss's scale, and
-    /// with it the meaning of a learning rate. `None`: 1 for all.
+    /// A factor of each simulation's loss, `[M]`: at least 0 and finite. Those of a mean of 1 keep the loss's scale, and with it the
+    /// meaning of a learning rate. A batch may have none above 0, and then adds nothing. `None`: 1 for all.
     pub weights: Option<Array1<f32>>,
+    /// The number of the proposal that each simulation's parameters came from, `[M]`, 0 for the prior: for losses that correct for proposals.
+    /// `None`: the prior for all.
+    pub proposals: Option<Array1<u32>>,
 }
 
 impl Conditions {
@@ -171,15 +174,15 @@ impl Configured {
     /// # Errors
     /// If they differ in the number of data sets, are empty or hold values that are not finite.
     pub fn new(parameters: Array2<f32>, conditions: Conditions) -> Result<Self, AmortizerError> {
-        let configured = Self { parameters, conditions, weights: None };
+        let configured = Self { parameters, conditions, weights: None, proposals: None };
         configured.check()?;
         Ok(configured)
     }
 
-    /// Adds a weight for each simulation, `[M]`, in place of those that are there.
+    /// Adds a weight for each simulation, `[M]`, in place of those that are there. All of a batch may be 0, as a narrow kernel makes them.
     ///
     /// # Errors
-    /// Another number of weights than of simulations; one that is negative or not finite; none that is above 0.
+    /// Another number of weights than of simulations; one that is negative or not finite.
     pub fn with_weights(mut self, weights: Array1<f32>) -> Result<Self, AmortizerError> {
         self.weights = Some(weights);
         self.check()?;
@@ -231,6 +234,7 @@ impl Configured {
         Self {
             parameters: self.parameters.slice_axis(Axis(0), slice).to_owned(),
             weights: self.weights.as_ref().map(|weights| weights.slice_axis(Axis(0), slice).to_owned()),
+            proposals: self.proposals.as_ref().map(|proposals| proposals.slice_axis(Axis(0), slice).to_owned()),
             conditions: self.conditions.range(range),
         }
     }
@@ -258,19 +262,22 @@ impl Configured {
 
     /// Whether the arrays fit each other, hold something, and hold what they may.
     pub(crate) fn check(&self) -> Result<(), AmortizerError> {
-        self.check_part()?;
-        self.weights.as_ref().map_or(Ok(()), check_some_weight)
-    }
-
-    /// As [`Configured::check`], but for a part of a batch, whose weights may by chance be all 0.
-    pub(crate) fn check_part(&self) -> Result<(), AmortizerError> {
         self.conditions.check()?;
         let (expected, got) = (self.conditions.len(), self.parameters.nrows());
         if expected != got {
             return Err(AmortizerError::Rows { what: "the array of parameters", expected, got });
         }
         check_finite("the parameter vector", &self.parameters)?;
+        if let Some(got) = self.proposals.as_ref().map(Array1::len).filter(|got| *got != expected) {
+            return Err(AmortizerError::Rows { what: "the array of proposals", expected, got });
+        }
         self.weights.as_ref().map_or(Ok(()), |weights| check_weights(weights, expected))
+    }
+
+    /// Whether some simulation counts.
+    #[must_use]
+    pub fn has_weight(&self) -> bool {
+        self.weights.as_ref().is_none_or(|weights| weights.iter().any(|&weight| weight > 0.0))
     }
 }
 
@@ -295,11 +302,6 @@ pub(crate) fn check_weights(weights: &Array1<f32>, data_sets: usize) -> Result<(
         return Err(AmortizerError::NegativeWeight { data_set, got });
     }
     Ok(())
-}
-
-/// Whether some simulation counts.
-pub(crate) fn check_some_weight(weights: &Array1<f32>) -> Result<(), AmortizerError> {
-    if weights.iter().any(|&weight| weight > 0.0) { Ok(()) } else { Err(AmortizerError::NoWeight) }
 }
 
 /// Whether all values are finite; the error names the row.

@@ -45,7 +45,7 @@ pub struct PosteriorConfig<C: SummaryConfig = DeepSetConfig> {
     /// Where each parameter can lie, if the density is to be one of real numbers that parameters are mapped to. It then has nothing outside. A
     /// trainer takes it from its model's prior, where neither this nor `bounds` is given.
     pub support: Option<Vec<Interval>>,
-    /// Where each parameter can lie, if that is known and they are not mapped: what is predicted of parameters stays there (see
+    /// Where each parameter can lie, if that is known and they are not mapped from there: what is predicted of parameters stays there (see
     /// [`Standardization::All`]).
     pub bounds: Option<Vec<Interval>>,
     /// Which inputs are standardised.

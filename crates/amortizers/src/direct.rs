@@ -147,7 +147,7 @@ impl DirectLoss {
 
     /// What a batch is for the kernels, and what the map to the reals takes off its loss.
     pub(crate) fn arrays(&self, batch: &Configured, pass: &mut Pass) -> Result<(DensityBatch, f64), AmortizerError> {
-        batch.check_part()?;
+        batch.check()?;
         self.widths.check_parameters(batch.parameters.view())?;
         self.widths.check_conditions(&batch.conditions)?;
         let support = Support(self.support.as_deref());

@@ -170,9 +170,16 @@ pub enum AmortizerError {
         /// The weight.
         got: f32,
     },
-    /// Weights that leave no simulation.
-    #[error("all weights are 0: leave the batch out, or give at least one simulation a weight above 0")]
-    NoWeight,
+    /// Weights that leave nothing to learn from, or to validate on.
+    #[error(
+        "the weights of all {simulations} {of} simulations are 0: widen the kernel or proposal that gives the weights, or simulate more"
+    )]
+    NoWeight {
+        /// Which simulations.
+        of: &'static str,
+        /// Their number.
+        simulations: usize,
+    },
     /// Simulated data that the default configurator has no place for.
     #[error(
         "{what} has shape {got:?}, and the default configurator takes {expected}: pass a configurator of your own, which \

@@ -10,7 +10,7 @@ use crate::{
     targets::{Support, Targets},
     training_range::{Familiar, TrainingRange, named, reference, warnings_of},
 };
-use bayesburn_core::ParameterNames;
+use bayesburn_core::{Interval, ParameterNames};
 use bayesburn_networks::{
     ConfigError, DeepSetConfig, MixtureParameters, ParameterInit, Pass, SummaryConfig, SummaryNetwork, check_device,
     num_trainable_parameters, number_parameters,
@@ -70,7 +70,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// must each be there, so that its range is seen.
     ///
     /// # Errors
-    /// A configuration outside its ranges; no pilot simulations, or some that differ in width.
+    /// A configuration outside its ranges; no pilot simulations, or some that differ in width; weights that are all 0.
     pub fn new(
         config: PosteriorConfig<C>,
         names: impl IntoIterator<Item = impl Into<String>>,
@@ -91,9 +91,12 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         };
         let mut posterior = Self::untrained(config, widths, seed, device)?;
         for batch in pilot {
-            batch.check()?;
             posterior.check(batch)?;
             Support(posterior.config.bounds.as_deref()).check(&posterior.widths.names, &batch.parameters)?;
+        }
+        if !pilot.iter().any(Configured::has_weight) {
+            let simulations = pilot.iter().map(Configured::len).sum();
+            return Err(AmortizerError::NoWeight { of: "pilot", simulations });
         }
         let (columns, targets) = posterior.fit_standardization(pilot);
         posterior.fit_regression(pilot, &targets);
@@ -235,10 +238,12 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let (features, parameters) = (joined(&features), joined(&parameters));
         let (means, stds) = self.parameter_standardization();
         let standardized = |value: f32, d: usize| f64::from((value - means[d]) / stds[d]);
+        // Those of targets.
         let bounds = (0..means.len()).map(|d| match (&self.config.support, &self.config.bounds) {
-            (None, Some(bounds)) => {
+            (support, Some(bounds)) => {
+                let map = support.as_ref().map_or(Interval::Real, |support| support[d]);
                 let (low, high) = bounds[d].bounds();
-                (standardized(low, d), standardized(high, d))
+                (standardized(map.to_real(low) as f32, d), standardized(map.to_real(high) as f32, d))
             }
             _ => (f64::NEG_INFINITY, f64::INFINITY),
         });
@@ -425,7 +430,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
 
     /// Whether a batch, or a part of it, is one that the networks take.
     pub(crate) fn check(&self, batch: &Configured) -> Result<(), AmortizerError> {
-        batch.check_part()?;
+        batch.check()?;
         self.widths.check_parameters(batch.parameters.view())?;
         self.check_conditions(&batch.conditions)?;
         self.support().check(&self.widths.names, &batch.parameters)

@@ -2,7 +2,7 @@
 
 use crate::{
     AmortizedPosterior, AmortizerError, Conditions, Configured,
-    conditions::{check_finite, check_some_weight, check_weights},
+    conditions::{check_finite, check_weights},
     evaluator::Evaluator,
     training_range::Familiar,
 };
@@ -220,16 +220,15 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         Ok(self.evaluate(parameters, conditions)?.1)
     }
 
-    /// The mean of −log q(θ | x) over simulations, each with its weight: the validation loss, in the parameters' own units and without
-    /// any summary loss.
+    /// The mean of −w log q(θ | x) over simulations, each with its weight w: the validation loss, in the parameters' own units and without
+    /// any summary loss. Where all weights are 0, it is 0.
     ///
     /// # Errors
-    /// As [`AmortizedPosterior::log_prob`]; a weight that is negative or not finite; none that is above 0.
+    /// As [`AmortizedPosterior::log_prob`]; a weight that is negative or not finite.
     pub fn negative_log_likelihood(&self, simulations: &Configured) -> Result<f32, AmortizerError> {
         let log_prob = self.evaluate(&simulations.parameters, &simulations.conditions)?.1;
         if let Some(weights) = &simulations.weights {
             check_weights(weights, log_prob.len())?;
-            check_some_weight(weights)?;
         }
         let weight = |row: usize| simulations.weights.as_ref().map_or(1.0, |weights| f64::from(weights[row]));
         let sum: f64 = log_prob.iter().enumerate().map(|(row, &l)| weight(row) * f64::from(l)).sum();

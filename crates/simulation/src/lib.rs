@@ -49,7 +49,7 @@ mod stack;
 pub mod tasks;
 
 pub use context::{Context, ContextGenerator};
-pub use data::{DataError, Dataset, Group, Presimulation, load_simulations, save_simulations};
+pub use data::{Copies, DataError, Dataset, Group, Presimulation, load_simulations, save_simulations};
 pub use error::{Quantity, SimulationError};
 pub use invalid::{InvalidSimulations, Panics};
 pub use model::{GenerativeModel, Shapes};

@@ -9,7 +9,7 @@ use crate::{
     identity::Identity,
     interrupt::Interrupt,
     loss::{LossFunction, OwnLoss, training_loss},
-    source::{LastBatch, NumberedBatches, ShuffledEpoch, groups, split_order, valid},
+    source::{LastBatch, NumberedBatches, ShuffledEpoch, copies, groups, hold_out, valid},
 };
 use bayesburn_amortizers::{
     AmortizedPosterior, AmortizerError, Configurator, Configured, DefaultConfigurator, Difference, PosteriorConfig,
@@ -318,15 +318,22 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         let needs_moments = config.standardization != Standardization::None || from_data;
         let first_pilot =
             || -> Result<Simulations, TrainerError> { Ok(pilot(&self.origin, self.seed, 1)?.swap_remove(0)) };
+        let configure = |batches: &[Simulations]| -> Result<Vec<Configured>, TrainerError> {
+            batches.iter().map(|batch| Ok(configurator.configure(batch)?)).collect()
+        };
         let (pilot, identity) = match self.pilot {
             Some(simulations) => {
                 let identity = has_folder.then(|| Identity::of(&self.origin, first_pilot)).transpose()?;
-                (vec![simulations], identity)
+                (configure(&[simulations])?, identity)
             }
             None => {
                 let all = pilot(&self.origin, self.seed, if needs_moments { PILOT_BATCHES } else { 1 })?;
                 let identity = Identity::of(&self.origin, || Ok(all[0].clone()))?;
-                (all, Some(identity))
+                let few = configure(&all)?;
+                // Of a kernel that is 0 for most simulations, some more show whether it is 0 for all.
+                let more = !needs_moments && !few.iter().any(Configured::has_weight);
+                let enough = if more { configure(&pilot(&self.origin, self.seed, PILOT_BATCHES)?)? } else { few };
+                (enough, Some(identity))
             }
         };
         if let (Some(checkpoint), Some(now), false) = (&interrupted, &identity, self.other_model)
@@ -335,8 +342,6 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         {
             saved.check(now, &checkpoint.folder, || Identity::of(&self.origin, first_pilot))?;
         }
-        let pilot = pilot.iter().map(|batch| Ok(configurator.configure(batch)?));
-        let pilot = pilot.collect::<Result<Vec<_>, TrainerError>>()?;
         let weights_seed = derive_seed(self.seed, const { Purpose::new("weights") });
         let parameter_names = match &self.origin {
             Origin::Model(model) => model.parameter_names().clone(),
@@ -398,10 +403,10 @@ pub(crate) fn pilot(origin: &Origin, seed: u64, batches: u64) -> Result<Vec<Simu
             firsts.map(|first| Ok(model.simulate_from(pilot_seed, first, PILOT_BATCH_SIZE)?)).collect()
         }
         Origin::Data(data) => {
-            let mut groups = groups(data)?;
+            let (mut groups, copies) = (groups(data)?, copies(data));
             for (number, group) in groups.iter_mut().enumerate() {
-                split_order(group, number, seed);
-                group.truncate((group.len() - group.len().div_ceil(10)).max(1));
+                let most = group.len().div_ceil(10).min(group.len() - 1);
+                hold_out(group, most, &copies, number, seed);
             }
             let order = ShuffledEpoch::new(groups, PILOT_BATCH_SIZE, LastBatch::Keep, (pilot_seed, PILOT, 0));
             let batches = (0..order.len()).take(batches as usize);

@@ -43,6 +43,9 @@ pub(crate) struct Run {
     pub(crate) finished: Option<String>,
     /// Whether it is over because the program gave it up after an error.
     pub(crate) given_up: bool,
+    /// Whether the best weights of the run before are among those that it chooses from.
+    #[serde(default)]
+    pub(crate) refines: bool,
 }
 
 /// Everything that determines how a training goes on, beside the weights, the optimizer's state and the history.

@@ -104,6 +104,17 @@ pub enum TrainerError {
         /// Simulations in a batch.
         batch_size: usize,
     },
+    /// Data that are copies of so few simulations that none can be held out.
+    #[error(
+        "{copies} of {all} simulations are copies of others, and no simulation occurs rarely enough to be held out: give each once, or other data \
+         by `Validation::Data`"
+    )]
+    Copies {
+        /// How many are equal to an earlier one.
+        copies: usize,
+        /// How many there are.
+        all: usize,
+    },
     /// The signal handler cannot be set.
     #[error("cannot watch for Ctrl-C: {reason}; leave `stop_on_ctrl_c` out, or pass a flag of your own to `stop_on`")]
     Signal {

@@ -14,7 +14,7 @@ use crate::{
     stopping::best_epoch,
     updater::Updater,
 };
-use bayesburn_amortizers::{Configured, PosteriorNetworks};
+use bayesburn_amortizers::{AmortizerError, Configured, PosteriorNetworks};
 use bayesburn_core::{Purpose, derive_seed, files::verify, stream};
 use bayesburn_networks::{Pass, SummaryConfig, moved_towards};
 use rand::Rng;
@@ -91,6 +91,7 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
             self.trainer.resumed = Some(checkpoint);
             return Err(error);
         }
+        self.begin_best();
         self.begin_average();
         let configurator = self.trainer.configurator.clone();
         let shared = SharedSource { source: Mutex::new(source), run: context, configurator: &*configurator };
@@ -128,6 +129,14 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         result.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
+    /// Has the weights that the run begins with be the best so far, if it refines the run before, which ended with its best.
+    fn begin_best(&mut self) {
+        let begins = self.run().refines && self.run().steps_done == 0 && self.keeps_best();
+        if begins && self.trainer.best_steps(self.trainer.run, usize::MAX).is_some() {
+            self.trainer.best = Some(self.trainer.amortizer.networks().clone());
+        }
+    }
+
     /// Begins the average of the weights, if there is to be one, or goes on with it: steps go on from the weights.
     fn begin_average(&mut self) {
         if self.config.weight_average.is_some() && self.run().finished.is_none() {
@@ -163,13 +172,12 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
             .restore(checkpoint.optimizer.clone(), self.trainer.amortizer.networks())
             .map_err(|error| damaged(format!("optimizer state: {error}")))?;
         source.restore(&checkpoint.folder)?;
-        let best = best_epoch(&self.trainer.validation_losses(run));
-        if let (true, Some(best), Some(steps)) = (self.keeps_best(), best, self.trainer.best_steps(run, usize::MAX)) {
+        if let (true, Some(steps)) = (self.keeps_best(), self.trainer.best_steps(run, usize::MAX)) {
             let folder = self.trainer.checkpoints.as_ref().expect("resumed from checkpoints").place(steps);
             let damaged = |reason| TrainerError::DamagedCheckpoint { folder: folder.clone(), reason };
             verify(&folder).map_err(damaged)?;
             let networks = self.trainer.amortizer.clone().load_weights(&folder)?.networks().clone();
-            self.trainer.best = Some((best, networks));
+            self.trainer.best = Some(networks);
         }
         if self.config.weight_average.is_some() {
             let posterior = self.trainer.amortizer.clone().read_weights(checkpoint.folder.join(STEPPED))?;
@@ -416,20 +424,24 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         }
     }
 
-    /// The mean validation loss over what was simulated for it and what the source has for it. `None` if there is nothing, or the loss
-    /// is not finite.
+    /// The mean validation loss over what was simulated for it and what the source has for it, each with its weight. `None` if there is
+    /// nothing, or the loss is not finite.
     fn validate(&self, shared: &SharedSource<'_>, simulated: &[Configured]) -> Result<Option<f32>, TrainerError> {
-        let (mut sum, mut rows) = (0.0, 0);
+        let (mut sum, mut rows, mut has_weight) = (0.0, 0, false);
         let mut add = |part: &Configured| -> Result<(), TrainerError> {
             let loss = validation_loss(&self.trainer.amortizer, self.trainer.own_loss.as_ref(), part)?;
             sum += f64::from(loss) * part.len() as f64;
             rows += part.len();
+            has_weight |= part.has_weight();
             Ok(())
         };
         simulated.iter().try_for_each(&mut add)?;
         for part in 0.. {
             let Some(simulations) = shared.lock().validation(part, shared.run)? else { break };
             add(&shared.configure(&simulations)?)?;
+        }
+        if rows > 0 && !has_weight {
+            return Err(AmortizerError::NoWeight { of: "validation", simulations: rows }.into());
         }
         let loss = (sum / rows as f64) as f32;
         if rows > 0 && !loss.is_finite() {
@@ -445,9 +457,9 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         trainer.checkpoint_is_due = true;
         tracing::info!(epoch = epoch + 1, ?summary);
         let losses = trainer.validation_losses(trainer.run);
-        let number = losses.len() - 1;
-        if self.keeps_best() && best_epoch(&losses) == Some(number) {
-            self.trainer.best = Some((number, self.trainer.amortizer.networks().clone()));
+        let best = trainer.best_epoch_until(trainer.run, usize::MAX);
+        if self.keeps_best() && best == Some(self.trainer.history.epochs.len() - 1) {
+            self.trainer.best = Some(self.trainer.amortizer.networks().clone());
         }
         let trainer = &mut *self.trainer;
         let report = EpochReport { epoch, summary: &summary, posterior: &trainer.amortizer };
@@ -461,7 +473,7 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         let complete = (epoch + 1 == self.epochs.len()).then(|| "all epochs are done".to_owned());
         if let Some(reason) = stop.or(patience).or(complete) {
             tracing::info!(reason, "the run is over");
-            if let Some((_, networks)) = self.trainer.best.take() {
+            if let Some(networks) = self.trainer.best.take() {
                 self.trainer.amortizer.set_networks(networks);
             }
             self.run().finished = Some(reason);

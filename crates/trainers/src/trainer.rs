@@ -43,9 +43,6 @@ impl From<Dataset> for Origin {
     }
 }
 
-/// The networks that a run came to have the lowest validation loss with, and in which of its epochs.
-pub(crate) type Best<C> = (usize, PosteriorNetworks<<C as SummaryConfig>::Network>);
-
 /// Trains an amortized posterior.
 ///
 /// Everything random comes from the trainer's seed; on the CPU the result does not depend on the number of threads, to the bit.
@@ -67,7 +64,7 @@ pub struct Trainer<C: SummaryConfig = DeepSetConfig> {
     /// The optimizer of that run, if it was interrupted by an error in this process.
     pub(crate) updater: Option<Updater>,
     /// The best networks of that run, where it will want them back.
-    pub(crate) best: Option<Best<C>>,
+    pub(crate) best: Option<PosteriorNetworks<C::Network>>,
     /// The weights of that run's last step, if it was interrupted and averages weights: the amortizer has the average.
     pub(crate) stepped: Option<PosteriorNetworks<C::Network>>,
     /// The checkpoint that was resumed from, until the run that it interrupted takes it up.
@@ -206,12 +203,33 @@ impl<C: SummaryConfig> Trainer<C> {
     /// A setting outside its range; an interrupted run of another configuration; simulations that fail; too many steps that are not
     /// finite; a checkpoint that cannot be written; an interruption. What was trained until then stays in the trainer, and is saved
     /// where checkpoints are; another call of the same configuration goes on from there.
-    pub fn train(&mut self, mut source: impl Source, config: &TrainingConfig) -> Result<&LossHistory, TrainerError> {
+    pub fn train(&mut self, source: impl Source, config: &TrainingConfig) -> Result<&LossHistory, TrainerError> {
+        self.run_on(source, config, false)
+    }
+
+    /// As [`Trainer::train`], where the weights that the run begins with are among those that it chooses the best from: it never ends with a
+    /// higher validation loss than the run before, which must have validated on the same data by the same loss. A first run is as by `train`.
+    ///
+    /// For a second stage, such as one without dropout or of the inference network alone. It needs early stopping, with the best weights at the
+    /// end.
+    ///
+    /// # Errors
+    /// As [`Trainer::train`].
+    pub fn refine(&mut self, source: impl Source, config: &TrainingConfig) -> Result<&LossHistory, TrainerError> {
+        self.run_on(source, config, true)
+    }
+
+    fn run_on(
+        &mut self,
+        mut source: impl Source,
+        config: &TrainingConfig,
+        refines: bool,
+    ) -> Result<&LossHistory, TrainerError> {
         config.check()?;
         let epochs = source.epochs()?;
         let steps = epochs.iter().fold(0usize, |sum, steps| sum.saturating_add(*steps));
         let plan = json!({ "epochs": epochs.len(), "steps": steps });
-        self.enter_run(json!({ "source": source.config(), "plan": plan, "training": config }))?;
+        self.enter_run(json!({ "source": source.config(), "plan": plan, "training": config }), refines)?;
         if self.position.runs[self.run].given_up {
             return Err(TrainerError::GivenUp);
         }
@@ -233,6 +251,7 @@ impl<C: SummaryConfig> Trainer<C> {
                 // Nothing was trained, so that nothing obliges the next call to this configuration.
                 if self.position.runs[self.run].steps_done == 0 {
                     self.position.runs.pop();
+                    self.best = None;
                 }
                 return Err(error);
             }
@@ -292,6 +311,15 @@ impl<C: SummaryConfig> Trainer<C> {
         self.position.runs.get(run)?.finished.as_deref()
     }
 
+    /// The epoch whose weights were the best of a run, from 0 for the first: its number among all epochs of [`Trainer::history`], from 0. If the
+    /// run was made by [`Trainer::refine`], that may be an epoch of the run before. `None` if nothing was validated, or there was no such run.
+    #[must_use]
+    pub fn best_epoch_of_run(&self, run: usize) -> Option<usize> {
+        let next = self.position.runs.get(run + 1);
+        let last = next.map_or(self.history.epochs.len(), |next| next.epochs_before).checked_sub(1)?;
+        self.position.runs.get(run).and_then(|_| self.best_epoch_until(run, self.history.epochs[last].steps))
+    }
+
     fn leave_run(&mut self) {
         self.run += 1;
         self.updater = None;
@@ -301,7 +329,7 @@ impl<C: SummaryConfig> Trainer<C> {
 
     /// Makes sure that the current run is the one that this call asks for: a new one, or one that was interrupted, here or before
     /// the program was resumed.
-    fn enter_run(&mut self, now: serde_json::Value) -> Result<(), TrainerError> {
+    fn enter_run(&mut self, now: serde_json::Value, refines: bool) -> Result<(), TrainerError> {
         let Some(interrupted) = self.position.runs.get(self.run) else {
             let epochs_before = self.history.epochs.len();
             self.position.runs.push(Run {
@@ -312,6 +340,7 @@ impl<C: SummaryConfig> Trainer<C> {
                 rollbacks: 0,
                 finished: None,
                 given_up: false,
+                refines,
             });
             return Ok(());
         };
@@ -330,11 +359,25 @@ impl<C: SummaryConfig> Trainer<C> {
         epochs.iter().map(|epoch| epoch.validation_loss).collect()
     }
 
-    /// The steps after which the best epoch ended of those, in a run, that ended after at most `steps`; the run is the newest.
+    /// The number among all epochs of the best of those that a run has chosen from after `steps`: its own, and if it refines the run before, that
+    /// one's. The first of several.
+    pub(crate) fn best_epoch_until(&self, run: usize, steps: usize) -> Option<usize> {
+        let Run { epochs_before, refines, .. } = self.position.runs[run];
+        let epochs = &self.history.epochs;
+        let end = epochs.partition_point(|epoch| epoch.steps <= steps);
+        let losses: Vec<_> = epochs[epochs_before.min(end)..end].iter().map(|epoch| epoch.validation_loss).collect();
+        let own = best_epoch(&losses).map(|epoch| epochs_before + epoch);
+        let last_before = epochs_before.checked_sub(1).filter(|_| refines && run > 0);
+        let before = last_before.and_then(|last| self.best_epoch_until(run - 1, epochs[last].steps));
+        let both = [before, own].map(|epoch| epochs[epoch?].validation_loss);
+        match best_epoch(&both)? {
+            0 => before,
+            _ => own,
+        }
+    }
+
+    /// The steps after which that epoch ended.
     pub(crate) fn best_steps(&self, run: usize, steps: usize) -> Option<usize> {
-        let epochs = &self.history.epochs[self.position.runs[run].epochs_before..];
-        let epochs = &epochs[..epochs.partition_point(|epoch| epoch.steps <= steps)];
-        let losses: Vec<_> = epochs.iter().map(|epoch| epoch.validation_loss).collect();
-        Some(epochs[best_epoch(&losses)?].steps)
+        Some(self.history.epochs[self.best_epoch_until(run, steps)?].steps)
     }
 }

@@ -29,7 +29,7 @@ fn every_combination_of_contexts_has_its_place() {
             has(1).then(|| Array3::from_shape_fn((2, 3, 2), |(b, n, c)| -((100 * b + 10 * n + c) as f32)).into_dyn());
         given.prior_non_batchable_context = has(2).then(|| arr2(&[[7.0, 8.0], [9.0, 10.0]]).into_dyn());
         given.sim_non_batchable_context = has(3).then(|| arr1(&[3.0]).into_dyn());
-        let Configured { parameters, conditions, weights } = configure(&given);
+        let Configured { parameters, conditions, weights, .. } = configure(&given);
         assert_eq!(weights, None);
         assert_eq!(parameters, given.parameters);
         for ((b, n, f), &v) in conditions.summary_conditions.indexed_iter() {
@@ -208,7 +208,12 @@ fn other_widths_than_the_pilots_are_refused_everywhere() {
     let wide = || Conditions::new(Array3::zeros((64, 5, 3)));
     let with_direct = || good().with_direct(Array2::zeros((64, 1)));
     let mut pass = Pass::training(1);
-    let configured = |conditions, dim| Configured { parameters: Array2::zeros((64, dim)), conditions, weights: None };
+    let configured = |conditions, dim| Configured {
+        parameters: Array2::zeros((64, dim)),
+        conditions,
+        weights: None,
+        proposals: None,
+    };
     assert_width(posterior.loss(&configured(wide(), 2), &mut pass), "the summary conditions", (2, 3));
     assert_width(posterior.loss(&configured(with_direct(), 2), &mut pass), "the direct conditions", (0, 1));
     assert_width(posterior.loss(&configured(good(), 1), &mut pass), "the parameters", (2, 1));

@@ -20,7 +20,7 @@ fn grid(posterior: &AmortizedPosterior, data: &Conditions, dim: usize, points: u
 
 /// Densities on the grid, as they are and with the log-determinant left out: N(z; 0, I) alone.
 fn densities(posterior: &AmortizedPosterior, data: &Conditions, theta: Array2<f32>) -> [Vec<f64>; 2] {
-    let configured = Configured { parameters: theta, conditions: data.clone(), weights: None };
+    let configured = Configured { parameters: theta, conditions: data.clone(), weights: None, proposals: None };
     let (z, log_prob) = posterior.latent(&configured).expect("the request is sound");
     let normal = |z: ndarray::ArrayView1<'_, f32>| {
         z.iter().map(|&z| (-0.5 * f64::from(z).powi(2)).exp() / TAU.sqrt()).product::<f64>()

@@ -2,7 +2,7 @@
 //! loss against what it measures.
 
 use crate::{config, config_of, designs, mean_config, normals, perturbed, pilot, rng, untrained};
-use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, Conditions, Configured, Standardization, SummaryLoss};
+use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, Standardization, SummaryLoss};
 use bayesburn_networks::{Pass, SummaryConfig, num_trainable_parameters};
 use burn::{
     module::{Module, ModuleVisitor, Param},
@@ -187,10 +187,21 @@ fn weights_that_cannot_be_are_refused() {
         assert!(error.to_string().contains(expected), "`{expected}` is not in: {error}");
         assert_eq!(loss.expect_err("the weights are wrong").to_string(), error.to_string());
     }
-    let (error, loss) = refused(&|weights| weights.fill(0.0));
-    assert!(matches!(error, AmortizerError::NoWeight) && error.to_string().contains("leave the batch out"), "{error}");
-    // A part of a batch may have none.
-    assert_eq!(loss.expect("a part of a batch").into_scalar::<f32>(), 0.0);
+}
+
+/// As a narrow kernel makes them: nothing is added to the loss or its gradient. Of a whole pilot it is a mistake.
+#[test]
+fn weights_may_all_be_zero_in_a_batch_and_not_in_the_pilot() {
+    let posterior = untrained(config(), &pilot(2), 1);
+    let batch = pilot(2).with_weights(Array1::zeros(64)).expect("a batch may have no weight");
+    assert_eq!(posterior.negative_log_likelihood(&batch).expect("no weight"), 0.0);
+    let loss = posterior.loss(&batch, &mut Pass::training(1)).expect("no weight");
+    assert_eq!(loss.clone().into_scalar::<f32>(), 0.0);
+    assert!(gradient(&posterior, loss).iter().all(|value| *value == 0.0));
+    let new = |pilot: &[Configured]| AmortizedPosterior::new(config(), ["a", "b"], pilot, 1, &crate::device());
+    let error = new(&[batch.clone(), batch.clone()]).expect_err("no weight").to_string();
+    assert!(error.contains("the weights of all 128 pilot simulations are 0: widen the kernel"), "{error}");
+    new(&[batch, pilot(2)]).expect("some weight");
 }
 
 /// How many numbers the gradient reaches.

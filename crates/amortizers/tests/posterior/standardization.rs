@@ -77,6 +77,7 @@ fn units_of_data_do_not_matter_where_they_are_standardised() {
         conditions: rescaled.conditions.with_direct(direct.mapv(|v| 0.01 * v + 3.0)),
         parameters: rescaled.parameters,
         weights: None,
+        proposals: None,
     };
     let difference = |standardization| {
         let log_prob = |batch: &Configured| {

@@ -299,8 +299,7 @@ impl Dataset {
         let mut hasher = crc32fast::Hasher::new();
         let spread = self.len().min(64);
         for row in (0..spread).map(|i| i * self.len() / spread) {
-            let part = self.rows.starts.partition_point(|&start| start <= row) - 1;
-            let row = gather(self.names.clone(), &[(&*self.rows.parts[part], row - self.rows.starts[part])]);
+            let row = gather(self.names.clone(), &[self.locate(row)]);
             for value in row.parameters.iter().chain(&row.sim_data) {
                 hasher.update(&value.to_le_bytes());
             }
@@ -374,6 +373,13 @@ impl Dataset {
         }
         let numbers: Vec<u64> = rows.iter().map(|row| *row as u64).collect();
         Ok(self.invalid.apply(gather(self.names.clone(), &located), &numbers)?)
+    }
+
+    /// The part that a row is in, and its number there.
+    pub(super) fn locate(&self, row: usize) -> (&Part, usize) {
+        // The last part that begins at or before the row; parts without rows begin where the next one does.
+        let part = self.rows.starts.partition_point(|&start| start <= row) - 1;
+        (&self.rows.parts[part], row - self.rows.starts[part])
     }
 
     /// Reads every file of a store that `presimulate` wrote and compares its CRC-32 with the manifest's. Data in memory and files of

@@ -4,6 +4,7 @@
 //! numbers the rows of many parts; `presimulate` writes a folder of them, which `manifest` describes.
 
 mod column;
+mod copies;
 mod dataset;
 mod error;
 mod file;
@@ -12,6 +13,7 @@ mod part;
 mod presimulate;
 mod read;
 
+pub use copies::Copies;
 pub use dataset::{Dataset, Group};
 pub use error::DataError;
 pub use file::{load_simulations, save_simulations};

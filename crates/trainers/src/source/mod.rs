@@ -13,7 +13,7 @@ pub use online::Online;
 pub use replay::Replay;
 pub use rounds::Rounds;
 pub use shuffle::LastBatch;
-pub(crate) use shuffle::{ShuffledEpoch, groups, split_order, valid};
+pub(crate) use shuffle::{ShuffledEpoch, copies, groups, hold_out, valid};
 
 use crate::TrainerError;
 use bayesburn_core::{ParameterNames, Simulations};

@@ -2,11 +2,11 @@
 
 use super::{
     LastBatch, RunContext, Source,
-    shuffle::{Groups, ShuffledEpoch, groups, num_batches, split_order, valid},
+    shuffle::{Groups, ShuffledEpoch, copies, groups, hold_out, num_batches, valid},
 };
 use crate::{TrainerError, error::in_range};
 use bayesburn_core::{Purpose, Simulations};
-use bayesburn_simulation::{Dataset, Group};
+use bayesburn_simulation::{Copies, Dataset, Group};
 use serde_json::{Value, json};
 
 const SHUFFLE: Purpose = Purpose::new("offline shuffle");
@@ -18,7 +18,8 @@ const VALIDATION_ROWS: usize = 1024;
 pub enum Validation {
     /// Nothing of the data.
     None,
-    /// A share of the data, between 0 and 1, drawn at random, that is not trained on.
+    /// A share of the data, between 0 and 1, drawn at random, that is not trained on. Simulations that occur more than once are all in it or all
+    /// outside, so that it may be a hundredth of the data smaller; `tracing` has a warning of them.
     Fraction(f64),
     /// Other data, all of it.
     Data(Dataset),
@@ -135,13 +136,25 @@ impl Offline {
                 Validation::None | Validation::Fraction(_) => Vec::new(),
             };
             let held_out = self.held_out().into_iter().enumerate();
+            let copies =
+                if held_out.clone().any(|(_, held)| held > 0) { copies(&self.data) } else { Copies::default() };
             for (group, (number, held_out)) in training.iter_mut().zip(held_out).filter(|(_, (_, held))| *held > 0) {
-                split_order(group, number, seed);
-                let mut rows = group.split_off(group.len() - held_out);
+                let mut rows = hold_out(group, held_out, &copies, number, seed);
                 rows.sort_unstable();
                 validation.push(rows);
                 // Data are read faster in the order in which they lie.
                 group.sort_unstable();
+            }
+            if !copies.is_empty() {
+                let (copies, all) = (copies.len(), self.data.len());
+                tracing::warn!(
+                    copies,
+                    all,
+                    "simulations occur more than once: copies are held out or trained on together"
+                );
+                if validation.iter().all(Vec::is_empty) && matches!(self.validation, Validation::Fraction(_)) {
+                    return Err(TrainerError::Copies { copies, all });
+                }
             }
             let mut parts = Vec::new();
             for rows in validation.iter().flat_map(|group| group.chunks(VALIDATION_ROWS)) {
@@ -232,6 +245,36 @@ mod tests {
     use super::*;
     use crate::{Origin, builder::pilot};
     use ndarray::Array2;
+
+    /// Each of 100 simulations ten times: an epoch takes as many batches as without copies.
+    #[test]
+    fn copies_are_held_out_together() {
+        let rows = Array2::from_shape_fn((1000, 1), |(row, _)| (row % 100) as f32);
+        let of = |rows: &Array2<f32>| {
+            let simulations =
+                Simulations::new(["row".to_owned()].into(), rows.clone(), rows.clone().into_dyn()).expect("sound");
+            let data = Dataset::from_simulations(simulations).expect("sound");
+            let mut offline = Offline::new(data.clone());
+            let epochs = offline.epochs().expect("enough");
+            let (training, held_out) = offline.split(5).expect("some are held out").clone();
+            let values = |groups: Groups| groups.concat().iter().map(|&i| rows[[i as usize, 0]] as usize).collect();
+            let [training, held_out]: [Vec<usize>; 2] = [training, held_out].map(values);
+            let pilot = pilot(&Origin::Data(data), 5, 32).expect("sound");
+            let in_pilot =
+                pilot.iter().flat_map(|part| &part.parameters).any(|row| held_out.contains(&(*row as usize)));
+            let known = held_out.iter().filter(|row| training.contains(row)).count();
+            (epochs[0], training.len(), held_out.len(), known, in_pilot)
+        };
+        assert_eq!(of(&rows), (29, 900, 100, 0, false));
+        // The twin: parameters that are not quite equal.
+        let twin = Array2::from_shape_fn((1000, 1), |(row, _)| (row % 100) as f32 + 1e-4 * (row / 100) as f32);
+        let (epochs, training, held_out, known, _) = of(&twin);
+        assert!((epochs, training, held_out) == (29, 900, 100) && known > 50, "the twin: {known}");
+        let one = Array2::zeros((1000, 1));
+        let simulations = Simulations::new(["row".to_owned()].into(), one.clone(), one.into_dyn()).expect("sound");
+        let error = Offline::new(Dataset::from_simulations(simulations).expect("sound")).split(5).map(|_| ());
+        assert!(matches!(error, Err(TrainerError::Copies { copies: 999, all: 1000 })), "{error:?}");
+    }
 
     /// What is fitted to the pilot would else be known of simulations that are to show what is not known.
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::{TrainerError, error::in_range};
 use bayesburn_core::{Purpose, Simulations, stream};
-use bayesburn_simulation::{DataError, Dataset, SimulationError};
+use bayesburn_simulation::{Copies, DataError, Dataset, SimulationError};
 use burn::config::Config;
 use rand::seq::SliceRandom;
 
@@ -26,9 +26,23 @@ pub(crate) fn groups(data: &Dataset) -> Result<Groups, TrainerError> {
     Ok(data.groups().iter().map(|group| group.rows().map(|row| row as u32).collect()).collect())
 }
 
-/// Shuffles the rows of the group of this number, of which the last are held out, however many: the same in all of a trainer's runs.
-pub(crate) fn split_order(rows: &mut [u32], group: usize, trainer_seed: u64) {
+/// The rows of a data set that occur more than once, unless equal ones may be different simulations.
+pub(crate) fn copies(data: &Dataset) -> Copies {
+    Some(data.copies()).filter(|copies| !copies.parameters_recur()).unwrap_or_default()
+}
+
+/// Takes at most so many rows out of the group of this number, at random, with all copies of each: the same in all of a trainer's runs. The rows
+/// left are in another order.
+pub(crate) fn hold_out(rows: &mut Vec<u32>, most: usize, copies: &Copies, group: usize, trainer_seed: u64) -> Vec<u32> {
     rows.shuffle(&mut stream(trainer_seed, const { Purpose::new("validation split") }, group as u64));
+    if copies.is_empty() {
+        return rows.split_off(rows.len() - most);
+    }
+    let order: Vec<usize> = rows.iter().rev().map(|row| *row as usize).collect();
+    let [held_out, left] =
+        <[_; 2]>::from(copies.split(&order, most)).map(|rows| rows.iter().map(|row| *row as u32).collect());
+    *rows = left;
+    held_out
 }
 
 /// What was selected; `None` if all of it was dropped as invalid.
