@@ -147,7 +147,7 @@ impl Diagnose {
         let batches = model.simulate_over_contexts(self.data_sets, self.seed_of_data())?;
         let configure = |batch: &Simulations| -> Result<Configured, WorkflowError> {
             let conditions = posterior.conditions(&batch.observations())?;
-            Ok(Configured { parameters: batch.parameters.clone(), conditions, weights: None })
+            Ok(Configured::new(batch.parameters.clone(), conditions)?)
         };
         let test = TestSets::new(&model, &batches, configure)?;
         // All of the one shape that the posterior takes, and so one group.

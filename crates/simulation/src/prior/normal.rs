@@ -19,9 +19,9 @@ pub(crate) struct MultivariateNormal {
 #[derive(Debug, Clone)]
 enum Factor {
     /// Σ = L Lᵀ.
-    Covariance(Cholesky<f64, Dyn>),
+    Covariance(CholeskyFactor),
     /// Σ⁻¹ = L Lᵀ.
-    Precision(Cholesky<f64, Dyn>),
+    Precision(CholeskyFactor),
 }
 
 impl MultivariateNormal {
@@ -68,12 +68,14 @@ impl MultivariateNormal {
     }
 }
 
+type CholeskyFactor = Cholesky<f64, Dyn>;
+
 /// The mean, the matrix, which is said to be symmetric and positive definite, and its factor.
 fn factored(
     what: &'static str,
     mean: &[f64],
     matrix: ArrayView2<'_, f64>,
-) -> Result<(DVector<f64>, DMatrix<f64>, Cholesky<f64, Dyn>), SimulationError> {
+) -> Result<(DVector<f64>, DMatrix<f64>, CholeskyFactor), SimulationError> {
     let error = |problem: String| SimulationError::Covariance { what, problem };
     let expected = mean.len();
     if matrix.dim() != (expected, expected) {
