@@ -153,13 +153,15 @@ impl ContextGenerator {
         self.non_batchable.is_some()
     }
 
+    /// What a batch shares.
+    pub(crate) fn draw_shared(&self, batch: &Batch<'_>, owner: Owner) -> Result<Option<ArrayD<f32>>, SimulationError> {
+        let (_, (quantity, purpose)) = owner.streams();
+        self.non_batchable.as_ref().map(|f| batch.once(quantity, purpose, |rng| f(rng))).transpose()
+    }
+
     pub(crate) fn draw(&self, batch: &Batch<'_>, owner: Owner) -> Result<DrawnContext, SimulationError> {
-        let ((batchable_quantity, batchable_purpose), (shared_quantity, shared_purpose)) = owner.streams();
-        let non_batchable = self
-            .non_batchable
-            .as_ref()
-            .map(|f| batch.once(shared_quantity, shared_purpose, |rng| f(rng)))
-            .transpose()?;
+        let ((batchable_quantity, batchable_purpose), _) = owner.streams();
+        let non_batchable = self.draw_shared(batch, owner)?;
         let batchable = self
             .batchable
             .as_ref()

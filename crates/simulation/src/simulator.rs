@@ -205,6 +205,11 @@ impl Simulator {
         matches!(self.function, Function::One(_) | Function::Process(_)) && !self.context.is_shared()
     }
 
+    /// The context that a batch shares.
+    pub(crate) fn draw_shared(&self, batch: &Batch<'_>) -> Result<Option<ArrayD<f32>>, SimulationError> {
+        self.context.draw_shared(batch, Owner::Simulator)
+    }
+
     pub(crate) fn draw(
         &self,
         batch: &Batch<'_>,

@@ -168,8 +168,7 @@ impl<C: SummaryConfig> Trainer<C> {
     /// Simulates and configures data sets to test on, over the context that a batch shares: batches of five, each with a context of its own
     /// ([`GenerativeModel::simulate_over_contexts`]). One batch where the model has no such context.
     ///
-    /// Draws for one batch after the other need a seed for each, such as `stream(seed, purpose, number).next_u64()` of
-    /// [`bayesburn_core`]: the same seed has the same latent noise in each.
+    /// [`AmortizedPosterior::sample_each`] draws for all of them: one call for each batch with one seed would repeat its latent numbers.
     ///
     /// # Errors
     /// As [`Trainer::simulate`].

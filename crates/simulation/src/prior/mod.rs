@@ -319,6 +319,11 @@ impl Prior {
         matches!(self.function, Function::One(_)) && !self.context.is_shared()
     }
 
+    /// The context that a batch shares.
+    pub(crate) fn draw_shared(&self, batch: &Batch<'_>) -> Result<Option<ArrayD<f32>>, SimulationError> {
+        self.context.draw_shared(batch, Owner::Prior)
+    }
+
     pub(crate) fn draw(&self, batch: &Batch<'_>) -> Result<(Array2<f32>, DrawnContext), SimulationError> {
         if let (Function::Whole(_), Some(rows)) = (&self.function, batch.rows) {
             let (parameters, context) = self.draw(&batch.whole_batch())?;

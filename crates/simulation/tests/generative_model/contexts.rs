@@ -132,3 +132,28 @@ fn the_number_of_observations_is_uniform_on_its_range() {
     let skewed = ContextGenerator::new().with_non_batchable(|rng| arr1(&[rng.random_range(5..=20).max(6) as f32]));
     assert!(chi_squared(skewed) > 45.0);
 }
+
+/// Of 1,000 data sets a fifth has one of the 5 least of 100 numbers of observations, and a fifth one of the 5 greatest; drawn as they come, 50 would.
+#[test]
+fn test_sets_are_many_at_both_ends_of_a_shared_context() {
+    let simulator = Simulator::from_fn(|rng, _, context| {
+        Array2::from_shape_fn((context.num_observations(), 1), |_| rng.random::<f32>())
+    });
+    let simulator = simulator.with_context(ContextGenerator::num_observations(1..=100));
+    let model = GenerativeModel::new(normal_prior(), simulator).expect("the pilot run succeeds");
+    let batches = model.simulate_over_contexts(1000, 1).expect("it simulates");
+    assert_eq!(batches.iter().map(|batch| batch.len()).sum::<usize>(), 1000);
+    let among = |range: std::ops::RangeInclusive<usize>| {
+        let chosen = batches.iter().filter(|batch| range.contains(&batch.sim_data.shape()[1]));
+        chosen.map(|batch| batch.len()).sum::<usize>()
+    };
+    // The 5% of 4,000 drawn end at one number more or less.
+    for ends in [1..=5, 96..=100] {
+        assert!((170..=230).contains(&among(ends.clone())), "{} in {ends:?}", among(ends));
+    }
+    let middle = among(36..=65);
+    assert!((150..=250).contains(&middle), "{middle}");
+    // As many as are asked for, also where they do not divide by five.
+    let few = model.simulate_over_contexts(13, 1).expect("it simulates");
+    assert_eq!(few.iter().map(|batch| batch.len()).sum::<usize>(), 13);
+}
