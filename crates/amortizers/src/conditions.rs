@@ -239,20 +239,18 @@ impl Configured {
         }
     }
 
-    /// All batches that have as many observations as the first, in one and without weights.
+    /// Batches of equal shapes, in one and without weights.
     ///
     /// # Errors
-    /// No batch; batches that differ in the number of features or direct conditions.
+    /// No batch; batches that differ in the number of observations, features or direct conditions.
     pub fn joined(batches: &[Configured]) -> Result<Self, AmortizerError> {
         let remedy = "pass at least one batch";
         let first = batches.first().ok_or(AmortizerError::Empty { what: "the list of batches", remedy })?;
-        let observations = |batch: &Configured| batch.conditions.summary_conditions.dim().1;
-        let alike: Vec<_> = batches.iter().filter(|batch| observations(batch) == observations(first)).collect();
         let error = |error: ndarray::ShapeError| AmortizerError::Configurator(format!("batches differ: {error}"));
-        let parameters: Vec<_> = alike.iter().map(|batch| batch.parameters.view()).collect();
-        let data: Vec<_> = alike.iter().map(|batch| batch.conditions.summary_conditions.view()).collect();
+        let parameters: Vec<_> = batches.iter().map(|batch| batch.parameters.view()).collect();
+        let data: Vec<_> = batches.iter().map(|batch| batch.conditions.summary_conditions.view()).collect();
         let direct: Vec<_> =
-            alike.iter().filter_map(|batch| batch.conditions.direct_conditions.as_ref().map(|d| d.view())).collect();
+            batches.iter().filter_map(|batch| batch.conditions.direct_conditions.as_ref().map(|d| d.view())).collect();
         let direct = (!direct.is_empty()).then(|| concatenate(Axis(0), &direct)).transpose().map_err(error)?;
         let data = concatenate(Axis(0), &data).map_err(error)?;
         let masked = first.conditions.masked;

@@ -99,6 +99,9 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             )));
         }
         let saved: Saved<C> = serde_json::from_value(description.clone()).map_err(|error| wrong(error.to_string()))?;
+        if 2 * saved.widths.masked > saved.widths.features {
+            return Err(wrong("`widths.masked` is more than half of `widths.features`".to_owned()));
+        }
         saved.widths.check_feature_names().map_err(|error| wrong(error.to_string()))?;
         let weights = folder.as_ref().join(WEIGHTS_FILE);
         let bytes = fs::metadata(&weights)

@@ -259,7 +259,9 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
 
     /// Fits on all pilot batches that have as many observations as the first: only these fit into one tensor.
     fn fit_act_norm(mut self, pilot: &[Configured]) -> Result<Self, AmortizerError> {
-        let batch = Configured::joined(pilot)?;
+        let observations = |batch: &Configured| batch.conditions.summary_conditions.dim().1;
+        let alike = pilot.iter().filter(|batch| observations(batch) == observations(&pilot[0]));
+        let batch = Configured::joined(&alike.cloned().collect::<Vec<_>>())?;
         let mut pass = Pass::inference(0);
         let (condition, _) = self.networks.condition(&batch.conditions, &self.device, &mut pass);
         let targets = crate::networks::tensor::<2, _>(&*self.support().targets(&batch.parameters).values, &self.device);
@@ -536,7 +538,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// refused or warned of later.
     pub fn extend_training_range(&mut self, batch: &Configured) {
         if let Some(range) = &mut self.range {
-            range.extend(&batch.conditions);
+            range.extend(&batch.conditions, self.widths.masked);
         }
     }
 
@@ -572,7 +574,8 @@ impl Widths {
 
     pub(crate) fn check_conditions(&self, conditions: &Conditions) -> Result<(), AmortizerError> {
         width("the summary conditions", self.features, conditions.summary_conditions.dim().2)?;
-        if conditions.masked > 0 {
+        // Of those that an earlier version saved it is not known, and nothing is filled in after standardising.
+        if conditions.masked > 0 && self.masked > 0 {
             width("the masks of the summary conditions", self.masked, conditions.masked)?;
         }
         let direct = conditions.direct_conditions.as_ref().map_or(0, |direct| direct.ncols());

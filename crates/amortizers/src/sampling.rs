@@ -31,6 +31,16 @@ struct Block {
     draws: Range<usize>,
 }
 
+/// What the networks give for parameters and their data sets.
+struct Evaluated {
+    /// Latents `[B, D]`, of an estimator that has them.
+    z: Option<Array2<f32>>,
+    /// ln q(θ | x), `[B]`.
+    log_prob: Array1<f32>,
+    /// The data sets' summaries, `[M, S]`.
+    summaries: Array2<f32>,
+}
+
 impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// Draws from the posterior of each data set: `[M, num_draws, D]`, always with three axes.
     ///
@@ -56,17 +66,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// # Errors
     /// As [`AmortizedPosterior::sample`]; no element.
     pub fn sample_each(&self, groups: &[Conditions], num_draws: usize, seed: u64) -> Result<Draws, AmortizerError> {
-        let mut first = 0;
-        let mut all = Vec::with_capacity(groups.len());
-        for conditions in groups {
-            all.push(self.sample_numbered(conditions, first, num_draws, seed)?);
-            first += conditions.len();
-        }
-        let mut all = all.into_iter();
-        let draws = all
-            .next()
-            .ok_or(AmortizerError::Empty { what: "the list of data sets", remedy: "pass at least one element" })?;
-        Ok(draws.join(all)?)
+        let groups: Vec<&Conditions> = groups.iter().collect();
+        self.sample_groups(&groups, 0, num_draws, seed)
     }
 
     /// As [`AmortizedPosterior::sample`], with data sets numbered `first`, `first` + 1, …: for data sets that come one at a time. Draws are those that
@@ -99,11 +100,32 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         num_draws: usize,
         seed: u64,
     ) -> Result<Draws, AmortizerError> {
-        let numbers: Vec<usize> = (0..conditions.len()).map(|m| first.saturating_add(m)).collect();
-        let (draws, summaries) = self.draw(conditions, &numbers, 0..num_draws, seed)?;
-        let warnings = self.warnings_by(conditions, &summaries)?;
+        self.sample_groups(&[conditions], first, num_draws, seed)
+    }
+
+    /// Draws for groups of data sets, of which the first has the number `first`, with one decision on what is unlike simulations.
+    fn sample_groups(
+        &self,
+        groups: &[&Conditions],
+        first: usize,
+        num_draws: usize,
+        seed: u64,
+    ) -> Result<Draws, AmortizerError> {
+        let (mut all, mut given, mut next) = (Vec::with_capacity(groups.len()), Vec::new(), first);
+        for conditions in groups {
+            let numbers: Vec<usize> = (0..conditions.len()).map(|m| next.saturating_add(m)).collect();
+            let (draws, summaries) = self.draw(conditions, &numbers, 0..num_draws, seed)?;
+            all.push(draws);
+            given.push((*conditions, summaries));
+            next = next.saturating_add(conditions.len());
+        }
+        let mut all = all.into_iter();
+        let draws = all
+            .next()
+            .ok_or(AmortizerError::Empty { what: "the list of data sets", remedy: "pass at least one element" })?;
+        let warnings = self.warnings_by(&given, first)?;
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        Ok(draws.with_warnings(warnings))
+        Ok(draws.join(all)?.with_warnings(warnings))
     }
 
     /// Some of the draws of [`AmortizedPosterior::sample`], for some of the data sets: those that have these numbers among all. So a sampler
@@ -124,22 +146,24 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
 
     /// Why posteriors of these data sets may be wrong: other numbers of observations or direct conditions than in training, and data unlike
     /// any simulation, by a distance of summaries and one of values that are calibrated by simulations. Of data that are simulated like those that
-    /// were trained on, there is a warning with a probability below 0.1%, however many data sets are given at a time.
+    /// were trained on, there is a warning with a probability of about 0.1%, however many data sets are given at a time.
     ///
     /// # Errors
     /// As [`AmortizedPosterior::summaries`].
     pub fn warnings_for(&self, conditions: &Conditions) -> Result<Vec<String>, AmortizerError> {
         self.check_observed(conditions)?;
         let rows = self.evaluated(|networks| condition_rows(networks, conditions, 0, 0))?;
-        self.warnings_by(conditions, &self.summaries_of(rows))
+        self.warnings_by(&[(conditions, self.summaries_of(rows))], 0)
     }
 
-    fn warnings_by(&self, conditions: &Conditions, summaries: &Array2<f32>) -> Result<Vec<String>, AmortizerError> {
+    /// Of groups of data sets with their summaries, of which the first has the number `first`.
+    fn warnings_by(&self, groups: &[(&Conditions, Array2<f32>)], first: usize) -> Result<Vec<String>, AmortizerError> {
         let Some(range) = &self.range else { return Ok(Vec::new()) };
-        let mut warnings = range.outside(conditions);
+        let mut warnings: Vec<String> = groups.iter().flat_map(|(conditions, _)| range.outside(conditions)).collect();
+        warnings.dedup();
         if let Some(familiar) = self.familiar()? {
             let columns = (self.widths.masked, self.feature_names());
-            warnings.extend(familiar.warning(range, conditions, summaries, columns));
+            warnings.extend(familiar.warning(range, groups, first, columns));
         }
         Ok(warnings)
     }
@@ -217,7 +241,9 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// Parameters or conditions of another width or number; values that are not finite; a GPU that fails.
     pub fn log_prob(&self, parameters: &Array2<f32>, conditions: &Conditions) -> Result<Array1<f32>, AmortizerError> {
         self.check_observed(conditions)?;
-        Ok(self.evaluate(parameters, conditions)?.1)
+        let Evaluated { log_prob, summaries, .. } = self.evaluate(parameters, conditions)?;
+        self.warnings_by(&[(conditions, summaries)], 0)?.iter().for_each(|warning| tracing::warn!("{warning}"));
+        Ok(log_prob)
     }
 
     /// The mean of −w log q(θ | x) over simulations, each with its weight w: the validation loss, in the parameters' own units and without
@@ -226,12 +252,14 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// # Errors
     /// As [`AmortizedPosterior::log_prob`]; a weight that is negative or not finite.
     pub fn negative_log_likelihood(&self, simulations: &Configured) -> Result<f32, AmortizerError> {
-        let log_prob = self.evaluate(&simulations.parameters, &simulations.conditions)?.1;
+        let log_prob = self.evaluate(&simulations.parameters, &simulations.conditions)?.log_prob;
         if let Some(weights) = &simulations.weights {
             check_weights(weights, log_prob.len())?;
         }
         let weight = |row: usize| simulations.weights.as_ref().map_or(1.0, |weights| f64::from(weights[row]));
-        let sum: f64 = log_prob.iter().enumerate().map(|(row, &l)| weight(row) * f64::from(l)).sum();
+        // A weight of 0 takes away also what is infinite.
+        let counted = log_prob.iter().enumerate().filter(|(row, _)| weight(*row) > 0.0);
+        let sum: f64 = counted.map(|(row, &l)| weight(row) * f64::from(l)).sum();
         Ok((-sum / log_prob.len() as f64) as f32)
     }
 
@@ -242,7 +270,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// As [`AmortizedPosterior::log_prob`]; a mixture of several normals, which has no latents.
     pub fn latent(&self, simulations: &Configured) -> Result<(Array2<f32>, Array1<f32>), AmortizerError> {
         self.check_observed(&simulations.conditions)?;
-        let (z, log_prob) = self.evaluate(&simulations.parameters, &simulations.conditions)?;
+        let Evaluated { z, log_prob, .. } = self.evaluate(&simulations.parameters, &simulations.conditions)?;
         Ok((z.ok_or(AmortizerError::NoLatents)?, log_prob))
     }
 
@@ -255,11 +283,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         Ok(self.summaries_of(self.evaluated(|networks| condition_rows(networks, conditions, 0, 0))?))
     }
 
-    fn evaluate(
-        &self,
-        parameters: &Array2<f32>,
-        conditions: &Conditions,
-    ) -> Result<(Option<Array2<f32>>, Array1<f32>), AmortizerError> {
+    fn evaluate(&self, parameters: &Array2<f32>, conditions: &Conditions) -> Result<Evaluated, AmortizerError> {
         conditions.check()?;
         self.check_conditions(conditions)?;
         self.widths.check_parameters(parameters.view())?;
@@ -273,17 +297,18 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         }
         check_finite("the parameter vector", parameters)?;
         let targets = self.support().targets(parameters);
-        let chunks = self.evaluated(|networks| {
+        let (condition, chunks) = self.evaluated(|networks| {
             let condition = condition_rows(networks, conditions, 0, 0)?;
             let [_, rows_in_chunk] = networks.rows_in_chunk();
             let starts: Vec<usize> = (0..got).step_by(rows_in_chunk).collect();
-            networks.of_each(starts.into_par_iter(), |start| {
+            let chunks = networks.of_each(starts.into_par_iter(), |start| {
                 let range = start..(start + rows_in_chunk).min(got);
                 let targets = targets.values.slice_axis(Axis(0), Slice::from(range.clone())).to_owned();
                 let rows = rows_of(condition.view(), if expected == 1 { 0..1 } else { range });
                 let mut pass = Pass::inference(stream(0, DENSITY_PASS, start as u64).random());
                 networks.evaluate(&targets, &rows, &mut pass)
-            })
+            })?;
+            Ok((condition, chunks))
         })?;
         let (z, log_prob): (Vec<_>, Vec<_>) = chunks.into_iter().unzip();
         let z = Array2::from_shape_vec(parameters.dim(), z.concat()).ok();
@@ -296,7 +321,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
                 }
             }
         }
-        Ok((z, log_prob))
+        Ok(Evaluated { z, log_prob, summaries: self.summaries_of(condition) })
     }
 }
 

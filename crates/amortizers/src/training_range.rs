@@ -5,7 +5,7 @@ use crate::{
     standardize::{Moments, is_there},
 };
 use nalgebra::{Cholesky, DMatrix, DVector};
-use ndarray::{Array2, ArrayView1, Axis};
+use ndarray::{Array2, ArrayView1};
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{Binomial, DiscreteCDF};
 use std::{cmp::Ordering, ops::RangeInclusive};
@@ -36,7 +36,7 @@ const TAIL: f64 = 0.1;
 const LEAST_TAIL_INDEX: f64 = 0.02;
 /// The fewest simulations that distances are calibrated by.
 const FEWEST: usize = 100;
-/// The most simulations that distances are calibrated by, and the most numbers that these may have, 16 MB.
+/// The most simulations that distances are calibrated by, and the most numbers that more than the fewest may have, 16 MB.
 const MOST: usize = 1000;
 const MOST_NUMBERS: usize = 1 << 22;
 /// The most summaries whose correlations count: of more, some hundred simulations tell none.
@@ -61,15 +61,26 @@ impl TrainingRange {
         // The first column that is N in all batches.
         let is_n = |column: usize| pilot.iter().all(|batch| is_num_observations(&batch.conditions, column));
         range.direct_of_num_observations = (0..direct).find(|column| is_n(*column));
-        pilot.iter().for_each(|batch| range.extend(&batch.conditions));
+        pilot.iter().for_each(|batch| range.extend(&batch.conditions, masked));
         range
     }
 
-    /// Takes in a batch that was trained on.
-    pub(crate) fn extend(&mut self, conditions: &Conditions) {
+    /// Takes in a batch that was trained on. Its features widen the range, and not the moments, by which networks are standardised.
+    pub(crate) fn extend(&mut self, conditions: &Conditions, masked: usize) {
         let n = conditions.summary_conditions.dim().1;
         let [fewest, most] = &mut self.num_observations;
         (*fewest, *most) = ((*fewest).min(n), (*most).max(n));
+        for observation in conditions.summary_conditions.rows() {
+            for (i, of) in self.features.iter_mut().enumerate() {
+                let column = if i < masked { i } else { i + masked };
+                if is_there(&observation, column, masked) {
+                    let value = observation[column];
+                    (of.low, of.high) = (of.low.min(value), of.high.max(value));
+                } else {
+                    of.there = of.there.min(1.0 - f64::EPSILON);
+                }
+            }
+        }
         if let Some(direct) = &conditions.direct_conditions {
             for row in direct.outer_iter() {
                 for ([low, high], &value) in self.direct.iter_mut().zip(row) {
@@ -85,6 +96,10 @@ impl TrainingRange {
     pub(crate) fn join(&mut self, other: &Self) {
         let [fewest, most] = &mut self.num_observations;
         (*fewest, *most) = ((*fewest).min(other.num_observations[0]), (*most).max(other.num_observations[1]));
+        for (of, other) in self.features.iter_mut().zip(&other.features) {
+            (of.low, of.high) = (of.low.min(other.low), of.high.max(other.high));
+            of.there = of.there.min(other.there);
+        }
         for ([low, high], [other_low, other_high]) in self.direct.iter_mut().zip(&other.direct) {
             (*low, *high) = (low.min(*other_low), high.max(*other_high));
         }
@@ -150,7 +165,13 @@ impl TrainingRange {
         }
         let direct = conditions.direct_conditions.as_ref();
         for (column, [low, high]) in self.direct.iter().enumerate() {
-            if self.direct_of_num_observations == Some(column) {
+            if self.direct_of_num_observations == Some(column) && fewest < most {
+                if !is_num_observations(conditions, column) {
+                    warnings.push(format!(
+                        "direct condition {column} was the number of observations in all of training, and is not that of the data, {n}: the \
+                         posterior may be wrong; give {n}, or leave the condition to `Conditions::with_num_observations`"
+                    ));
+                }
                 continue;
             }
             let outside = direct.and_then(|direct| {
@@ -185,10 +206,10 @@ impl TrainingRange {
                     continue;
                 }
                 let away = (f64::from(observation[column]) - of.mean).abs();
-                let distance = match of.low == of.high {
-                    true if observation[column] == of.low => 0.0,
-                    true => f64::INFINITY,
-                    false => away / of.std,
+                let distance = match of.std > 0.0 {
+                    true => away / of.std,
+                    false if (of.low..=of.high).contains(&observation[column]) => 0.0,
+                    false => f64::INFINITY,
                 };
                 if distance > farthest.0 {
                     farthest = (distance, i);
@@ -202,12 +223,13 @@ impl TrainingRange {
     fn describe(&self, data_set: &ndarray::ArrayView2<'_, f32>, masked: usize, names: Option<&[String]>) -> String {
         let (distance, column) = self.farthest(data_set, masked);
         let (of, name) = (&self.features[column], named(names, column));
-        match (distance.is_finite(), of.low == of.high) {
+        match (distance.is_finite(), of.std == 0.0) {
             (true, _) => format!(
                 "{name} is {distance:.0} standard deviations from the mean of the simulations, which have {:.4e} to {:.4e}",
                 of.low, of.high
             ),
-            (false, true) => format!("{name} was {} in all simulations and is not", of.low),
+            (false, true) if of.low == of.high => format!("{name} was {} in all simulations and is not", of.low),
+            (false, true) => format!("{name} was {} to {} in all simulations and is not", of.low, of.high),
             (false, false) => format!("{name} has missing values, and no simulation had one there"),
         }
     }
@@ -223,7 +245,9 @@ pub(crate) fn named(names: Option<&[String]>, column: usize) -> String {
 
 /// What to know about columns before they are trained on: which never vary, which f32 hardly resolves, and which a few values dominate.
 pub(crate) fn warnings_of(columns: &[(String, Moments)]) -> Vec<String> {
-    let (constant, varying): (Vec<_>, Vec<_>) = columns.iter().partition(|(_, of)| of.low == of.high);
+    let constant: Vec<_> = columns.iter().filter(|(_, of)| of.low == of.high).collect();
+    // One that varies in training alone has no moments.
+    let varying: Vec<_> = columns.iter().filter(|(_, of)| of.low < of.high && of.std > 0.0).collect();
     let steps = |of: &Moments| of.std / of.resolution();
     let reach = |of: &Moments| (f64::from(of.high) - of.mean).max(of.mean - f64::from(of.low)) / of.std;
     let (coarse, fine): (Vec<_>, Vec<_>) = varying.into_iter().partition(|(_, of)| steps(of) < FEW_STEPS);
@@ -249,8 +273,8 @@ pub(crate) fn warnings_of(columns: &[(String, Moments)]) -> Vec<String> {
     }
     if let Some((_, of)) = heavy.iter().max_by(|(_, a), (_, b)| reach(a).total_cmp(&reach(b))) {
         warnings.push(format!(
-            "dominated by a few values: {}, up to {:.0} standard deviations from the mean; the networks see the others close together: take the \
-             logarithm, or ln(1 + x) of counts, in the model and of the observed data",
+            "dominated by a few values: {}, up to {:.0} standard deviations from the mean; the networks see the others close together: take \
+             the logarithm, or ln(1 + x) of counts, in the model and of observed data, or a prior on a logarithmic scale",
             listed(&heavy), reach(of)
         ));
     }
@@ -273,7 +297,7 @@ fn is_num_observations(conditions: &Conditions, column: usize) -> bool {
 pub(crate) fn reference(pilot: &[Configured]) -> Vec<Conditions> {
     let numbers = |batch: &Configured| batch.conditions.summary_conditions.len();
     let (all, size) = pilot.iter().fold((0, 0), |(all, size), batch| (all + batch.len(), size + numbers(batch)));
-    let wanted = all.min(MOST).min(MOST_NUMBERS * all / size.max(1));
+    let wanted = all.min(MOST).min((MOST_NUMBERS * all / size.max(1)).max(FEWEST));
     let mut chosen = (0..wanted).map(|i| i * all / wanted).peekable();
     let mut start = 0;
     let parts = pilot.iter().filter_map(|batch| {
@@ -392,45 +416,49 @@ impl Familiar {
         whitened.norm() / (width as f64).sqrt()
     }
 
-    /// What data sets are unlike any simulation, and by what: nothing, if there are no more of them than chance explains.
+    /// What data sets are unlike any simulation, and by what: nothing, if there are no more of them than chance explains. Data sets come in
+    /// groups of one size with their summaries, and the first has the number `first`.
     pub(crate) fn warning(
         &self,
         range: &TrainingRange,
-        conditions: &Conditions,
-        summaries: &Array2<f32>,
+        groups: &[(&Conditions, Array2<f32>)],
+        first: usize,
         (masked, names): (usize, Option<&[String]>),
     ) -> Option<String> {
-        let data = &conditions.summary_conditions;
-        let p_values = (0..conditions.len()).map(|m| {
-            let of_values = self.values.p_value(range.farthest(&data.index_axis(Axis(0), m), masked).0);
-            (of_values, self.summaries.p_value(self.distance(&summaries.row(m))))
+        let data_sets: Vec<_> = groups
+            .iter()
+            .flat_map(|(conditions, summaries)| conditions.summary_conditions.outer_iter().zip(summaries.outer_iter()))
+            .collect();
+        let p_values = data_sets.iter().map(|(data, summaries)| {
+            let of_values = self.values.p_value(range.farthest(data, masked).0);
+            (of_values, self.summaries.p_value(self.distance(summaries)))
         });
         let unlike: Vec<_> = p_values.enumerate().filter(|(_, (a, b))| a.min(*b) < ALPHA).collect();
         let least = unlike.iter().fold(1.0, |least, (_, (a, b))| a.min(*b).min(least));
-        let expected = Binomial::new(2.0 * ALPHA, conditions.len() as u64).ok()?;
+        let all = data_sets.len();
+        let expected = Binomial::new(2.0 * ALPHA, all as u64).ok()?;
         let by_chance = |alpha: f64| {
-            2.0 * least * conditions.len() as f64 > alpha
-                && expected.sf((unlike.len() as u64).saturating_sub(1)) > alpha
+            2.0 * least * all as f64 > alpha && expected.sf((unlike.len() as u64).saturating_sub(1)) > alpha
         };
-        if unlike.is_empty() || by_chance(10.0 * ALPHA) {
+        if unlike.is_empty() || by_chance(5.0 * ALPHA) {
             return None;
         }
-        let all = conditions.len();
         // One whose values say what is off, if there is one.
-        let (first, (of_values, _)) =
-            unlike.iter().find(|(_, (of_values, _))| *of_values < ALPHA).unwrap_or(&unlike[0]);
+        let (which, (of_values, _)) =
+            *unlike.iter().find(|(_, (of_values, _))| *of_values < ALPHA).unwrap_or(&unlike[0]);
+        let ((data, summaries), number) = (&data_sets[which], first + which);
         let which = match (all, unlike.len()) {
             (1, _) => "the data are".to_owned(),
-            (_, 1) => format!("data set {first} is"),
+            (_, 1) => format!("data set {number} is"),
             (_, count) => format!("{count} of {all} data sets are"),
         };
-        let off = if *of_values < ALPHA {
-            range.describe(&data.index_axis(Axis(0), *first), masked, names)
+        let off = if of_values < ALPHA {
+            range.describe(data, masked, names)
         } else {
-            let times = self.distance(&summaries.row(*first)) / self.summaries.from;
+            let times = self.distance(summaries) / self.summaries.from;
             format!("its summaries are {times:.1} times as far from their mean as those of 90% of the simulations")
         };
-        let at = if unlike.len() > 1 { format!("of data set {first}, ") } else { String::new() };
+        let at = if unlike.len() > 1 { format!("of data set {number}, ") } else { String::new() };
         Some(format!(
             "{which} unlike any simulation: {at}{off}; the posterior may be wrong: check units and preprocessing, or widen the model"
         ))

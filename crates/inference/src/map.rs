@@ -58,7 +58,8 @@ impl<C: SummaryConfig> Posterior<C> {
                 if !cut.contains(&d) {
                     cut.push(d);
                 }
-                moved |= (mode - theta[d]).abs() > 1e-3 * draws.column(d).std(0.0);
+                let spread = draws.column(d).mapv(f64::from).std(0.0);
+                moved |= f64::from((mode - theta[d]).abs()) > 1e-3 * spread;
                 theta[d] = mode;
             }
             if !moved || cut.len() == theta.len() {

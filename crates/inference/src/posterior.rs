@@ -179,7 +179,7 @@ impl<C: SummaryConfig> Posterior<C> {
         if lacks_axis { x.insert_axis(last) } else { x }
     }
 
-    /// What the networks see of one observation, or of M along a first axis. One that the posterior is not for is warned of, by `tracing`.
+    /// What the networks see of one observation, or of M along a first axis.
     ///
     /// # Errors
     /// Another shape than that of simulated data; a value that is not finite.
@@ -190,9 +190,6 @@ impl<C: SummaryConfig> Posterior<C> {
             return Err(InferenceError::Observation { expected: self.data_shape.clone(), got: x.shape().to_vec() });
         }
         let data = if one { data.insert_axis(Axis(0)) } else { data };
-        if self.is_for_another(&data) {
-            tracing::warn!("{FOR_ANOTHER}");
-        }
         let refused = |value: &f32| if self.masked { value.is_infinite() } else { !value.is_finite() };
         if let Some((position, &value)) = data.indexed_iter().find(|(_, value)| refused(value)) {
             let position = ndarray::Dimension::as_array_view(&position).to_vec();
@@ -295,11 +292,13 @@ impl<C: SummaryConfig> Posterior<C> {
         let inside = |theta: &[f32]| density.contains(theta);
         let part = (&conditions, first);
         let sampled = sample(&self.amortizer, part, (num_draws, seed), &self.rejection, &inside)?;
-        let mut warnings = self.amortizer.warnings_for(&conditions)?;
+        let warnings = match &self.trained_for {
+            None => self.amortizer.warnings_for(&conditions)?,
+            Some(_) if self.is_for_another(x) => vec![FOR_ANOTHER.to_owned()],
+            // Later rounds have simulated around it, however far from those of the prior it is.
+            Some(_) => Vec::new(),
+        };
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        if self.is_for_another(x) {
-            warnings.push(FOR_ANOTHER.to_owned());
-        }
         Ok(sampled.with_warnings(warnings))
     }
 

@@ -69,6 +69,7 @@ pub(crate) fn first_row(
     options: &TableOptions,
 ) -> Result<FirstRow, String> {
     if let Some(expected) = &options.columns
+        && options.heading != Heading::Absent
         && !expected.is_empty()
         && expected.iter().all(|name| first.contains(&name.as_str()))
     {
@@ -109,6 +110,12 @@ pub(crate) fn first_row(
         return in_doubt("it has no number");
     }
     if numbers.iter().any(|(.., is_whole)| !is_whole) {
+        let step = |pair: &[(usize, f64, bool)]| pair[1].1 - pair[0].1;
+        let first_step = numbers.windows(2).map(step).next().unwrap_or_default();
+        let is_grid = |pair: &[(usize, f64, bool)]| first_step > 0.0 && (step(pair) / first_step - 1.0).abs() < 1e-6;
+        if numbers.len() >= 3 && numbers.windows(2).all(is_grid) {
+            return in_doubt("its numbers rise in equal steps, as the times of a series do");
+        }
         return Ok(FirstRow::Data);
     }
     let follow_one_another =
@@ -177,6 +184,7 @@ mod tests {
             ("0,1", vec![], "by pandas"),
             ("rt,2", vec!["1,2"], "words and numbers"),
             ("NA,NA", vec!["1,2"], "no number"),
+            ("0.0,0.25,0.5,0.75", vec!["1.5,2.5,0.1,2"], "equal steps"),
         ] {
             let error = of(first, &rows, &plain).expect_err(first);
             assert!(error.contains(why) && error.contains("--header yes"), "{first}: {error}");
@@ -188,5 +196,6 @@ mod tests {
         }
         let years = TableOptions::new().with_columns(["2020", "2019"]);
         assert_eq!(of("2019,2020", &["3.5,4"], &years), Ok(FirstRow::Names));
+        assert_eq!(of("2019,2020", &["3.5,4"], &years.with_heading(Heading::Absent)), Ok(FirstRow::Data));
     }
 }

@@ -57,6 +57,10 @@ fn selected(
                 let more = if others > 0 { format!(" and {others} more") } else { String::new() };
                 Err(format!("it has {width} columns, where {expected:?}{more} are expected"))
             }
+            Some(expected) if width > 1 => {
+                let note = format!("it has no heading: its columns were taken for {expected:?} in this order");
+                Ok((rows, Some(note)))
+            }
             _ => Ok((rows, None)),
         };
     };

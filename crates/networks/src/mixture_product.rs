@@ -128,7 +128,9 @@ impl MixtureParameters {
                 let entry = inner.fold(precision(i, j), |left, term| left - term);
                 cholesky.push(if i == j {
                     // Dividing by a normal may leave none; then the loss is large and finite.
-                    entry.clamp_min(1e-6).sqrt()
+                    let own = sum((i..dim).map(|r| factor[at(r, i)].clone().square()));
+                    let least = own.mul_scalar(1e-6).expand(entry.dims());
+                    entry.max_pair(least).sqrt()
                 } else {
                     entry / cholesky[at(j, j)].clone()
                 });
