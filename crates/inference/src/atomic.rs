@@ -25,12 +25,12 @@ pub(crate) struct AtomicLoss {
     pub(crate) prior: Prior,
     /// Atoms, that of the simulation among them.
     pub(crate) atoms: usize,
-    /// Whether −w ln q(θ | x) is added, where w is 1 for parameters from the prior and else 0.
+    /// Whether −ln q(θ | x) is added for parameters from the prior.
     pub(crate) combined: bool,
 }
 
 impl AtomicLoss {
-    /// The loss of each simulation, `[B]`.
+    /// The loss of each simulation, `[B]`, with its weight.
     fn of_each<C: SummaryConfig>(
         &self,
         posterior: &AmortizedPosterior<C>,
@@ -57,12 +57,17 @@ impl AtomicLoss {
         let f = log_q.clone() - log_prior;
         let own = |values: Tensor<2>| values.narrow(1, 0, 1).reshape([rows]);
         let atomic = log_sum_exp(f.clone()) - own(f);
-        Ok(match (&batch.weights, self.combined) {
-            (Some(weights), true) => {
-                let weights = TensorData::new(weights.to_vec(), [rows]);
-                atomic - own(log_q.clone()) * Tensor::<1>::from_data(weights, &log_q.device())
+        let each = |values: Vec<f32>| Tensor::<1>::from_data(TensorData::new(values, [rows]), &log_q.device());
+        let loss = match (&batch.proposals, self.combined) {
+            (Some(proposals), true) => {
+                let of_prior = proposals.iter().map(|&proposal| f32::from(u8::from(proposal == 0))).collect();
+                atomic - own(log_q.clone()) * each(of_prior)
             }
             _ => atomic,
+        };
+        Ok(match &batch.weights {
+            Some(weights) => loss * each(weights.to_vec()),
+            None => loss,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     InferenceError, Npe, NpeConfig, ParameterSpace, Proposal, configurator::PairsConfigurator, error::in_range,
-    store::Store,
+    space::scales, store::Store,
 };
 use bayesburn_amortizers::{Configurator, DefaultConfigurator};
 use bayesburn_networks::{IdentityConfig, SummaryConfig, default_device};
@@ -175,9 +175,16 @@ impl<C: SummaryConfig> NpeBuilder<C> {
         }
         let mut config = self.config;
         let support = Some(density.support().to_vec());
+        let mut unresolved = Vec::new();
         match config.space {
             ParameterSpace::Unconstrained => config.networks.support = support,
-            ParameterSpace::Bounded => config.networks.bounds = support,
+            ParameterSpace::Bounded => {
+                config.networks.bounds = support;
+                if config.networks.support.is_none() {
+                    let scales = scales(&prior);
+                    (config.networks.support, unresolved) = (scales.support, scales.unresolved);
+                }
+            }
         }
         // Left out and counted, unless the model says something else.
         let model = model.map(GenerativeModel::leaving_out_invalid);
@@ -191,6 +198,7 @@ impl<C: SummaryConfig> NpeBuilder<C> {
             prior,
             model,
             config,
+            unresolved,
             configurator,
             feature_names,
             seed: self.seed,

@@ -150,7 +150,7 @@ impl ClosedFormLoss {
         Self { proposals, sums: OnceLock::new() }
     }
 
-    /// The mean loss of the simulations, `[1]`; the weight of each is the number of its proposal.
+    /// The mean loss of the simulations, `[1]`, each with its weight.
     fn of<C: SummaryConfig>(
         &self,
         posterior: &AmortizedPosterior<C>,
@@ -170,18 +170,26 @@ impl ClosedFormLoss {
         });
         let targets = TensorData::new(standardized.into_raw_vec_and_offset().0, [rows, means.len()]);
         let log_std: f64 = stds.iter().map(|std| f64::from(*std).ln()).sum();
+        let weight = |row: usize| batch.weights.as_ref().map_or(1.0, |weights| weights[row]);
+        let weighted = |values: Tensor<1>, of: Vec<f32>| match batch.weights {
+            Some(_) => values * Tensor::from_data(TensorData::new(of.clone(), [of.len()]), device),
+            None => values,
+        };
+        let total: f64 = (0..rows).map(|row| f64::from(weight(row))).sum();
         let log_q = mixture.clone().log_density(Tensor::from_data(targets, device)).1;
-        let mut total = log_q.neg().sum().add_scalar(rows as f64 * log_std);
+        let log_q = weighted(log_q, (0..rows).map(weight).collect());
+        let mut sum = log_q.neg().sum().add_scalar(total * log_std);
         for (i, terms) in sums.iter().enumerate() {
-            let is_of_this = |row: &i64| batch.weights.as_ref().is_some_and(|w| w[*row as usize] as usize == i + 1);
+            let is_of_this = |row: &i64| batch.proposals.as_ref().is_some_and(|p| p[*row as usize] as usize == i + 1);
             let of_this: Vec<i64> = (0..rows as i64).filter(is_of_this).collect();
             if !of_this.is_empty() {
-                let count = of_this.len();
+                let (count, weights) = (of_this.len(), of_this.iter().map(|&row| weight(row as usize)).collect());
                 let of_this = Tensor::<1, Int>::from_data(TensorData::new(of_this, [count]), device);
-                total = total + mixture.select(of_this).log_integral_of_product(terms).sum();
+                let log_z = mixture.select(of_this).log_integral_of_product(terms);
+                sum = sum + weighted(log_z, weights).sum();
             }
         }
-        Ok(total.div_scalar(rows as f64))
+        Ok(sum.div_scalar(rows as f64))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Configures neural posterior estimation: the networks, and how they are trained.
 
 use crate::{InferenceError, error::in_range};
-use bayesburn_amortizers::PosteriorConfig;
+use bayesburn_amortizers::{PosteriorConfig, Standardization};
 use bayesburn_networks::{IdentityConfig, InferenceConfig, InvertibleNetworkConfig, SummaryConfig};
 use bayesburn_trainers::{EarlyStopping, Optimizer, Schedule, TrainingConfig};
 use burn::{config::Config, optim::AdamConfig};
@@ -29,12 +29,19 @@ pub struct NpeConfig<C: SummaryConfig = IdentityConfig> {
 
 /// The space in which a posterior's density is estimated.
 ///
-/// Validation losses of both are in the parameters' own units: the space of the lower one is the better. A posterior far narrower than its prior
-/// is easier in the parameters' own space; one that the prior's bounds cut widely, in the unconstrained (`gaussian_linear_uniform` with 10,000
-/// simulations: 0.08 there, and above 0.7 in its own space).
+/// To choose one, compare [`TrainingSummary::corrected_validation_loss`](crate::TrainingSummary) of both on the same simulations: the loss as the
+/// posterior is used, in the parameters' own units. (The validation loss itself counts what leaks out of the prior against `Bounded`, though
+/// draws there are drawn again.) A posterior far narrower than its prior is easier in the parameters' own space; one that the prior's bounds
+/// cut widely, in the unconstrained (`gaussian_linear_uniform` with 10,000 simulations: 0.08 there, and above 0.7 in its own space).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ParameterSpace {
-    /// That of the parameters: some of the density leaks out of a bounded prior; draws there are rejected, and densities corrected.
+    /// That of the parameters, and of their logarithms where the prior spans decades. Some of the density leaks out of a bounded prior; draws
+    /// there are rejected, and densities corrected.
+    ///
+    /// A parameter is on the scale of ln θ, or of ln|θ − bound| if the prior has its decades there, where 5% and 95% quantiles of the prior's
+    /// draws are a factor of 20 apart, which a log-normal prior of a standard deviation of 0.91 or more has, and lie evenly on that scale and not on
+    /// θ's own. [`PosteriorConfig::with_support`] says otherwise: with [`Interval::Real`](bayesburn_core::Interval::Real) for each
+    /// parameter, none is.
     #[default]
     Bounded,
     /// The reals, which parameters are mapped to from the prior's support by logarithms and probits: nothing leaks.
@@ -43,9 +50,8 @@ pub enum ParameterSpace {
 
 impl Default for NpeConfig {
     fn default() -> Self {
-        let flow = InvertibleNetworkConfig::neural_spline_flow().with_dropout(0.2);
-        let networks = PosteriorConfig::new(IdentityConfig::new(), flow);
-        Self { networks, space: ParameterSpace::default(), training: NpeTraining::new() }
+        let networks = PosteriorConfig::new(IdentityConfig::new(), InvertibleNetworkConfig::neural_spline_flow());
+        Self { networks, space: ParameterSpace::default(), training: NpeTraining::new() }.with_dropout(0.2)
     }
 }
 
@@ -64,11 +70,35 @@ impl<C: SummaryConfig> NpeConfig<C> {
         NpeConfig { networks, space: self.space, training: self.training }
     }
 
-    /// Another density estimator, given the same summary network. Of few simulations, flows are better learnt with dropout:
-    /// [`InferenceConfig::with_dropout`].
+    /// Another density estimator, given the same summary network, as it is: the default's dropout goes with the default's estimator. A flow or a
+    /// mixture of several normals learns few simulations by heart without it: [`NpeConfig::with_dropout`] sets it again. One normal distribution
+    /// does without.
+    ///
+    /// ```
+    /// use bayesburn_inference::NpeConfig;
+    /// use bayesburn_networks::AutoregressiveFlowConfig;
+    ///
+    /// let config = NpeConfig::new().with_density_estimator(AutoregressiveFlowConfig::new());
+    /// assert!(NpeConfig::new().networks.has_dropout() && !config.networks.has_dropout());
+    /// assert!(config.with_dropout(0.2).networks.has_dropout());
+    /// ```
     #[must_use]
     pub fn with_density_estimator(mut self, estimator: impl Into<InferenceConfig>) -> Self {
         self.networks.inference = estimator.into();
+        self
+    }
+
+    /// Drops units of the density estimator in training with this probability, in `[0, 1)`; the default has 0.2.
+    #[must_use]
+    pub fn with_dropout(mut self, dropout: f64) -> Self {
+        self.networks.inference = self.networks.inference.with_dropout(dropout);
+        self
+    }
+
+    /// Which inputs are standardised; all of them unless set.
+    #[must_use]
+    pub fn with_standardization(mut self, standardization: Standardization) -> Self {
+        self.networks.standardization = standardization;
         self
     }
 

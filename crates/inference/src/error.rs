@@ -67,7 +67,7 @@ pub enum InferenceError {
     /// Too few simulations to hold some out.
     #[error(
         "of {got} simulations a validation fraction of {fraction} leaves {held_out} to validate on and {trained} to train on: simulate or \
-         append at least {needed} in one call, or change the fraction"
+         append at least {needed} in all, or change the fraction"
     )]
     TooFewSimulations {
         /// The number of simulations.
@@ -80,6 +80,21 @@ pub enum InferenceError {
         trained: usize,
         /// How many would do.
         needed: usize,
+    },
+    /// Simulations that are nearly all the same.
+    #[error(
+        "{copies} of {got} simulations are copies of others, and none is left to {}: append more that differ", match *trained == 0 {
+            true => "train on",
+            false => "validate on",
+        }
+    )]
+    Copies {
+        /// The number of simulations.
+        got: usize,
+        /// How many are equal to an earlier one.
+        copies: usize,
+        /// How many there would be to train on.
+        trained: usize,
     },
     /// A parameter that the prior gives no probability.
     #[error(

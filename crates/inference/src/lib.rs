@@ -39,6 +39,7 @@ mod configurator;
 mod coverage;
 mod cut;
 mod error;
+mod foreign;
 mod infer;
 mod map;
 mod npe;
@@ -48,6 +49,7 @@ mod proposal;
 mod rejection;
 mod saved;
 mod simulate;
+mod space;
 mod store;
 mod summary;
 

@@ -5,9 +5,10 @@ use crate::{
     TrainingSummary,
     atomic::AtomicLoss,
     closed_form::{ClosedFormLoss, MixtureProposal},
-    configurator::{PairsConfigurator, Weights},
+    configurator::PairsConfigurator,
     coverage::uncovered,
     error::in_range,
+    foreign::{self, difference},
     pairs::{Appended, Pairs},
     store::Store,
     summary::panics,
@@ -15,7 +16,7 @@ use crate::{
 use bayesburn_amortizers::{AmortizedPosterior, Configurator};
 use bayesburn_core::{Purpose, Simulations, derive_seed};
 use bayesburn_networks::{IdentityConfig, SummaryConfig};
-use bayesburn_simulation::{Dataset, GenerativeModel, InvalidSimulations, Prior, Progress};
+use bayesburn_simulation::{Copies, Dataset, GenerativeModel, InvalidSimulations, Prior, Progress};
 use bayesburn_trainers::{LossHistory, Trainer, TrainerError, TrainingLoss};
 use burn::tensor::Device;
 use ndarray::{Array, Array2, ArrayD, Axis, Dimension};
@@ -53,6 +54,8 @@ pub struct Npe<C: SummaryConfig = IdentityConfig> {
     pub(crate) prior: Prior,
     pub(crate) model: Option<GenerativeModel>,
     pub(crate) config: NpeConfig<C>,
+    /// Parameters whose prior spans decades, and not evenly on any scale.
+    pub(crate) unresolved: Vec<String>,
     pub(crate) configurator: Arc<PairsConfigurator>,
     pub(crate) feature_names: Option<Vec<String>>,
     pub(crate) seed: u64,
@@ -88,6 +91,9 @@ pub struct Npe<C: SummaryConfig = IdentityConfig> {
 const FEW_HELD_OUT: usize = 20;
 /// Rounds after one whose posterior strayed that are warned of it.
 const REMEMBERED: usize = 2;
+
+/// The most held-out simulations that tell what leaks: 3,000 draws or so, a hundredth of the time that training takes.
+const CORRECTED: usize = 128;
 
 impl<C: SummaryConfig> fmt::Debug for Npe<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -147,7 +153,8 @@ impl<C: SummaryConfig> Npe<C> {
     }
 
     /// Appends parameters `[M, D]` and their data `[M, ...]`, simulated elsewhere; `[M]`, of one number each, is taken for `[M, 1]`. The parameters are taken to come from the proposal, at
-    /// first the prior. Data that are not finite are left out and counted.
+    /// first the prior. Data that are not finite are left out and counted. Trainings warn of parameters that do not look like it, and of pairs
+    /// that occur more than once.
     ///
     /// # Errors
     /// No pairs; another number of data than of parameters; rows of another width; parameters where the prior's density is 0; data of another shape
@@ -163,6 +170,7 @@ impl<C: SummaryConfig> Npe<C> {
         in_range(parameters.ncols() == dim, "the number of columns of the parameters", columns, parameters.ncols())?;
         let data_rows = sim_data.shape().first().copied().unwrap_or(0);
         in_range(rows == data_rows, "the number of rows of the parameters", "that of the data's", rows)?;
+        let all_parameters = parameters.clone();
         let sim_data = sim_data.into_dyn();
         let sim_data = if sim_data.ndim() == 1 { sim_data.insert_axis(Axis(1)) } else { sim_data };
         let simulations = Simulations::new(self.prior.names().clone(), parameters, sim_data)?;
@@ -173,7 +181,11 @@ impl<C: SummaryConfig> Npe<C> {
             error => error.into(),
         })?;
         let excluded = simulations.invalid.len();
-        self.add(simulations, excluded)
+        self.add(simulations, excluded)?;
+        if let Some(part) = self.appended.last_mut() {
+            part.foreign = Some(all_parameters);
+        }
+        Ok(())
     }
 
     pub(crate) fn add(&mut self, simulations: Simulations, excluded: usize) -> Result<(), InferenceError> {
@@ -198,7 +210,9 @@ impl<C: SummaryConfig> Npe<C> {
         }
         self.data_shape = Some(shape);
         let proposal = if self.proposal.keeps_the_prior() { 0 } else { self.posteriors };
-        self.appended.push(Appended { simulations, proposal, excluded });
+        let is_of_prior = matches!(self.proposal, Proposal::Prior);
+        let (round, foreign) = (self.round, None);
+        self.appended.push(Appended { simulations, proposal, excluded, round, is_of_prior, foreign });
         self.calls += 1;
         Ok(())
     }
@@ -239,18 +253,27 @@ impl<C: SummaryConfig> Npe<C> {
     /// returns the posterior with the best weights.
     ///
     /// # Errors
-    /// No simulations, or too few to hold some out; a training that fails or is interrupted, which another call goes on with.
+    /// No simulations, or too few that differ to hold some out; a training that fails or is interrupted, which another call goes on with.
     pub fn train(&mut self) -> Result<Posterior<C>, InferenceError> {
         let data_shape = self.data_shape.clone().ok_or(InferenceError::NoSimulations)?;
         let training = self.config.training.clone();
         let (fraction, batch_size) = (training.validation_fraction, training.batch_size);
         let pairs_seed = derive_seed(self.seed, const { Purpose::new("npe pairs") });
-        let pairs = Pairs::new(&self.appended, pairs_seed, fraction, batch_size, training.max_epochs)?;
+        let sizes = (batch_size, training.max_epochs);
+        // Of a prior of whole numbers, equal simulations are to be expected.
+        let are_copies = |copies: &Copies| match self.prior.sample(1000, self.seed_of_draws()) {
+            Ok(draws) => !foreign::recur(&draws),
+            Err(_) => !copies.parameters_recur(),
+        };
+        let pairs = Pairs::new(&self.appended, pairs_seed, fraction, sizes, are_copies)?;
         let pairs = pairs.with_correction((self.posteriors > 0).then_some(training.correction));
         let (trained, held_out) = pairs.counts();
         if held_out == 0 || trained == 0 {
             let needed = (1.0 / fraction).ceil().max((1.0 / (1.0 - fraction)).ceil()) as usize;
-            let got = self.num_simulations();
+            let (got, copies) = (self.num_simulations(), pairs.copies());
+            if copies > 0 {
+                return Err(InferenceError::Copies { got, copies, trained });
+            }
             return Err(InferenceError::TooFewSimulations { got, fraction, held_out, trained, needed });
         }
         if let (1.., Correction::Atomic { .. } | Correction::AtomicCombined { .. }) =
@@ -260,14 +283,29 @@ impl<C: SummaryConfig> Npe<C> {
             let fewest = batch_size.min(trained).min(held_out);
             in_range(fewest >= 2, "batch_size", "at least 2 for atoms, with 2 simulations held out", fewest)?;
         }
-        let (loss, weights) = self.loss();
-        self.configurator.set_weights(weights);
+        let loss = self.loss();
         let mut warnings: Vec<String> = panics(self.simulations()).into_iter().collect();
         if held_out < FEW_HELD_OUT {
             warnings.push(format!(
                 "only {held_out} simulations are held out, which hardly tell when to stop: simulate or append more, hundreds at least"
             ));
         }
+        if !self.unresolved.is_empty() {
+            warnings.push(format!(
+                "the prior of {} spans decades, which is hard to resolve on its own scale: compare `corrected_validation_loss` with that of \
+                 `NpeConfig::with_space(ParameterSpace::Unconstrained)`, or infer logarithms",
+                self.unresolved.join(", ")
+            ));
+        }
+        if pairs.copies() > 0 {
+            warnings.push(format!(
+                "{} of {} simulations are copies of others, equal to the bit: copies are held out or trained on together, and nothing more is \
+                 learnt from them; append each once",
+                pairs.copies(),
+                self.num_simulations()
+            ));
+        }
+        warnings.extend(self.foreign_parameters()?);
         let mut trainer = match self.trainer.take() {
             Some(trainer) => trainer,
             None => self.make_trainer(pairs.data().clone(), pairs.training()?)?,
@@ -276,16 +314,26 @@ impl<C: SummaryConfig> Npe<C> {
         trainer.set_loss(loss);
         let runs = training.runs(self.config.networks.has_dropout());
         let mut result = Ok(());
-        for config in &runs[self.runs_done..] {
-            result = trainer.train(pairs.clone(), config).map(|_| ());
+        for (run, config) in runs.iter().enumerate().skip(self.runs_done) {
+            // The last run must not end with worse weights than the one before.
+            let trained = match run {
+                0 => trainer.train(pairs.clone(), config),
+                _ => trainer.refine(pairs.clone(), config),
+            };
+            result = trained.map(|_| ());
             if result.is_err() {
                 break;
             }
             self.runs_done += 1;
         }
         let last = (self.trainings + 1) * runs.len() - 1;
-        let before: usize = (last + 1 - runs.len()..last).map(|run| trainer.epochs_of_run(run).len()).sum();
-        let epochs = trainer.epochs_of_run(last).to_vec();
+        let epochs_of = |runs: std::ops::Range<usize>| runs.map(|run| trainer.epochs_of_run(run).len()).sum::<usize>();
+        let (before, last_epochs) = (epochs_of(last + 1 - runs.len()..last), epochs_of(last..last + 1));
+        let best = trainer.best_epoch_of_run(last).map(|epoch| {
+            let loss = trainer.history().epochs[epoch].validation_loss.unwrap_or(f32::NAN);
+            (epoch + 1 - epochs_of(0..last + 1 - runs.len()), loss)
+        });
+        let (best_epoch, best_validation_loss) = best.unwrap_or((0, f32::NAN));
         let stop_reason = trainer.stop_reason_of(last).unwrap_or_default().to_owned();
         let amortizer = trainer.amortizer().clone();
         self.trainer = Some(trainer);
@@ -300,6 +348,16 @@ impl<C: SummaryConfig> Npe<C> {
         if let Some(store) = &self.store {
             posterior = store.posterior(number, posterior, &self.device)?;
         }
+        let corrected_validation_loss = match self.posteriors {
+            0 => {
+                let held_out = self.configurator.configure(&pairs.validation_pairs(CORRECTED)?)?;
+                Some(best_validation_loss + posterior.measure_leakage(&held_out)? as f32)
+            }
+            _ => None,
+        };
+        if let Some(store) = &self.store {
+            store.keep(number, &posterior)?;
+        }
         let uncovered = self.uncovered(&posterior)?;
         match (&uncovered, self.strayed) {
             (Some(_), _) if !matches!(self.proposal, Proposal::Truncated(_)) => self.strayed = Some(self.round),
@@ -311,9 +369,6 @@ impl<C: SummaryConfig> Npe<C> {
             _ => {}
         }
         warnings.extend(uncovered);
-        let best = epochs.iter().enumerate().filter_map(|(i, epoch)| Some((i, epoch.validation_loss?)));
-        let (best_epoch, best_loss) =
-            best.min_by(|(_, a), (_, b)| a.total_cmp(b)).map_or((0, f32::NAN), |(i, loss)| (before + i + 1, loss));
         for warning in &warnings {
             tracing::warn!("{warning}");
         }
@@ -322,10 +377,11 @@ impl<C: SummaryConfig> Npe<C> {
             trained,
             held_out,
             excluded: self.appended.iter().map(|part| part.excluded).sum(),
-            epochs: before + epochs.len(),
-            epochs_without_dropout: if runs.len() > 1 { epochs.len() } else { 0 },
+            epochs: before + last_epochs,
+            epochs_without_dropout: if runs.len() > 1 { last_epochs } else { 0 },
             best_epoch,
-            best_validation_loss: best_loss,
+            best_validation_loss,
+            corrected_validation_loss,
             stop_reason,
             warnings,
         };
@@ -333,19 +389,68 @@ impl<C: SummaryConfig> Npe<C> {
         Ok(posterior.with_summary(summary))
     }
 
-    /// What is minimised, if it is not the posterior's own loss, and what it takes the weights of simulations for.
-    fn loss(&self) -> (Option<Arc<dyn TrainingLoss<C>>>, Weights) {
+    /// What is minimised, if it is not the posterior's own loss.
+    fn loss(&self) -> Option<Arc<dyn TrainingLoss<C>>> {
         if self.posteriors == 0 {
-            return (None, Weights::None);
+            return None;
         }
         let atomic = |atoms, combined| -> Option<Arc<dyn TrainingLoss<C>>> {
             Some(Arc::new(AtomicLoss { prior: self.prior.clone(), atoms, combined }))
         };
         match self.config.training.correction {
-            Correction::Atomic { atoms } => (atomic(atoms, false), Weights::None),
-            Correction::AtomicCombined { atoms } => (atomic(atoms, true), Weights::Prior),
-            Correction::ClosedForm => (Some(Arc::new(ClosedFormLoss::new(self.mixtures.clone()))), Weights::Proposal),
+            Correction::Atomic { atoms } => atomic(atoms, false),
+            Correction::AtomicCombined { atoms } => atomic(atoms, true),
+            Correction::ClosedForm => Some(Arc::new(ClosedFormLoss::new(self.mixtures.clone()))),
         }
+    }
+
+    fn seed_of_draws(&self) -> u64 {
+        derive_seed(self.seed, const { Purpose::new("draws to compare with") })
+    }
+
+    /// A warning for appended parameters that do not look like draws from the prior, or in this round from its proposal.
+    fn foreign_parameters(&self) -> Result<Vec<String>, InferenceError> {
+        /// Draws from a proposal, which may take long.
+        const PROPOSED: usize = 2000;
+        let samples = foreign::samples(&self.appended, self.round);
+        let mut warnings = Vec::new();
+        for (is_of_prior, of_this) in [true, false].into_iter().zip(&samples) {
+            if of_this.is_empty() {
+                continue;
+            }
+            let (proposal, count) = match is_of_prior {
+                true => (&Proposal::Prior, foreign::MOST_ROWS),
+                false => (&self.proposal, PROPOSED),
+            };
+            let name = proposal.name();
+            let draws = match proposal.sample(&self.prior, count, self.seed_of_draws()) {
+                Ok(draws) => draws,
+                Err(error) => {
+                    warnings
+                        .push(format!("appended parameters could not be compared with draws from the {name}: {error}"));
+                    continue;
+                }
+            };
+            for parameters in of_this {
+                let looked_at = match proposal {
+                    // Those outside of the region do no harm.
+                    Proposal::Truncated(region) => region.contains(parameters).map(|inside| {
+                        let rows: Vec<usize> = (0..inside.len()).filter(|&row| inside[row]).collect();
+                        parameters.select(Axis(0), &rows)
+                    })?,
+                    _ => parameters.clone(),
+                };
+                let comparisons = samples.iter().map(Vec::len).sum();
+                warnings.extend(difference(self.prior.names(), &looked_at, &draws, comparisons).map(|what| {
+                    format!(
+                        "the parameters of {} appended simulations do not look like draws from the {name}: {what}; the posterior is as if they \
+                         were: append simulations of the {name}, name their proposal by `set_proposal`, or change the prior to what they are from",
+                        parameters.nrows()
+                    )
+                }));
+            }
+        }
+        Ok(warnings)
     }
 
     /// The trainer of all rounds. Its networks are standardised by what the first trains on.

@@ -2,9 +2,10 @@
 
 use crate::{
     Acceptance, InferenceError, RejectionConfig, Sampled, TrainingSummary,
-    rejection::{acceptance, sample},
+    rejection::{UsualLeakage, acceptance, log_acceptance, sample},
+    space::scales,
 };
-use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configurator};
+use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configurator, Configured};
 use bayesburn_core::{Draws, Interval, Simulations};
 use bayesburn_networks::{CouplingDesign, IdentityConfig, InferenceConfig, SummaryConfig};
 use bayesburn_simulation::{Density, GenerativeModel, InvalidSimulations, Prior};
@@ -30,6 +31,8 @@ pub struct Posterior<C: SummaryConfig = IdentityConfig> {
     observation: Option<ArrayD<f32>>,
     rejection: RejectionConfig,
     leakage_draws: usize,
+    /// What leaks at held-out simulations, if the posterior is amortized.
+    usual_leakage: Option<UsualLeakage>,
     /// Rounds, of which the last was trained on.
     rounds: usize,
     /// The observation that simulations were made for.
@@ -72,6 +75,7 @@ impl<C: SummaryConfig> Posterior<C> {
             observation: None,
             rejection: RejectionConfig::new(),
             leakage_draws: LEAKAGE_DRAWS,
+            usual_leakage: None,
             rounds,
             trained_for: None,
             masked,
@@ -196,9 +200,10 @@ impl<C: SummaryConfig> Posterior<C> {
             let position = if one { position[1..].to_vec() } else { position };
             return Err(InferenceError::NonFiniteObservation { position, value });
         }
-        // Any parameters will do: the configurator wants some.
-        let zeros = Array2::zeros((data.shape()[0], self.prior.names().len()));
-        let mut simulations = Simulations::new(self.prior.names().clone(), zeros, data)?;
+        // Any parameters of the prior will do: the configurator wants some, and may weigh them.
+        let some: Array1<f32> = self.density().support().iter().map(|interval| interval.from_real(0.0)).collect();
+        let some = some.broadcast((data.shape()[0], some.len())).expect("one row for each data set").to_owned();
+        let mut simulations = Simulations::new(self.prior.names().clone(), some, data)?;
         if self.masked {
             let rows: Vec<u64> = (0..simulations.len() as u64).collect();
             simulations = InvalidSimulations::Mask.apply(simulations, &rows)?;
@@ -220,6 +225,53 @@ impl<C: SummaryConfig> Posterior<C> {
         let real = self.density().support().iter().all(|interval| *interval == Interval::Real);
         let mapped = self.amortizer.config().support.as_deref() == Some(self.density().support());
         (real || mapped) && self.density().is_product_of_intervals()
+    }
+
+    /// The mean over held-out simulations, each with its weight, of what correcting for leakage adds to −ln q(θ | x). It remembers what leaks.
+    pub(crate) fn measure_leakage(&mut self, held_out: &Configured) -> Result<f64, InferenceError> {
+        if self.is_tight() {
+            return Ok(0.0);
+        }
+        let density = self.density();
+        let (logs, usual) = log_acceptance(&self.amortizer, &held_out.conditions, &|theta| density.contains(theta))?;
+        self.usual_leakage = Some(usual);
+        let weight = |row: usize| held_out.weights.as_ref().map_or(1.0, |weights| f64::from(weights[row]));
+        Ok(logs.iter().enumerate().map(|(row, log)| weight(row) * log).sum::<f64>() / logs.len() as f64)
+    }
+
+    pub(crate) fn usual_leakage(&self) -> Option<UsualLeakage> {
+        self.usual_leakage
+    }
+
+    pub(crate) fn with_usual_leakage(mut self, usual: Option<UsualLeakage>) -> Self {
+        self.usual_leakage = usual;
+        self
+    }
+
+    /// What to try with the space of the parameters, if the posterior turns out to be wrong.
+    #[must_use]
+    pub fn advice(&self) -> Vec<String> {
+        let scales = scales(&self.prior);
+        let own = |d: usize| self.amortizer.config().support.as_ref().is_none_or(|s| s[d] == Interval::Real);
+        let logarithms = scales.support.iter().flatten().enumerate();
+        let logarithms = logarithms.filter(|(d, log)| **log != Interval::Real && own(*d));
+        let over_decades = logarithms.map(|(d, _)| self.prior.names()[d].clone()).chain(scales.unresolved);
+        let over_decades: Vec<String> = over_decades.filter(|_| !self.is_tight()).collect();
+        let mut advice = Vec::new();
+        if !over_decades.is_empty() {
+            advice.push(format!(
+                "inferring the logarithm of {}, of which the prior spans decades",
+                over_decades.join(", ")
+            ));
+        }
+        if self.usual_leakage.is_some_and(|usual| usual.least_inside < 0.8) {
+            advice.push(
+                "`NpeConfig::with_space(ParameterSpace::Unconstrained)`, from which nothing leaks: the prior's bounds cut some of the posteriors; \
+                 compare `corrected_validation_loss` of both spaces"
+                    .to_owned(),
+            );
+        }
+        advice
     }
 
     /// Draws for the observation set, `[1, num_draws, D]`. Another call with the same seed gives the same draws.
@@ -290,8 +342,8 @@ impl<C: SummaryConfig> Posterior<C> {
     ) -> Result<Sampled, InferenceError> {
         let (conditions, density) = (self.conditions(x)?, self.density());
         let inside = |theta: &[f32]| density.contains(theta);
-        let part = (&conditions, first);
-        let sampled = sample(&self.amortizer, part, (num_draws, seed), &self.rejection, &inside)?;
+        let (part, config) = ((&conditions, first), (&self.rejection, self.usual_leakage));
+        let sampled = sample(&self.amortizer, part, (num_draws, seed), config, &inside)?;
         let warnings = match &self.trained_for {
             None => self.amortizer.warnings_for(&conditions)?,
             Some(_) if self.is_for_another(x) => vec![FOR_ANOTHER.to_owned()],
@@ -321,7 +373,7 @@ impl<C: SummaryConfig> Posterior<C> {
         seed: u64,
     ) -> Result<Vec<Acceptance>, InferenceError> {
         let (conditions, density) = (self.conditions(x)?, self.density());
-        acceptance(&self.amortizer, &conditions, (self.leakage_draws, seed), &|theta| density.contains(theta))
+        acceptance(&self.amortizer, &conditions, (0..self.leakage_draws, seed), &|theta| density.contains(theta))
     }
 
     /// ln p(θ | x) of rows of parameters `[K, D]` at the observation set, `[K]`.
@@ -348,7 +400,7 @@ impl<C: SummaryConfig> Posterior<C> {
         let corrections: Vec<f32> = if self.is_tight() {
             vec![0.0; conditions.len()]
         } else {
-            let acceptance = acceptance(&self.amortizer, &conditions, (self.leakage_draws, 0), &inside)?;
+            let acceptance = acceptance(&self.amortizer, &conditions, (0..self.leakage_draws, 0), &inside)?;
             // Of no draw inside it is only known that there are fewer.
             acceptance.iter().map(|a| -(a.rate().max(0.5 / a.tried as f64).ln()) as f32).collect()
         };

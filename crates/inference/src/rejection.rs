@@ -6,7 +6,11 @@ use bayesburn_core::{Draws, ParameterNames};
 use bayesburn_networks::SummaryConfig;
 use ndarray::{Array2, Array3, Axis};
 use rayon::prelude::*;
-use std::time::{Duration, Instant};
+use serde::{Deserialize, Serialize};
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 /// How long draws outside of the prior's support are drawn again.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,6 +95,16 @@ pub struct Sampled {
     acceptance: Vec<Acceptance>,
     wanted: usize,
     warnings: Vec<String>,
+    usual: Option<UsualLeakage>,
+}
+
+/// How much leaks at most for held-out simulations: for another observation as much is unusual, with a probability of 1 in so many.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UsualLeakage {
+    /// The least share inside the support, less a standard error.
+    pub(crate) least_inside: f64,
+    pub(crate) simulations: usize,
 }
 
 /// Below this a posterior is mostly outside of its prior, and draws inside may be a small corner of it.
@@ -124,16 +138,34 @@ impl Sampled {
         self.values.iter().position(|values| values.len() < self.wanted * self.names.len())
     }
 
-    /// What is to be known about the acceptance, if it is below 1% for some data set.
+    /// What is to be known about the acceptance: if it is below 1% for some data set; or if the odds of leaking are more than twice those of any
+    /// simulation that was held out of the training, for more than 2% of the data sets, where there were 100 such simulations or more.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
+        const REMEDY: &str = "train with more simulations, or map parameters to the reals by `NpeConfig::with_space`";
         let (data_set, worst) =
             self.acceptance.iter().enumerate().min_by(|(_, a), (_, b)| a.rate().total_cmp(&b.rate()))?;
-        (worst.rate() < LOW_ACCEPTANCE).then(|| {
-            format!(
+        if worst.rate() < LOW_ACCEPTANCE {
+            return Some(format!(
                 "only {:.3}% of the draws for data set {data_set} are inside the prior's support: drawing is slow, and the density hardly \
-                 fits there; train with more simulations, or map parameters to the reals by `NpeConfig::with_space`",
+                 fits there; {REMEDY}",
                 100.0 * worst.rate()
+            ));
+        }
+        let UsualLeakage { least_inside, simulations } = self.usual.filter(|usual| usual.simulations >= 100)?;
+        let odds = |inside: f64| (1.0 - inside) / inside.max(f64::MIN_POSITIVE);
+        let unusual = self.acceptance.iter().filter(|acceptance| {
+            let rate = acceptance.rate();
+            let at_most = rate + 3.0 * (rate * (1.0 - rate) / acceptance.tried as f64).sqrt();
+            odds(at_most) > 2.0 * odds(least_inside)
+        });
+        let unusual = unusual.count();
+        (50 * unusual > self.acceptance.len()).then(|| {
+            format!(
+                "{:.0}% of the density for data set {data_set} is outside of the prior's support, and at most {:.0}% for {simulations} simulations \
+                 that training has not seen: data like these were rare in training, or the density hardly fits there; {REMEDY}",
+                100.0 * (1.0 - worst.rate()),
+                100.0 * (1.0 - least_inside)
             )
         })
     }
@@ -169,7 +201,7 @@ pub(crate) fn sample<C: SummaryConfig>(
     amortizer: &AmortizedPosterior<C>,
     (conditions, first): (&Conditions, usize),
     (wanted, seed): (usize, u64),
-    config: &RejectionConfig,
+    (config, usual): (&RejectionConfig, Option<UsualLeakage>),
     accept: &(dyn Fn(&[f32]) -> bool + Sync),
 ) -> Result<Sampled, InferenceError> {
     /// Rows that are drawn at a time: some tens of megabytes.
@@ -225,7 +257,7 @@ pub(crate) fn sample<C: SummaryConfig>(
         active.retain(|&m| values[m].len() < wanted * dim && !hopeless(m));
     }
     let names = amortizer.parameter_names().clone();
-    let sampled = Sampled { names, values, acceptance, wanted, warnings: Vec::new() };
+    let sampled = Sampled { names, values, acceptance, wanted, usual, warnings: Vec::new() };
     if let Some(warning) = sampled.warning() {
         tracing::warn!("{warning}");
     }
@@ -236,26 +268,54 @@ pub(crate) fn sample<C: SummaryConfig>(
     }
 }
 
-/// The share of some thousand draws that `accept` takes, for each data set.
+/// The share of draws, those of this range, that `accept` takes, for each data set.
 pub(crate) fn acceptance<C: SummaryConfig>(
     amortizer: &AmortizedPosterior<C>,
     conditions: &Conditions,
-    (num_draws, seed): (usize, u64),
+    (draws, seed): (Range<usize>, u64),
     accept: &(dyn Fn(&[f32]) -> bool + Sync),
 ) -> Result<Vec<Acceptance>, InferenceError> {
     // Data sets at a time, so that memory stays bounded.
-    let at_a_time = ((1 << 20) / num_draws).max(1);
+    let at_a_time = ((1 << 20) / draws.len()).max(1);
     let mut all = Vec::with_capacity(conditions.len());
     for start in (0..conditions.len()).step_by(at_a_time) {
         let numbers: Vec<usize> = (start..(start + at_a_time).min(conditions.len())).collect();
-        let drawn = amortizer.sample_part(&conditions.select(&numbers), &numbers, 0..num_draws, seed)?.into_values();
+        let some = conditions.select(&numbers);
+        let drawn = amortizer.sample_part(&some, &numbers, draws.clone(), seed)?.into_values();
         let dim = drawn.dim().2;
         let of_set = |i: usize| {
             let rows = drawn.index_axis(Axis(0), i);
             let rows = rows.as_slice().expect("contiguous draws").chunks_exact(dim);
-            Acceptance { accepted: rows.filter(|row| accept(row)).count(), tried: num_draws }
+            Acceptance { accepted: rows.filter(|row| accept(row)).count(), tried: draws.len() }
         };
         all.extend((0..numbers.len()).into_par_iter().map(of_set).collect::<Vec<_>>());
     }
     Ok(all)
+}
+
+/// ln of the probability that `accept` has, for each data set, from few draws: 0 where it takes all of the first, and elsewhere from others. Where a
+/// tenth leaks its standard error is 0.04. And what leaks at most.
+pub(crate) fn log_acceptance<C: SummaryConfig>(
+    amortizer: &AmortizedPosterior<C>,
+    conditions: &Conditions,
+    accept: &(dyn Fn(&[f32]) -> bool + Sync),
+) -> Result<(Vec<f64>, UsualLeakage), InferenceError> {
+    const FIRST: usize = 8;
+    const OTHERS: usize = 64;
+    let first = acceptance(amortizer, conditions, (0..FIRST, 0), accept)?;
+    let leaking: Vec<usize> = (0..first.len()).filter(|&m| first[m].accepted < FIRST).collect();
+    let mut logs = vec![0.0; first.len()];
+    // No more is known of those of which the first are inside.
+    let mut usual = UsualLeakage { least_inside: 0.95, simulations: first.len() };
+    if !leaking.is_empty() {
+        let others = (FIRST..FIRST + OTHERS, 0);
+        let of_leaking = acceptance(amortizer, &conditions.select(&leaking), others, accept)?;
+        for (m, acceptance) in leaking.into_iter().zip(of_leaking) {
+            let (share, n) = (acceptance.rate().max(0.5 / OTHERS as f64), OTHERS as f64);
+            // The logarithm of a share is too small on average, by half its variance.
+            logs[m] = share.ln() + 0.5 * (1.0 - share) / (n * share);
+            usual.least_inside = usual.least_inside.min(share - (share * (1.0 - share) / n).sqrt());
+        }
+    }
+    Ok((logs, usual))
 }

@@ -1,6 +1,6 @@
 //! Saves posteriors, and loads them in other programs.
 
-use crate::{InferenceError, Posterior, configurator::PairsConfigurator};
+use crate::{InferenceError, Posterior, configurator::PairsConfigurator, rejection::UsualLeakage};
 use bayesburn_amortizers::{AmortizedPosterior, Configurator, DefaultConfigurator};
 use bayesburn_core::{Interval, files::write_atomically};
 use bayesburn_networks::SummaryConfig;
@@ -34,6 +34,9 @@ struct Saved {
     /// Missing values are null, here and below.
     observation: Option<Vec<Option<f32>>>,
     trained_for: Option<Vec<Option<f32>>>,
+    /// Not in files of earlier versions.
+    #[serde(default)]
+    usual_leakage: Option<UsualLeakage>,
 }
 
 impl Saved {
@@ -69,6 +72,7 @@ impl<C: SummaryConfig> Posterior<C> {
             rounds: self.rounds(),
             observation: self.observation().map(numbers),
             trained_for: self.trained_for().map(numbers),
+            usual_leakage: self.usual_leakage(),
         };
         let text = serde_json::to_string_pretty(&saved).expect("plain data");
         write_atomically(&path, |file| file.write_all(text.as_bytes())).map_err(io)
@@ -156,7 +160,7 @@ impl<C: SummaryConfig> Posterior<C> {
             array.map_err(|error| io(io::Error::other(error)))
         };
         let posterior = Self::new(amortizer, prior, configurator, data, saved.rounds);
-        let posterior = posterior.with_trained_for(array(saved.trained_for)?);
+        let posterior = posterior.with_trained_for(array(saved.trained_for)?).with_usual_leakage(saved.usual_leakage);
         match array(saved.observation)? {
             Some(x) => posterior.with_observation(x),
             None => Ok(posterior),

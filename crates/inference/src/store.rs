@@ -97,25 +97,34 @@ impl Store {
         }
     }
 
-    /// The posterior of a training: as it was, if it is there, else this one, which is kept.
+    fn place(&self, training: usize) -> PathBuf {
+        self.folder.join(format!("posterior-{training:03}"))
+    }
+
+    /// The posterior of a training as it was, if it is there, else this one.
     pub(crate) fn posterior<C: SummaryConfig>(
         &self,
         training: usize,
         now: Posterior<C>,
         device: &Device,
     ) -> Result<Posterior<C>, InferenceError> {
-        let folder = self.folder.join(format!("posterior-{training:03}"));
+        let folder = self.place(training);
         if folder.join("posterior.json").is_file() {
             let reason = format!("{} is of a version that kept networks alone", folder.display());
             return Err(InferenceError::OtherInference { folder: self.folder.clone(), reason });
         }
+        if folder.is_dir() { now.with_networks_of(&folder, device) } else { Ok(now) }
+    }
+
+    /// Keeps the posterior of a training, if it is not there.
+    pub(crate) fn keep<C: SummaryConfig>(&self, training: usize, now: &Posterior<C>) -> Result<(), InferenceError> {
+        let folder = self.place(training);
         if folder.is_dir() {
-            return now.with_networks_of(&folder, device);
+            return Ok(());
         }
         // Renamed when it is whole: a folder that is there is a posterior.
         let beside = self.folder.join(format!("posterior-{training:03}.part"));
         now.save(&beside)?;
-        fs::rename(&beside, &folder).map_err(|source| InferenceError::Io { action: "write", path: folder, source })?;
-        Ok(now)
+        fs::rename(&beside, &folder).map_err(|source| InferenceError::Io { action: "write", path: folder, source })
     }
 }

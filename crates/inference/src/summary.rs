@@ -19,10 +19,14 @@ pub struct TrainingSummary {
     pub epochs: usize,
     /// Of them, the last that dropped no units, where the others did.
     pub epochs_without_dropout: usize,
-    /// The epoch, from 1, whose weights were restored: that of the lowest validation loss.
+    /// The epoch, from 1, whose weights the posterior has: that of the lowest validation loss, with dropout or without.
     pub best_epoch: usize,
     /// That loss: in the first round, and with truncated priors, the mean of −ln q(θ | x).
     pub best_validation_loss: f32,
+    /// The same as the posterior is used, with densities corrected for what leaks out of the prior: the mean of −ln p(θ | x). Of two spaces or
+    /// networks for the same simulations, the one where it is lower is the better. The correction is from 128 held-out simulations at most. `None`
+    /// in rounds of which a posterior proposed parameters.
+    pub corrected_validation_loss: Option<f32>,
     /// Why the training stopped.
     pub stop_reason: String,
     /// What to know about the data or the result, and what to do.
@@ -39,7 +43,11 @@ impl fmt::Display for TrainingSummary {
         if self.epochs_without_dropout > 0 {
             write!(f, ", the last {} epochs without dropout", self.epochs_without_dropout)?;
         }
-        write!(f, "); best validation loss {best_validation_loss:.4} in epoch {best_epoch}; ")?;
+        write!(f, "); best validation loss {best_validation_loss:.4} in epoch {best_epoch}")?;
+        if let Some(corrected) = self.corrected_validation_loss.filter(|corrected| corrected != best_validation_loss) {
+            write!(f, ", {corrected:.4} corrected for what leaks out of the prior")?;
+        }
+        write!(f, "; ")?;
         write!(f, "stopped: {}", self.stop_reason)?;
         for warning in &self.warnings {
             write!(f, "\nWarning: {warning}")?;

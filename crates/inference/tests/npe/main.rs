@@ -9,13 +9,16 @@ mod failing;
 mod kills;
 mod linear_gaussian;
 mod map;
+mod origins;
 mod pairs;
 mod rejection;
 mod resume;
 mod rounds;
 mod saved;
+mod space;
 mod truncated;
 mod unlike;
+mod weights;
 
 use bayesburn_amortizers::PosteriorConfig;
 use bayesburn_core::{Purpose, StreamRng, stream};
