@@ -157,7 +157,11 @@ impl Diagnose {
         let draws = posterior.sample_for(&x, self.draws, self.seed)?;
         // Without the correction for leakage, which would be estimated anew for each data set: what leaks is the posterior's fault.
         let log_prob = posterior.unnormalised_log_prob_for(&parameters, &x)?;
-        self.judge(test, draws, vec![log_prob])
+        let mut diagnosis = self.judge(test, draws, vec![log_prob])?;
+        if !diagnosis.report.passed() {
+            diagnosis.report.advice.extend(posterior.advice());
+        }
+        Ok(diagnosis)
     }
 
     /// Not the seed itself: a user may have trained on `model.simulate(.., 0)`.
