@@ -222,7 +222,7 @@ fn other_calls_are_refused() {
         npe.simulate(150)
     });
     refused(SEED + 1, training(), ["seed 3", "seed 4"], &simulate_and_train);
-    refused(SEED, training(), ["source.pairs.fingerprint", "this run has"], &|npe| {
+    refused(SEED, training(), ["began with another model or other data", "the data set: 150 rows"], &|npe| {
         let pairs = pairs.get().expect("just set").clone();
         npe.append(pairs.parameters + 0.01, pairs.sim_data)?;
         npe.train().map(|_| ())
