@@ -188,7 +188,7 @@ impl<C: SummaryConfig> Model for Posterior<C> {
     }
 
     fn warnings(&self) -> Vec<String> {
-        self.amortizer().warnings()
+        Posterior::warnings(self).to_vec()
     }
 
     fn sample(&self, observed: &Observed, draws: usize, seed: u64) -> Result<(Draws, Option<Vec<Acceptance>>)> {

@@ -355,9 +355,6 @@ impl<C: SummaryConfig> Npe<C> {
             }
             _ => None,
         };
-        if let Some(store) = &self.store {
-            store.keep(number, &posterior)?;
-        }
         let uncovered = self.uncovered(&posterior)?;
         match (&uncovered, self.strayed) {
             (Some(_), _) if !matches!(self.proposal, Proposal::Truncated(_)) => self.strayed = Some(self.round),
@@ -385,8 +382,12 @@ impl<C: SummaryConfig> Npe<C> {
             stop_reason,
             warnings,
         };
-        self.summaries.push(summary.clone());
-        Ok(posterior.with_summary(summary))
+        let posterior = posterior.with_summary(summary.clone());
+        if let Some(store) = &self.store {
+            store.keep(number, &posterior)?;
+        }
+        self.summaries.push(summary);
+        Ok(posterior)
     }
 
     /// What is minimised, if it is not the posterior's own loss.

@@ -40,6 +40,7 @@ pub struct Posterior<C: SummaryConfig = IdentityConfig> {
     /// Whether values may be missing: the networks then see which are.
     masked: bool,
     summary: Option<TrainingSummary>,
+    warnings: Vec<String>,
 }
 
 impl<C: SummaryConfig> fmt::Debug for Posterior<C> {
@@ -80,6 +81,7 @@ impl<C: SummaryConfig> Posterior<C> {
             trained_for: None,
             masked,
             summary: None,
+            warnings: Vec::new(),
         }
     }
 
@@ -93,8 +95,20 @@ impl<C: SummaryConfig> Posterior<C> {
     }
 
     pub(crate) fn with_summary(mut self, summary: TrainingSummary) -> Self {
+        self.warnings.clone_from(&summary.warnings);
         self.summary = Some(summary);
         self
+    }
+
+    pub(crate) fn with_warnings(mut self, warnings: Vec<String>) -> Self {
+        self.warnings = warnings;
+        self
+    }
+
+    /// What to know about the training, as in its summary; a saved posterior keeps it.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// What the training came to, its warnings among it; `None` if the posterior was loaded.
@@ -472,7 +486,6 @@ impl<C: SummaryConfig> fmt::Display for Posterior<C> {
             "parameters are mapped to the reals, so that all of it is inside the prior's support"
         };
         write!(f, "It was estimated by neural posterior estimation with {estimator}; {support}.")?;
-        let warnings = self.summary.iter().flat_map(|summary| &summary.warnings);
-        warnings.into_iter().try_for_each(|warning| write!(f, "\nWarning: {warning}"))
+        self.warnings.iter().try_for_each(|warning| write!(f, "\nWarning: {warning}"))
     }
 }

@@ -37,6 +37,8 @@ struct Saved {
     /// Not in files of earlier versions.
     #[serde(default)]
     usual_leakage: Option<UsualLeakage>,
+    #[serde(default)]
+    warnings: Vec<String>,
 }
 
 impl Saved {
@@ -73,6 +75,7 @@ impl<C: SummaryConfig> Posterior<C> {
             observation: self.observation().map(numbers),
             trained_for: self.trained_for().map(numbers),
             usual_leakage: self.usual_leakage(),
+            warnings: self.warnings().to_vec(),
         };
         let text = serde_json::to_string_pretty(&saved).expect("plain data");
         write_atomically(&path, |file| file.write_all(text.as_bytes())).map_err(io)
@@ -161,6 +164,7 @@ impl<C: SummaryConfig> Posterior<C> {
         };
         let posterior = Self::new(amortizer, prior, configurator, data, saved.rounds);
         let posterior = posterior.with_trained_for(array(saved.trained_for)?).with_usual_leakage(saved.usual_leakage);
+        let posterior = posterior.with_warnings(saved.warnings);
         match array(saved.observation)? {
             Some(x) => posterior.with_observation(x),
             None => Ok(posterior),
