@@ -138,10 +138,16 @@ impl Sampled {
         self.values.iter().position(|values| values.len() < self.wanted * self.names.len())
     }
 
-    /// What is to be known about the acceptance: if it is below 1% for some data set; or if the odds of leaking are more than twice those of any
-    /// simulation that was held out of the training, for more than 2% of the data sets, where there were 100 such simulations or more.
+    /// Why the draws may be wrong: observations unlike the simulations, and much that leaks. `None` if nothing is known against them.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
+        let all: Vec<String> = self.warnings.iter().cloned().chain(self.leakage_warning()).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+
+    /// What is to be known about the acceptance: if it is below 1% for some data set; or if the odds of leaking are more than twice those of any
+    /// simulation that was held out of the training, for more than 2% of the data sets, where there were 100 such simulations or more.
+    fn leakage_warning(&self) -> Option<String> {
         const REMEDY: &str = "train with more simulations, or map parameters to the reals by `NpeConfig::with_space`";
         let (data_set, worst) =
             self.acceptance.iter().enumerate().min_by(|(_, a), (_, b)| a.rate().total_cmp(&b.rate()))?;
@@ -183,8 +189,8 @@ impl Sampled {
         }
         let shape = (self.values.len(), self.wanted, dim);
         let values = Array3::from_shape_vec(shape, self.values.concat()).expect("as many rows as wanted");
-        let low = self.warning();
-        Ok(Draws::new(self.names, values)?.with_warnings(self.warnings).with_warnings(low))
+        let leakage = self.leakage_warning();
+        Ok(Draws::new(self.names, values)?.with_warnings(self.warnings).with_warnings(leakage))
     }
 
     /// Adds reasons why the draws may be wrong, which become those of [`Sampled::into_draws`].

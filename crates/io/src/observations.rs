@@ -58,7 +58,7 @@ fn selected(
                 Err(format!("it has {width} columns, where {expected:?}{more} are expected"))
             }
             Some(expected) if width > 1 => {
-                let note = format!("it has no heading: its columns were taken for {expected:?} in this order");
+                let note = format!("its columns have no names, and were taken for {expected:?} in this order");
                 Ok((rows, Some(note)))
             }
             _ => Ok((rows, None)),

@@ -381,7 +381,7 @@ fn the_pilot_run_needs_one_valid_simulation() {
     };
     for policy in [REDRAW, InvalidSimulations::Drop] {
         let error = never(policy).expect_err("none is valid").to_string();
-        let parts = [format!("{policy:?}"), "4094 simulations".to_owned(), "NaN at position [1]".to_owned()];
+        let parts = [format!("{policy:?}"), "1022 simulations".to_owned(), "NaN at position [1]".to_owned()];
         assert!(parts.iter().all(|part| error.contains(part)), "{error}");
     }
     assert!(never(InvalidSimulations::Mask).is_ok());
