@@ -237,8 +237,8 @@ impl GenerativeModel {
     /// simulations, each with a context of its own, so that 1,000 data sets have 200 contexts. Without such context, one batch.
     ///
     /// The ends of the context's distribution are where posteriors are wrong first, and few data sets would show it: a fifth of all has a context
-    /// among the lowest 5%, a fifth among the highest 5%, and three fifths are spread evenly between. The order is that of the context's first
-    /// number, the simulator's if it has any.
+    /// among the lowest 2%, and a fifth each one from there to 10%, 90%, 98% and the highest. The order is that of the context's first number, the
+    /// simulator's if it has any.
     ///
     /// Where invalid simulations are dropped, there are fewer, and of some contexts there may be none.
     ///
@@ -284,9 +284,9 @@ impl GenerativeModel {
     /// The numbers of `count` among the batches of `each` simulations of a seed, by what they share: see
     /// [`GenerativeModel::simulate_over_contexts`].
     fn spread_over_contexts(&self, count: usize, each: usize, seed: u64) -> Result<Vec<usize>, SimulationError> {
-        /// Batches to choose from for each that is chosen: the lowest 5% of 20 times as many are five times as many as are chosen of them.
+        /// Batches to choose from for each that is chosen: the lowest 2% of 20 times as many are twice as many as are chosen of them.
         const CANDIDATES: usize = 20;
-        const QUANTILES: [f64; 6] = [0.0, 0.05, 0.35, 0.65, 0.95, 1.0];
+        const QUANTILES: [f64; 6] = [0.0, 0.02, 0.1, 0.9, 0.98, 1.0];
         let number = |batch: usize| -> Result<f32, SimulationError> {
             let batch = self.batch(seed, (batch * each) as u64, each);
             let shared = match self.simulator.draw_shared(&batch)? {
