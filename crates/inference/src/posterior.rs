@@ -200,7 +200,7 @@ impl<C: SummaryConfig> Posterior<C> {
     /// What the networks see of one observation, or of M along a first axis.
     ///
     /// # Errors
-    /// Another shape than that of simulated data; a value that is not finite.
+    /// Another shape than that of simulated data; a value that is not finite, but NaN where [`Posterior::is_masked`].
     pub fn conditions<D: Dimension>(&self, x: &Array<f32, D>) -> Result<Conditions, InferenceError> {
         let data = self.with_axis(x.to_owned().into_dyn());
         let one = data.shape() == self.data_shape;

@@ -95,7 +95,7 @@ impl<'a> Evidence<'a> {
     }
 
     /// A number that each data set shares with others, `[M]`, such as how many observations it has: what the verdict is over. Posteriors are judged
-    /// for ranges of it, too, of at least 40 data sets each, and the report names them. Called again, it adds more.
+    /// for ranges of it, too, of about 40 data sets each or more, never below 20, and the report names them. Called again, it adds more.
     ///
     /// ```
     /// # use bayesburn_core::{Draws, Purpose, stream};

@@ -4,7 +4,8 @@ use super::{Check, CheckKind, Detectable, Metrics, evidence::Evidence, metrics::
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-/// Groups of one number at most, and data sets for each at least: fewer would show nothing but gross faults.
+/// Groups of one number at most, and about how many data sets each has at least (half as many where values are equal): fewer would show
+/// gross faults alone.
 const MOST_STRATA: usize = 5;
 const DATA_SETS_EACH: usize = 40;
 
