@@ -72,7 +72,7 @@ fn main() -> bayesburn::Result<()> {
     // normal everywhere leaks out of the box, and cannot be below −2.651.
     let fresh = model.simulate(if quick { 100 } else { 10_000 }, seed + 1)?;
     let nll = |log_prob: Array1<f32>| -f64::from(log_prob.mean().expect("some simulations"));
-    let leaking = nll(posterior.unnormalised_log_prob_for(&fresh.parameters, &fresh.observations())?);
+    let leaking = nll(posterior.uncorrected_log_prob_for(&fresh.parameters, &fresh.observations())?);
     let corrected = posterior.with_leakage_draws(1024).log_prob_for(&fresh.parameters, &fresh.observations())?;
     let corrected = nll(corrected);
     println!("negative log-likelihood {leaking:.3} as estimated, {corrected:.3} inside the box (exact −2.786)");

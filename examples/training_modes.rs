@@ -159,7 +159,7 @@ fn train<S: Source>(
     let config = config.with_validation_simulations(500).with_schedule(Schedule::new().with_initial_rate(1e-3));
     trainer.train(source(model)?, &config)?;
 
-    let val_nll = trainer.amortizer().negative_log_likelihood(&trainer.simulate(2000, 7)?)?;
+    let val_nll = trainer.amortizer().negative_log_prob(&trainer.simulate(2000, 7)?)?;
     let points = points.lock().map(|points| points.clone()).unwrap_or_default();
     let simulations = points.iter().map(|point| simulations(point.steps)).collect();
     Ok(Outcome { name, points, simulations, val_nll })

@@ -185,7 +185,7 @@ fn main() -> bayesburn::Result<()> {
         for (name, posterior, best) in [("normal", normal, best.normal), ("mixture", mixture, best.any)] {
             let posterior = posterior.clone().with_leakage_draws(1024);
             let mean = |log_prob: Array1<f32>| -f64::from(log_prob.mean().expect("some pairs"));
-            let leaking = mean(posterior.unnormalised_log_prob_for(&fresh.parameters, &fresh.observations())?);
+            let leaking = mean(posterior.uncorrected_log_prob_for(&fresh.parameters, &fresh.observations())?);
             let nll = mean(posterior.log_prob_for(&fresh.parameters, &fresh.observations())?);
             let name = format!("{name}, {pairs} pairs");
             println!("{name:<20} {leaking:>14.3} {nll:>11.3} {best:>10.3}");

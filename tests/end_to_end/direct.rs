@@ -70,7 +70,7 @@ fn too_many_bad_steps_lead_back_to_the_weights_before_them() {
         .build()
         .expect("the pilot is finite");
     let test = trainer.simulate(50, 1).expect("simulates");
-    let nll = |trainer: &Trainer| trainer.amortizer().negative_log_likelihood(&test).expect("the pilot widths");
+    let nll = |trainer: &Trainer| trainer.amortizer().negative_log_prob(&test).expect("the pilot widths");
     let before = nll(&trainer);
     // Steps 13 and 14 are bad; the first leads back to where the epoch began.
     let after_limit = AfterLimit::RollBack { rate_factor: 0.5, times: 2 };
@@ -101,7 +101,7 @@ fn after_a_panic_the_weights_are_those_of_the_last_step() {
     let builder = || Trainer::builder(normal_means(), direct_networks()).seed(1).progress(Progress::Hidden);
     let mut panics = builder().callback(Panic(4)).build().expect("valid networks");
     let test = panics.simulate(50, 1).expect("simulates");
-    let nll = |trainer: &Trainer| trainer.amortizer().negative_log_likelihood(&test).expect("the pilot widths");
+    let nll = |trainer: &Trainer| trainer.amortizer().negative_log_prob(&test).expect("the pilot widths");
     let before = nll(&panics);
     assert!(catch_unwind(AssertUnwindSafe(|| panics.train(short_run(), &training()).map(|_| ()))).is_err());
     assert_eq!(panics.history().steps.len(), 4);

@@ -84,7 +84,7 @@ fn answers<C: SummaryConfig>(posterior: &AmortizedPosterior<C>, data: &Configure
         ("ln q of draws", at_first.to_vec()),
         ("latents", z.into_raw_vec_and_offset().0),
         ("ln q", log_q.to_vec()),
-        ("loss", vec![posterior.negative_log_likelihood(data).expect("a loss")]),
+        ("loss", vec![posterior.negative_log_prob(data).expect("a loss")]),
     ]
 }
 

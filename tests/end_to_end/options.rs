@@ -37,7 +37,7 @@ fn trained(config: &TrainingConfig) -> Trainer {
 /// A validation loss on 100 simulations of a seed of its own.
 fn loss(trainer: &Trainer) -> f32 {
     let test = trainer.simulate(100, 77).expect("simulates");
-    trainer.amortizer().negative_log_likelihood(&test).expect("the pilot widths")
+    trainer.amortizer().negative_log_prob(&test).expect("the pilot widths")
 }
 
 /// A rate so large that the loss soon grows, on few simulations.
@@ -77,7 +77,7 @@ fn early_stopping_ends_the_run_with_the_best_or_the_last_weights() {
     assert!(kept.len() == 2 && kept.contains(&place), "{kept:?}");
     let saved: AmortizedPosterior = AmortizedPosterior::load(&place, &Device::default()).expect("whole");
     let test = trainer.simulate(20, 7).expect("simulates");
-    let of = |posterior: &AmortizedPosterior| posterior.negative_log_likelihood(&test).expect("the pilot widths");
+    let of = |posterior: &AmortizedPosterior| posterior.negative_log_prob(&test).expect("the pilot widths");
     assert_eq!(of(&saved), of(trainer.amortizer()));
 }
 
@@ -454,7 +454,7 @@ fn a_loss_of_ones_own_replaces_the_default() {
         training().with_optimizer(sgd).with_clip_norm(None).with_schedule(Schedule::new().with_initial_rate(rate))
     };
     let mut twice = builder()
-        .loss(|posterior, batch, pass| Ok(posterior.log_density(batch, pass)?.mean().mul_scalar(-2.0)))
+        .loss(|posterior, batch, pass| Ok(posterior.log_prob_of_batch(batch, pass)?.mean().mul_scalar(-2.0)))
         .build()
         .expect("valid networks");
     let losses = twice.train(short_run(), &config(1e-3)).expect("training succeeds").train_losses();

@@ -88,9 +88,9 @@ fn every_choice_trains() {
             .build()
             .expect("the networks are valid");
         let before = trainer.simulate(4, 9).expect("the simulator succeeds");
-        let first = trainer.amortizer().negative_log_likelihood(&before).expect("the pilot widths");
+        let first = trainer.amortizer().negative_log_prob(&before).expect("the pilot widths");
         trainer.train(short_run().with_epochs(1), &config).unwrap_or_else(|error| panic!("choice {i}: {error}"));
-        let after = trainer.amortizer().negative_log_likelihood(&before).expect("the pilot widths");
+        let after = trainer.amortizer().negative_log_prob(&before).expect("the pilot widths");
         assert!(after.is_finite() && after != first, "choice {i} did not train");
         let draws = trainer.amortizer().sample(&before.conditions, 20, 1).expect("20 draws");
         assert!(draws.values().iter().all(|x| x.is_finite()), "choice {i}");

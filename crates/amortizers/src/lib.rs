@@ -55,7 +55,7 @@ pub use error::AmortizerError;
 pub use gpu::GpuSteps;
 pub use networks::PosteriorNetworks;
 pub use posterior::AmortizedPosterior;
-pub use standardize::Moments;
+pub use standardize::ColumnMoments;
 pub use training_range::TrainingRange;
 #[cfg(feature = "flex")]
 pub use {bayesburn_kernels::DensityPart, direct::DirectLoss};

@@ -136,7 +136,7 @@ impl<S: SummaryNetwork> PosteriorNetworks<S> {
     }
 
     /// log q(θ | x), `[B]`, of B / M parameter vectors for each data set, and the summaries that it depends on.
-    pub(crate) fn log_density(
+    pub(crate) fn log_prob(
         &self,
         targets: &Targets<'_>,
         conditions: &Conditions,
@@ -164,7 +164,7 @@ impl<S: SummaryNetwork> PosteriorNetworks<S> {
         device: &Device,
         pass: &mut Pass,
     ) -> Tensor<1> {
-        let (log_prob, summary) = self.log_density(targets, conditions, device, pass);
+        let (log_prob, summary) = self.log_prob(targets, conditions, device, pass);
         let weighted = match weights {
             Some(weights) => log_prob * tensor::<1, _>(weights, device),
             None => log_prob,

@@ -6,7 +6,7 @@ use crate::{
     evaluator::{Evaluator, Kept},
     networks::to_vec,
     regression::{MOST_FEATURES, Predictor, Regression, fitted_rows},
-    standardize::{Moments, Standardizer},
+    standardize::{ColumnMoments, Standardizer},
     targets::{Support, Targets},
     training_range::{Familiar, TrainingRange, named, reference, warnings_of},
 };
@@ -180,7 +180,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     }
 
     /// Sets the standardisation's constants; returns the moments of the data's columns and of the targets.
-    fn fit_standardization(&mut self, pilot: &[Configured]) -> (Vec<Moments>, Vec<Moments>) {
+    fn fit_standardization(&mut self, pilot: &[Configured]) -> (Vec<ColumnMoments>, Vec<ColumnMoments>) {
         let device = &self.device;
         let data = |batch: &Configured| {
             let data = &batch.conditions.summary_conditions;
@@ -190,24 +190,24 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
                 .unwrap_or_else(|_| Array2::zeros((0, features)))
         };
         let targets: Vec<_> = pilot.iter().map(|batch| self.support().targets(&batch.parameters)).collect();
-        let targets = Moments::of_columns(targets.iter().map(|targets| targets.values.view()), 0);
+        let targets = ColumnMoments::of_columns(targets.iter().map(|targets| targets.values.view()), 0);
         if self.networks.parameters.is_some() {
             self.networks.parameters = Some(Standardizer::fitted(&targets, device));
         }
         let flat: Vec<Array2<f32>> = pilot.iter().map(data).collect();
-        let columns = Moments::of_columns(flat.iter().map(|rows| rows.view()), self.widths.masked);
+        let columns = ColumnMoments::of_columns(flat.iter().map(|rows| rows.view()), self.widths.masked);
         if self.networks.data.is_some() {
             self.networks.data = Some(Standardizer::fitted(&columns, device));
         }
         if self.networks.direct.is_some() {
             let rows = pilot.iter().filter_map(|batch| batch.conditions.direct_conditions.as_ref().map(|d| d.view()));
-            self.networks.direct = Some(Standardizer::fitted(&Moments::of_columns(rows, 0), device));
+            self.networks.direct = Some(Standardizer::fitted(&ColumnMoments::of_columns(rows, 0), device));
         }
         (columns, targets)
     }
 
     /// Fits the regression, if there is to be one, and scales parameters by what it leaves of them.
-    fn fit_regression(&mut self, pilot: &[Configured], targets: &[Moments]) {
+    fn fit_regression(&mut self, pilot: &[Configured], targets: &[ColumnMoments]) {
         let Some(regression) = &self.networks.regression else { return };
         let rows = |tensor: Tensor<2>| {
             let shape = tensor.dims();
@@ -301,19 +301,16 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// let posterior = AmortizedPosterior::new(config, ["mu"], &[batch.clone()], 2023, &Device::default())?;
     ///
     /// // The negative log-likelihood, in which the worst simulations count less: −log q is bounded by 100.
-    /// let log_density = posterior.log_density(&batch, &mut Pass::training(1))?;
-    /// let gradients = log_density.neg().clamp_max(100.0).mean().backward();
+    /// let log_prob = posterior.log_prob_of_batch(&batch, &mut Pass::training(1))?;
+    /// let gradients = log_prob.neg().clamp_max(100.0).mean().backward();
     /// # Ok::<(), bayesburn_amortizers::AmortizerError>(())
     /// ```
     ///
     /// # Errors
     /// As [`AmortizedPosterior::loss`].
-    pub fn log_density(&self, batch: &Configured, pass: &mut Pass) -> Result<Tensor<1>, AmortizerError> {
+    pub fn log_prob_of_batch(&self, batch: &Configured, pass: &mut Pass) -> Result<Tensor<1>, AmortizerError> {
         self.check(batch)?;
-        Ok(self
-            .networks
-            .log_density(&self.support().targets(&batch.parameters), &batch.conditions, &self.device, pass)
-            .0)
+        Ok(self.networks.log_prob(&self.support().targets(&batch.parameters), &batch.conditions, &self.device, pass).0)
     }
 
     /// log q(θ | x), with gradients, of several parameter vectors for each of M data sets: `[M K, D]`, those of a data set after one another,
@@ -321,7 +318,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     ///
     /// # Errors
     /// As [`AmortizedPosterior::loss`]; a number of parameter vectors that M does not divide.
-    pub fn log_density_of_each(
+    pub fn log_prob_of_each(
         &self,
         parameters: &Array2<f32>,
         conditions: &Conditions,
@@ -336,7 +333,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         if got == 0 || !got.is_multiple_of(expected) {
             return Err(AmortizerError::Multiple { expected, got });
         }
-        Ok(self.networks.log_density(&self.support().targets(parameters), conditions, &self.device, pass).0)
+        Ok(self.networks.log_prob(&self.support().targets(parameters), conditions, &self.device, pass).0)
     }
 
     /// ln q(θ | x) of rows of parameters `[K, D]` at one data set, `[K]`, and its gradients by θ, `[K, D]`: for samplers and optimizers that

@@ -251,7 +251,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     ///
     /// # Errors
     /// As [`AmortizedPosterior::log_prob`]; a weight that is negative or not finite.
-    pub fn negative_log_likelihood(&self, simulations: &Configured) -> Result<f32, AmortizerError> {
+    pub fn negative_log_prob(&self, simulations: &Configured) -> Result<f32, AmortizerError> {
         let log_prob = self.evaluate(&simulations.parameters, &simulations.conditions)?.log_prob;
         if let Some(weights) = &simulations.weights {
             check_weights(weights, log_prob.len())?;

@@ -18,7 +18,7 @@ pub(crate) struct Standardizer {
 /// One column of the pilot simulations: a feature of the observations, or a parameter. Values that are missing do not count.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Moments {
+pub struct ColumnMoments {
     /// The mean.
     pub mean: f64,
     /// The standard deviation, with divisor n − 1.
@@ -31,7 +31,7 @@ pub struct Moments {
     pub there: f64,
 }
 
-impl Moments {
+impl ColumnMoments {
     /// Of each column of these arrays, `[rows, width]` each. Behind the first `masked` columns are those of their mask: 0 for a value
     /// that is missing and does not count.
     pub(crate) fn of_columns<'a>(rows: impl Iterator<Item = ArrayView2<'a, f32>> + Clone, masked: usize) -> Vec<Self> {
@@ -93,7 +93,7 @@ impl Standardizer {
     }
 
     /// From the moments of each feature. One that does not vary is only shifted.
-    pub(crate) fn fitted(moments: &[Moments], device: &Device) -> Self {
+    pub(crate) fn fitted(moments: &[ColumnMoments], device: &Device) -> Self {
         let stds = moments.iter().map(|of| if of.varies() { of.std as f32 } else { 1.0 });
         Self::of(moments.iter().map(|of| of.mean as f32).collect(), stds.collect(), device)
     }

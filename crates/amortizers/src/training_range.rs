@@ -2,7 +2,7 @@
 
 use crate::{
     AmortizerError, Conditions, Configured,
-    standardize::{Moments, is_there},
+    standardize::{ColumnMoments, is_there},
 };
 use nalgebra::{Cholesky, DMatrix, DVector};
 use ndarray::{Array2, ArrayView1};
@@ -23,8 +23,8 @@ pub struct TrainingRange {
     num_observations: [usize; 2],
     /// The direct condition that was always the number of observations, if there is one.
     direct_of_num_observations: Option<usize>,
-    features: Vec<Moments>,
-    parameters: Vec<Moments>,
+    features: Vec<ColumnMoments>,
+    parameters: Vec<ColumnMoments>,
     direct: Vec<[f32; 2]>,
 }
 
@@ -48,7 +48,7 @@ const HEAVY_TAIL: f64 = 25.0;
 
 impl TrainingRange {
     /// Of pilot simulations, at least one batch, whose columns and parameters, mapped to the reals if they are, have these moments.
-    pub(crate) fn new(pilot: &[Configured], columns: &[Moments], parameters: Vec<Moments>) -> Self {
+    pub(crate) fn new(pilot: &[Configured], columns: &[ColumnMoments], parameters: Vec<ColumnMoments>) -> Self {
         let masked = pilot[0].conditions.masked;
         let direct = pilot[0].conditions.direct_conditions.as_ref().map_or(0, |direct| direct.ncols());
         let mut range = Self {
@@ -122,13 +122,13 @@ impl TrainingRange {
 
     /// Each feature of an observation, without the columns of a mask.
     #[must_use]
-    pub fn features(&self) -> &[Moments] {
+    pub fn features(&self) -> &[ColumnMoments] {
         &self.features
     }
 
     /// Each parameter, mapped to the reals where the posterior maps it.
     #[must_use]
-    pub fn parameters(&self) -> &[Moments] {
+    pub fn parameters(&self) -> &[ColumnMoments] {
         &self.parameters
     }
 
@@ -244,12 +244,12 @@ pub(crate) fn named(names: Option<&[String]>, column: usize) -> String {
 }
 
 /// What to know about columns before they are trained on: which never vary, which f32 hardly resolves, and which a few values dominate.
-pub(crate) fn warnings_of(columns: &[(String, Moments)]) -> Vec<String> {
+pub(crate) fn warnings_of(columns: &[(String, ColumnMoments)]) -> Vec<String> {
     let constant: Vec<_> = columns.iter().filter(|(_, of)| of.low == of.high).collect();
     // One that varies in training alone has no moments.
     let varying: Vec<_> = columns.iter().filter(|(_, of)| of.low < of.high && of.std > 0.0).collect();
-    let steps = |of: &Moments| of.std / of.resolution();
-    let reach = |of: &Moments| (f64::from(of.high) - of.mean).max(of.mean - f64::from(of.low)) / of.std;
+    let steps = |of: &ColumnMoments| of.std / of.resolution();
+    let reach = |of: &ColumnMoments| (f64::from(of.high) - of.mean).max(of.mean - f64::from(of.low)) / of.std;
     let (coarse, fine): (Vec<_>, Vec<_>) = varying.into_iter().partition(|(_, of)| steps(of) < FEW_STEPS);
     let heavy: Vec<_> = fine.into_iter().filter(|(_, of)| reach(of) > HEAVY_TAIL).collect();
     let mut warnings = Vec::new();
@@ -282,7 +282,7 @@ pub(crate) fn warnings_of(columns: &[(String, Moments)]) -> Vec<String> {
 }
 
 /// The names of some columns, five at most.
-fn listed(columns: &[&(String, Moments)]) -> String {
+fn listed(columns: &[&(String, ColumnMoments)]) -> String {
     let names: Vec<&str> = columns.iter().take(5).map(|(name, _)| &**name).collect();
     let more = columns.len() - names.len();
     if more == 0 { names.join(", ") } else { format!("{} and {more} more", names.join(", ")) }

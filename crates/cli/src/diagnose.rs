@@ -5,7 +5,7 @@ use crate::{
     arguments::{Diagnose, Report as ReportOptions, Reports},
     output::{noted, say},
 };
-use bayesburn_diagnostics::{DiagnosticsSuite, Evidence, Limit, Metrics, Report};
+use bayesburn_diagnostics::{DiagnosticsSuite, Limit, Metrics, Report, SuiteInput};
 use bayesburn_io::{read_array, read_draws_and_truths, read_values};
 use ndarray::{Ix2, Ix3};
 use std::path::PathBuf;
@@ -35,24 +35,24 @@ pub(crate) fn run(options: &Diagnose, json: bool) -> Result<Outcome> {
     }
     let tables = options.tables.options();
     let (draws, truths) = noted(read_draws_and_truths(&options.draws, &options.truths, &tables)?);
-    let mut evidence = Evidence::new(&draws, &truths)?;
+    let mut input = SuiteInput::new(&draws, &truths)?;
     if let Some(path) = &options.data {
         let array = noted(read_array(path, &tables)?);
         let shape = array.shape().to_vec();
         let m = truths.nrows();
         let wrong =
             || format!("{}: an array of shape {shape:?}, where [{m}, F] or [{m}, N, F] is needed", path.display());
-        evidence = match array.ndim() {
-            2 => evidence.with_features(array.into_dimensionality::<Ix2>().map_err(|_| wrong())?)?,
-            _ => evidence.with_data(array.into_dimensionality::<Ix3>().map_err(|_| wrong())?.view())?,
+        input = match array.ndim() {
+            2 => input.with_features(array.into_dimensionality::<Ix2>().map_err(|_| wrong())?)?,
+            _ => input.with_data(array.into_dimensionality::<Ix3>().map_err(|_| wrong())?.view())?,
         };
     }
     if let Some(path) = &options.log_prob {
-        evidence = evidence.with_log_prob_of_truths(noted(read_values(path, &tables)?))?;
+        input = input.with_log_prob_of_truths(noted(read_values(path, &tables)?))?;
     }
-    let report = suite.with_seed(options.seed).run(&evidence)?;
+    let report = suite.with_seed(options.seed).run(&input)?;
     #[cfg(feature = "plots")]
-    let report = if options.reports.html.is_some() { report.with_figures(&evidence)? } else { report };
+    let report = if options.reports.html.is_some() { report.with_figures(&input)? } else { report };
     finish(&report, &options.reports, json)
 }
 

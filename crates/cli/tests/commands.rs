@@ -400,7 +400,7 @@ fn draws_of_an_inference_stay_inside_its_prior() {
     // One whose parameters bound one another is not at hand without its prior.
     let prior = Prior::from_fn(["x"], |rng, _| [rng.random::<f32>()]);
     let support = [bayesburn_core::Interval::between(0.0, 1.0).expect("an interval")];
-    let prior = prior.with_log_density(support, |_| 0.0).expect("one interval");
+    let prior = prior.with_log_prob(support, |_| 0.0).expect("one interval");
     let simulator = Simulator::from_fn(|_, theta, _| arr1(&[theta[0]]));
     let config = NpeConfig::new().with_training(NpeTraining::new().with_max_epochs(1));
     let function: Posterior = infer(simulator, prior, config, 100, 1).expect("it is trained");

@@ -357,8 +357,8 @@ mod tests {
             [(0.5f32, 0.0), (0.25, -0.674_489_750_196_081_7), (2f32.powi(-20), -4.763_001_034_267_814)]
         {
             assert!((unit.to_real(share) - quantile).abs() < 1e-9, "{share}: {}", unit.to_real(share));
-            let log_density = -0.5 * (quantile * quantile + (2.0 * PI).ln());
-            assert!((unit.log_derivative(share) + log_density).abs() < 1e-8);
+            let log_prob = -0.5 * (quantile * quantile + (2.0 * PI).ln());
+            assert!((unit.log_derivative(share) + log_prob).abs() < 1e-8);
         }
         assert_eq!(unit.to_real(0.75), -unit.to_real(0.25));
     }

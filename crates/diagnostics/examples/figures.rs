@@ -7,8 +7,8 @@ mod common;
 
 use bayesburn_core::{Purpose, stream};
 use bayesburn_diagnostics::{
-    Bins, Cost, DiagnosticsSuite, Diagonal, EcdfPanels, EcdfPlot, EcdfScale, Evidence, Figure, Limit, LocalC2st,
-    LocalC2stConfig, OffDiagonal, PairPlot, Result, central_coverage, compare_losses, confusion_matrix, latent_space,
+    Bins, Cost, DiagnosticsSuite, Diagonal, EcdfPanels, EcdfPlot, EcdfScale, Figure, Limit, LocalC2st, LocalC2stConfig,
+    OffDiagonal, PairPlot, Result, SuiteInput, central_coverage, compare_losses, confusion_matrix, latent_space,
     losses, mmd_test, model_calibration, pair_plot, predictive_check, prior_pairs, recovery, sbc_ecdf, sbc_histograms,
     tarp, z_score_contraction,
 };
@@ -50,9 +50,9 @@ fn calibration(folder: &Path, label: &str, d: usize, width: f32) -> Result<()> {
     save("tarp", tarp(&draws, &truths, 1)?.ecdfs.plot())?;
     save("prior", prior_pairs(draws.names(), &truths)?.plot())?;
     save("latent", latent_space(&truths.mapv(|z| z * width))?.plot())?;
-    let evidence = Evidence::new(&draws, &truths)?;
+    let input = SuiteInput::new(&draws, &truths)?;
     let suite = DiagnosticsSuite::new().with_title(label).with_limit(Limit::ContractionAtLeast(0.4));
-    let report = suite.run(&evidence)?.with_figures(&evidence)?;
+    let report = suite.run(&input)?.with_figures(&input)?;
     ["html", "md", "xml", "json"]
         .into_iter()
         .try_for_each(|kind| report.save(folder.join(format!("report-{label}.{kind}"))))

@@ -1,6 +1,6 @@
 //! Checks shapes, sizes and finiteness once, before any statistic is computed.
 
-use crate::{DiagnosticsError, Extent, Quantity, Result};
+use crate::{DiagnosticsError, Extent, InputValue, Result};
 use bayesburn_core::Draws;
 use ndarray::{Array2, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
@@ -14,7 +14,7 @@ pub(crate) fn check_draws_and_truths(draws: &Draws, truths: &Array2<f32>) -> Res
     at_least(Extent::DataSets, 1, m)?;
     at_least(Extent::Draws, 1, l)?;
     at_least(Extent::Parameters, 1, d)?;
-    check_finite(Quantity::Truth, truths.view())?;
+    check_finite(InputValue::Truth, truths.view())?;
     check_finite_draws(draws.values())
 }
 
@@ -24,7 +24,7 @@ pub(crate) fn at_least(extent: Extent, needed: usize, got: usize) -> Result<()> 
 }
 
 /// Refuses a NaN or an infinity in `[M, D]`, and names the first.
-pub(crate) fn check_finite(quantity: Quantity, values: ArrayView2<'_, f32>) -> Result<()> {
+pub(crate) fn check_finite(quantity: InputValue, values: ArrayView2<'_, f32>) -> Result<()> {
     match values.indexed_iter().find(|(_, x)| !x.is_finite()) {
         None => Ok(()),
         Some(((data_set, parameter), &value)) => {
@@ -43,7 +43,7 @@ pub(crate) fn check_finite_draws(values: ArrayView3<'_, f32>) -> Result<()> {
             return None;
         }
         let ((draw, parameter), &value) = draws.indexed_iter().find(|(_, x)| !x.is_finite())?;
-        Some(DiagnosticsError::NonFinite { quantity: Quantity::Draw(draw), data_set, parameter, value })
+        Some(DiagnosticsError::NonFinite { quantity: InputValue::Draw(draw), data_set, parameter, value })
     });
     first_bad.map_or(Ok(()), Err)
 }

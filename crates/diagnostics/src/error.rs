@@ -39,7 +39,7 @@ pub enum DiagnosticsError {
     )]
     NonFinite {
         /// Where it was found.
-        quantity: Quantity,
+        quantity: InputValue,
         /// The row, counted from 0.
         data_set: usize,
         /// The column, counted from 0.
@@ -473,7 +473,7 @@ impl fmt::Display for Extent {
 /// The input in which a value that is not finite was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Quantity {
+pub enum InputValue {
     /// A posterior draw, with its index.
     Draw(usize),
     /// A true parameter.
@@ -493,7 +493,7 @@ pub enum Quantity {
     },
 }
 
-impl fmt::Display for Quantity {
+impl fmt::Display for InputValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Draw(index) => write!(f, "draw {index} is"),

@@ -43,7 +43,7 @@
 //! | type | what it is |
 //! |---|---|
 //! | [`Ranks`] | ranks of the truths, counted here or elsewhere; all that judges ranks can be made from it directly |
-//! | [`Evidence`] | what the suite judges: draws, truths, and what else is known |
+//! | [`SuiteInput`] | the suite's input: draws and truths; data, densities and quantities if they are known |
 //! | [`PairPlot`] | histograms, densities and contours of sets of samples, to be overlaid and drawn |
 //! | [`EcdfBands`] | the exact simultaneous band for the ECDF of uniform ranks, useful by itself |
 //! | [`DiagnosticsError`] | what is wrong with the input, and what to do |
@@ -113,7 +113,7 @@ pub use calibration::{HypothesisTest, RankTests, Ranks, sbc_ranks, sbc_tests};
 pub use calibration::{Tarp, density_ranks, distance_ranks, product_ranks, quantity_ranks, tarp};
 pub use comparison::{Cost, LossComparison, LossPanel, TrainingCurve, compare_losses};
 pub use contraction::{PriorVariances, ZScoreContraction, z_score_contraction, z_score_contraction_with};
-pub use error::{DiagnosticsError, Extent, Quantity, Result, SampleSet};
+pub use error::{DiagnosticsError, Extent, InputValue, Result, SampleSet};
 pub use estimation::{EstimationErrors, estimation_errors};
 pub use losses::{LossCurves, losses};
 pub use models::{CalibrationBin, ConfusionMatrix, ModelCalibration, confusion_matrix, model_calibration};
@@ -125,7 +125,7 @@ pub use predictive::{Observed, PredictiveCheck, predictive_check, prior_pushforw
 pub use recovery::{Recovery, recovery};
 pub use samples::{LatentSpace, PriorPairs, SampleMoments, latent_space, prior_pairs};
 pub use sensitivity::{PosteriorShifts, SensitivityGrid, posterior_shifts, sensitivity_grid};
-pub use suite::{Check, CheckKind, ContextRange, Detectable, DiagnosticsSuite, Evidence, Limit, LimitCheck};
+pub use suite::{Check, CheckKind, ContextRange, Detectable, DiagnosticsSuite, Limit, LimitCheck, SuiteInput};
 pub use suite::{Metrics, ParameterMetrics, Report, Side, Stratum};
 pub use two_sample::{Bandwidth, Mmd, MmdConfig, MmdEstimator, mmd, mmd_with, sliced_wasserstein};
 pub use two_sample::{C2st, C2stConfig, c2st, c2st_with};

@@ -1,7 +1,7 @@
 //! Compares statistics of data with those of data that a model makes: posterior predictive checks, and what a prior says of data.
 
 use crate::checks::at_least;
-use crate::{DiagnosticsError, Extent, Quantity, Result};
+use crate::{DiagnosticsError, Extent, InputValue, Result};
 use bayesburn_core::ParameterNames;
 use ndarray::{Array2, ArrayView2, ArrayView3};
 use rayon::prelude::*;
@@ -102,7 +102,7 @@ fn checked(values: &[f64], expected: usize, data_set: Option<usize>) -> Result<V
     match values.iter().position(|value| !value.is_finite()) {
         None => Ok(values.to_vec()),
         Some(parameter) => Err(DiagnosticsError::NonFinite {
-            quantity: Quantity::Statistic { observed: data_set.is_none() },
+            quantity: InputValue::Statistic { observed: data_set.is_none() },
             data_set: data_set.unwrap_or(0),
             parameter,
             value: values[parameter] as f32,

@@ -2,7 +2,7 @@
 
 use crate::checks::{at_least, check_finite};
 use crate::moments::{correlations, mean, variance};
-use crate::{DiagnosticsError, Extent, Quantity, Result};
+use crate::{DiagnosticsError, Extent, InputValue, Result};
 use bayesburn_core::ParameterNames;
 use ndarray::Array2;
 
@@ -23,7 +23,7 @@ pub struct SampleMoments {
 }
 
 impl SampleMoments {
-    fn new(names: ParameterNames, samples: &Array2<f32>, quantity: Quantity) -> Result<Self> {
+    fn new(names: ParameterNames, samples: &Array2<f32>, quantity: InputValue) -> Result<Self> {
         if names.len() != samples.ncols() {
             return Err(DiagnosticsError::Names { expected: names.len(), got: samples.ncols() });
         }
@@ -77,7 +77,7 @@ pub struct PriorPairs {
 /// ```
 pub fn latent_space(z: &Array2<f32>) -> Result<LatentSpace> {
     let names = (1..=z.ncols()).map(|i| format!("z{}", subscript(i))).collect();
-    Ok(LatentSpace { moments: SampleMoments::new(names, z, Quantity::Latent)? })
+    Ok(LatentSpace { moments: SampleMoments::new(names, z, InputValue::Latent)? })
 }
 
 /// Prior draws in pairs: what the prior says before any data, correlations included.
@@ -96,7 +96,7 @@ pub fn latent_space(z: &Array2<f32>) -> Result<LatentSpace> {
 /// # Ok::<(), bayesburn_diagnostics::DiagnosticsError>(())
 /// ```
 pub fn prior_pairs(names: &ParameterNames, draws: &Array2<f32>) -> Result<PriorPairs> {
-    Ok(PriorPairs { moments: SampleMoments::new(names.clone(), draws, Quantity::PriorDraw)? })
+    Ok(PriorPairs { moments: SampleMoments::new(names.clone(), draws, InputValue::PriorDraw)? })
 }
 
 /// The digits of `number` as Unicode subscripts.

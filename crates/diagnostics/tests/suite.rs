@@ -6,7 +6,7 @@
 #![allow(clippy::print_stdout, reason = "what was measured")]
 
 use bayesburn_core::{Draws, ParameterNames, Purpose, stream};
-use bayesburn_diagnostics::{CheckKind, DiagnosticsSuite, Evidence, Report};
+use bayesburn_diagnostics::{CheckKind, DiagnosticsSuite, Report, SuiteInput};
 use ndarray::{Array1, Array2, Array3};
 use rand::RngExt;
 use rand_distr::StandardNormal;
@@ -95,8 +95,8 @@ fn simulated([m, l]: [usize; 2], fault: Fault, seed: u64) -> (Array3<f32>, Array
 
 fn report(size: [usize; 2], fault: Fault, seed: u64) -> Report {
     let (data, truths, draws) = simulated(size, fault, seed);
-    let evidence = Evidence::new(&draws, &truths).and_then(|evidence| evidence.with_data(data.view()));
-    DiagnosticsSuite::new().run(&evidence.expect("sound evidence")).expect("it runs")
+    let input = SuiteInput::new(&draws, &truths).and_then(|input| input.with_data(data.view()));
+    DiagnosticsSuite::new().run(&input.expect("sound input")).expect("it runs")
 }
 
 /// 1,000 runs of 200 data sets and 100 draws at a false-alarm rate of 1%: 10 alarms are expected at most, with a standard error of 3.1; 20 are 3.2 of
@@ -154,8 +154,8 @@ fn deviations_that_are_said_to_be_detectable_are() {
                 let truths = Array2::from_shape_simple_fn((m, 1), || normal() as f32);
                 let draws = Array3::from_shape_simple_fn((m, l, 1), || (width * normal() + shift) as f32);
                 let draws = Draws::new(["theta".to_owned()].into(), draws).expect("one name");
-                let evidence = Evidence::new(&draws, &truths).expect("valid");
-                let report = DiagnosticsSuite::new().run(&evidence).expect("it runs");
+                let input = SuiteInput::new(&draws, &truths).expect("valid");
+                let report = DiagnosticsSuite::new().run(&input).expect("it runs");
                 report.failed().any(|check| check.kind == kind)
             };
             (0..runs).into_par_iter().filter(|&seed| run(seed)).count() as f64 / runs as f64
@@ -190,11 +190,11 @@ fn over_n(width: impl Fn(f64) -> f64, with_context: bool, seed: u64) -> Report {
         }
     }
     let draws = Draws::new(["mu".to_owned()].into(), draws).expect("one name");
-    let mut evidence = Evidence::new(&draws, &truths).expect("sound").with_features(means).expect("a mean for each");
+    let mut input = SuiteInput::new(&draws, &truths).expect("sound").with_features(means).expect("a mean for each");
     if with_context {
-        evidence = evidence.with_context("N", n.mapv(f32::from)).expect("N of each");
+        input = input.with_context("N", n.mapv(f32::from)).expect("N of each");
     }
-    DiagnosticsSuite::new().run(&evidence).expect("it runs")
+    DiagnosticsSuite::new().run(&input).expect("it runs")
 }
 
 /// 300 runs of 600 data sets at a false-alarm rate of 1%: 3 alarms expected at most, with a standard error of 1.7; 9 are 3.5 of them more. The twins,
@@ -240,5 +240,5 @@ fn report_of_nothing(m: usize, l: usize) -> Report {
     let truths = Array2::from_shape_fn((m, 1), |(i, _)| i as f32);
     let draws = Draws::new(["theta".to_owned()].into(), Array3::from_shape_fn((m, l, 1), |(_, k, _)| k as f32));
     let draws = draws.expect("one name");
-    DiagnosticsSuite::new().run(&Evidence::new(&draws, &truths).expect("valid")).expect("it runs")
+    DiagnosticsSuite::new().run(&SuiteInput::new(&draws, &truths).expect("valid")).expect("it runs")
 }

@@ -2,8 +2,9 @@
 
 use bayesburn_core::{Draws, Purpose, StreamRng, stream};
 use bayesburn_diagnostics::{
-    Bins, DiagnosticsSuite, Evidence, RankEcdfs, calibration_error, central_coverage, density_ranks, estimation_errors,
-    highest_density_coverage, product_ranks, quantity_ranks, sbc_ecdf, sbc_histograms, sbc_ranks, sbc_tests, tarp,
+    Bins, DiagnosticsSuite, RankEcdfs, SuiteInput, calibration_error, central_coverage, density_ranks,
+    estimation_errors, highest_density_coverage, product_ranks, quantity_ranks, sbc_ecdf, sbc_histograms, sbc_ranks,
+    sbc_tests, tarp,
 };
 use ndarray::{Array1, Array2, Array3, Axis};
 use rand::RngExt;
@@ -207,9 +208,9 @@ fn the_suite_passes_exact_posteriors_and_fails_wrong_ones() {
     let failed = |kind: Kind, fault: Fault| {
         let run = |seed: &u64| {
             let s = simulated(kind, fault, *seed);
-            let evidence = Evidence::new(&s.draws, &s.truths).and_then(|evidence| evidence.with_data(s.data.view()));
-            let evidence = evidence.and_then(|evidence| evidence.with_log_prob(&s.log_prob, s.of_truths.clone()));
-            let report = DiagnosticsSuite::new().with_seed(*seed).run(&evidence.expect("valid")).expect("it runs");
+            let input = SuiteInput::new(&s.draws, &s.truths).and_then(|input| input.with_data(s.data.view()));
+            let input = input.and_then(|input| input.with_log_prob(&s.log_prob, s.of_truths.clone()));
+            let report = DiagnosticsSuite::new().with_seed(*seed).run(&input.expect("valid")).expect("it runs");
             assert!(!report.to_string().contains("NaN") && !report.to_string().contains("inf"), "{kind:?}: {report}");
             !report.passed()
         };
@@ -251,7 +252,7 @@ fn draws_without_a_spread_make_no_nonsense() {
         }
     }
     s.draws = Draws::new(s.draws.names().clone(), values).expect("two names");
-    let report = DiagnosticsSuite::new().run(&Evidence::new(&s.draws, &s.truths).expect("valid")).expect("it runs");
+    let report = DiagnosticsSuite::new().run(&SuiteInput::new(&s.draws, &s.truths).expect("valid")).expect("it runs");
     assert!(report.passed(), "{report}");
     for parameter in &report.metrics.parameters {
         assert!(parameter.bias.abs() < 0.3 && (parameter.width - 1.0).abs() < 0.2, "{parameter:?}");

@@ -48,8 +48,8 @@ impl AtomicLoss {
             chosen.extend(others.into_iter().map(|other| other + usize::from(other >= row)));
         }
         let parameters: Array2<f32> = batch.parameters.select(Axis(0), &chosen);
-        let log_q = posterior.log_density_of_each(&parameters, &batch.conditions, pass)?;
-        let log_prior = self.prior.log_density(&batch.parameters);
+        let log_q = posterior.log_prob_of_each(&parameters, &batch.conditions, pass)?;
+        let log_prior = self.prior.log_prob(&batch.parameters);
         let log_prior = log_prior.map_err(|error| AmortizerError::Configurator(error.to_string()))?;
         let log_prior: Vec<f32> = chosen.iter().map(|&row| log_prior[row] as f32).collect();
         let log_prior = Tensor::<2>::from_data(TensorData::new(log_prior, [rows, atoms]), &log_q.device());

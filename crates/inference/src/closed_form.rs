@@ -176,7 +176,7 @@ impl ClosedFormLoss {
             None => values,
         };
         let total: f64 = (0..rows).map(|row| f64::from(weight(row))).sum();
-        let log_q = mixture.clone().log_density(Tensor::from_data(targets, device)).1;
+        let log_q = mixture.clone().log_prob(Tensor::from_data(targets, device)).1;
         let log_q = weighted(log_q, (0..rows).map(weight).collect());
         let mut sum = log_q.neg().sum().add_scalar(total * log_std);
         for (i, terms) in sums.iter().enumerate() {

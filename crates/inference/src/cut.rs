@@ -49,25 +49,25 @@ impl<C: SummaryConfig> Posterior<C> {
             row[d] = value as f32;
             row
         };
-        let log_density = |place: &dyn Fn(usize) -> f64| -> Result<Vec<f64>, InferenceError> {
+        let log_prob = |place: &dyn Fn(usize) -> f64| -> Result<Vec<f64>, InferenceError> {
             let rows = Array2::from_shape_fn((PLACES, theta.len()), |(i, e)| through(place(i))[e]);
             let logs = self.amortizer().log_prob(&rows, conditions)?;
             Ok(logs.iter().map(|&log| f64::from(log)).collect())
         };
         let place = |i: usize| low + (high - low) * (i as f64 + 0.5) / PLACES as f64;
-        let mut log_q = log_density(&place)?;
+        let mut log_q = log_prob(&place)?;
         if self.amortizer().config().support.is_none() {
             // What leaks is folded back.
             for bound in [low, high].into_iter().zip(is_bound).filter_map(|(bound, is_bound)| is_bound.then_some(bound))
             {
-                let folded = log_density(&|i| 2.0 * bound - place(i))?;
+                let folded = log_prob(&|i| 2.0 * bound - place(i))?;
                 log_q.iter_mut().zip(folded).for_each(|(log, folded)| {
                     let larger = log.max(folded);
                     *log = larger + ((*log - larger).exp() + (folded - larger).exp()).ln();
                 });
             }
         }
-        let log_prior = |value: f64| self.density().log_density(through(value).as_slice().expect("one row"));
+        let log_prior = |value: f64| self.density().log_prob(through(value).as_slice().expect("one row"));
         Ok(mode((low, high), is_bound, &log_q, &log_prior).map(|mode| mode as f32))
     }
 }
@@ -146,9 +146,9 @@ fn mode((low, high): (f64, f64), is_bound: [bool; 2], log_q: &[f64], log_prior: 
 mod tests {
     use super::*;
 
-    /// Of the density exp(`log_density`) on 256 places between 0 and 1.
-    fn found(log_density: impl Fn(f64) -> f64, log_prior: impl Fn(f64) -> f64) -> Option<f64> {
-        let log_q: Vec<f64> = (0..256).map(|i| log_density((f64::from(i) + 0.5) / 256.0)).collect();
+    /// Of the density exp(`log_prob`) on 256 places between 0 and 1.
+    fn found(log_prob: impl Fn(f64) -> f64, log_prior: impl Fn(f64) -> f64) -> Option<f64> {
+        let log_q: Vec<f64> = (0..256).map(|i| log_prob((f64::from(i) + 0.5) / 256.0)).collect();
         mode((0.0, 1.0), [true; 2], &log_q, &|value| {
             if (0.0..=1.0).contains(&value) { log_prior(value) } else { f64::NEG_INFINITY }
         })

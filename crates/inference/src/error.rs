@@ -39,7 +39,7 @@ pub enum InferenceError {
     /// A prior whose draws depend on context.
     #[error(
         "the prior has no density that inference could use: {reason}; make it from distributions, or give its function a density by \
-         `Prior::with_log_density`"
+         `Prior::with_log_prob`"
     )]
     Prior {
         /// Why.

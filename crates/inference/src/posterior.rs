@@ -425,11 +425,12 @@ impl<C: SummaryConfig> Posterior<C> {
         Ok(log_prob)
     }
 
-    /// ln q(θ | x) of the estimator itself, `[M]`, as [`Posterior::log_prob_for`] but without any regard to the prior's support.
+    /// ln q(θ | x) of the density estimator itself, `[M]`: as [`Posterior::log_prob_for`], but not corrected for leakage. It is
+    /// normalised over the estimator's own support, and not set to −∞ outside of the prior's.
     ///
     /// # Errors
     /// As [`Posterior::log_prob_for`].
-    pub fn unnormalised_log_prob_for<D: Dimension>(
+    pub fn uncorrected_log_prob_for<D: Dimension>(
         &self,
         parameters: &Array2<f32>,
         x: &Array<f32, D>,

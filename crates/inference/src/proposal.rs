@@ -95,7 +95,7 @@ impl<C: SummaryConfig> TruncatedPrior<C> {
     pub fn new(posterior: Posterior<C>, tail: f64) -> Result<Self, InferenceError> {
         in_range(tail > 0.0 && tail < 1.0, "tail", "above 0 and below 1", tail)?;
         let draws = posterior.sample(QUANTILE_DRAWS, 0)?;
-        let mut logs = Self::log_densities(&posterior, &draws.data_set(0).to_owned())?.to_vec();
+        let mut logs = Self::log_probs(&posterior, &draws.data_set(0).to_owned())?.to_vec();
         logs.sort_by(f32::total_cmp);
         let threshold = logs[(tail * logs.len() as f64) as usize];
         Ok(Self { posterior, threshold })
@@ -106,9 +106,9 @@ impl<C: SummaryConfig> TruncatedPrior<C> {
         self.posterior.observation().expect("checked when this was made")
     }
 
-    fn log_densities(posterior: &Posterior<C>, theta: &Array2<f32>) -> Result<Array1<f32>, InferenceError> {
+    fn log_probs(posterior: &Posterior<C>, theta: &Array2<f32>) -> Result<Array1<f32>, InferenceError> {
         let x = posterior.observation().ok_or(InferenceError::NoObservation)?;
-        posterior.unnormalised_log_prob_for(theta, x)
+        posterior.uncorrected_log_prob_for(theta, x)
     }
 
     /// Whether each row of parameters `[M, D]` is in the region.
@@ -116,7 +116,7 @@ impl<C: SummaryConfig> TruncatedPrior<C> {
     /// # Errors
     /// Rows of another width; values that are not finite.
     pub fn contains(&self, theta: &Array2<f32>) -> Result<Vec<bool>, InferenceError> {
-        Ok(Self::log_densities(&self.posterior, theta)?.iter().map(|&log| log >= self.threshold).collect())
+        Ok(Self::log_probs(&self.posterior, theta)?.iter().map(|&log| log >= self.threshold).collect())
     }
 
     /// Draws from the prior that are in the region, `[num_draws, D]`.

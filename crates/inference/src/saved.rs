@@ -140,7 +140,7 @@ impl<C: SummaryConfig> Posterior<C> {
         }
         let d = saved.names.len();
         let prior = Prior::from_fn(saved.names.clone(), move |_, _| vec![f32::NAN; d]);
-        let prior = prior.with_log_density(saved.support.clone(), |_| 0.0)?;
+        let prior = prior.with_log_prob(saved.support.clone(), |_| 0.0)?;
         Self::of_saved(saved, folder, prior, device)
     }
 

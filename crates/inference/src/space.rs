@@ -86,7 +86,7 @@ mod tests {
 
     fn of_function(interval: Interval, f: impl Fn(f32) -> f32 + Send + Sync + 'static) -> Scales {
         let prior = Prior::from_fn(["a"], move |rng, _| [f(rng.random::<f32>())]);
-        scales(&prior.with_log_density([interval], |_| 0.0).expect("one interval"))
+        scales(&prior.with_log_prob([interval], |_| 0.0).expect("one interval"))
     }
 
     #[test]

@@ -179,7 +179,7 @@ impl MixtureParameters {
 
     /// ln q of targets `[B, D]`, each row of the mixture for B / M of them: the log-density `[B]` and, of a single component, L (θ − μ).
     #[must_use]
-    pub fn log_density(self, targets: Tensor<2>) -> (Option<Tensor<2>>, Tensor<1>) {
+    pub fn log_prob(self, targets: Tensor<2>) -> (Option<Tensor<2>>, Tensor<1>) {
         let [rows, dim] = targets.dims();
         let [given, k] = self.log_weights.dims();
         let each = rows / given;
@@ -213,7 +213,7 @@ impl DensityEstimator for MixtureNetwork {
         let [rows, dim] = targets.dims();
         assert_eq!(dim, self.dim, "targets of {dim} dimensions for a mixture of {}", self.dim);
         check_condition(condition.dims(), self.condition_dim, rows);
-        self.parameters(condition, pass).log_density(targets)
+        self.parameters(condition, pass).log_prob(targets)
     }
 
     /// One more than targets where a component is to be chosen.

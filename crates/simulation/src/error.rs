@@ -165,7 +165,7 @@ pub enum SimulationError {
     /// A density was needed of a prior that has none.
     #[error(
         "the prior over {names:?} has no density: make it from distributions, by `Prior::independent` for example, or give its function \
-         a density by `Prior::with_log_density`"
+         a density by `Prior::with_log_prob`"
     )]
     NoDensity {
         /// The prior's parameters.
@@ -174,7 +174,7 @@ pub enum SimulationError {
     /// A product with a prior that draws by a function.
     #[error(
         "the prior over {names:?} draws by a function, and a product needs distributions: draw all parameters in one function, and give it \
-         a density by `Prior::with_log_density`"
+         a density by `Prior::with_log_prob`"
     )]
     ProductOfFunctions {
         /// The prior's parameters.

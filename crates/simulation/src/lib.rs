@@ -53,7 +53,7 @@ pub use data::{Copies, DataError, Dataset, Group, Presimulation, load_simulation
 pub use error::{Quantity, SimulationError};
 pub use invalid::{InvalidSimulations, Panics};
 pub use model::{GenerativeModel, Shapes};
-pub use prior::{Density, Moments, Prior, Univariate};
+pub use prior::{Density, Prior, PriorMoments, Univariate};
 pub use process::{FailedProcess, ProcessSimulator, WorkerFailure, WorkerFault};
 pub use progress::{Progress, SimulationBar};
 pub use simulator::Simulator;

@@ -157,7 +157,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
     /// # let networks = PosteriorConfig::new(DeepSetConfig::new(4), InvertibleNetworkConfig::new());
     /// // Simulations far out count for less.
     /// let trainer = Trainer::builder(model, networks)
-    ///     .loss(|posterior, batch, pass| Ok(posterior.log_density(batch, pass)?.neg().clamp_max(10.0).mean()))
+    ///     .loss(|posterior, batch, pass| Ok(posterior.log_prob_of_batch(batch, pass)?.neg().clamp_max(10.0).mean()))
     ///     .build()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -27,7 +27,7 @@ pub trait TrainingLoss<C: SummaryConfig = DeepSetConfig>: Send + Sync {
     /// # Errors
     /// Data that do not fit the posterior.
     fn validation(&self, posterior: &AmortizedPosterior<C>, data: &Configured) -> Result<f32, AmortizerError> {
-        posterior.negative_log_likelihood(data)
+        posterior.negative_log_prob(data)
     }
 }
 
@@ -71,6 +71,6 @@ pub(crate) fn validation_loss<C: SummaryConfig>(
 ) -> Result<f32, AmortizerError> {
     match own {
         Some(own) => own.validation(posterior, data),
-        None => posterior.negative_log_likelihood(data),
+        None => posterior.negative_log_prob(data),
     }
 }

@@ -6,7 +6,7 @@ use crate::{
 };
 use bayesburn_amortizers::{Conditions, Configured};
 use bayesburn_core::{Draws, Purpose, Simulations, derive_seed};
-use bayesburn_diagnostics::{DiagnosticsSuite, Evidence, Ranks, Report, quantity_ranks};
+use bayesburn_diagnostics::{DiagnosticsSuite, Ranks, Report, SuiteInput, quantity_ranks};
 use bayesburn_inference::Posterior;
 use bayesburn_networks::SummaryConfig;
 use bayesburn_simulation::GenerativeModel;
@@ -156,7 +156,7 @@ impl Diagnose {
         let parameters = rows_of(batches.iter().map(|batch| batch.parameters.view()))?;
         let draws = posterior.sample_for(&x, self.draws, self.seed)?;
         // Without the correction for leakage, which would be estimated anew for each data set: what leaks is the posterior's fault.
-        let log_prob = posterior.unnormalised_log_prob_for(&parameters, &x)?;
+        let log_prob = posterior.uncorrected_log_prob_for(&parameters, &x)?;
         let mut diagnosis = self.judge(test, draws, vec![log_prob])?;
         if !diagnosis.report.passed() {
             diagnosis.report.advice.extend(posterior.advice());
@@ -194,7 +194,7 @@ impl Diagnose {
         }
         let data = [data, direct].into_iter().filter(|arrays| !arrays.is_empty()).collect();
         let judged = Judged { draws, truths, data, contexts: test.contexts, log_prob, quantities };
-        let report = self.suite.clone().with_seed(self.seed).run(&judged.evidence()?)?;
+        let report = self.suite.clone().with_seed(self.seed).run(&judged.suite_input()?)?;
         Ok(Diagnosis { report, judged })
     }
 
@@ -236,18 +236,18 @@ struct Judged {
 }
 
 impl Judged {
-    fn evidence(&self) -> Result<Evidence<'_>, WorkflowError> {
-        let mut evidence = Evidence::new(&self.draws, &self.truths)?;
+    fn suite_input(&self) -> Result<SuiteInput<'_>, WorkflowError> {
+        let mut input = SuiteInput::new(&self.draws, &self.truths)?;
         for arrays in &self.data {
-            evidence = evidence.with_data_of_sizes(arrays.iter().map(|data| data.view()))?;
+            input = input.with_data_of_sizes(arrays.iter().map(|data| data.view()))?;
         }
         for (name, values) in &self.contexts {
-            evidence = evidence.with_context(name, values.clone())?;
+            input = input.with_context(name, values.clone())?;
         }
         if let Some(ranks) = &self.quantities {
-            evidence = evidence.with_quantities(ranks.clone())?;
+            input = input.with_quantities(ranks.clone())?;
         }
-        Ok(evidence.with_log_prob_of_truths(self.log_prob.clone())?)
+        Ok(input.with_log_prob_of_truths(self.log_prob.clone())?)
     }
 }
 
@@ -272,7 +272,7 @@ impl Diagnosis {
         let path = path.as_ref();
         #[cfg(feature = "plots")]
         if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("html")) {
-            let report = self.report.clone().with_figures(&self.judged.evidence()?)?;
+            let report = self.report.clone().with_figures(&self.judged.suite_input()?)?;
             return Ok(report.save(path)?);
         }
         Ok(self.report.save(path)?)

@@ -217,13 +217,13 @@ fn other_widths_than_the_pilots_are_refused_everywhere() {
     assert_width(posterior.loss(&configured(wide(), 2), &mut pass), "the summary conditions", (2, 3));
     assert_width(posterior.loss(&configured(with_direct(), 2), &mut pass), "the direct conditions", (0, 1));
     assert_width(posterior.loss(&configured(good(), 1), &mut pass), "the parameters", (2, 1));
-    assert_width(posterior.log_density(&configured(wide(), 2), &mut pass), "the summary conditions", (2, 3));
+    assert_width(posterior.log_prob_of_batch(&configured(wide(), 2), &mut pass), "the summary conditions", (2, 3));
     assert_width(posterior.sample(&wide(), 3, 1), "the summary conditions", (2, 3));
     assert_width(posterior.sample(&with_direct(), 3, 1), "the direct conditions", (0, 1));
     assert_width(posterior.summaries(&wide()), "the summary conditions", (2, 3));
     assert_width(posterior.log_prob(&Array2::zeros((64, 3)), &good()), "the parameters", (2, 3));
     assert_width(posterior.latent(&configured(good(), 3)), "the parameters", (2, 3));
-    assert_width(posterior.negative_log_likelihood(&configured(wide(), 2)), "the summary conditions", (2, 3));
+    assert_width(posterior.negative_log_prob(&configured(wide(), 2)), "the summary conditions", (2, 3));
     let batches = [pilot(2), configured(wide(), 2)];
     assert_width(
         AmortizedPosterior::new(config(), ["a", "b"], &batches, 1, &device()),
@@ -240,9 +240,9 @@ fn arrays_of_different_numbers_of_data_sets_are_refused() {
     let errors = [
         (Configured::new(short.parameters.clone(), short.conditions.clone()).err(), 64, 63),
         (posterior.loss(&short, &mut Pass::training(1)).err(), 64, 63),
-        (posterior.log_density(&short, &mut Pass::training(1)).err(), 64, 63),
+        (posterior.log_prob_of_batch(&short, &mut Pass::training(1)).err(), 64, 63),
         (posterior.log_prob(&short.parameters, &short.conditions).err(), 64, 63),
-        (posterior.negative_log_likelihood(&short).err(), 64, 63),
+        (posterior.negative_log_prob(&short).err(), 64, 63),
         (posterior.sample(&direct, 3, 1).err(), 3, 2),
     ];
     for (error, expected_rows, got_rows) in errors {
@@ -270,11 +270,11 @@ fn values_that_are_not_finite_name_the_data_set() {
             ("the data", posterior.sample(&bad.conditions, 3, 1).err()),
             ("the data", posterior.summaries(&bad.conditions).err()),
             ("the data", posterior.loss(&bad, &mut Pass::training(1)).err()),
-            ("the data", posterior.log_density(&bad, &mut Pass::training(1)).err()),
+            ("the data", posterior.log_prob_of_batch(&bad, &mut Pass::training(1)).err()),
             ("the data", posterior.latent(&bad).err()),
             ("the direct condition", posterior.sample(&bad_direct.conditions, 3, 1).err()),
             ("the parameter vector", posterior.log_prob(&bad_parameters.parameters, &bad_parameters.conditions).err()),
-            ("the parameter vector", posterior.negative_log_likelihood(&bad_parameters).err()),
+            ("the parameter vector", posterior.negative_log_prob(&bad_parameters).err()),
             ("the parameter vector", posterior.loss(&bad_parameters, &mut Pass::training(1)).err()),
             ("the parameter vector", Configured::new(bad_parameters.parameters, bad_parameters.conditions).err()),
         ];

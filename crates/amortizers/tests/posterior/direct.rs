@@ -276,7 +276,7 @@ fn values_can_be_put_back() {
     let mut other = untrained(config(), &pilot(2), 1);
     let (direct, values) = posterior.direct_loss().expect("kernels have these networks");
     assert_ne!(other.direct_loss().expect("kernels have these networks").1, values);
-    let nll = |posterior: &AmortizedPosterior| posterior.negative_log_likelihood(&pilot(2)).expect("a sound batch");
+    let nll = |posterior: &AmortizedPosterior| posterior.negative_log_prob(&pilot(2)).expect("a sound batch");
     assert_ne!(nll(&other), nll(&posterior));
     other.set_parameters(&direct, &values);
     assert_eq!(nll(&other), nll(&posterior));

@@ -46,7 +46,7 @@ fn the_loss_is_the_negative_log_likelihood() {
             for standardization in [Standardization::All, Standardization::None] {
                 let config = config_of(design.clone()).with_standardization(standardization);
                 let posterior = perturbed(config, &pilot(dim), 4);
-                let nll = posterior.negative_log_likelihood(&pilot(dim)).expect("the batch is sound");
+                let nll = posterior.negative_log_prob(&pilot(dim)).expect("the batch is sound");
                 let loss = loss(&posterior, &pilot(dim));
                 assert!((loss - nll).abs() < 1e-5 * nll.abs(), "{loss} against {nll}");
             }
@@ -70,7 +70,7 @@ fn a_weight_is_a_factor_of_its_simulations_loss() {
         let batch = weighted(pilot(2), weights());
         let log_prob = posterior.log_prob(&batch.parameters, &batch.conditions).expect("the batch is sound");
         let by_hand = -(&log_prob * &weights()).sum() / 64.0;
-        let nll = posterior.negative_log_likelihood(&batch).expect("the batch is sound");
+        let nll = posterior.negative_log_prob(&batch).expect("the batch is sound");
         assert!((nll - by_hand).abs() < 1e-5 * by_hand.abs(), "{nll} against {by_hand}");
         let loss = loss(&posterior, &batch);
         assert!((loss - by_hand).abs() < 1e-5 * by_hand.abs(), "{loss} against {by_hand}");
@@ -139,7 +139,7 @@ fn the_summary_loss_has_no_weights() {
 
 /// In an inference pass the density is that of `log_prob`, and a loss that is written by hand has the gradient of `loss`.
 #[test]
-fn a_loss_of_ones_own_is_made_of_log_density() {
+fn a_loss_of_ones_own_is_made_of_log_prob() {
     for design in designs() {
         for summary_loss in [None, Some(SummaryLoss::Mmd { weight: 2.0 })] {
             let mut config = config_of(design.clone());
@@ -147,7 +147,7 @@ fn a_loss_of_ones_own_is_made_of_log_density() {
             let posterior = perturbed(config, &pilot(2), 4);
             let batch = weighted(pilot(2), weights());
             let expected = posterior.log_prob(&batch.parameters, &batch.conditions).expect("the batch is sound");
-            let density = |mut pass: Pass| posterior.log_density(&batch, &mut pass).expect("the batch is sound");
+            let density = |mut pass: Pass| posterior.log_prob_of_batch(&batch, &mut pass).expect("the batch is sound");
             let got: Vec<f32> = density(Pass::inference(3)).into_data().iter::<f32>().collect();
             let error = relative(&got, &expected.to_vec());
             assert!(error < 1e-5, "off by {error}");
@@ -172,7 +172,7 @@ fn weights_that_cannot_be_are_refused() {
         let error = pilot(2).with_weights(weights.clone()).expect_err("the weights are wrong");
         // As a field that was set by hand, they are found by what uses them.
         let batch = Configured { weights: Some(weights), ..pilot(2) };
-        let nll = posterior.negative_log_likelihood(&batch).expect_err("the weights are wrong");
+        let nll = posterior.negative_log_prob(&batch).expect_err("the weights are wrong");
         assert_eq!(nll.to_string(), error.to_string());
         (error, posterior.loss(&batch, &mut Pass::training(1)))
     };
@@ -194,7 +194,7 @@ fn weights_that_cannot_be_are_refused() {
 fn weights_may_all_be_zero_in_a_batch_and_not_in_the_pilot() {
     let posterior = untrained(config(), &pilot(2), 1);
     let batch = pilot(2).with_weights(Array1::zeros(64)).expect("a batch may have no weight");
-    assert_eq!(posterior.negative_log_likelihood(&batch).expect("no weight"), 0.0);
+    assert_eq!(posterior.negative_log_prob(&batch).expect("no weight"), 0.0);
     let loss = posterior.loss(&batch, &mut Pass::training(1)).expect("no weight");
     assert_eq!(loss.clone().into_scalar::<f32>(), 0.0);
     assert!(gradient(&posterior, loss).iter().all(|value| *value == 0.0));
@@ -266,7 +266,7 @@ fn dropout_blurs_the_training_loss_alone() {
     for design in designs() {
         let [plain, with] = [0.0, 0.25].map(|p| perturbed(config_of(design.clone()).with_dropout(p), &pilot(2), 4));
         assert_eq!(plain.config(), &config_of(design.clone()), "0 is the default");
-        let nll = |posterior: &AmortizedPosterior| posterior.negative_log_likelihood(&pilot(2)).expect("sound");
+        let nll = |posterior: &AmortizedPosterior| posterior.negative_log_prob(&pilot(2)).expect("sound");
         assert_eq!(nll(&with), nll(&plain));
         let losses = |posterior: &AmortizedPosterior| {
             [1, 2].map(|seed| -> f32 {
@@ -313,8 +313,7 @@ fn the_summary_loss_only_adds_and_is_no_part_of_the_likelihood() {
     for seed in 1..5 {
         let (plain, with) = (perturbed(plain.clone(), &pilot(2), seed), perturbed(with.clone(), &pilot(2), seed));
         assert!(loss(&with, &pilot(2)) > loss(&plain, &pilot(2)));
-        let nll =
-            |posterior: &AmortizedPosterior| posterior.negative_log_likelihood(&pilot(2)).expect("the batch is sound");
+        let nll = |posterior: &AmortizedPosterior| posterior.negative_log_prob(&pilot(2)).expect("the batch is sound");
         assert_eq!(nll(&with), nll(&plain));
     }
 }

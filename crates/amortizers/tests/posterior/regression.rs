@@ -55,7 +55,7 @@ fn estimators() -> [InferenceConfig; 4] {
 }
 
 fn mean_log_prob<C: SummaryConfig>(posterior: &AmortizedPosterior<C>, batch: &Configured) -> f64 {
-    -f64::from(posterior.negative_log_likelihood(batch).expect("sound"))
+    -f64::from(posterior.negative_log_prob(batch).expect("sound"))
 }
 
 /// 2,000 simulations give six numbers and two standard deviations: they cost (6 + 2) / 2 / 2,000 = 0.002 of ln q.
@@ -243,11 +243,11 @@ fn mixtures_are_of_standardised_parameters() {
     let (means, stds) = posterior.parameter_standardization();
     let standardized = (&batch.parameters - &Array1::from(means)) / Array1::from(stds.clone());
     let values = TensorData::new(standardized.iter().copied().collect::<Vec<f32>>(), [50, 2]);
-    let log_density = mixture.log_density(Tensor::from_data(values, posterior.device())).1;
-    let log_density: Vec<f32> = log_density.into_data().try_into_vec().expect("f32");
+    let of_mixture = mixture.log_prob(Tensor::from_data(values, posterior.device())).1;
+    let of_mixture: Vec<f32> = of_mixture.into_data().try_into_vec().expect("f32");
     let log_std: f32 = stds.iter().map(|std| std.ln()).sum();
     let log_prob = posterior.log_prob(&batch.parameters, &batch.conditions).expect("sound");
-    for (a, b) in log_density.iter().zip(&log_prob) {
+    for (a, b) in of_mixture.iter().zip(&log_prob) {
         assert!((a - log_std - b).abs() < 1e-3 * b.abs().max(1.0), "{} against {b}", a - log_std);
     }
 }

@@ -133,7 +133,7 @@ fn densities_of_each_data_set_are_those_of_rows() {
         let posterior = bounded(estimator, 2);
         let parameters = bounded_pilot(2).parameters.slice(ndarray::s![..6, ..]).to_owned();
         let data = data_sets(3, 5, 8);
-        let each = posterior.log_density_of_each(&parameters, &data, &mut Pass::inference(1)).expect("2 for each");
+        let each = posterior.log_prob_of_each(&parameters, &data, &mut Pass::inference(1)).expect("2 for each");
         let each: Vec<f32> = each.into_data().iter::<f32>().collect();
         for (row, theta) in parameters.axis_chunks_iter(Axis(0), 1).enumerate() {
             let set = Conditions::new(data.summary_conditions.slice(ndarray::s![row / 2..=row / 2, .., ..]).to_owned());
@@ -144,7 +144,7 @@ fn densities_of_each_data_set_are_those_of_rows() {
                 each[row]
             );
         }
-        let error = posterior.log_density_of_each(&parameters, &data_sets(4, 5, 8), &mut Pass::inference(1));
+        let error = posterior.log_prob_of_each(&parameters, &data_sets(4, 5, 8), &mut Pass::inference(1));
         assert!(matches!(error.expect_err("6 for 4"), AmortizerError::Multiple { expected: 4, got: 6 }));
     }
 }

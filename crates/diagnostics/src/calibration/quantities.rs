@@ -2,7 +2,7 @@
 
 use super::ranks::Ranks;
 use crate::checks::{at_least, check_draws_and_truths};
-use crate::{DiagnosticsError, Extent, Quantity, Result};
+use crate::{DiagnosticsError, Extent, InputValue, Result};
 use bayesburn_core::{Draws, ParameterNames};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use rayon::prelude::*;
@@ -116,7 +116,7 @@ pub fn density_ranks(log_prob: &Array2<f32>, of_truths: &Array1<f32>) -> Result<
     let bad = |value: &f32| value.is_nan() || *value == f32::INFINITY;
     let all = log_prob.indexed_iter().map(|((data_set, _), value)| (data_set, value));
     if let Some((data_set, &value)) = all.chain(of_truths.iter().enumerate()).find(|(_, value)| bad(value)) {
-        return Err(DiagnosticsError::NonFinite { quantity: Quantity::LogProb, data_set, parameter: 0, value });
+        return Err(DiagnosticsError::NonFinite { quantity: InputValue::LogProb, data_set, parameter: 0, value });
     }
     let counted = |counts: fn(f32, f32) -> bool| {
         let sets = log_prob.outer_iter().zip(of_truths);

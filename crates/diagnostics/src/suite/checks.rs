@@ -1,6 +1,6 @@
 //! Tests what is true of every exact posterior, each check with its share of the false alarms.
 
-use super::{Metrics, dependence::Directions, evidence::Evidence, strata::Part, verdict};
+use super::{Metrics, dependence::Directions, input::SuiteInput, strata::Part, verdict};
 use crate::calibration::{locations, pairs, ranks_of_pairs};
 use crate::{HypothesisTest, RankTests, Result, sbc_ranks, tarp};
 use bayesburn_core::{Purpose, stream};
@@ -34,7 +34,7 @@ pub enum CheckKind {
     Density,
     /// The ranks of a quantity of the user's.
     Quantity,
-    /// As [`CheckKind::Bias`], of the data sets with a context in some range: see [`Evidence::with_context`].
+    /// As [`CheckKind::Bias`], of the data sets with a context in some range: see [`SuiteInput::with_context`].
     ContextBias,
     /// As [`CheckKind::Width`], likewise.
     ContextWidth,
@@ -107,16 +107,16 @@ fn of_margin(
     ]
 }
 
-/// Runs all checks that the evidence is enough for, and shares `alpha` among them: each kind has as much, and so has each check of a kind
+/// Runs all checks for which the input has what they need, and shares `alpha` among them: each kind has as much, and so has each check of a kind
 /// (Bonferroni).
 pub(super) fn checks(
-    evidence: &Evidence<'_>,
+    input: &SuiteInput<'_>,
     metrics: &Metrics,
     (parts, z_scores): (&[Part], &Array2<f64>),
     alpha: f64,
     seed: u64,
 ) -> Result<Vec<Check>> {
-    let (draws, truths) = (evidence.draws, evidence.truths);
+    let (draws, truths) = (input.draws, input.truths);
     let names = draws.names();
     let d = names.len();
     let mut all = Vec::new();
@@ -154,7 +154,7 @@ pub(super) fn checks(
             all.extend(checks.map(|check| check.within(&part.label)));
         }
     }
-    if let Some(directions) = evidence.all_features().as_ref().and_then(Directions::new) {
+    if let Some(directions) = input.all_features().as_ref().and_then(Directions::new) {
         for (i, name) in names.iter().enumerate() {
             let of = &names[i..=i];
             let scores = || marginal.normal_scores.column(i).into_iter().copied();
@@ -164,12 +164,12 @@ pub(super) fn checks(
             all.push(Check::new(CheckKind::DataWidth, name, of, test, verdict::data_width(name, share)));
         }
     }
-    if let Some(ranks) = evidence.density.as_ref().and_then(|density| density.ranks.as_ref()) {
+    if let Some(ranks) = input.density.as_ref().and_then(|density| density.ranks.as_ref()) {
         let tests = RankTests::new(ranks, seed)?;
         let lower = tests.location[0].statistic < 0.0;
         all.push(Check::new(CheckKind::Density, "log density", names, tests.gamma[0], verdict::density(lower)));
     }
-    for ranks in &evidence.quantities {
+    for ranks in &input.quantities {
         let tests = RankTests::new(ranks, seed)?;
         for (i, name) in ranks.names().iter().enumerate() {
             let higher = tests.location[i].statistic > 0.0;

@@ -1,6 +1,6 @@
 //! Sums up a posterior's quality in a few numbers for each parameter, and sets limits to them.
 
-use super::evidence::Evidence;
+use super::input::SuiteInput;
 use crate::{DiagnosticsError, Result, calibration_error, estimation_errors, z_score_contraction};
 use serde::{Deserialize, Serialize};
 use std::{fmt, path::Path};
@@ -71,8 +71,8 @@ pub(super) mod nans_as_null {
 }
 
 impl Metrics {
-    pub(super) fn new(evidence: &Evidence<'_>) -> Result<Self> {
-        let (draws, truths) = (evidence.draws, evidence.truths);
+    pub(super) fn new(input: &SuiteInput<'_>) -> Result<Self> {
+        let (draws, truths) = (input.draws, input.truths);
         let contraction = z_score_contraction(draws, truths)?;
         let errors = estimation_errors(draws, truths)?;
         let calibration = calibration_error(draws, truths)?;
@@ -87,7 +87,7 @@ impl Metrics {
             normalized_rmse: errors.normalized_rmse[i],
             calibration_error: calibration.errors[i],
         };
-        let log_prob = evidence.density.as_ref().map(|density| density.of_truths.mapv(f64::from));
+        let log_prob = input.density.as_ref().map(|density| density.of_truths.mapv(f64::from));
         Ok(Self {
             parameters: (0..draws.num_parameters()).map(of).collect(),
             negative_log_prob: log_prob.as_ref().map(|log_prob| -log_prob.sum() / m),
@@ -139,7 +139,7 @@ pub enum Limit {
     BiasAtMost(f64),
     /// Each parameter's calibration error is at most this.
     CalibrationErrorAtMost(f64),
-    /// The mean of −ln q of the truths is at most this. It must be known: [`Evidence::with_log_prob`].
+    /// The mean of −ln q of the truths is at most this. It must be known: [`SuiteInput::with_log_prob`].
     NegativeLogProbAtMost(f64),
     /// Nothing is worse than in an earlier report by more than this: contraction, normalised root mean squared error, calibration error, and the mean
     /// of −ln q, if both have it, by three standard errors more.
@@ -230,7 +230,12 @@ impl Limit {
             }
             Self::NegativeLogProbAtMost(limit) => match metrics.negative_log_prob {
                 Some(value) => vec![LimitCheck::new("mean of −ln q of the truths", None, value, Side::AtMost, *limit)],
-                None => return Err("a limit to −ln q, which is not known: give the evidence log densities".to_owned()),
+                None => {
+                    return Err(
+                        "a limit to −ln q, which is not known: add log densities by `SuiteInput::with_log_prob`"
+                            .to_owned(),
+                    );
+                }
             },
             Self::DriftAtMost { baseline, by } => {
                 let (expected, got) = (baseline.parameter_names(), metrics.parameter_names());

@@ -2,7 +2,7 @@
 
 mod checks;
 mod dependence;
-mod evidence;
+mod input;
 mod metrics;
 mod power;
 mod report;
@@ -10,7 +10,7 @@ mod strata;
 mod verdict;
 
 pub use checks::{Check, CheckKind};
-pub use evidence::Evidence;
+pub use input::SuiteInput;
 pub use metrics::{Limit, LimitCheck, Metrics, ParameterMetrics, Side};
 pub use power::Detectable;
 pub use report::Report;
@@ -26,15 +26,15 @@ use strata::{Context, strata};
 ///
 /// What is tested holds exactly for every exact posterior, whatever the model: ranks of truths among draws are uniform, for parameters by
 /// themselves (their mean, their spread, their shape), for products of two and for distances to random points, and they do not depend on the data.
-/// Where data sets share a number with others, such as how many observations they have ([`Evidence::with_context`]), parameters' ranks are tested in
+/// Where data sets share a number with others, such as how many observations they have ([`SuiteInput::with_context`]), parameters' ranks are tested in
 /// ranges of it, too.
 ///
 /// Each check has its share of the false-alarm rate, so that all of them together alarm on an exact posterior with at most that probability. Limits are
-/// set to effect sizes beside them. The same evidence and seed give the same report.
+/// set to effect sizes beside them. The same input and seed give the same report.
 ///
 /// ```
 /// use bayesburn_core::{Draws, Purpose, stream};
-/// use bayesburn_diagnostics::{DiagnosticsSuite, Evidence, Limit};
+/// use bayesburn_diagnostics::{DiagnosticsSuite, SuiteInput, Limit};
 /// use ndarray::{Array2, Array3};
 /// use rand::RngExt;
 /// use rand_distr::StandardNormal;
@@ -51,9 +51,9 @@ use strata::{Context, strata};
 /// let suite = DiagnosticsSuite::new().with_limit(Limit::ContractionAtLeast(0.3));
 /// let (exact, narrow) = (draws(0.5_f32.sqrt())?, draws(0.5)?);
 /// let data = x.view().insert_axis(ndarray::Axis(1));
-/// assert!(suite.run(&Evidence::new(&exact, &truths)?.with_data(data)?)?.passed());
+/// assert!(suite.run(&SuiteInput::new(&exact, &truths)?.with_data(data)?)?.passed());
 ///
-/// let report = suite.run(&Evidence::new(&narrow, &truths)?.with_data(data)?)?;
+/// let report = suite.run(&SuiteInput::new(&narrow, &truths)?.with_data(data)?)?;
 /// assert!(!report.passed() && report.to_string().contains("`theta`: posteriors are too narrow"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -103,17 +103,17 @@ impl DiagnosticsSuite {
         self
     }
 
-    /// Runs all checks that the evidence is enough for.
+    /// Runs all checks for which the input has what they need.
     ///
     /// # Errors
     /// If the false-alarm rate is not between 0 and 1, or a limit is to what is not known.
-    pub fn run(&self, evidence: &Evidence<'_>) -> Result<Report> {
+    pub fn run(&self, input: &SuiteInput<'_>) -> Result<Report> {
         check_alpha(self.alpha)?;
-        let metrics = Metrics::new(evidence)?;
-        let parts: Vec<_> = evidence.contexts.iter().flat_map(Context::parts).collect();
-        let z_scores = z_score_contraction(evidence.draws, evidence.truths)?.z_scores;
-        let checks = checks(evidence, &metrics, (&parts, &z_scores), self.alpha, self.seed)?;
-        let strata = strata(evidence, &parts, &z_scores, &checks);
+        let metrics = Metrics::new(input)?;
+        let parts: Vec<_> = input.contexts.iter().flat_map(Context::parts).collect();
+        let z_scores = z_score_contraction(input.draws, input.truths)?.z_scores;
+        let checks = checks(input, &metrics, (&parts, &z_scores), self.alpha, self.seed)?;
+        let strata = strata(input, &parts, &z_scores, &checks);
         let mut limits = Vec::new();
         for limit in &self.limits {
             limits.extend(limit.check(&metrics).map_err(|reason| DiagnosticsError::Limit { reason })?);
@@ -121,16 +121,16 @@ impl DiagnosticsSuite {
         let of =
             |kind: CheckKind| checks.iter().find(|check| check.kind == kind).map_or(self.alpha, |check| check.alpha);
         let (bias, width) = (of(CheckKind::Bias), of(CheckKind::Width));
-        let detectable = Detectable::new(evidence.draws.num_data_sets(), evidence.draws.num_draws(), bias, width);
+        let detectable = Detectable::new(input.draws.num_data_sets(), input.draws.num_draws(), bias, width);
         let looks_at_data = checks.iter().any(|check| check.kind == CheckKind::DataBias);
         let mut report = Report {
             title: self.title.clone(),
-            num_data_sets: evidence.draws.num_data_sets(),
-            num_draws: evidence.draws.num_draws(),
+            num_data_sets: input.draws.num_data_sets(),
+            num_draws: input.draws.num_draws(),
             alpha: self.alpha,
             seed: self.seed,
             looks_at_data,
-            contexts: evidence.contexts.iter().map(Context::range).collect(),
+            contexts: input.contexts.iter().map(Context::range).collect(),
             strata,
             checks,
             limits,
@@ -140,18 +140,18 @@ impl DiagnosticsSuite {
             figures: Vec::new(),
         };
         let findings: Vec<&Check> = report.findings().collect();
-        report.advice = verdict::advice(&findings, &swapped(evidence, &findings));
+        report.advice = verdict::advice(&findings, &swapped(input, &findings));
         Ok(report)
     }
 }
 
 /// Pairs of parameters of which the first one's ranks failed, and its posterior means follow the other one's truths far better than its own.
-fn swapped(evidence: &Evidence<'_>, findings: &[&Check]) -> Vec<(String, String)> {
+fn swapped(input: &SuiteInput<'_>, findings: &[&Check]) -> Vec<(String, String)> {
     const FAR: f64 = 0.5;
-    let names = evidence.draws.names();
-    let means = evidence.draws.mean();
+    let names = input.draws.names();
+    let means = input.draws.mean();
     let follows = |i: usize, j: usize| {
-        let truths = evidence.truths.column(j);
+        let truths = input.truths.column(j);
         let r = correlation(means.column(i).into_iter().copied().zip(truths.into_iter().map(|&x| f64::from(x))));
         if r.is_nan() { 0.0 } else { r }
     };

@@ -1,6 +1,6 @@
 //! Splits data sets by a number that they share with others, such as how many observations they have.
 
-use super::{Check, CheckKind, Detectable, Metrics, evidence::Evidence, metrics::nans_as_null};
+use super::{Check, CheckKind, Detectable, Metrics, input::SuiteInput, metrics::nans_as_null};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
@@ -126,12 +126,7 @@ pub(super) fn short(value: f32) -> String {
 }
 
 /// The verdict on each part, by the checks of it.
-pub(super) fn strata(
-    evidence: &Evidence<'_>,
-    parts: &[Part],
-    z_scores: &Array2<f64>,
-    checks: &[Check],
-) -> Vec<Stratum> {
+pub(super) fn strata(input: &SuiteInput<'_>, parts: &[Part], z_scores: &Array2<f64>, checks: &[Check]) -> Vec<Stratum> {
     let level = |kind: CheckKind| checks.iter().find(|check| check.kind == kind).map_or(1.0, |check| check.alpha);
     let (bias, width) = (level(CheckKind::ContextBias), level(CheckKind::ContextWidth));
     let of = |part: &Part| {
@@ -144,7 +139,7 @@ pub(super) fn strata(
             passed: checks.iter().all(|check| check.passed || check.stratum.as_ref() != Some(&part.label)),
             bias: numbers.iter().map(|numbers| numbers.0).collect(),
             width: numbers.iter().map(|numbers| numbers.1).collect(),
-            detectable: Detectable::new(part.data_sets.len(), evidence.draws.num_draws(), bias, width),
+            detectable: Detectable::new(part.data_sets.len(), input.draws.num_draws(), bias, width),
         }
     };
     parts.iter().map(of).collect()

@@ -169,7 +169,7 @@ impl LocalC2st {
                 return Err(DiagnosticsError::Rows { expected: m, got: rows });
             }
         }
-        crate::checks::check_finite(crate::Quantity::Feature, data.view())?;
+        crate::checks::check_finite(crate::InputValue::Feature, data.view())?;
         // Of draws and truths alike, or exchanging them would change something.
         let both = concatenate![Axis(0), *draws, *truths];
         let scales: Vec<(f64, f64)> = both.columns().into_iter().chain(data.columns()).map(scale_of).collect();
@@ -212,7 +212,7 @@ impl LocalC2st {
             return Err(DiagnosticsError::Observation { expected, got: [draws.ncols(), data.len()] });
         }
         check_sets(draws, draws, 1)?;
-        crate::checks::check_finite(crate::Quantity::Feature, one_row(data))?;
+        crate::checks::check_finite(crate::InputValue::Feature, one_row(data))?;
         let inputs = draws.outer_iter().flat_map(|theta| row(&self.scales, theta, data)).collect();
         let examples = Examples { inputs, columns: self.scales.len(), labels: vec![1.0; draws.nrows()] };
         let statistic = |probabilities: &[f64]| mean(probabilities.iter().map(|p| (p - 0.5).powi(2)));

@@ -36,7 +36,7 @@ fn parameters_that_the_prior_cannot_have() {
         [a.min(b), a.max(b)]
     });
     let log = |t: &[f32]| if t[0] <= t[1] { 2_f64.ln() } else { f64::NEG_INFINITY };
-    let triangle = triangle.with_log_density([Interval::Between(0.0, 1.0); 2], log).expect("two intervals");
+    let triangle = triangle.with_log_prob([Interval::Between(0.0, 1.0); 2], log).expect("two intervals");
     let mut npe = crate::npe(triangle, short(), 1);
     let error = npe.append(array![[0.7, 0.2]], array![[1.0]]).expect_err("the wrong order");
     says(&error, &["simulation 0", "[0.7, 0.2]", "density is 0"]);
@@ -122,10 +122,10 @@ fn priors_without_a_density() {
     for result in errors {
         let error = result.expect_err("no density");
         assert!(matches!(error, InferenceError::Prior { .. }), "{error:?}");
-        says(&error, &["[\"a\"]", "make it from distributions", "`Prior::with_log_density`"]);
+        says(&error, &["[\"a\"]", "make it from distributions", "`Prior::with_log_prob`"]);
     }
-    let log_density = |_: &[f32]| 0.0;
-    let with = function().with_log_density([Interval::Between(0.0, 1.0)], log_density).expect("one interval");
+    let log_prob = |_: &[f32]| 0.0;
+    let with = function().with_log_prob([Interval::Between(0.0, 1.0)], log_prob).expect("one interval");
     assert!(infer(simulator(), with, short(), 100, 1).is_ok());
 }
 

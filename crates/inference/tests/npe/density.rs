@@ -49,7 +49,7 @@ fn margins(posterior: &Posterior, dim: usize, steps: usize) -> (Vec<Vec<f64>>, f
     });
     let x = posterior.observation().expect("just set").clone();
     let mass = |log_prob: Array1<f32>| log_prob.mapv(|log| f64::from(log).exp() * width.powi(dim as i32));
-    let leaky = mass(posterior.unnormalised_log_prob_for(&all, &x).expect("a sound request")).sum();
+    let leaky = mass(posterior.uncorrected_log_prob_for(&all, &x).expect("a sound request")).sum();
     let masses = mass(posterior.log_prob(&all).expect("a sound request"));
     let masses = masses.to_shape((masses.len() / steps, steps)).expect("rows of the grid").into_owned();
     let mut margins = vec![masses.sum_axis(Axis(0)).to_vec()];

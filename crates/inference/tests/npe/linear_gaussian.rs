@@ -55,7 +55,7 @@ fn the_most_probable_parameters_are_where_the_density_is_highest() {
     let map = posterior().map_for(&arr1(&[0.0; 3]), 1).expect("a sound request");
     assert!(map.parameters.iter().all(|theta| (theta + 1.0).abs() < 0.05), "{map:?}");
     let draws = posterior().sample_for(&arr1(&[0.0; 3]), 1000, 1).expect("a sound request").data_set(0).to_owned();
-    let logs = posterior().unnormalised_log_prob_for(&draws, &arr1(&[0.0; 3])).expect("a sound request");
+    let logs = posterior().uncorrected_log_prob_for(&draws, &arr1(&[0.0; 3])).expect("a sound request");
     assert!(logs.iter().all(|log| *log <= map.log_prob + 1e-4), "{map:?}");
     let at_bound = posterior().map_for(&arr1(&[3.2; 3]), 1).expect("a sound request");
     assert!(at_bound.parameters.iter().all(|theta| (1.9..=2.0).contains(theta)), "{at_bound:?}");
@@ -79,7 +79,7 @@ fn the_negative_log_likelihood_comes_near_to_the_exact_one() {
     let exact = pairs.map(|(&theta, &x)| exact_log_posterior(theta, x)).sum::<f64>() / 4000.0;
     assert!((-exact - EXACT).abs() < 4.0 * 0.0194, "{exact}");
     let nll = |log_prob: ndarray::Array1<f32>| EXACT + exact - log_prob.mapv(f64::from).mean().expect("4,000");
-    let plain = nll(posterior().unnormalised_log_prob_for(&fresh.parameters, &x).expect("a sound request"));
+    let plain = nll(posterior().uncorrected_log_prob_for(&fresh.parameters, &x).expect("a sound request"));
     let corrected = posterior().clone().with_leakage_draws(256);
     let corrected = nll(corrected.log_prob_for(&fresh.parameters, &x).expect("a sound request"));
     assert!(plain <= -2.60, "{plain}");

@@ -67,7 +67,7 @@ fn copies_of_one_simulation_are_refused() {
 #[test]
 fn equal_simulations_of_whole_numbers_are_split_as_others_are() {
     let prior = Prior::from_fn(["n"], |rng, _| [f32::from(rng.random_range(0..4u8))]);
-    let prior = prior.with_log_density([Interval::Between(0.0, 3.0)], |_| 0.25_f64.ln()).expect("one interval");
+    let prior = prior.with_log_prob([Interval::Between(0.0, 3.0)], |_| 0.25_f64.ln()).expect("one interval");
     let theta = prior.sample(1000, 3).expect("it draws");
     let mut rng = rng(9);
     let x = theta.mapv(|n| n + f32::from(rng.random_bool(0.5)));

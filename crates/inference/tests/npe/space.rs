@@ -40,7 +40,7 @@ fn worst(posterior: &Posterior, prior_variance: f64) -> f64 {
 fn priors_over_decades_are_inferred_by_their_logarithms() {
     let log_normal = || Prior::independent([("k", Univariate::log_normal(0.0, 1.5).expect("settings"))]);
     let log_uniform = Prior::from_fn(["k"], |rng, _| [10f32.powf(-3.0 + 6.0 * rng.random::<f32>()).clamp(1e-3, 1e3)]);
-    let log_uniform = log_uniform.with_log_density([Interval::Between(1e-3, 1e3)], |k| {
+    let log_uniform = log_uniform.with_log_prob([Interval::Between(1e-3, 1e3)], |k| {
         -f64::from(k[0]).ln() - (6.0 * std::f64::consts::LN_10).ln()
     });
     for (prior, variance) in [(log_normal(), 2.25), (log_uniform.expect("one interval"), f64::INFINITY)] {

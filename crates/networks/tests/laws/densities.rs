@@ -346,7 +346,7 @@ fn products_of_mixtures_have_the_integral_of_the_closed_form() {
         let plane: Vec<f64> = points.iter().flat_map(|&x| points.iter().flat_map(move |&y| [x, y])).collect();
         let targets = tensor64(&plane, [plane.len() / 2, 2], &device);
         let logs = |network: &MixtureNetwork, c: Tensor<2>| values(network.evaluate(targets.clone(), c, &mut pass()).1);
-        let (of_other, of_divisor) = (logs(&other, one.clone()), values(wide.log_density(targets.clone()).1));
+        let (of_other, of_divisor) = (logs(&other, one.clone()), values(wide.log_prob(targets.clone()).1));
         let quadrature = |divide: bool| -> Vec<f64> {
             let row = |row: usize| {
                 let of_row = logs(&network, conditions.clone().narrow(0, row, 1));

@@ -1,6 +1,6 @@
 //! A prior's density and support: what inference wants to know of a prior beside its draws.
 
-use super::{Moments, normal::MultivariateNormal, univariate::Univariate};
+use super::{PriorMoments, normal::MultivariateNormal, univariate::Univariate};
 use bayesburn_core::{Interval, StreamRng};
 use ndarray::{Array1, Array2};
 use std::{fmt, sync::Arc};
@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc};
 /// The density of a prior over D parameters.
 ///
 /// Priors made from distributions have one ([`Prior::independent`](crate::Prior::independent) and others), and one of functions gets it by
-/// [`Prior::with_log_density`](crate::Prior::with_log_density).
+/// [`Prior::with_log_prob`](crate::Prior::with_log_prob).
 #[derive(Clone)]
 pub struct Density {
     support: Vec<Interval>,
@@ -75,22 +75,22 @@ impl Density {
     /// # Panics
     /// If there are not D values.
     #[must_use]
-    pub fn log_density(&self, values: &[f32]) -> f64 {
+    pub fn log_prob(&self, values: &[f32]) -> f64 {
         assert_eq!(values.len(), self.support.len(), "a value for each parameter");
         if values.iter().zip(&self.support).any(|(value, interval)| !interval.contains(*value)) {
             return f64::NEG_INFINITY;
         }
         match &self.form {
             Form::Independent(parameters) => {
-                parameters.iter().zip(values).map(|(parameter, &value)| parameter.log_density(value)).sum()
+                parameters.iter().zip(values).map(|(parameter, &value)| parameter.log_prob(value)).sum()
             }
-            Form::Normal(normal) => normal.log_density(values),
+            Form::Normal(normal) => normal.log_prob(values),
             Form::Product(factors) => {
                 let mut rest = values;
                 let mut sum = 0.0;
                 for factor in factors {
                     let (these, others) = rest.split_at(factor.support.len());
-                    sum += factor.log_density(these);
+                    sum += factor.log_prob(these);
                     rest = others;
                 }
                 sum
@@ -107,7 +107,7 @@ impl Density {
     pub fn contains(&self, values: &[f32]) -> bool {
         assert_eq!(values.len(), self.support.len(), "a value for each parameter");
         let inside = values.iter().zip(&self.support).all(|(value, interval)| interval.contains(*value));
-        inside && (self.is_product_of_intervals() || self.log_density(values) > f64::NEG_INFINITY)
+        inside && (self.is_product_of_intervals() || self.log_prob(values) > f64::NEG_INFINITY)
     }
 
     /// Whether the density is above 0 wherever each parameter is in its interval: not so where parameters bound one another, which only a
@@ -166,9 +166,9 @@ impl Density {
 
     /// Exact means and standard deviations, NaN where there is none; `None` for a density that is a function.
     #[must_use]
-    pub fn moments(&self) -> Option<Moments> {
+    pub fn moments(&self) -> Option<PriorMoments> {
         let (means, stds) = self.moments_in_order()?.into_iter().unzip();
-        Some(Moments { means: Array1::from_vec(means), stds: Array1::from_vec(stds) })
+        Some(PriorMoments { means: Array1::from_vec(means), stds: Array1::from_vec(stds) })
     }
 
     fn moments_in_order(&self) -> Option<Vec<(f32, f32)>> {

@@ -46,7 +46,7 @@ enum Function {
 /// assert!(density.contains(&[-0.5, 0.5]) && !density.contains(&[-0.5, -0.5]));
 ///
 /// let prior = Prior::box_uniform(["x", "y", "z"], &[-2.0; 3], &[2.0; 3])?;
-/// assert_eq!(prior.log_density(&prior.sample(10, 2023)?)?, ndarray::Array1::from_elem(10, -64_f64.ln()));
+/// assert_eq!(prior.log_prob(&prior.sample(10, 2023)?)?, ndarray::Array1::from_elem(10, -64_f64.ln()));
 /// # Ok::<(), bayesburn_simulation::SimulationError>(())
 /// ```
 #[derive(Clone)]
@@ -63,9 +63,9 @@ impl fmt::Debug for Prior {
     }
 }
 
-/// Means and standard deviations of the parameters under the prior, estimated from draws; `[D]` each.
+/// Means and standard deviations of the parameters under the prior: exact, or estimated from draws; `[D]` each.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Moments {
+pub struct PriorMoments {
     /// Means.
     pub means: Array1<f32>,
     /// Standard deviations, with divisor n − 1; NaN for a single draw.
@@ -168,8 +168,8 @@ impl Prior {
     ///
     /// let precision = array![[2.0, 1.0], [1.0, 2.0]]; // covariance [[2, -1], [-1, 2]] / 3
     /// let prior = Prior::multivariate_normal_with_precision(["a", "b"], &[0.0; 2], &precision)?;
-    /// let log_density = prior.density().expect("it has one").log_density(&[1.0, -1.0]);
-    /// assert!((log_density - (-1.0 + 0.5 * 3_f64.ln() - std::f64::consts::TAU.ln())).abs() < 1e-12);
+    /// let log_prob = prior.density().expect("it has one").log_prob(&[1.0, -1.0]);
+    /// assert!((log_prob - (-1.0 + 0.5 * 3_f64.ln() - std::f64::consts::TAU.ln())).abs() < 1e-12);
     /// # Ok::<(), bayesburn_simulation::SimulationError>(())
     /// ```
     ///
@@ -217,21 +217,21 @@ impl Prior {
     ///     let (a, b) = (rng.random::<f32>(), rng.random::<f32>());
     ///     [a.min(b), a.max(b)]
     /// })
-    /// .with_log_density([Interval::Between(0.0, 1.0); 2], |t| if t[0] <= t[1] { 2_f64.ln() } else { f64::NEG_INFINITY })?;
+    /// .with_log_prob([Interval::Between(0.0, 1.0); 2], |t| if t[0] <= t[1] { 2_f64.ln() } else { f64::NEG_INFINITY })?;
     /// assert!(!prior.density().expect("just given").contains(&[0.7, 0.2]));
     /// # Ok::<(), bayesburn_simulation::SimulationError>(())
     /// ```
     ///
     /// # Errors
     /// Another number of intervals than of names; an interval with nothing in it.
-    pub fn with_log_density(
+    pub fn with_log_prob(
         mut self,
         support: impl IntoIterator<Item = Interval>,
-        log_density: impl Fn(&[f32]) -> f64 + Send + Sync + 'static,
+        log_prob: impl Fn(&[f32]) -> f64 + Send + Sync + 'static,
     ) -> Result<Self, SimulationError> {
         let support = support.into_iter().map(Interval::checked).collect::<Result<Vec<_>, _>>()?;
         lengths("intervals", support.len(), self.names.len())?;
-        self.density = Some(Density::function(support, Arc::new(log_density)));
+        self.density = Some(Density::function(support, Arc::new(log_prob)));
         Ok(self)
     }
 
@@ -253,10 +253,10 @@ impl Prior {
     ///
     /// # Errors
     /// A prior without a density; rows of another length.
-    pub fn log_density(&self, parameters: &Array2<f32>) -> Result<Array1<f64>, SimulationError> {
+    pub fn log_prob(&self, parameters: &Array2<f32>) -> Result<Array1<f64>, SimulationError> {
         let density = self.density.as_ref().ok_or_else(|| SimulationError::NoDensity { names: self.names.clone() })?;
         lengths("columns", parameters.ncols(), self.names.len())?;
-        Ok(parameters.outer_iter().map(|row| density.log_density(&row.to_vec())).collect())
+        Ok(parameters.outer_iter().map(|row| density.log_prob(&row.to_vec())).collect())
     }
 
     /// Whether draws come from a function, and not from the density.
@@ -297,11 +297,11 @@ impl Prior {
     ///
     /// # Errors
     /// As [`Prior::sample`].
-    pub fn moments(&self, num_draws: usize, seed: u64) -> Result<Moments, SimulationError> {
+    pub fn moments(&self, num_draws: usize, seed: u64) -> Result<PriorMoments, SimulationError> {
         let draws = self.sample(num_draws, seed)?.mapv(f64::from);
         let means = draws.mean_axis(Axis(0)).expect("at least one draw");
         let stds = draws.std_axis(Axis(0), 1.0);
-        Ok(Moments { means: means.mapv(|m| m as f32), stds: stds.mapv(|s| s as f32) })
+        Ok(PriorMoments { means: means.mapv(|m| m as f32), stds: stds.mapv(|s| s as f32) })
     }
 
     pub(crate) fn check_names(&self) -> Result<(), SimulationError> {

@@ -49,7 +49,7 @@ impl MultivariateNormal {
     }
 
     /// −½ (‖L⁻¹ (θ − μ)‖² + D ln 2π) − Σ ln L_ii, or −½ (‖Lᵀ (θ − μ)‖² + D ln 2π) + Σ ln L_ii.
-    pub(crate) fn log_density(&self, values: &[f32]) -> f64 {
+    pub(crate) fn log_prob(&self, values: &[f32]) -> f64 {
         let mut z = DVector::from_iterator(values.len(), values.iter().map(|&value| f64::from(value))) - &self.mean;
         let log_det = |factor: &DMatrix<f64>| factor.diagonal().iter().map(|l| l.ln()).sum::<f64>();
         let log_scale = match &self.factor {

@@ -28,9 +28,9 @@ use statrs::{
 /// use bayesburn_simulation::Univariate;
 ///
 /// let rate = Univariate::gamma(2.0, 3.0)?; // shape and rate: mean 2/3
-/// assert!((rate.log_density(0.5) - (9.0_f64 * 0.5).ln() + 1.5).abs() < 1e-12);
+/// assert!((rate.log_prob(0.5) - (9.0_f64 * 0.5).ln() + 1.5).abs() < 1e-12);
 /// let small = rate.truncated(0.0, 0.5)?;
-/// assert_eq!(small.log_density(0.6), f64::NEG_INFINITY);
+/// assert_eq!(small.log_prob(0.6), f64::NEG_INFINITY);
 /// # Ok::<(), bayesburn_simulation::SimulationError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -247,7 +247,7 @@ impl Univariate {
 
     /// The logarithm of the normalised density at a value; −∞ outside of the support.
     #[must_use]
-    pub fn log_density(&self, value: f32) -> f64 {
+    pub fn log_prob(&self, value: f32) -> f64 {
         if !self.support.contains(value) {
             return f64::NEG_INFINITY;
         }

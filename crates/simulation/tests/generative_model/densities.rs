@@ -23,7 +23,7 @@ fn density(prior: &Prior) -> &Density {
 fn a_multivariate_normal_has_the_density_of_the_formula() {
     // |Σ| = 4 − 1.44 = 2.56; (θ − μ)ᵀ Σ⁻¹ (θ − μ) at (2, −1) is (1·1 − 2·1.2 + 4·1) / 2.56.
     let expected = -0.5 * (2.6 / 2.56) - (2.0 * PI * 1.6).ln();
-    let got = normal().log_density(&arr2(&[[2.0, -1.0]])).expect("it has a density")[0];
+    let got = normal().log_prob(&arr2(&[[2.0, -1.0]])).expect("it has a density")[0];
     assert!((got - expected).abs() < 1e-12, "{got} and not {expected}");
     let (mean, covariance_of) = density(&normal()).as_normal().expect("it is normal");
     assert_eq!((mean, covariance_of), (array![1.0, -2.0], covariance()));
@@ -61,11 +61,11 @@ fn normal_of_precision() -> Prior {
 #[test]
 fn a_precision_is_the_inverse_of_a_covariance() {
     let at = arr2(&[[2.0, -1.0], [0.0, 0.0], [-30.0, 4.0]]);
-    let log_density = |prior: &Prior| prior.log_density(&at).expect("it has a density");
-    let off = log_density(&normal_of_precision()) - log_density(&normal());
+    let log_prob = |prior: &Prior| prior.log_prob(&at).expect("it has a density");
+    let off = log_prob(&normal_of_precision()) - log_prob(&normal());
     assert!(off.iter().all(|off| off.abs() < 1e-11), "{off}");
     let twin = Prior::multivariate_normal(["a", "b"], &[1.0, -2.0], &precision()).expect("symmetric and definite");
-    assert!((log_density(&twin) - log_density(&normal())).iter().all(|off| off.abs() > 0.1), "the twin");
+    assert!((log_prob(&twin) - log_prob(&normal())).iter().all(|off| off.abs() > 0.1), "the twin");
     let (_, got) = density(&normal_of_precision()).as_normal().expect("it is normal");
     assert!((got - covariance()).iter().all(|off| off.abs() < 1e-12));
 }
@@ -76,7 +76,7 @@ fn a_box_is_uniform_inside_and_nothing_outside() {
     let at = arr2(&[[0.0, 0.25], [-2.0, 0.5], [2.1, 0.25], [0.0, -0.1]]);
     let inside = -(4.0 * 0.5_f64).ln();
     let expected = [inside, inside, f64::NEG_INFINITY, f64::NEG_INFINITY];
-    assert_eq!(prior.log_density(&at).expect("it has a density"), arr1(&expected));
+    assert_eq!(prior.log_prob(&at).expect("it has a density"), arr1(&expected));
     assert_eq!(density(&prior).support(), [Interval::Between(-2.0, 2.0), Interval::Between(0.0, 0.5)]);
     assert!(density(&prior).is_uniform() && density(&prior).as_normal().is_none());
     let draws = prior.sample(5000, 1).expect("the prior is sound");
@@ -88,10 +88,10 @@ fn a_product_is_the_sum_of_its_logarithms() {
     let gamma = Prior::independent([("c", Univariate::gamma(2.0, 1.0).expect("settings"))]);
     let prior = Prior::product([normal(), gamma.clone()]).expect("both have densities");
     assert_eq!(prior.names().to_vec(), ["a", "b", "c"]);
-    let whole = density(&prior).log_density(&[2.0, -1.0, 0.5]);
-    let parts = density(&normal()).log_density(&[2.0, -1.0]) + density(&gamma).log_density(&[0.5]);
+    let whole = density(&prior).log_prob(&[2.0, -1.0, 0.5]);
+    let parts = density(&normal()).log_prob(&[2.0, -1.0]) + density(&gamma).log_prob(&[0.5]);
     assert!((whole - parts).abs() < 1e-12 && whole.is_finite());
-    assert_eq!(density(&prior).log_density(&[2.0, -1.0, -0.5]), f64::NEG_INFINITY);
+    assert_eq!(density(&prior).log_prob(&[2.0, -1.0, -0.5]), f64::NEG_INFINITY);
     assert!(density(&prior).as_normal().is_none() && !density(&prior).is_uniform());
 
     let standard = Prior::independent([("c", Univariate::normal(5.0, 3.0).expect("settings"))]);
@@ -152,12 +152,12 @@ fn what_is_no_prior_is_refused_with_the_reason() {
     }
     let function = Prior::from_fn(["theta"], |_, _| [0.5]);
     let error = message(Prior::product([normal(), function.clone()]));
-    assert!(error.contains("theta") && error.contains("with_log_density"), "{error}");
-    let error = function.log_density(&arr2(&[[0.5]])).expect_err("no density").to_string();
+    assert!(error.contains("theta") && error.contains("with_log_prob"), "{error}");
+    let error = function.log_prob(&arr2(&[[0.5]])).expect_err("no density").to_string();
     assert!(error.contains("has no density"), "{error}");
-    let error = message(function.with_log_density([Interval::Real; 2], |_| 0.0));
+    let error = message(function.with_log_prob([Interval::Real; 2], |_| 0.0));
     assert!(error.contains("2 intervals for 1 parameters"), "{error}");
-    let error = normal().log_density(&arr2(&[[0.5]])).expect_err("one column").to_string();
+    let error = normal().log_prob(&arr2(&[[0.5]])).expect_err("one column").to_string();
     assert!(error.contains("1 columns for 2 parameters"), "{error}");
 }
 

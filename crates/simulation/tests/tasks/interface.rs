@@ -33,7 +33,7 @@ fn priors_are_those_of_the_paper() {
         let density = density(name);
         assert!(density.is_uniform());
         let volume = dim as f64 * (2.0 * bound).ln();
-        assert!((density.log_density(&vec![-bound as f32; dim]) + volume).abs() < 1e-12, "{name}");
+        assert!((density.log_prob(&vec![-bound as f32; dim]) + volume).abs() < 1e-12, "{name}");
     }
 }
 

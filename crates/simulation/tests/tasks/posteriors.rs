@@ -57,7 +57,7 @@ fn along_axis(task: &Task, x: &[f32], axis: usize) -> Vec<(f64, f64)> {
     let step = 1e-3;
     let mut log_posterior = |value: f64| {
         theta[axis] = value as f32;
-        density.log_density(&theta) + task.log_likelihood(&theta, x).expect("lengths fit")
+        density.log_prob(&theta) + task.log_likelihood(&theta, x).expect("lengths fit")
     };
     let points: Vec<(f64, f64)> =
         (-2500..2500).map(|k| step * (f64::from(k) + 0.5)).map(|value| (value, log_posterior(value))).collect();
@@ -116,7 +116,7 @@ fn on_crescents(task: &Task, x: [f32; 2]) -> Vec<([f64; 2], f64)> {
             let (z1, z2) = (sign * distance, f64::from(x[1]) - step * (f64::from(j) + 0.5));
             let theta = [FRAC_1_SQRT_2 * (z1 - z2), FRAC_1_SQRT_2 * (z1 + z2)];
             let of_task = theta.map(|value| value as f32);
-            let log = density.log_density(&of_task) + task.log_likelihood(&of_task, &x).expect("lengths fit");
+            let log = density.log_prob(&of_task) + task.log_likelihood(&of_task, &x).expect("lengths fit");
             points.push((theta, log.exp()));
         }
     }

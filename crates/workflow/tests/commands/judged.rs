@@ -2,7 +2,7 @@
 
 use bayesburn_amortizers::{Conditions, Configurator, Configured, DefaultConfigurator, PosteriorConfig};
 use bayesburn_core::Simulations;
-use bayesburn_diagnostics::{DiagnosticsSuite, Evidence, Report};
+use bayesburn_diagnostics::{DiagnosticsSuite, Report, SuiteInput};
 use bayesburn_inference::{Npe, NpeConfig, NpeTraining};
 use bayesburn_networks::{DeepSetConfig, IdentityConfig, InvertibleNetworkConfig, MixtureConfig, SummaryConfig};
 use bayesburn_simulation::{
@@ -38,8 +38,8 @@ fn missing_values_are_missing_to_the_judge() {
     let test = model.simulate(500, 77).expect("it simulates");
     let passes = |x: &ArrayD<f32>| {
         let draws = posterior.sample_for(x, 200, 3).expect("draws");
-        let evidence = Evidence::new(&draws, &test.parameters).expect("sound evidence");
-        DiagnosticsSuite::new().run(&evidence).expect("it runs").passed()
+        let input = SuiteInput::new(&draws, &test.parameters).expect("sound input");
+        DiagnosticsSuite::new().run(&input).expect("it runs").passed()
     };
     assert!(passes(&test.observations()) && !passes(&test.sim_data));
 }

@@ -17,7 +17,7 @@ use std::path::Path;
 use text::p_value;
 #[cfg(feature = "plots")]
 use {
-    super::Evidence,
+    super::SuiteInput,
     crate::{Bins, Coverage, RankEcdfs, RankHistograms, recovery, sbc_ranks, z_score_contraction},
     ndarray::Axis,
 };
@@ -104,7 +104,7 @@ impl Report {
     ///
     /// ```
     /// # use bayesburn_core::{Draws, Purpose, stream};
-    /// # use bayesburn_diagnostics::{DiagnosticsSuite, Evidence, sbc_ecdf};
+    /// # use bayesburn_diagnostics::{DiagnosticsSuite, SuiteInput, sbc_ecdf};
     /// # use ndarray::{Array2, Array3, Axis};
     /// # use rand::RngExt;
     /// # use rand_distr::StandardNormal;
@@ -113,7 +113,7 @@ impl Report {
     /// # let names = (0..30).map(|i| format!("theta_{i}")).collect();
     /// # let truths = Array2::from_shape_simple_fn((100, 30), &mut normal);
     /// # let draws = Draws::new(names, Array3::from_shape_simple_fn((100, 50, 30), &mut normal)).expect("30 names");
-    /// let report = DiagnosticsSuite::new().run(&Evidence::new(&draws, &truths)?)?;
+    /// let report = DiagnosticsSuite::new().run(&SuiteInput::new(&draws, &truths)?)?;
     /// for page in report.worst_first().chunks(12) {
     ///     let ecdfs = sbc_ecdf(&draws.select_parameters(page), &truths.select(Axis(1), page))?;
     /// #   let _ = stringify! {
@@ -206,14 +206,14 @@ impl Report {
 }
 
 impl Report {
-    /// The report with figures of the evidence: ECDFs and histograms of ranks, coverage, recovery, contraction. Of more than 12 parameters, those of the
+    /// The report with figures: ECDFs and histograms of ranks, coverage, recovery, contraction. Of more than 12 parameters, those of the
     /// smallest p-values are shown.
     ///
     /// # Errors
-    /// Evidence of other parameters than the report.
+    /// An input of other parameters than the report.
     #[cfg(feature = "plots")]
-    pub fn with_figures(mut self, evidence: &Evidence<'_>) -> Result<Self> {
-        let names = evidence.draws.names();
+    pub fn with_figures(mut self, input: &SuiteInput<'_>) -> Result<Self> {
+        let names = input.draws.names();
         if self.metrics.parameter_names() != names[..] {
             let reason = format!("figures of {names:?} for a report of {:?}", self.metrics.parameter_names());
             return Err(DiagnosticsError::Report { reason });
@@ -221,10 +221,10 @@ impl Report {
         let mut shown = self.worst_first();
         shown.truncate(MOST_SHOWN);
         shown.sort_unstable();
-        let draws = evidence.draws.select_parameters(&shown);
-        let truths = evidence.truths.select(Axis(1), &shown);
+        let draws = input.draws.select_parameters(&shown);
+        let truths = input.truths.select(Axis(1), &shown);
         // As the checks have them.
-        let ranks = sbc_ranks(evidence.draws, evidence.truths)?.with_ties_broken(self.seed).of_parameters(&shown);
+        let ranks = sbc_ranks(input.draws, input.truths)?.with_ties_broken(self.seed).of_parameters(&shown);
         let which = match names.len() - shown.len() {
             0 => String::new(),
             _ => format!(" Of {} parameters, those of the {} smallest p-values.", names.len(), shown.len()),
@@ -365,7 +365,7 @@ impl CheckKind {
 
 #[cfg(test)]
 mod tests {
-    use crate::{DiagnosticsSuite, Evidence, Limit, Metrics, Report};
+    use crate::{DiagnosticsSuite, Limit, Metrics, Report, SuiteInput};
     use bayesburn_core::{Draws, Purpose, stream};
     use ndarray::{Array2, Array3};
     use quick_junit::Report as Xml;
@@ -379,11 +379,11 @@ mod tests {
         let truths = Array2::from_shape_simple_fn((200, 2), &mut normal);
         let draws = Array3::from_shape_simple_fn((200, 50, 2), || width * normal());
         let draws = Draws::new(["a|<b>&\"".to_owned(), "b".to_owned()].into(), draws).expect("two names");
-        let evidence = Evidence::new(&draws, &truths).expect("valid");
+        let input = SuiteInput::new(&draws, &truths).expect("valid");
         let suite = DiagnosticsSuite::new().with_title("a <title>").with_limit(Limit::BiasAtMost(0.5));
-        let report = suite.run(&evidence).expect("it runs");
+        let report = suite.run(&input).expect("it runs");
         #[cfg(feature = "plots")]
-        let report = report.with_figures(&evidence).expect("they are drawn");
+        let report = report.with_figures(&input).expect("they are drawn");
         report
     }
 

@@ -29,8 +29,8 @@ fn integral(distribution: &Univariate, f: impl Fn(f64) -> f64) -> f64 {
     let step = 1e-3;
     let term = |k: i32| {
         let theta = interval.from_real(step * f64::from(k));
-        let log_density = distribution.log_density(theta) - interval.log_derivative(theta);
-        f(f64::from(theta)) * log_density.exp()
+        let log_prob = distribution.log_prob(theta) - interval.log_derivative(theta);
+        f(f64::from(theta)) * log_prob.exp()
     };
     // ±18 is as near to a bound as f32 can be told from it; the reals themselves need more for heavy tails.
     let reach = if interval == Interval::Real { 300_000 } else { 16_000 };
@@ -62,7 +62,7 @@ fn follows_its_density(draws_of: &Univariate, density_of: &Univariate) -> bool {
     let width = (high - low) / steps as f64;
     let density = |u: f64| {
         let theta = interval.from_real(u);
-        (density_of.log_density(theta) - interval.log_derivative(theta)).exp()
+        (density_of.log_prob(theta) - interval.log_derivative(theta)).exp()
     };
     let (mut cumulative, mut at, mut distance) = (0.0, 0, 0.0_f64);
     for k in 0..steps {
@@ -107,8 +107,8 @@ fn draws_stay_inside() {
         let mut rng = stream(1, const { Purpose::new("draws of a distribution") }, 1);
         for _ in 0..2000 {
             let draw = distribution.sample(&mut rng);
-            let log_density = distribution.log_density(draw);
-            assert!(draw.is_finite() && log_density.is_finite(), "{draw} of {distribution:?} has {log_density}");
+            let log_prob = distribution.log_prob(draw);
+            assert!(draw.is_finite() && log_prob.is_finite(), "{draw} of {distribution:?} has {log_prob}");
         }
     }
 }

@@ -1,32 +1,32 @@
-//! Holds what a posterior is judged by: its draws for simulated data sets, the truths, and whatever else is known of them.
+//! Holds the input of the suite: draws for simulated data sets, the truths, and optionally data, densities and quantities.
 
 use super::strata::Context;
 use crate::calibration::density_ranks;
 use crate::checks::{at_least, check_draws_and_truths, check_finite};
-use crate::{DiagnosticsError, Extent, Quantity, Ranks, Result};
+use crate::{DiagnosticsError, Extent, InputValue, Ranks, Result};
 use bayesburn_core::Draws;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView3, Axis, concatenate};
 
-/// What a [`DiagnosticsSuite`](crate::DiagnosticsSuite) judges: posterior draws for M simulated data sets and the parameters that simulated them.
+/// The input of a [`DiagnosticsSuite`](crate::DiagnosticsSuite): posterior draws for M simulated data sets and the parameters that simulated them.
 ///
 /// The draws of a data set are independent, as those of a network are; those of a Markov chain have to be thinned until they are. Draws for
 /// different data sets must be independent as well: one call with the same seed for each data set repeats its random numbers. Draws and truths are
-/// enough for most checks. With [`Evidence::with_data`] the suite also sees posteriors that overlook some of the data; without,
+/// enough for most checks. With [`SuiteInput::with_data`] the suite also sees posteriors that overlook some of the data; without,
 /// it can't tell draws of the prior, which are calibrated too, from those of a posterior.
 ///
 /// ```
 /// use bayesburn_core::Draws;
-/// use bayesburn_diagnostics::{DiagnosticsSuite, Evidence};
+/// use bayesburn_diagnostics::{DiagnosticsSuite, SuiteInput};
 /// # use ndarray::{Array2, Array3};
 /// # let truths = Array2::from_shape_fn((100, 1), |(m, _)| m as f32 - 0.5);
 /// # let draws = Array3::from_shape_fn((100, 99, 1), |(_, l, _)| l as f32);
 /// # let draws = Draws::new(["mu".to_owned()].into(), draws)?;
-/// let report = DiagnosticsSuite::new().run(&Evidence::new(&draws, &truths)?)?;
+/// let report = DiagnosticsSuite::new().run(&SuiteInput::new(&draws, &truths)?)?;
 /// println!("{report}");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Evidence<'a> {
+pub struct SuiteInput<'a> {
     pub(super) draws: &'a Draws,
     pub(super) truths: &'a Array2<f32>,
     pub(super) features: Option<Array2<f32>>,
@@ -42,7 +42,7 @@ pub(super) struct Density {
     pub(super) of_truths: Array1<f32>,
 }
 
-impl<'a> Evidence<'a> {
+impl<'a> SuiteInput<'a> {
     /// Draws `[M, L, D]` and truths `[M, D]`.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ impl<'a> Evidence<'a> {
         self.with_data_of_sizes([data])
     }
 
-    /// As [`Evidence::with_data`], of data sets with different numbers of observations: `[m, N, F]` of those that have as many, one array after the
+    /// As [`SuiteInput::with_data`], of data sets with different numbers of observations: `[m, N, F]` of those that have as many, one array after the
     /// other, M data sets in all.
     ///
     /// # Errors
@@ -99,7 +99,7 @@ impl<'a> Evidence<'a> {
     ///
     /// ```
     /// # use bayesburn_core::{Draws, Purpose, stream};
-    /// # use bayesburn_diagnostics::{DiagnosticsSuite, Evidence};
+    /// # use bayesburn_diagnostics::{DiagnosticsSuite, SuiteInput};
     /// # use ndarray::{Array1, Array2, Array3};
     /// # use rand::RngExt;
     /// # use rand_distr::StandardNormal;
@@ -109,7 +109,7 @@ impl<'a> Evidence<'a> {
     /// # let draws = Array3::from_shape_simple_fn((400, 50, 1), &mut normal);
     /// # let draws = Draws::new(["mu".to_owned()].into(), draws)?;
     /// let n = Array1::from_shape_fn(400, |m| (5 + m % 50) as f32); // of data set m
-    /// let report = DiagnosticsSuite::new().run(&Evidence::new(&draws, &truths)?.with_context("N", n)?)?;
+    /// let report = DiagnosticsSuite::new().run(&SuiteInput::new(&draws, &truths)?.with_context("N", n)?)?;
     /// assert_eq!(report.strata[0].label, "N from 5 to 14");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -121,7 +121,7 @@ impl<'a> Evidence<'a> {
         if values.len() != expected {
             return Err(DiagnosticsError::Rows { expected, got: values.len() });
         }
-        check_finite(Quantity::Feature, values.view().insert_axis(Axis(1)))?;
+        check_finite(InputValue::Feature, values.view().insert_axis(Axis(1)))?;
         self.contexts.push(Context { name: name.into(), values: values.to_vec() });
         Ok(self)
     }
@@ -135,7 +135,7 @@ impl<'a> Evidence<'a> {
         if features.nrows() != expected {
             return Err(DiagnosticsError::Rows { expected, got: features.nrows() });
         }
-        check_finite(Quantity::Feature, features.view())?;
+        check_finite(InputValue::Feature, features.view())?;
         self.features = Some(match self.features {
             None => features,
             Some(before) => concatenate![Axis(1), before, features],
@@ -168,7 +168,7 @@ impl<'a> Evidence<'a> {
         }
         if let Some(data_set) = of_truths.iter().position(|value| value.is_nan() || *value == f32::INFINITY) {
             let value = of_truths[data_set];
-            return Err(DiagnosticsError::NonFinite { quantity: Quantity::LogProb, data_set, parameter: 0, value });
+            return Err(DiagnosticsError::NonFinite { quantity: InputValue::LogProb, data_set, parameter: 0, value });
         }
         self.density = Some(Density { ranks: None, of_truths });
         Ok(self)
@@ -236,23 +236,23 @@ mod tests {
         let draws = Draws::new(["a".to_owned()].into(), draws).expect("one name");
         let truths = Array2::zeros((20, 1));
         let constant = Draws::new(["a".to_owned()].into(), Array3::zeros((20, 3, 1))).expect("one name");
-        let error = Evidence::new(&constant, &truths).expect_err("a constant").to_string();
+        let error = SuiteInput::new(&constant, &truths).expect_err("a constant").to_string();
         assert!(error.contains("`a` is the same") && error.contains("leave it out"), "{error}");
-        let evidence = || Evidence::new(&draws, &truths).expect("valid");
+        let input = || SuiteInput::new(&draws, &truths).expect("valid");
         let sizes = [Array3::zeros((7, 2, 2)), Array3::zeros((13, 9, 2))];
-        assert!(evidence().with_data_of_sizes(sizes.iter().map(|data| data.view())).is_ok());
+        assert!(input().with_data_of_sizes(sizes.iter().map(|data| data.view())).is_ok());
         let sizes = [Array3::zeros((7, 2, 2)), Array3::zeros((13, 2, 3))];
-        let widths = evidence().with_data_of_sizes(sizes.iter().map(|data| data.view())).expect_err("2 and 3");
+        let widths = input().with_data_of_sizes(sizes.iter().map(|data| data.view())).expect_err("2 and 3");
         assert!(widths.to_string().contains("[2, 3]"), "{widths}");
-        assert!(evidence().with_context("N", Array1::zeros(19)).is_err());
-        assert!(evidence().with_context("N", Array1::from_elem(20, f32::NAN)).is_err());
-        let rows = evidence().with_data(Array3::zeros((19, 2, 2)).view()).expect_err("19 rows").to_string();
+        assert!(input().with_context("N", Array1::zeros(19)).is_err());
+        assert!(input().with_context("N", Array1::from_elem(20, f32::NAN)).is_err());
+        let rows = input().with_data(Array3::zeros((19, 2, 2)).view()).expect_err("19 rows").to_string();
         assert!(rows.contains("19 rows") && rows.contains("20 data sets"), "{rows}");
-        assert!(evidence().with_features(Array2::from_elem((20, 1), f32::INFINITY)).is_err());
-        assert!(evidence().with_log_prob(&Array2::zeros((20, 3)), Array1::zeros(19)).is_err());
-        assert!(evidence().with_log_prob_of_truths(Array1::from_elem(20, f32::NAN)).is_err());
+        assert!(input().with_features(Array2::from_elem((20, 1), f32::INFINITY)).is_err());
+        assert!(input().with_log_prob(&Array2::zeros((20, 3)), Array1::zeros(19)).is_err());
+        assert!(input().with_log_prob_of_truths(Array1::from_elem(20, f32::NAN)).is_err());
         let few = Draws::new(["a".to_owned()].into(), Array3::zeros((19, 3, 1))).expect("one name");
-        let error = Evidence::new(&few, &Array2::zeros((19, 1))).expect_err("19 data sets").to_string();
+        let error = SuiteInput::new(&few, &Array2::zeros((19, 1))).expect_err("19 data sets").to_string();
         assert!(error.contains("at least 20"), "{error}");
     }
 }
