@@ -8,6 +8,7 @@ mod checkpoints;
 mod direct;
 mod failures;
 mod feature_names;
+mod golden;
 mod gpu;
 mod imports;
 mod models;
