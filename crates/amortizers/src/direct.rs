@@ -2,10 +2,10 @@
 
 use crate::{
     AmortizedPosterior, AmortizerError, Conditions, Configured,
-    posterior::Widths,
     regression::{Predictor, Regression},
     standardize::Standardizer,
     targets::{Support, Targets},
+    widths::Widths,
 };
 use bayesburn_core::Interval;
 use bayesburn_kernels::{DensityBatch, DensityLoss, DensityPart, Operands};

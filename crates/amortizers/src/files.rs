@@ -1,8 +1,8 @@
 //! Saves a posterior to a folder and loads it: a readable configuration, weights as safetensors, and a seal of checksums.
 
 use crate::{
-    AmortizedPosterior, AmortizerError, Difference, PosteriorConfig, TrainingRange, evaluator::Kept, posterior::Widths,
-    training_range::Familiar,
+    AmortizedPosterior, AmortizerError, Difference, PosteriorConfig, TrainingRange, evaluator::Kept,
+    training_range::Familiar, widths::Widths,
 };
 use bayesburn_core::files::{seal, verify};
 use bayesburn_networks::{ParameterInit, SummaryConfig, SummaryNetwork, number_parameters, orders_are_permutations};

@@ -34,6 +34,7 @@ mod direct;
 mod error;
 mod evaluator;
 mod files;
+mod fit;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod mmd;
@@ -44,6 +45,7 @@ mod sampling;
 mod standardize;
 mod targets;
 mod training_range;
+mod widths;
 
 pub use conditions::{Conditions, Configured};
 pub use config::{PosteriorConfig, Standardization, SummaryLoss};

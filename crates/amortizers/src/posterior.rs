@@ -1,45 +1,21 @@
 //! The amortized posterior: what is trained once and then asked about any number of data sets.
 
 use crate::{
-    AmortizerError, Conditions, Configured, PosteriorConfig, PosteriorNetworks, Standardization, SummaryLoss,
+    AmortizerError, Conditions, Configured, PosteriorConfig, PosteriorNetworks,
     conditions::check_finite,
     evaluator::{Evaluator, Kept},
     networks::to_vec,
-    regression::{MOST_FEATURES, Predictor, Regression, fitted_rows},
-    standardize::{ColumnMoments, Standardizer},
     targets::{Support, Targets},
     training_range::{Familiar, TrainingRange, named, reference, warnings_of},
+    widths::Widths,
 };
-use bayesburn_core::{Interval, ParameterNames};
+use bayesburn_core::ParameterNames;
 use bayesburn_networks::{
-    ConfigError, DeepSetConfig, MixtureParameters, ParameterInit, Pass, SummaryConfig, SummaryNetwork, check_device,
-    num_trainable_parameters, number_parameters,
+    DeepSetConfig, MixtureParameters, Pass, SummaryConfig, num_trainable_parameters, number_parameters,
 };
 use burn::tensor::{Device, Tensor};
-use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
-use serde::{Deserialize, Serialize};
+use ndarray::{Array1, Array2};
 use std::sync::{Arc, OnceLock, PoisonError};
-
-/// The widths that a posterior was made for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Widths {
-    pub(crate) names: Vec<String>,
-    /// F, the features of an observation.
-    pub(crate) features: usize,
-    /// C, the number of direct conditions.
-    pub(crate) direct: usize,
-    /// How many features are followed by as many columns of a mask: 0 for missing values.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub(crate) masked: usize,
-    /// The names of the simulator's features.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) feature_names: Option<Vec<String>>,
-}
-
-fn is_zero(number: &usize) -> bool {
-    *number == 0
-}
 
 /// A posterior q(θ | x) for any data set x: a summary network and a conditional invertible network, trained on simulations
 /// (Radev et al. 2020).
@@ -108,168 +84,6 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let range = TrainingRange::new(pilot, &columns, targets);
         (posterior.range, posterior.reference) = (Some(range), reference(pilot).into());
         Ok(posterior)
-    }
-
-    /// Random weights, identity standardisation.
-    pub(crate) fn untrained(
-        config: PosteriorConfig<C>,
-        widths: Widths,
-        seed: u64,
-        device: &Device,
-    ) -> Result<Self, AmortizerError> {
-        Self::untrained_by(config, widths, &mut ParameterInit::new(seed, &device.clone().autodiff()), device)
-    }
-
-    /// [`AmortizedPosterior::untrained`] with weights from elsewhere.
-    pub(crate) fn untrained_by(
-        config: PosteriorConfig<C>,
-        widths: Widths,
-        init: &mut ParameterInit,
-        device: &Device,
-    ) -> Result<Self, AmortizerError> {
-        check_device(device)?;
-        if let Some(SummaryLoss::Mmd { weight }) = config.summary_loss
-            && !(weight >= 0.0 && weight.is_finite())
-        {
-            let expected = "at least 0 and finite";
-            return Err(ConfigError::OutOfRange { field: "summary_loss.weight", expected, got: weight }.into());
-        }
-        for support in [&config.support, &config.bounds].into_iter().flatten() {
-            let (expected, got) = (widths.names.len(), support.len());
-            if expected != got {
-                return Err(AmortizerError::Support { expected, got });
-            }
-            support.iter().try_for_each(|interval| interval.checked().map(|_| ()))?;
-        }
-        let device = device.clone().autodiff();
-        let summary = config.summary.init(widths.features, init)?;
-        let condition_dim = summary.summary_dim() + widths.direct;
-        let inference = config.inference.init(widths.names.len(), condition_dim, init)?;
-        let mut standardizer = |applies: bool, width| {
-            applies.then(|| {
-                init.spend(&[2, width]);
-                Standardizer::identity(width, &device)
-            })
-        };
-        let all = matches!(config.standardization, Standardization::All | Standardization::Moments);
-        let of_data = config.summary.num_observations() == Some(1);
-        let features = widths.direct + if of_data { widths.features } else { 0 };
-        let regresses = config.standardization == Standardization::All && (1..=MOST_FEATURES).contains(&features);
-        let parameters = standardizer(config.standardization != Standardization::None, widths.names.len());
-        let data = standardizer(all, widths.features);
-        let direct = standardizer(all && widths.direct > 0, widths.direct);
-        let regression = regresses.then(|| {
-            init.spend(&[features, widths.names.len()]);
-            Regression::none(features, widths.names.len(), of_data, &device)
-        });
-        let masked = widths.masked;
-        let networks = PosteriorNetworks { summary, inference, parameters, data, direct, regression, masked };
-        let names = widths.names.iter().cloned().collect();
-        Ok(Self {
-            config,
-            names,
-            widths,
-            networks: number_parameters(networks),
-            device,
-            evaluator: Arc::default(),
-            range: None,
-            reference: Arc::default(),
-            familiar: Arc::default(),
-            any_num_observations: false,
-        })
-    }
-
-    /// Sets the standardisation's constants; returns the moments of the data's columns and of the targets.
-    fn fit_standardization(&mut self, pilot: &[Configured]) -> (Vec<ColumnMoments>, Vec<ColumnMoments>) {
-        let device = &self.device;
-        let data = |batch: &Configured| {
-            let data = &batch.conditions.summary_conditions;
-            let (m, n, features) = data.dim();
-            data.to_shape((m * n, features))
-                .map(|flat| flat.to_owned())
-                .unwrap_or_else(|_| Array2::zeros((0, features)))
-        };
-        let targets: Vec<_> = pilot.iter().map(|batch| self.support().targets(&batch.parameters)).collect();
-        let targets = ColumnMoments::of_columns(targets.iter().map(|targets| targets.values.view()), 0);
-        if self.networks.parameters.is_some() {
-            self.networks.parameters = Some(Standardizer::fitted(&targets, device));
-        }
-        let flat: Vec<Array2<f32>> = pilot.iter().map(data).collect();
-        let columns = ColumnMoments::of_columns(flat.iter().map(|rows| rows.view()), self.widths.masked);
-        if self.networks.data.is_some() {
-            self.networks.data = Some(Standardizer::fitted(&columns, device));
-        }
-        if self.networks.direct.is_some() {
-            let rows = pilot.iter().filter_map(|batch| batch.conditions.direct_conditions.as_ref().map(|d| d.view()));
-            self.networks.direct = Some(Standardizer::fitted(&ColumnMoments::of_columns(rows, 0), device));
-        }
-        (columns, targets)
-    }
-
-    /// Fits the regression, if there is to be one, and scales parameters by what it leaves of them.
-    fn fit_regression(&mut self, pilot: &[Configured], targets: &[ColumnMoments]) {
-        let Some(regression) = &self.networks.regression else { return };
-        let rows = |tensor: Tensor<2>| {
-            let shape = tensor.dims();
-            Array2::from_shape_vec(shape, to_vec(tensor)).expect("as many as the tensor has")
-        };
-        let all = pilot.iter().map(Configured::len).sum();
-        let mut chosen = fitted_rows(all, regression.num_features()).peekable();
-        let (mut features, mut parameters, mut start) = (Vec::new(), Vec::new(), 0);
-        for batch in pilot {
-            let end = start + batch.len();
-            let of_batch: Vec<usize> =
-                std::iter::from_fn(|| chosen.next_if(|row| *row < end)).map(|row| row - start).collect();
-            start = end;
-            if of_batch.is_empty() {
-                continue;
-            }
-            let conditions = batch.conditions.select(&of_batch);
-            let (data, direct) = self.networks.standardized_conditions(&conditions, &self.device);
-            features.push(rows(regression.features(data, direct)));
-            let targets = self.support().targets(&batch.parameters).values.select(Axis(0), &of_batch);
-            let targets = crate::networks::tensor::<2, _>(&targets, &self.device);
-            parameters.push(rows(self.networks.standardized_targets(targets, None)));
-        }
-        let joined = |parts: &[Array2<f32>]| {
-            let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
-            concatenate(Axis(0), &views).expect("of one width, which was checked")
-        };
-        let (features, parameters) = (joined(&features), joined(&parameters));
-        let (means, stds) = self.parameter_standardization();
-        let standardized = |value: f32, d: usize| f64::from((value - means[d]) / stds[d]);
-        // Those of targets.
-        let bounds = (0..means.len()).map(|d| match (&self.config.support, &self.config.bounds) {
-            (support, Some(bounds)) => {
-                let map = support.as_ref().map_or(Interval::Real, |support| support[d]);
-                let (low, high) = bounds[d].bounds();
-                (standardized(map.to_real(low) as f32, d), standardized(map.to_real(high) as f32, d))
-            }
-            _ => (f64::NEG_INFINITY, f64::INFINITY),
-        });
-        let bounds: Vec<(f64, f64)> = bounds.collect();
-        // Some rows may be the same where all are not.
-        let deviations = parameters.std_axis(Axis(0), 0.0);
-        let varies: Vec<bool> = targets.iter().zip(&deviations).map(|(of, std)| of.varies() && *std > 0.0).collect();
-        let (predictor, left) = Predictor::fitted(regression.is_of_data(), &features, &parameters, &varies, &bounds);
-        let stds = stds.iter().zip(left).map(|(std, left)| std * left).collect();
-        self.networks.regression = Some(Regression::new(predictor, &self.device));
-        self.networks.parameters = Some(Standardizer::of(means, stds, &self.device));
-    }
-
-    /// Fits on all pilot batches that have as many observations as the first: only these fit into one tensor.
-    fn fit_act_norm(mut self, pilot: &[Configured]) -> Result<Self, AmortizerError> {
-        let observations = |batch: &Configured| batch.conditions.summary_conditions.dim().1;
-        let alike = pilot.iter().filter(|batch| observations(batch) == observations(&pilot[0]));
-        let batch = Configured::joined(&alike.cloned().collect::<Vec<_>>())?;
-        let mut pass = Pass::inference(0);
-        let (condition, _) = self.networks.condition(&batch.conditions, &self.device, &mut pass);
-        let targets = crate::networks::tensor::<2, _>(&*self.support().targets(&batch.parameters).values, &self.device);
-        let (condition, predicted) = self.networks.split(condition);
-        let targets = self.networks.standardized_targets(targets, predicted);
-        let inference = self.networks.inference.clone();
-        self.networks.inference = inference.initialise_act_norm(targets, condition, &mut pass);
-        Ok(self)
     }
 
     /// The training loss of a batch, `[1]`, with gradients: the mean negative log posterior density, each with its simulation's
@@ -562,33 +376,4 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     pub fn num_trainable_parameters(&self) -> usize {
         num_trainable_parameters(&self.networks)
     }
-}
-
-impl Widths {
-    pub(crate) fn check_parameters(&self, parameters: ArrayView2<'_, f32>) -> Result<(), AmortizerError> {
-        width("the parameters", self.names.len(), parameters.ncols())
-    }
-
-    pub(crate) fn check_conditions(&self, conditions: &Conditions) -> Result<(), AmortizerError> {
-        width("the summary conditions", self.features, conditions.summary_conditions.dim().2)?;
-        // Of those that an earlier version saved it is not known, and nothing is filled in after standardising.
-        if conditions.masked > 0 && self.masked > 0 {
-            width("the masks of the summary conditions", self.masked, conditions.masked)?;
-        }
-        let direct = conditions.direct_conditions.as_ref().map_or(0, |direct| direct.ncols());
-        width("the direct conditions", self.direct, direct)
-    }
-
-    pub(crate) fn check_feature_names(&self) -> Result<(), AmortizerError> {
-        let Some(names) = &self.feature_names else { return Ok(()) };
-        let fits = |(i, name): (usize, &String)| !name.is_empty() && !names[..i].contains(name);
-        match (1..=self.features).contains(&names.len()) && names.iter().enumerate().all(fits) {
-            true => Ok(()),
-            false => Err(AmortizerError::FeatureNames { names: names.clone(), features: self.features }),
-        }
-    }
-}
-
-fn width(what: &'static str, expected: usize, got: usize) -> Result<(), AmortizerError> {
-    if expected == got { Ok(()) } else { Err(AmortizerError::Width { what, expected, got }) }
 }
