@@ -1,6 +1,6 @@
 //! Says what does not fit between data, configuration and networks.
 
-use bayesburn_core::{DrawsError, Interval, IntervalError};
+use bayesburn_core::{DrawsError, FileError, Interval, IntervalError};
 use bayesburn_networks::{ConfigError, DeviceError};
 use std::path::PathBuf;
 use thiserror::Error;
@@ -197,15 +197,8 @@ pub enum AmortizerError {
     #[error("the configurator failed: {0}")]
     Configurator(String),
     /// A file that cannot be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// Read or write.
-        action: &'static str,
-        /// Which file.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A saved posterior whose files are not those that were saved.
     #[error(
         "the saved posterior in {} is damaged: {reason}; restore the folder from a copy, or save the posterior again",

@@ -4,7 +4,10 @@ use crate::{
     AmortizedPosterior, AmortizerError, Difference, PosteriorConfig, TrainingRange, evaluator::Kept,
     training_range::Familiar, widths::Widths,
 };
-use bayesburn_core::files::{seal, verify};
+use bayesburn_core::{
+    FileError,
+    files::{seal, verify},
+};
 use bayesburn_networks::{ParameterInit, SummaryConfig, SummaryNetwork, number_parameters, orders_are_permutations};
 use burn::tensor::Device;
 use burn_store::{ModuleSnapshot, SafetensorsStore};
@@ -44,16 +47,16 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// A folder or file that cannot be written; a folder that holds other folders, which have no seal.
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<(), AmortizerError> {
         let folder = folder.as_ref();
-        let io = |source| AmortizerError::Io { action: "write", path: folder.to_owned(), source };
-        fs::create_dir_all(folder).and_then(|()| holds_files_alone(folder)).map_err(io)?;
-        fs::write(folder.join(CONFIG_FILE), format!("{:#}\n", self.description())).map_err(io)?;
+        let io = FileError::write(folder);
+        fs::create_dir_all(folder).and_then(|()| holds_files_alone(folder)).map_err(&io)?;
+        fs::write(folder.join(CONFIG_FILE), format!("{:#}\n", self.description())).map_err(&io)?;
         self.write_weights(folder.join(WEIGHTS_FILE))?;
         if let Some(range) = self.range.clone() {
             let saved = SavedRange { range, familiar: self.familiar()?.cloned() };
             let text = serde_json::to_string_pretty(&saved).expect("plain data");
-            fs::write(folder.join(RANGE_FILE), text).map_err(io)?;
+            fs::write(folder.join(RANGE_FILE), text).map_err(&io)?;
         }
-        seal(folder).map_err(io)
+        Ok(seal(folder).map_err(io)?)
     }
 
     /// Writes the weights alone, as safetensors, to a file.
@@ -64,11 +67,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let path = path.as_ref().to_owned();
         // The store's own metadata comes in a random order, and the same weights shall be the same bytes.
         let mut store = SafetensorsStore::from_file(&path).clear_metadata().overwrite(true);
-        self.networks.save_into(&mut store).map_err(|error| AmortizerError::Io {
-            action: "write",
-            path,
-            source: io::Error::other(error),
-        })
+        let saved = self.networks.save_into(&mut store);
+        Ok(saved.map_err(|error| FileError::write(&path)(io::Error::other(error)))?)
     }
 
     /// Loads a posterior that [`AmortizedPosterior::save`] or a trainer's checkpoint wrote. Files know no device: it is chosen here.
@@ -104,9 +104,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         }
         saved.widths.check_feature_names().map_err(|error| wrong(error.to_string()))?;
         let weights = folder.as_ref().join(WEIGHTS_FILE);
-        let bytes = fs::metadata(&weights)
-            .map_err(|source| AmortizerError::Io { action: "read", path: weights.clone(), source })?
-            .len();
+        let bytes = fs::metadata(&weights).map_err(FileError::read(&weights))?.len();
         let numbers = usize::try_from(bytes / 4).unwrap_or(usize::MAX);
         let too_large = || AmortizerError::Weights {
             path: weights.clone(),
@@ -136,11 +134,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let mut posterior = self.read_weights(folder.as_ref().join(WEIGHTS_FILE))?;
         let path = folder.as_ref().join(RANGE_FILE);
         if path.is_file() {
-            let text = fs::read_to_string(&path).map_err(|source| AmortizerError::Io {
-                action: "read",
-                path: path.clone(),
-                source,
-            })?;
+            let text = fs::read_to_string(&path).map_err(FileError::read(&path))?;
             let wrong = |reason: String| AmortizerError::SavedConfig { path: path.clone(), reason };
             let SavedRange { range, familiar } =
                 serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
@@ -168,8 +162,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     pub fn read_weights(mut self, path: impl AsRef<Path>) -> Result<Self, AmortizerError> {
         let path = path.as_ref().to_owned();
         if !path.is_file() {
-            let source = io::ErrorKind::NotFound.into();
-            return Err(AmortizerError::Io { action: "read", path, source });
+            return Err(FileError::read(&path)(io::ErrorKind::NotFound.into()).into());
         }
         let wrong = |reason: String| AmortizerError::Weights { path: path.clone(), reason };
         let result = self
@@ -210,11 +203,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// A file that is missing or is not JSON.
     pub fn saved_description(folder: impl AsRef<Path>) -> Result<Value, AmortizerError> {
         let path = folder.as_ref().join(CONFIG_FILE);
-        let text = fs::read_to_string(&path).map_err(|source| AmortizerError::Io {
-            action: "read",
-            path: path.clone(),
-            source,
-        })?;
+        let text = fs::read_to_string(&path).map_err(FileError::read(&path))?;
         serde_json::from_str(&text).map_err(|error| AmortizerError::SavedConfig { path, reason: error.to_string() })
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     standardize::{ColumnMoments, Standardizer},
     widths::Widths,
 };
-use bayesburn_core::Interval;
+use bayesburn_core::{Interval, settings::in_range};
 use bayesburn_networks::{
     ConfigError, ParameterInit, Pass, SummaryConfig, SummaryNetwork, check_device, number_parameters,
 };
@@ -34,11 +34,9 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         device: &Device,
     ) -> Result<Self, AmortizerError> {
         check_device(device)?;
-        if let Some(SummaryLoss::Mmd { weight }) = config.summary_loss
-            && !(weight >= 0.0 && weight.is_finite())
-        {
-            let expected = "at least 0 and finite";
-            return Err(ConfigError::OutOfRange { field: "summary_loss.weight", expected, got: weight }.into());
+        if let Some(SummaryLoss::Mmd { weight }) = config.summary_loss {
+            let holds = weight >= 0.0 && weight.is_finite();
+            in_range(holds, "summary_loss.weight", "at least 0 and finite", weight).map_err(ConfigError::from)?;
         }
         for support in [&config.support, &config.bounds].into_iter().flatten() {
             let (expected, got) = (widths.names.len(), support.len());

@@ -1,10 +1,11 @@
 //! Gathers what an inference is made from, and checks it.
 
 use crate::{
-    InferenceError, Npe, NpeConfig, ParameterSpace, Proposal, configurator::PairsConfigurator, error::in_range,
-    space::scales, store::Store,
+    InferenceError, Npe, NpeConfig, ParameterSpace, Proposal, configurator::PairsConfigurator, space::scales,
+    store::Store,
 };
 use bayesburn_amortizers::{Configurator, DefaultConfigurator};
+use bayesburn_core::settings::in_range;
 use bayesburn_networks::{IdentityConfig, SummaryConfig, default_device};
 use bayesburn_simulation::{GenerativeModel, Prior, Progress};
 use burn::tensor::Device;

@@ -1,7 +1,10 @@
 //! Configures neural posterior estimation: the networks, and how they are trained.
 
-use crate::{InferenceError, error::in_range};
 use bayesburn_amortizers::{PosteriorConfig, Standardization};
+use bayesburn_core::{
+    SettingError,
+    settings::{at_least_one, in_range, inside_unit_interval},
+};
 use bayesburn_networks::{IdentityConfig, InferenceConfig, InvertibleNetworkConfig, SummaryConfig};
 use bayesburn_trainers::{EarlyStopping, Optimizer, Schedule, TrainingConfig};
 use burn::{config::Config, optim::AdamConfig};
@@ -174,13 +177,12 @@ pub struct NpeTraining {
 }
 
 impl NpeTraining {
-    pub(crate) fn check(&self) -> Result<(), InferenceError> {
-        in_range(self.batch_size > 0, "batch_size", "at least 1", self.batch_size)?;
+    pub(crate) fn check(&self) -> Result<(), SettingError> {
+        at_least_one("batch_size", self.batch_size)?;
         in_range(self.learning_rate > 0.0, "learning_rate", "above 0", self.learning_rate)?;
-        let fraction = self.validation_fraction;
-        in_range(fraction > 0.0 && fraction < 1.0, "validation_fraction", "above 0 and below 1", fraction)?;
-        in_range(self.stop_after_epochs > 0, "stop_after_epochs", "at least 1", self.stop_after_epochs)?;
-        in_range(self.max_epochs > 0, "max_epochs", "at least 1", self.max_epochs)?;
+        inside_unit_interval("validation_fraction", self.validation_fraction)?;
+        at_least_one("stop_after_epochs", self.stop_after_epochs)?;
+        at_least_one("max_epochs", self.max_epochs)?;
         if let Some(decay) = self.weight_average {
             in_range(decay > 0.0 && decay < 1.0, "weight_average", "above 0 and below 1, or None", decay)?;
         }

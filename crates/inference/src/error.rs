@@ -1,7 +1,7 @@
 //! Says what stopped an inference, and what to do.
 
 use bayesburn_amortizers::AmortizerError;
-use bayesburn_core::{DrawsError, Interval, SimulationsError};
+use bayesburn_core::{DrawsError, FileError, Interval, SettingError, SimulationsError};
 use bayesburn_simulation::SimulationError;
 use bayesburn_trainers::TrainerError;
 use std::path::PathBuf;
@@ -27,15 +27,8 @@ pub enum InferenceError {
     #[error(transparent)]
     Draws(#[from] DrawsError),
     /// A setting outside its range.
-    #[error("`{field}` is {got}, but must be {expected}")]
-    Setting {
-        /// The field.
-        field: &'static str,
-        /// The range in words.
-        expected: &'static str,
-        /// The value.
-        got: String,
-    },
+    #[error(transparent)]
+    Setting(#[from] SettingError),
     /// A prior whose draws depend on context.
     #[error(
         "the prior has no density that inference could use: {reason}; make it from distributions, or give its function a density by \
@@ -241,23 +234,6 @@ pub enum InferenceError {
         reason: String,
     },
     /// A file that cannot be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// Read or write.
-        action: &'static str,
-        /// Which file.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
-}
-
-/// An error unless the condition holds.
-pub(crate) fn in_range(
-    ok: bool,
-    field: &'static str,
-    expected: &'static str,
-    got: impl ToString,
-) -> Result<(), InferenceError> {
-    if ok { Ok(()) } else { Err(InferenceError::Setting { field, expected, got: got.to_string() }) }
+    #[error(transparent)]
+    File(#[from] FileError),
 }

@@ -7,14 +7,16 @@ use crate::{
     closed_form::{ClosedFormLoss, MixtureProposal},
     configurator::PairsConfigurator,
     coverage::uncovered,
-    error::in_range,
     foreign::{self, difference},
     pairs::{Appended, Pairs},
     store::Store,
     summary::panics,
 };
 use bayesburn_amortizers::{AmortizedPosterior, Configurator};
-use bayesburn_core::{Purpose, Simulations, derive_seed};
+use bayesburn_core::{
+    Purpose, Simulations, derive_seed,
+    settings::{at_least_one, in_range},
+};
 use bayesburn_networks::{IdentityConfig, SummaryConfig};
 use bayesburn_simulation::{Copies, Dataset, GenerativeModel, InvalidSimulations, Prior, Progress};
 use bayesburn_trainers::{LossHistory, Trainer, TrainerError, TrainingLoss};
@@ -165,7 +167,7 @@ impl<C: SummaryConfig> Npe<C> {
         sim_data: Array<f32, D>,
     ) -> Result<(), InferenceError> {
         let (rows, dim) = (parameters.nrows(), self.prior.names().len());
-        in_range(rows > 0, "the number of pairs", "at least 1", rows)?;
+        at_least_one("the number of pairs", rows)?;
         let columns = "as many as the prior has parameters";
         in_range(parameters.ncols() == dim, "the number of columns of the parameters", columns, parameters.ncols())?;
         let data_rows = sim_data.shape().first().copied().unwrap_or(0);

@@ -1,7 +1,7 @@
 //! Proposes parameters for the next round.
 
-use crate::{InferenceError, Posterior, error::in_range};
-use bayesburn_core::{Purpose, stream};
+use crate::{InferenceError, Posterior};
+use bayesburn_core::{Purpose, settings::inside_unit_interval, stream};
 use bayesburn_networks::{IdentityConfig, SummaryConfig};
 use bayesburn_simulation::Prior;
 use ndarray::{Array1, Array2, ArrayD, Axis, concatenate};
@@ -93,7 +93,7 @@ impl<C: SummaryConfig> TruncatedPrior<C> {
     /// # Errors
     /// A posterior without an observation; a tail that is not above 0 and below 1.
     pub fn new(posterior: Posterior<C>, tail: f64) -> Result<Self, InferenceError> {
-        in_range(tail > 0.0 && tail < 1.0, "tail", "above 0 and below 1", tail)?;
+        inside_unit_interval("tail", tail)?;
         let draws = posterior.sample(QUANTILE_DRAWS, 0)?;
         let mut logs = Self::log_probs(&posterior, &draws.data_set(0).to_owned())?.to_vec();
         logs.sort_by(f32::total_cmp);

@@ -1,8 +1,8 @@
 //! Draws from a posterior until enough draws are where the prior is.
 
-use crate::{InferenceError, error::in_range};
+use crate::InferenceError;
 use bayesburn_amortizers::{AmortizedPosterior, Conditions};
-use bayesburn_core::{Draws, ParameterNames};
+use bayesburn_core::{Draws, ParameterNames, settings::at_least_one};
 use bayesburn_networks::SummaryConfig;
 use ndarray::{Array2, Array3, Axis};
 use rayon::prelude::*;
@@ -214,7 +214,7 @@ pub(crate) fn sample<C: SummaryConfig>(
     const MOST_ROWS: usize = 1 << 20;
     /// Rows of a data set that are drawn at least: fewer take no less time.
     const FEWEST_ROWS: usize = 32;
-    in_range(wanted > 0, "num_draws", "at least 1", wanted)?;
+    at_least_one("num_draws", wanted)?;
     let (begun, dim) = (Instant::now(), amortizer.parameter_names().len());
     let mut values: Vec<Vec<f32>> = vec![Vec::new(); conditions.len()];
     let mut acceptance = vec![Acceptance { accepted: 0, tried: 0 }; conditions.len()];

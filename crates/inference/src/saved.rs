@@ -2,7 +2,7 @@
 
 use crate::{InferenceError, Posterior, configurator::PairsConfigurator, rejection::UsualLeakage};
 use bayesburn_amortizers::{AmortizedPosterior, Configurator, DefaultConfigurator};
-use bayesburn_core::{Interval, files::write_atomically};
+use bayesburn_core::{FileError, Interval, files::write_atomically};
 use bayesburn_networks::SummaryConfig;
 use bayesburn_simulation::Prior;
 use burn::tensor::Device;
@@ -47,9 +47,9 @@ impl Saved {
         if !path.is_file() {
             return Err(InferenceError::NoPosterior { folder: folder.to_owned() });
         }
-        let io = |source| InferenceError::Io { action: "read", path: path.clone(), source };
-        let text = fs::read_to_string(&path).map_err(io)?;
-        serde_json::from_str(&text).map_err(|error| io(io::Error::other(error)))
+        let read = FileError::read(&path);
+        let text = fs::read_to_string(&path).map_err(&read)?;
+        Ok(serde_json::from_str(&text).map_err(|error| read(io::Error::other(error)))?)
     }
 }
 
@@ -61,8 +61,8 @@ impl<C: SummaryConfig> Posterior<C> {
     /// A folder or file that cannot be written.
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<(), InferenceError> {
         let (folder, path) = (folder.as_ref(), folder.as_ref().join(FILE));
-        let io = |source| InferenceError::Io { action: "write", path: path.clone(), source };
-        fs::create_dir_all(folder).map_err(io)?;
+        let write = FileError::write(&path);
+        fs::create_dir_all(folder).map_err(&write)?;
         self.amortizer().save(folder.join(ESTIMATOR))?;
         let numbers = |x: &ArrayD<f32>| x.iter().map(|&x| (!x.is_nan()).then_some(x)).collect();
         let saved = Saved {
@@ -78,7 +78,7 @@ impl<C: SummaryConfig> Posterior<C> {
             warnings: self.warnings().to_vec(),
         };
         let text = serde_json::to_string_pretty(&saved).expect("plain data");
-        write_atomically(&path, |file| file.write_all(text.as_bytes())).map_err(io)
+        Ok(write_atomically(&path, |file| file.write_all(text.as_bytes())).map_err(&write)?)
     }
 
     /// Loads a posterior that [`Posterior::save`] wrote, given the prior of its inference. If that had a configurator of its own, it is set again
@@ -152,7 +152,7 @@ impl<C: SummaryConfig> Posterior<C> {
 
     fn of_saved(saved: Saved, folder: &Path, prior: Prior, device: &Device) -> Result<Self, InferenceError> {
         let path = folder.join(FILE);
-        let io = |source| InferenceError::Io { action: "read", path: path.clone(), source };
+        let read = FileError::read(&path);
         let amortizer = AmortizedPosterior::load(folder.join(ESTIMATOR), device)?;
         let configurator = configurator::<C>(&amortizer, Arc::new(DefaultConfigurator));
         let data = (saved.data_shape, saved.masked);
@@ -160,7 +160,7 @@ impl<C: SummaryConfig> Posterior<C> {
         let array = |values: Option<Vec<Option<f32>>>| {
             let values = values.map(|values| values.into_iter().map(|value| value.unwrap_or(f32::NAN)).collect());
             let array = values.map(|values| ArrayD::from_shape_vec(shape.clone(), values)).transpose();
-            array.map_err(|error| io(io::Error::other(error)))
+            array.map_err(|error| read(io::Error::other(error)))
         };
         let posterior = Self::new(amortizer, prior, configurator, data, saved.rounds);
         let posterior = posterior.with_trained_for(array(saved.trained_for)?).with_usual_leakage(saved.usual_leakage);

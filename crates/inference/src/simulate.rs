@@ -2,8 +2,8 @@
 //!
 //! Between two parts a bar goes on, what is kept is written, and an interruption is looked for.
 
-use crate::{InferenceError, Npe, Proposal, error::in_range};
-use bayesburn_core::{Purpose, SimulationId, Simulations, stream};
+use crate::{InferenceError, Npe, Proposal};
+use bayesburn_core::{Purpose, SimulationId, Simulations, settings::at_least_one, stream};
 use bayesburn_networks::SummaryConfig;
 use bayesburn_simulation::{InvalidSimulations, Quantity, SimulationBar, SimulationError};
 use ndarray::{Array2, s};
@@ -22,7 +22,7 @@ impl<C: SummaryConfig> Npe<C> {
     /// [`NpeBuilder::stop_on`](crate::NpeBuilder::stop_on).
     pub fn simulate(&mut self, num_simulations: usize) -> Result<(), InferenceError> {
         let model = self.model.clone().ok_or(InferenceError::NoSimulator)?;
-        in_range(num_simulations > 0, "num_simulations", "at least 1", num_simulations)?;
+        at_least_one("num_simulations", num_simulations)?;
         self.check_proposal(self.data_shape.as_deref())?;
         let seed = |purpose| stream(self.seed, purpose, self.calls).next_u64();
         let (draws_seed, data_seed) =

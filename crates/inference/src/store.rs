@@ -1,7 +1,7 @@
 //! Keeps an inference's simulations and posteriors on disk, so that none is made twice.
 
 use crate::{InferenceError, Posterior};
-use bayesburn_core::Simulations;
+use bayesburn_core::{FileError, Simulations, files::write_atomically};
 use bayesburn_networks::SummaryConfig;
 use bayesburn_simulation::{load_simulations, save_simulations};
 use bayesburn_trainers::TrainerError;
@@ -39,9 +39,8 @@ impl StoredCall {
 
 impl Store {
     pub(crate) fn open(folder: PathBuf, resumes: bool) -> Result<Self, InferenceError> {
-        let io = |source| InferenceError::Io { action: "write", path: folder.clone(), source };
-        fs::create_dir_all(&folder).map_err(io)?;
-        if !resumes && fs::read_dir(&folder).map_err(io)?.next().is_some() {
+        fs::create_dir_all(&folder).map_err(FileError::write(&folder))?;
+        if !resumes && fs::read_dir(&folder).map_err(FileError::read(&folder))?.next().is_some() {
             let reason = "it is not empty, and `resume()`, which goes on with it, was not called".to_owned();
             return Err(InferenceError::OtherInference { folder, reason });
         }
@@ -77,10 +76,7 @@ impl Store {
     /// Makes a folder for what a description says, or makes sure that it is that.
     fn claim(&self, folder: &Path, expected: &str) -> Result<(), InferenceError> {
         let path = folder.join("description.txt");
-        let io = |action| {
-            let path = path.clone();
-            move |source| InferenceError::Io { action, path, source }
-        };
+        let write = FileError::write(&path);
         match fs::read_to_string(&path) {
             Ok(found) if found == expected => Ok(()),
             Ok(found) => {
@@ -89,11 +85,11 @@ impl Store {
                 Err(InferenceError::OtherInference { folder: self.folder.clone(), reason })
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::create_dir_all(folder).map_err(io("write"))?;
-                bayesburn_core::files::write_atomically(&path, |file| io::Write::write_all(file, expected.as_bytes()))
-                    .map_err(io("write"))
+                fs::create_dir_all(folder).map_err(&write)?;
+                write_atomically(&path, |file| io::Write::write_all(file, expected.as_bytes())).map_err(&write)?;
+                Ok(())
             }
-            Err(error) => Err(io("read")(error)),
+            Err(error) => Err(FileError::read(&path)(error).into()),
         }
     }
 
@@ -125,6 +121,6 @@ impl Store {
         // Renamed when it is whole: a folder that is there is a posterior.
         let beside = self.folder.join(format!("posterior-{training:03}.part"));
         now.save(&beside)?;
-        fs::rename(&beside, &folder).map_err(|source| InferenceError::Io { action: "write", path: folder, source })
+        Ok(fs::rename(&beside, &folder).map_err(FileError::write(&folder))?)
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     npy::{read_npy, read_npz_with},
     table::{Table, parse, too_large},
 };
+use bayesburn_core::FileError;
 use ndarray::ArrayD;
 use safetensors::{SafeTensors, tensor::TensorView};
 use std::{
@@ -47,7 +48,7 @@ impl Content {
         if !known {
             return Err(IoError::Format { path, formats: FORMATS });
         }
-        let bytes = fs::read(&path).map_err(|source| IoError::File { action: "read", path: path.clone(), source })?;
+        let bytes = fs::read(&path).map_err(FileError::read(&path))?;
         let wrong = |reason| IoError::Content { path: path.clone(), reason };
         let archive = match format.as_deref() {
             Some("npy") => return npy(&bytes).map(Self::Array).map(Noted::of).map_err(wrong),

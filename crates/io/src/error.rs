@@ -1,22 +1,16 @@
 //! What can be wrong with a file.
 
-use std::{io, path::PathBuf};
+use bayesburn_core::FileError;
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// A file that cannot be read or written, or that holds something else than is asked for.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum IoError {
-    /// The file itself.
-    #[error("cannot {action} {}: {source}", path.display())]
-    File {
-        /// `read` or `write`.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    /// A file that cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// What is in it.
     #[error("{}: {reason}", path.display())]
     Content {

@@ -7,7 +7,7 @@ use crate::{
     error::Result,
     heading::is_nameless,
 };
-use bayesburn_core::{Draws, files::write_atomically};
+use bayesburn_core::{Draws, FileError, files::write_atomically};
 use ndarray::{Array1, ArrayD, Axis, s};
 use ndarray_npy::{NpzWriter, WriteNpyExt};
 use netcdf_writer::{NcAttrValue, NcFileBuilder, NcWriteFormat, NcWriteOptions};
@@ -115,10 +115,8 @@ pub fn write_values(path: impl AsRef<Path>, name: &str, values: &Array1<f32>) ->
 
 fn write(path: &Path, content: impl FnOnce(&mut io::BufWriter<fs::File>) -> io::Result<()>) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    folder
-        .map_or(Ok(()), fs::create_dir_all)
-        .and_then(|()| write_atomically(path, content))
-        .map_err(|source| IoError::File { action: "write", path: path.into(), source })
+    let written = folder.map_or(Ok(()), fs::create_dir_all).and_then(|()| write_atomically(path, content));
+    Ok(written.map_err(FileError::write(path))?)
 }
 
 fn table(file: impl Write, draws: &Draws) -> csv::Result<()> {

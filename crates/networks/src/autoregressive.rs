@@ -4,9 +4,9 @@ use crate::{
     Activation, Bijection, ConfigError, OutputInit, ParameterInit, Pass, Permutation, PermutationConfig,
     bijection::sum_dimensions,
     density_estimator::{check_condition, repeated},
-    error::{at_least_one, in_range},
     pass::constant,
 };
+use bayesburn_core::settings::{at_least_one, in_range};
 use burn::{
     config::Config,
     module::{Module, Param},

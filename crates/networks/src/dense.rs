@@ -1,10 +1,7 @@
 //! Stacks dense layers: the networks inside coupling layers and set modules.
 
-use crate::{
-    ConfigError, OutputInit, ParameterInit, Pass,
-    error::{at_least_one, in_range},
-    pass::constant,
-};
+use crate::{ConfigError, OutputInit, ParameterInit, Pass, pass::constant};
+use bayesburn_core::settings::{at_least_one, in_range};
 #[cfg(feature = "flex")]
 use bayesburn_kernels::{Layer, Mask, Operands, Stack, Weight};
 use burn::{

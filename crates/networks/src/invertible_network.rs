@@ -4,9 +4,9 @@ use crate::{
     ActNormConfig, AffineConfig, AffineNets, Bijection, ConfigError, CouplingConfig, CouplingLayer, DenseNetConfig,
     ParameterInit, Pass, PermutationConfig, SeparateNets, SplineConfig,
     density_estimator::{check_condition, repeated},
-    error::{at_least_one, in_range},
     pass::constant,
 };
+use bayesburn_core::settings::{at_least_one, in_range};
 #[cfg(feature = "flex")]
 use bayesburn_kernels::{Flow, InverseFlow, Operands, has_kernels, run, runs_on};
 use burn::{config::Config, module::Module, tensor::Tensor};

@@ -3,9 +3,9 @@
 use crate::{
     ConfigError, DenseNet, DenseNetConfig, DensityEstimator, OutputInit, ParameterInit, Pass,
     density_estimator::{check_condition, repeated},
-    error::at_least_one,
     pass::constant,
 };
+use bayesburn_core::settings::at_least_one;
 use burn::{
     config::Config,
     module::{Module, Param},

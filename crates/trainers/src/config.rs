@@ -106,6 +106,6 @@ impl TrainingConfig {
         if let Some(stopping) = &self.early_stopping {
             stopping.check()?;
         }
-        self.schedule.check()
+        Ok(self.schedule.check()?)
     }
 }

@@ -1,7 +1,8 @@
 //! Says what stopped a training, and what to do.
 
 use bayesburn_amortizers::{AmortizerError, Difference};
-use bayesburn_core::SimulationsError;
+pub(crate) use bayesburn_core::settings::in_range;
+use bayesburn_core::{FileError, SettingError, SimulationsError};
 use bayesburn_simulation::{DataError, SimulationError};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -24,15 +25,8 @@ pub enum TrainerError {
     #[error(transparent)]
     Amortizer(#[from] AmortizerError),
     /// A setting of a run outside its range.
-    #[error("`{field}` is {got}, but must be {expected}")]
-    Setting {
-        /// The field.
-        field: &'static str,
-        /// The range in words.
-        expected: &'static str,
-        /// The value.
-        got: String,
-    },
+    #[error(transparent)]
+    Setting(#[from] SettingError),
     /// Too many steps in a row whose loss or gradient is NaN or infinite.
     #[error(
         "the {what} is {value}, in {skipped} steps in a row, until step {steps}; they were left out, and the weights are as they were before \
@@ -219,15 +213,8 @@ pub enum TrainerError {
         now: String,
     },
     /// A file that cannot be read or written.
-    #[error("cannot {action} {}: {source}; check that the folder exists, is writable and has space", path.display())]
-    Io {
-        /// Read or write.
-        action: &'static str,
-        /// Which file or folder.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 impl TrainerError {
@@ -239,20 +226,10 @@ impl TrainerError {
     }
 
     pub(crate) fn write(path: &Path) -> impl Fn(std::io::Error) -> Self + '_ {
-        |source| Self::Io { action: "write", path: path.to_owned(), source }
+        |source| FileError::write(path)(source).into()
     }
 
     pub(crate) fn read(path: &Path) -> impl Fn(std::io::Error) -> Self + '_ {
-        |source| Self::Io { action: "read", path: path.to_owned(), source }
+        |source| FileError::read(path)(source).into()
     }
-}
-
-/// An error unless the condition holds.
-pub(crate) fn in_range(
-    ok: bool,
-    field: &'static str,
-    expected: &'static str,
-    got: impl ToString,
-) -> Result<(), TrainerError> {
-    if ok { Ok(()) } else { Err(TrainerError::Setting { field, expected, got: got.to_string() }) }
 }

@@ -1,6 +1,7 @@
 //! Sets the learning rate of each step, as a function of the step and the validation losses: a resumed run needs no state of it.
 
-use crate::{TrainerError, error::in_range, stopping::epochs_without_improvement};
+use crate::{error::in_range, stopping::epochs_without_improvement};
+use bayesburn_core::SettingError;
 use burn::config::Config;
 use std::f64::consts::PI;
 
@@ -83,7 +84,7 @@ impl Schedule {
         self.initial_rate * factor
     }
 
-    pub(crate) fn check(&self) -> Result<(), TrainerError> {
+    pub(crate) fn check(&self) -> Result<(), SettingError> {
         let rate = self.initial_rate;
         in_range(rate > 0.0 && rate.is_finite(), "schedule.initial_rate", "above 0", rate)?;
         match self.decay {

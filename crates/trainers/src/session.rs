@@ -503,11 +503,8 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         self.put_parameters_back()?;
         let trainer = &*self.trainer;
         let Some(checkpoints) = &trainer.checkpoints else { return Ok(()) };
-        let state = self.updater.to_bytes(trainer.amortizer.networks()).map_err(|error| TrainerError::Io {
-            action: "write",
-            path: checkpoints.folder().to_owned(),
-            source: std::io::Error::other(error),
-        })?;
+        let state = self.updater.to_bytes(trainer.amortizer.networks());
+        let state = state.map_err(|error| TrainerError::write(checkpoints.folder())(std::io::Error::other(error)))?;
         let step = trainer.position.runs[trainer.run].steps_done;
         let save = |folder: &Path| {
             match &self.average {

@@ -1,6 +1,7 @@
 //! Decides when a training has stopped improving, from the validation losses alone: a resumed run needs no state of it.
 
-use crate::{TrainerError, error::in_range};
+use crate::error::in_range;
+use bayesburn_core::SettingError;
 use burn::config::Config;
 
 /// Stops a run when its validation loss has not improved for some epochs.
@@ -27,7 +28,7 @@ pub enum FinalWeights {
 }
 
 impl EarlyStopping {
-    pub(crate) fn check(&self) -> Result<(), TrainerError> {
+    pub(crate) fn check(&self) -> Result<(), SettingError> {
         in_range(self.patience > 0, "patience", "at least 1", self.patience)?;
         in_range(self.min_improvement >= 0.0, "min_improvement", "at least 0", self.min_improvement)
     }

@@ -1,13 +1,14 @@
 //! Says why a workflow could not run.
 
 use bayesburn_amortizers::AmortizerError;
+use bayesburn_core::FileError;
 use bayesburn_diagnostics::DiagnosticsError;
 use bayesburn_inference::InferenceError;
 use bayesburn_io::IoError;
 use bayesburn_networks::DeviceError;
 use bayesburn_simulation::SimulationError;
 use bayesburn_trainers::TrainerError;
-use std::{io, path::PathBuf};
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// Why a workflow could not run.
@@ -47,16 +48,9 @@ pub enum WorkflowError {
     /// A file of observations or draws.
     #[error(transparent)]
     Files(#[from] IoError),
-    /// A file that can't be read or written.
-    #[error("cannot {action} `{}`: {source}", path.display())]
-    Io {
-        /// `read` or `write`.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
+    /// A file that cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Training, or what it stands on, failed.
     #[error(transparent)]
     Trainer(#[from] TrainerError),

@@ -5,7 +5,7 @@ use crate::{
     command::{CommonOptions, DiagnoseOptions, SampleOptions},
 };
 use bayesburn_amortizers::AmortizerError;
-use bayesburn_core::{Simulations, with_causes};
+use bayesburn_core::{FileError, Simulations, with_causes};
 use bayesburn_diagnostics::{DiagnosticsSuite, Limit, Metrics};
 use bayesburn_io::{IoError, Missing, TableOptions, check_draws_names, read_array, read_observations, write_draws};
 use bayesburn_networks::{SummaryConfig, device};
@@ -185,14 +185,10 @@ impl<C: SummaryConfig> Workflow<C> {
         if force && checkpoints.exists() {
             // Not deleted: what took hours is worth more than its space.
             let before = self.folder.join("checkpoints.before");
-            let io = |action| {
-                let path = before.clone();
-                move |source| WorkflowError::Io { action, path, source }
-            };
             if before.exists() {
-                std::fs::remove_dir_all(&before).map_err(io("delete"))?;
+                std::fs::remove_dir_all(&before).map_err(FileError::delete(&before))?;
             }
-            std::fs::rename(&checkpoints, &before).map_err(io("write"))?;
+            std::fs::rename(&checkpoints, &before).map_err(FileError::write(&before))?;
             say(out, format_args!("What was trained before is in {}.\n", before.display()))?;
         }
         let mut trainer = self.builder.checkpoints(&checkpoints).build().map_err(|error| match error {
@@ -354,7 +350,7 @@ fn say(out: &mut impl Write, text: fmt::Arguments<'_>) -> Result<(), WorkflowErr
     // A pipe that was closed wants no more; what the command does, it does all the same.
     match out.write_fmt(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(WorkflowError::Io { action: "write to", path: "the output".into(), source: error })
+            Err(FileError::write(Path::new("standard output"))(error).into())
         }
         _ => Ok(()),
     }

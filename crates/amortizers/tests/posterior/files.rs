@@ -5,7 +5,7 @@ use crate::{
     with_inference,
 };
 use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, PosteriorConfig, Standardization, SummaryLoss};
-use bayesburn_core::files::seal;
+use bayesburn_core::{FileAction, FileError, files::seal};
 use bayesburn_networks::{ActNormConfig, AffineNets, CouplingDesign, DeepSetConfig, PermutationConfig, SoftFlowConfig};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
@@ -90,7 +90,7 @@ fn missing_files_are_named() {
     assert!(weights.to_string().contains("`weights.safetensors` is missing"), "{weights}");
     let direct = untrained(config(), &pilot(2), 1).load_weights(folder.path()).expect_err("a file is missing");
     let configuration = missing("posterior.json");
-    assert!(matches!(direct, AmortizerError::Io { action: "read", .. }), "{direct}");
+    assert!(matches!(direct, AmortizerError::File(FileError { action: FileAction::Read, .. })), "{direct}");
     let message = direct.to_string();
     assert!(message.starts_with("cannot read") && message.contains("weights.safetensors"), "{message}");
     let nowhere = load(folder.path().join("mistyped")).expect_err("no such folder");
@@ -150,7 +150,7 @@ fn a_folder_that_cannot_be_written_is_named() {
     let file = folder.path().join("file");
     fs::write(&file, "").expect("the folder is writable");
     let error = untrained(config(), &pilot(2), 1).save(file.join("posterior")).expect_err("a file is no folder");
-    assert!(matches!(error, AmortizerError::Io { action: "write", .. }), "{error}");
+    assert!(matches!(error, AmortizerError::File(FileError { action: FileAction::Write, .. })), "{error}");
     assert!(error.to_string().contains("file/posterior"), "{error}");
     // A folder where the weights' file should be.
     let taken = folder.path().join("taken");

@@ -2,7 +2,7 @@
 
 use crate::{box_prior, builder, config_of, shifted, short, small};
 use bayesburn_amortizers::{AmortizerError, Configurator, DefaultConfigurator};
-use bayesburn_core::Simulations;
+use bayesburn_core::{FileError, Simulations};
 use bayesburn_inference::{Correction, InferenceError, Npe, NpeTraining, Posterior, Proposal};
 use bayesburn_simulation::{GenerativeModel, Simulator};
 use bayesburn_trainers::TrainerError;
@@ -331,7 +331,7 @@ fn a_folder_that_is_not_empty_is_refused_without_resume() {
     assert!(error.contains("`resume` is without one, but must be with a folder"), "{error}");
     let file = folder.path().join("simulations-000/description.txt");
     let error = build().folder(&file).build().expect_err("a file");
-    assert!(matches!(&error, InferenceError::Io { path, .. } if *path == file), "{error:?}");
+    assert!(matches!(&error, InferenceError::File(FileError { path, .. }) if *path == file), "{error:?}");
 }
 
 /// A simulator of a whole batch sees the same batch with a folder as without: it is not cut into parts. The twin, of one draw at a time, is.

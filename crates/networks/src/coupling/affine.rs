@@ -1,7 +1,8 @@
 //! Scales and translates one half by what networks make of the other half and the condition.
 
 use super::transform_net;
-use crate::{ConfigError, DenseNet, DenseNetConfig, ParameterInit, Pass, bijection::sum_dimensions, error::in_range};
+use crate::{ConfigError, DenseNet, DenseNetConfig, ParameterInit, Pass, bijection::sum_dimensions};
+use bayesburn_core::settings::in_range;
 #[cfg(feature = "flex")]
 use bayesburn_kernels::{Coupling as Kernel, Operands};
 use burn::{config::Config, module::Module, tensor::Tensor};

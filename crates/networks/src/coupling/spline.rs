@@ -1,11 +1,8 @@
 //! Bends one half by monotone rational-quadratic splines that a network makes of the other half and the condition.
 
 use super::transform_net;
-use crate::{
-    ConfigError, DenseNet, DenseNetConfig, ParameterInit, Pass,
-    bijection::sum_dimensions,
-    error::{at_least_one, in_range},
-};
+use crate::{ConfigError, DenseNet, DenseNetConfig, ParameterInit, Pass, bijection::sum_dimensions};
+use bayesburn_core::settings::in_range;
 #[cfg(feature = "flex")]
 use bayesburn_kernels::{Coupling as Kernel, Operands, Spline};
 use burn::{
@@ -38,7 +35,6 @@ impl SplineConfig {
         d_input: usize,
         init: &mut ParameterInit,
     ) -> Result<SplineCoupling, ConfigError> {
-        at_least_one("bins", self.bins)?;
         in_range(self.bins >= 2, "bins", "at least 2", self.bins as f64)?;
         in_range(self.domain > 0.0 && self.domain.is_finite(), "domain", "above 0", self.domain)?;
         // Left and bottom edge, widths, heights, and the derivatives at the inner knots.

@@ -4,10 +4,8 @@
 use crate::SummaryKernel;
 #[cfg(feature = "flex")]
 use crate::dense::dense_layer;
-use crate::{
-    Activation, ConfigError, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork,
-    error::{at_least_one, in_range},
-};
+use crate::{Activation, ConfigError, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork};
+use bayesburn_core::settings::{at_least_one, in_range};
 #[cfg(feature = "flex")]
 use bayesburn_kernels::{Layer, Operands, Pool, SetModule, SetNetwork, Stack, Weight, has_kernels, run, runs_on};
 use burn::{

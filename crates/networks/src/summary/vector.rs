@@ -2,10 +2,8 @@
 
 #[cfg(feature = "flex")]
 use crate::summary::SummaryKernel;
-use crate::{
-    ConfigError, DenseNet, DenseNetConfig, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork,
-    error::at_least_one,
-};
+use crate::{ConfigError, DenseNet, DenseNetConfig, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork};
+use bayesburn_core::settings::at_least_one;
 #[cfg(feature = "flex")]
 use bayesburn_kernels::has_kernels;
 use burn::{config::Config, module::Module, tensor::Tensor};

@@ -71,7 +71,7 @@ fn a_configuration_that_makes_no_network_names_the_field() {
 
 fn assert_names(expected: &str, error: Option<ConfigError>) {
     match error {
-        Some(ConfigError::Zero { field } | ConfigError::OutOfRange { field, .. }) => assert_eq!(field, expected),
+        Some(ConfigError::Setting(error)) => assert_eq!(error.setting, expected),
         other => panic!("`{expected}` is wrong, but the result is {other:?}"),
     }
 }

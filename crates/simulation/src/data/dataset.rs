@@ -166,7 +166,7 @@ impl Dataset {
     /// ```
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
-        let metadata = fs::metadata(path).map_err(DataError::io(path))?;
+        let metadata = fs::metadata(path).map_err(DataError::read(path))?;
         let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         let part = match extension.as_str() {
             _ if metadata.is_dir() => {
@@ -405,8 +405,8 @@ impl fmt::Debug for Dataset {
 /// The names of what is in a folder, without hidden files, in order.
 fn names_in(folder: &Path) -> Result<Vec<String>, DataError> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(folder).map_err(DataError::io(folder))? {
-        names.push(entry.map_err(DataError::io(folder))?.file_name().to_string_lossy().into_owned());
+    for entry in fs::read_dir(folder).map_err(DataError::read(folder))? {
+        names.push(entry.map_err(DataError::read(folder))?.file_name().to_string_lossy().into_owned());
     }
     names.retain(|name| !name.starts_with('.'));
     names.sort();

@@ -1,23 +1,20 @@
 //! Says what is wrong with stored simulations, in which file, and what to do.
 
 use crate::SimulationError;
-use std::{io, path::PathBuf};
+use bayesburn_core::FileError;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 use thiserror::Error;
 
 /// Simulations that cannot be opened, read or stored.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// The system refuses a file or folder.
-    #[error(
-        "cannot use `{path}`: {source}; check that it is there, that it may be read and written, and that the disk has room"
-    )]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system reports.
-        source: io::Error,
-    },
+    /// A file or folder that cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A file of another type.
     #[error(
         "`{path}` is no file of simulations: pass a `.safetensors` or `.npz` file, a folder that `presimulate` wrote, or a folder \
@@ -262,8 +259,15 @@ pub enum DataError {
 }
 
 impl DataError {
-    /// Adds the path to what the system reports.
-    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io { path: path.into(), source }
+    /// Adds the path to what the system reports when a file is read.
+    pub(crate) fn read(path: &Path) -> impl Fn(io::Error) -> Self + use<> {
+        let of = FileError::read(path);
+        move |source| Self::File(of(source))
+    }
+
+    /// Adds the path to what the system reports when a file is written or deleted.
+    pub(crate) fn write(path: &Path) -> impl Fn(io::Error) -> Self + use<> {
+        let of = FileError::write(path);
+        move |source| Self::File(of(source))
     }
 }

@@ -45,9 +45,10 @@ pub fn save_simulations(simulations: &Simulations, path: impl AsRef<Path>) -> Re
     check("the batch", Some(simulations.parameter_names.len()), &shapes)?;
     let panicked = match simulations.panicked.is_empty() {
         true => Vec::new(),
-        false => serde_json::to_vec(&simulations.panicked).map_err(io::Error::from).map_err(DataError::io(path))?,
+        false => serde_json::to_vec(&simulations.panicked).map_err(io::Error::from).map_err(DataError::write(path))?,
     };
-    let header = header(simulations, &arrays, panicked.len()).map_err(io::Error::other).map_err(DataError::io(path))?;
+    let header =
+        header(simulations, &arrays, panicked.len()).map_err(io::Error::other).map_err(DataError::write(path))?;
     let write = |file: &mut io::BufWriter<std::fs::File>| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
@@ -71,7 +72,7 @@ pub fn save_simulations(simulations: &Simulations, path: impl AsRef<Path>) -> Re
         }
         file.write_all(&panicked)
     };
-    files::write_atomically(path, write).map_err(DataError::io(path))
+    files::write_atomically(path, write).map_err(DataError::write(path))
 }
 
 /// Reads a batch that [`save_simulations`] wrote, or a shard of [`presimulate`](crate::GenerativeModel::presimulate), to the bit.

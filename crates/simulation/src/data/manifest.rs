@@ -83,7 +83,7 @@ impl Manifest {
     pub(crate) fn read(folder: &Path) -> Result<Self, DataError> {
         let path = folder.join(MANIFEST);
         let no_manifest = |message: String| DataError::Manifest { path: path.clone(), message };
-        let text = fs::read_to_string(&path).map_err(DataError::io(&path))?;
+        let text = fs::read_to_string(&path).map_err(DataError::read(&path))?;
         let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| no_manifest(error.to_string()))?;
         // Before anything else: another version may have other keys.
         let got = value.get("format_version").and_then(serde_json::Value::as_u64);
@@ -108,7 +108,7 @@ impl Manifest {
             serde_json::to_writer_pretty(&mut *file, self)?;
             file.write_all(b"\n")
         })
-        .map_err(DataError::io(&path))
+        .map_err(DataError::write(&path))
     }
 
     /// Which setting differs from that of a store, with the store's value and the other.
@@ -146,14 +146,14 @@ impl Shard {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(DataError::Missing { path: path.to_owned() })
             }
-            Err(error) => Err(DataError::io(path)(error)),
+            Err(error) => Err(DataError::read(path)(error)),
         }
     }
 
     /// Whether the file's bytes are those that were written.
     pub(crate) fn verify(&self, path: &Path) -> Result<(), DataError> {
         self.check_length(path)?;
-        let (got, _) = files::crc32(path).map_err(DataError::io(path))?;
+        let (got, _) = files::crc32(path).map_err(DataError::read(path))?;
         let changed = || DataError::Changed { path: path.to_owned(), expected: self.crc32, got };
         (got == self.crc32).then_some(()).ok_or_else(changed)
     }

@@ -117,7 +117,7 @@ impl GenerativeModel {
         if presimulation.simulations_per_shard == Some(0) {
             return Err(DataError::EmptyShards);
         }
-        fs::create_dir_all(folder).map_err(DataError::io(folder))?;
+        fs::create_dir_all(folder).map_err(DataError::write(folder))?;
         let _lock = lock(folder)?;
         let mut manifest = self.begin(folder, presimulation)?;
         remove_unlisted(folder, manifest.shards.len())?;
@@ -144,8 +144,8 @@ impl GenerativeModel {
                 None => Ok(manifest),
             };
         }
-        for entry in fs::read_dir(folder).map_err(DataError::io(folder))? {
-            let found = entry.map_err(DataError::io(folder))?.file_name().to_string_lossy().into_owned();
+        for entry in fs::read_dir(folder).map_err(DataError::read(folder))? {
+            let found = entry.map_err(DataError::read(folder))?.file_name().to_string_lossy().into_owned();
             // The second is what a kill while the first manifest was written leaves.
             if found != LOCK && found != format!(".{MANIFEST}") {
                 return Err(DataError::NotAStore { path: folder.to_owned(), found });
@@ -168,7 +168,7 @@ impl GenerativeModel {
                     let simulations = self.simulate_from(manifest.seed, first, attempted)?;
                     if (Simulated { first, attempted, simulations }).write(folder, index)? != *shard {
                         // Left there, the next call would take it for the one that is missing.
-                        fs::remove_file(&path).map_err(DataError::io(&path))?;
+                        fs::remove_file(&path).map_err(DataError::write(&path))?;
                         return Err(DataError::NotReproduced { path });
                     }
                 }
@@ -250,7 +250,7 @@ impl Simulated {
         let file = shard_name(index);
         let path = folder.join(&file);
         save_simulations(simulations, &path)?;
-        let (crc32, bytes) = files::crc32(&path).map_err(DataError::io(&path))?;
+        let (crc32, bytes) = files::crc32(&path).map_err(DataError::read(&path))?;
         let (rows, invalid) = (simulations.len(), simulations.invalid.len());
         Ok(Shard { file, first: *first, attempted: *attempted, rows, invalid, bytes, crc32 })
     }
@@ -259,23 +259,23 @@ impl Simulated {
 /// Keeps other processes out of a folder until the file is dropped, also if this process is killed.
 fn lock(folder: &Path) -> Result<File, DataError> {
     let path = folder.join(LOCK);
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(DataError::io(&path))?;
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(DataError::write(&path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(DataError::Locked { path: folder.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(DataError::io(path)(error)),
+        Err(TryLockError::Error(error)) => Err(DataError::write(&path)(error)),
     }
 }
 
 /// Removes what an interrupted call left: shards that are not in the manifest, whole or unfinished.
 fn remove_unlisted(folder: &Path, listed: usize) -> Result<(), DataError> {
-    for entry in fs::read_dir(folder).map_err(DataError::io(folder))? {
-        let entry = entry.map_err(DataError::io(folder))?;
+    for entry in fs::read_dir(folder).map_err(DataError::read(folder))? {
+        let entry = entry.map_err(DataError::read(folder))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let number = |name: &str| name.strip_prefix("shard-")?.strip_suffix(".safetensors")?.parse::<usize>().ok();
         let unfinished = name.strip_prefix('.').is_some_and(|name| number(name).is_some() || name == MANIFEST);
         if unfinished || number(&name).is_some_and(|number| number >= listed) {
-            fs::remove_file(entry.path()).map_err(DataError::io(entry.path()))?;
+            fs::remove_file(entry.path()).map_err(DataError::write(&entry.path()))?;
         }
     }
     Ok(())

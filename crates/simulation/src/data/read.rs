@@ -93,8 +93,8 @@ fn wrong_array(path: &Path, name: &str) -> impl Fn(NpyError) -> DataError {
 pub(crate) fn npy_folder(folder: &Path) -> Result<Part, DataError> {
     let origin = origin(folder);
     let mut arrays = Vec::new();
-    for entry in fs::read_dir(folder).map_err(DataError::io(folder))? {
-        let path = entry.map_err(DataError::io(folder))?.path();
+    for entry in fs::read_dir(folder).map_err(DataError::read(folder))? {
+        let path = entry.map_err(DataError::read(folder))?.path();
         if path.extension().is_some_and(|extension| extension == "npy") {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             arrays.push((Role::named(&name, &origin)?, npy(&path, &name)?));
@@ -106,7 +106,7 @@ pub(crate) fn npy_folder(folder: &Path) -> Result<Part, DataError> {
 /// A `.npz` file, read into memory whole.
 pub(crate) fn npz(path: &Path) -> Result<Part, DataError> {
     let (origin, damaged) = (origin(path), damaged(path));
-    let bytes = fs::read(path).map_err(DataError::io(path))?;
+    let bytes = fs::read(path).map_err(DataError::read(path))?;
     let mut arrays = Vec::new();
     for (name, array) in read_npz(bytes).map_err(|error| damaged(error.to_string()))? {
         let role = Role::named(&name, &origin)?;

@@ -30,7 +30,7 @@ fn folders_without_data_are_refused_with_what_they_hold() {
     fs::write(folder.path().join("a.txt"), "").expect("writable");
     fs::write(folder.path().join("shard-000000.safetensors"), "").expect("writable");
     assert!(error(folder.path()).to_string().contains("it holds a.txt, shard-000000.safetensors"));
-    assert!(matches!(error(folder.path().join("nowhere")), DataError::Io { .. }));
+    assert!(matches!(error(folder.path().join("nowhere")), DataError::File(_)));
 }
 
 #[test]
