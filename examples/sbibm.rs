@@ -118,7 +118,7 @@ struct Observed {
 fn observed(o: &Options, task: &tasks::Task) -> bayesburn::Result<Vec<Observed>> {
     if o.observations.is_empty() {
         let simulated = task.model().simulate(1, o.seed + 1000)?;
-        let x: Array1<f32> = simulated.sim_data.iter().copied().collect();
+        let x: Array1<f32> = simulated.data.values().iter().copied().collect();
         let exact =
             task.has_exact_posterior().then(|| task.exact_posterior(&x.to_vec(), 10_000, o.seed)).transpose()?;
         return Ok(vec![Observed { x, reference: exact.map(|draws| draws.data_set(0).to_owned()) }]);

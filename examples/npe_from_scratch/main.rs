@@ -103,7 +103,7 @@ fn main() -> bayesburn::Result<()> {
     let mut learnt = Vec::new();
     for (simulations, pairs) in [(&few, num_few), (&more, num_many)] {
         for npe in [&mut normal, &mut mixture] {
-            npe.append(simulations.parameters.clone(), simulations.sim_data.clone())?;
+            npe.append(simulations.parameters.clone(), simulations.data.values().clone())?;
         }
         learnt.push(Learnt { pairs, normal: normal.train()?, mixture: mixture.train()? });
     }
@@ -230,7 +230,7 @@ impl Learnt {
 
 /// θ and x of simulations.
 fn as_pairs(simulations: &Simulations) -> Vec<(f64, f64)> {
-    let (thetas, x) = (simulations.parameters.iter(), simulations.sim_data.iter());
+    let (thetas, x) = (simulations.parameters.iter(), simulations.data.values().iter());
     thetas.zip(x).map(|(theta, x)| (f64::from(*theta), f64::from(*x))).collect()
 }
 

@@ -93,7 +93,7 @@ fn a_configurator_that_changes_its_width_is_told_both_widths() {
     let config = move |simulations: &Simulations| {
         // Right in the pilot run, and wrong from then on: one summary condition too few.
         let late = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) >= 32;
-        let data = simulations.sim_data.clone().into_dimensionality::<ndarray::Ix3>().expect("[B, N, F]");
+        let data = simulations.data.values().clone().into_dimensionality::<ndarray::Ix3>().expect("[B, N, F]");
         let width = if late { 1 } else { 2 };
         let data = data.slice_axis(ndarray::Axis(2), ndarray::Slice::from(..width)).to_owned();
         Configured::new(simulations.parameters.clone(), Conditions::new(data))
@@ -115,7 +115,7 @@ fn a_configurator_that_changes_its_width_is_told_both_widths() {
 fn a_configurator_may_infer_other_parameters_than_the_priors() {
     let config = |simulations: &Simulations| {
         let first = simulations.parameters.slice_axis(ndarray::Axis(1), ndarray::Slice::from(..1)).mapv(f32::exp);
-        let data = simulations.sim_data.clone().into_dimensionality::<ndarray::Ix3>().expect("[B, N, F]");
+        let data = simulations.data.values().clone().into_dimensionality::<ndarray::Ix3>().expect("[B, N, F]");
         Configured::new(first, Conditions::new(data))
     };
     let build = |builder: bayesburn::trainers::TrainerBuilder<DeepSetConfig>| {

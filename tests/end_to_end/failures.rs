@@ -114,7 +114,7 @@ fn invalid_simulations_are_redrawn_dropped_or_masked_and_counted_and_can_be_repl
         assert_eq!(history.invalid_simulations.len(), counted.min(100));
         for id in &history.invalid_simulations {
             let replayed = model.replay(*id).expect("it runs");
-            assert!(replayed.sim_data.iter().any(|x| x.is_nan()) && is_bad(replayed.parameters[[0, 0]]), "{id:?}");
+            assert!(replayed.data.values().iter().any(|x| x.is_nan()) && is_bad(replayed.parameters[[0, 0]]), "{id:?}");
         }
     }
 }

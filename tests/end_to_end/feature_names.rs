@@ -69,7 +69,7 @@ fn names_of_features_fit_the_data() {
         let builder = Trainer::builder(model, small_networks()).progress(Progress::Hidden).configurator(
             |simulations: &Simulations| {
                 let mut simulations = simulations.clone();
-                simulations.sim_data.mapv_inplace(f32::exp);
+                simulations.data.update(|mut values| values.mapv_inplace(f32::exp));
                 DefaultConfigurator.configure(&simulations)
             },
         );
@@ -102,7 +102,7 @@ fn names_of_features_go_by_stores_and_pairs() {
     let appended = |names: &[&str]| {
         let builder = Npe::builder(model.prior().clone(), config()).feature_names(names.iter().copied());
         let mut npe = builder.progress(Progress::Hidden).build().expect("sound");
-        npe.append(pairs.parameters.clone(), pairs.sim_data.clone()).expect("pairs");
+        npe.append(pairs.parameters.clone(), pairs.data.values().clone()).expect("pairs");
         npe.train()
     };
     assert_eq!(appended(&NAMES).expect("it trains").amortizer().feature_names(), Some(&names[..]));

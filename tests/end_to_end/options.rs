@@ -362,7 +362,8 @@ fn a_run_without_dropout_mends_what_was_learnt_with_it() {
     });
     let model = GenerativeModel::new(prior, simulator).expect("it simulates");
     let configurator = |simulations: &Simulations| {
-        let data = simulations.sim_data.clone().insert_axis(ndarray::Axis(1)).into_dimensionality().expect("[B, 1, 8]");
+        let data =
+            simulations.data.values().clone().insert_axis(ndarray::Axis(1)).into_dimensionality().expect("[B, 1, 8]");
         Configured::new(simulations.parameters.clone(), Conditions::new(data))
     };
     let normal = InferenceConfig::from(MixtureConfig::gaussian()).with_dropout(0.3);
@@ -573,7 +574,7 @@ fn making_batches_ahead_changes_nothing() {
 #[test]
 fn a_trainer_made_from_data_trains_offline_alone() {
     let mut simulations = normal_means().simulate(80, 3).expect("simulates");
-    simulations.sim_data[[7, 3, 1]] = f32::NAN;
+    simulations.data.update(|mut values| values[[7, 3, 1]] = f32::NAN);
     let data = Dataset::from_simulations(simulations).expect("sound");
     let source = |data: &Dataset| Offline::new(data.clone()).with_epochs(2).with_batch_size(8);
     let build = |data: &Dataset| Trainer::builder(data.clone(), small_networks()).progress(Progress::Hidden).build();
@@ -614,7 +615,7 @@ fn two_offline_runs_hold_out_the_same_simulations() {
 #[test]
 fn a_batch_of_which_all_is_dropped_is_passed_over() {
     let mut simulations = normal_means().simulate(17, 3).expect("simulates");
-    simulations.sim_data.slice_axis_mut(ndarray::Axis(0), (0..9).into()).fill(f32::NAN);
+    simulations.data.update(|mut values| values.slice_axis_mut(ndarray::Axis(0), (0..9).into()).fill(f32::NAN));
     let data = Dataset::from_simulations(simulations).and_then(|data| data.on_invalid(InvalidSimulations::Drop));
     let data = data.expect("sound");
     let networks = small_networks();

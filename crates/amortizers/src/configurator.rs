@@ -40,18 +40,16 @@ pub struct DefaultConfigurator;
 
 impl Configurator for DefaultConfigurator {
     fn configure(&self, simulations: &Simulations) -> Result<Configured, AmortizerError> {
-        let data = observations("sim_data", &simulations.sim_data)?;
+        if simulations.data.is_padded() || simulations.data.only().is_none() {
+            let reason = "the default configurator takes one input of data sets of one length: give one of your own";
+            return Err(AmortizerError::Configurator(reason.to_owned()));
+        }
+        let data = observations("data", simulations.data.values())?;
         let (batch, n, features) = data.dim();
-        let masked = if simulations.sim_data_mask.is_some() { features } else { 0 };
-        let data = match &simulations.sim_data_mask {
+        let masked = if simulations.data.value_mask().is_some() { features } else { 0 };
+        let data = match simulations.data.value_mask() {
             None => data,
-            Some(mask) if mask.shape() == simulations.sim_data.shape() => {
-                beside_mask(data, observations("sim_data_mask", mask)?)
-            }
-            Some(mask) => {
-                let (what, expected) = ("sim_data_mask", "the shape of sim_data");
-                return Err(AmortizerError::Shape { what, got: mask.shape().to_vec(), expected });
-            }
+            Some(mask) => beside_mask(data, observations("the mask of the data", mask)?),
         };
         let mut parts = vec![data];
         for (what, context) in [

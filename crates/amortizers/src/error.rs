@@ -1,6 +1,6 @@
 //! Says what does not fit between data, configuration and networks.
 
-use bayesburn_core::{DrawsError, FileError, Interval, IntervalError};
+use bayesburn_core::{DrawsError, FileError, Interval, IntervalError, InvalidData};
 use bayesburn_networks::{ConfigError, DeviceError};
 use std::path::PathBuf;
 use thiserror::Error;
@@ -26,6 +26,9 @@ pub enum AmortizerError {
     /// Draws and names.
     #[error(transparent)]
     Draws(#[from] DrawsError),
+    /// Data whose inputs or masks do not fit each other.
+    #[error(transparent)]
+    Data(#[from] InvalidData),
     /// Names of features that do not fit the data.
     #[error(
         "the feature names {names:?} do not fit data with {features} features: give each feature a name of its own"

@@ -3,6 +3,7 @@
 //! | type | what it is | made by | read by |
 //! |---|---|---|---|
 //! | [`Simulations`] | a batch of parameters, simulated data and contexts | a generative model | configurators |
+//! | [`Data`] | data sets of any shape, simulated or observed, with masks | simulators, readers of files | networks, through posteriors |
 //! | [`Draws`] | posterior draws, `[data sets, draws, parameters]` | any sampler | diagnostics |
 //! | [`Interval`] | where a parameter can lie, mapped to the reals | the prior | posteriors |
 //! | [`ParameterNames`] | one name for each parameter | the prior | plots, reports |
@@ -22,6 +23,7 @@
 //! ```
 
 mod causes;
+mod data;
 mod draws;
 mod file_error;
 pub mod files;
@@ -31,6 +33,7 @@ mod simulations;
 mod streams;
 
 pub use causes::with_causes;
+pub use data::{Data, DataShape, Input, InputShape, InvalidData};
 pub use draws::{Draws, DrawsError};
 pub use file_error::{FileAction, FileError};
 pub use interval::{Interval, IntervalError};

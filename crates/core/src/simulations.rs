@@ -1,6 +1,7 @@
 //! Holds one batch of simulations: the quantities that a generative model yields.
 
-use ndarray::{Array2, ArrayD, Axis, Zip, concatenate};
+use crate::{Data, InvalidData};
+use ndarray::{Array2, ArrayD, Axis, concatenate};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use thiserror::Error;
@@ -61,6 +62,9 @@ pub enum SimulationsError {
         /// How many there should be.
         expected: usize,
     },
+    /// Data that do not fit each other.
+    #[error(transparent)]
+    Data(#[from] InvalidData),
     /// A quantity differs in shape, is missing in one of the batches, or is shared and differs.
     #[error(
         "`{quantity}` is {got} in one batch and {expected} in the first: join batches that agree in everything but their length"
@@ -81,18 +85,15 @@ pub enum SimulationsError {
 /// such as the number of observations, is shared by the batch and has none.
 ///
 /// # Shapes
-/// B simulations of D parameters; the axes after B are the model's own, usually `[N, features]` for N observations.
+/// B simulations of D parameters; the axes after B are the model's own, usually `[N, features]` for N observations: see [`Data`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Simulations {
     /// The parameters' names, D of them.
     pub parameter_names: ParameterNames,
     /// Prior draws θ, `[B, D]`.
     pub parameters: Array2<f32>,
-    /// Simulated data x, `[B, ...]`.
-    pub sim_data: ArrayD<f32>,
-    /// Where missing values are allowed, 1 for each value of the data that is there and 0 for each that is missing (and holds a
-    /// substitute); the shape of `sim_data`.
-    pub sim_data_mask: Option<ArrayD<f32>>,
+    /// Simulated data x, B data sets, with masks of what is padding or missing.
+    pub data: Data,
     /// The prior's batchable context, `[B, ...]`.
     pub prior_batchable_context: Option<ArrayD<f32>>,
     /// The prior's non-batchable context.
@@ -108,25 +109,25 @@ pub struct Simulations {
 }
 
 impl Simulations {
-    /// Parameters `[B, D]` and data `[B, ...]`, without contexts.
+    /// Parameters `[B, D]` and data of B data sets, or an array `[B, ...]`, without contexts.
     ///
     /// # Errors
     /// If the names are not D, or the data not B.
     pub fn new(
         parameter_names: ParameterNames,
         parameters: Array2<f32>,
-        sim_data: ArrayD<f32>,
+        data: impl Into<Data>,
     ) -> Result<Self, SimulationsError> {
+        let data = data.into();
         let fits = |what, got, of, expected| {
             if got == expected { Ok(()) } else { Err(SimulationsError::Lengths { what, got, of, expected }) }
         };
         fits("names", parameter_names.len(), "parameters", parameters.ncols())?;
-        fits("data sets", sim_data.shape().first().copied().unwrap_or(0), "simulations", parameters.nrows())?;
+        fits("data sets", data.len(), "simulations", parameters.nrows())?;
         Ok(Self {
             parameter_names,
             parameters,
-            sim_data,
-            sim_data_mask: None,
+            data,
             prior_batchable_context: None,
             prior_non_batchable_context: None,
             sim_batchable_context: None,
@@ -148,36 +149,25 @@ impl Simulations {
         self.len() == 0
     }
 
-    /// The data as observations, `[B, ...]`: NaN where `sim_data_mask` says that a value is missing, as in data that were measured.
+    /// The data as observations, `[B, ...]`, with NaN where a value is missing or a row is padding, as in data that were measured: see
+    /// [`Data::observations`].
     ///
-    /// This is what a posterior is asked about when a simulation takes the place of an observation; `sim_data` alone has a substitute for
-    /// each missing value, which would be taken for measured.
+    /// This is what a posterior is asked about when a simulation takes the place of an observation; the values alone have a 0 for
+    /// each that is missing, which would be taken for measured.
     ///
     /// ```
-    /// use bayesburn_core::Simulations;
+    /// use bayesburn_core::{Data, Simulations};
     /// use ndarray::array;
     ///
-    /// let mut batch = Simulations::new(["mu".to_owned()].into(), array![[0.5]], array![[1.5, 0.0]].into_dyn())?;
-    /// batch.sim_data_mask = Some(array![[1.0, 0.0]].into_dyn());
+    /// let data = Data::with_missing(array![[1.5, f32::NAN]]);
+    /// let batch = Simulations::new(["mu".to_owned()].into(), array![[0.5]], data)?;
     /// let observed = batch.observations();
     /// assert!(observed[[0, 0]] == 1.5 && observed[[0, 1]].is_nan());
     /// # Ok::<(), bayesburn_core::SimulationsError>(())
     /// ```
-    ///
-    /// # Panics
-    /// If the mask has another shape than the data.
     #[must_use]
     pub fn observations(&self) -> ArrayD<f32> {
-        let mut data = self.sim_data.clone();
-        if let Some(mask) = &self.sim_data_mask {
-            assert_eq!(mask.shape(), data.shape(), "the mask has the shape of the data");
-            Zip::from(&mut data).and(mask).for_each(|value, &there| {
-                if there == 0.0 {
-                    *value = f32::NAN;
-                }
-            });
-        }
-        data
+        self.data.observations()
     }
 
     /// These rows, in this order; a row may be taken more than once. `invalid` and `panicked` stay with the batch that they were counted in.
@@ -190,8 +180,7 @@ impl Simulations {
         Self {
             parameter_names: self.parameter_names.clone(),
             parameters: self.parameters.select(Axis(0), rows),
-            sim_data: of(&self.sim_data),
-            sim_data_mask: self.sim_data_mask.as_ref().map(of),
+            data: self.data.select(rows),
             prior_batchable_context: self.prior_batchable_context.as_ref().map(of),
             prior_non_batchable_context: self.prior_non_batchable_context.clone(),
             sim_batchable_context: self.sim_batchable_context.as_ref().map(of),
@@ -201,7 +190,7 @@ impl Simulations {
         }
     }
 
-    /// Batches one after the other, in one.
+    /// Batches one after the other, in one. Where data sets are of different lengths, they are padded: see [`Data::join`].
     ///
     /// # Errors
     /// No batch; batches that differ in names, in shape, or in shared context.
@@ -232,13 +221,12 @@ impl Simulations {
                 None => Ok(expected.cloned()),
             }
         };
-        let sim_data = stacked("sim_data", &|batch| Some(&batch.sim_data))?.expect("data are always there");
+        let data = Data::join(batches.iter().map(|batch| &batch.data))?;
         let parameters: Vec<_> = batches.iter().map(|batch| batch.parameters.view()).collect();
         Ok(Self {
             parameter_names: first.parameter_names.clone(),
             parameters: concatenate(Axis(0), &parameters).expect("as many parameters as names"),
-            sim_data,
-            sim_data_mask: stacked("sim_data_mask", &|batch| batch.sim_data_mask.as_ref())?,
+            data,
             prior_batchable_context: stacked("prior_batchable_context", &|b| b.prior_batchable_context.as_ref())?,
             prior_non_batchable_context: shared("prior_non_batchable_context", &|b| {
                 b.prior_non_batchable_context.as_ref()
@@ -258,8 +246,8 @@ mod tests {
 
     fn batch(values: &[f32], context: f32) -> Simulations {
         let parameters = Array2::from_shape_fn((values.len(), 1), |(i, _)| values[i]);
-        let sim_data = parameters.mapv(|v| 10.0 * v).into_dyn();
-        let mut batch = Simulations::new(["mu".to_owned()].into(), parameters, sim_data).expect("one name, equal rows");
+        let data = parameters.mapv(|v| 10.0 * v);
+        let mut batch = Simulations::new(["mu".to_owned()].into(), parameters, data).expect("one name, equal rows");
         batch.sim_non_batchable_context = Some(array![context].into_dyn());
         batch
     }
@@ -275,7 +263,8 @@ mod tests {
     fn arrays_that_do_not_fit_are_refused() {
         let of = |names: &[&str], rows| {
             let names = names.iter().map(ToString::to_string).collect();
-            Simulations::new(names, Array2::zeros((2, 1)), ArrayD::zeros(vec![rows, 3])).map_err(|e| e.to_string())
+            Simulations::new(names, Array2::zeros((2, 1)), ArrayD::<f32>::zeros(vec![rows, 3]))
+                .map_err(|e| e.to_string())
         };
         assert!(of(&["mu"], 2).is_ok());
         assert_eq!(of(&["mu", "nu"], 2).expect_err("2 names"), "2 names for 1 parameters: give one for each");
@@ -285,8 +274,8 @@ mod tests {
     #[test]
     fn observations_have_nan_where_values_are_missing() {
         let mut masked = batch(&[1.0, 2.0], 5.0);
-        assert_eq!(masked.observations(), masked.sim_data, "without a mask all values are there");
-        masked.sim_data_mask = Some(array![[1.0], [0.0]].into_dyn());
+        assert_eq!(&masked.observations(), masked.data.values(), "without a mask all values are there");
+        masked.data = masked.data.with_value_mask(array![[1.0], [0.0]]).expect("of one shape");
         let observed = masked.observations();
         assert!(observed[[0, 0]] == 10.0 && observed[[1, 0]].is_nan(), "{observed}");
     }
@@ -297,11 +286,11 @@ mod tests {
             |other: Simulations| Simulations::join([&batch(&[1.0], 5.0), &other]).expect_err("they differ").to_string();
         assert!(message(batch(&[1.0], 6.0)).contains("`sim_non_batchable_context` is [6]"));
         let mut wider = batch(&[1.0], 5.0);
-        wider.sim_data = Array::zeros((1, 3)).into_dyn();
-        assert!(message(wider).contains("`sim_data` is of shape [3]"));
+        wider.data = Data::new(Array::zeros((1, 3)));
+        assert!(message(wider).contains("with shape [3] do not fit those with [1]"));
         let mut masked = batch(&[1.0], 5.0);
-        masked.sim_data_mask = Some(masked.sim_data.clone());
-        assert!(message(masked).contains("`sim_data_mask` is of shape [1] in one batch and missing"));
+        masked.data = masked.data.nan_as_missing();
+        assert!(message(masked).contains("have a mask of values and others have none"));
         assert!(matches!(Simulations::join([]), Err(SimulationsError::Nothing)));
         let mut other = batch(&[1.0], 5.0);
         other.parameter_names = ["sigma".to_owned()].into();

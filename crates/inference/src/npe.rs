@@ -161,21 +161,15 @@ impl<C: SummaryConfig> Npe<C> {
     /// # Errors
     /// No pairs; another number of data than of parameters; rows of another width; parameters where the prior's density is 0; data of another shape
     /// than before, or none that is finite; a proposal that is of other parameters or data.
-    pub fn append<D: Dimension>(
-        &mut self,
-        parameters: Array2<f32>,
-        sim_data: Array<f32, D>,
-    ) -> Result<(), InferenceError> {
+    pub fn append<D: Dimension>(&mut self, parameters: Array2<f32>, data: Array<f32, D>) -> Result<(), InferenceError> {
         let (rows, dim) = (parameters.nrows(), self.prior.names().len());
         at_least_one("the number of pairs", rows)?;
         let columns = "as many as the prior has parameters";
         in_range(parameters.ncols() == dim, "the number of columns of the parameters", columns, parameters.ncols())?;
-        let data_rows = sim_data.shape().first().copied().unwrap_or(0);
+        let data_rows = data.shape().first().copied().unwrap_or(0);
         in_range(rows == data_rows, "the number of rows of the parameters", "that of the data's", rows)?;
         let all_parameters = parameters.clone();
-        let sim_data = sim_data.into_dyn();
-        let sim_data = if sim_data.ndim() == 1 { sim_data.insert_axis(Axis(1)) } else { sim_data };
-        let simulations = Simulations::new(self.prior.names().clone(), parameters, sim_data)?;
+        let simulations = Simulations::new(self.prior.names().clone(), parameters, data.into_dyn())?;
         let (got, rows) = (simulations.len(), (0..simulations.len() as u64).collect::<Vec<_>>());
         let finite = InvalidSimulations::Drop.apply(simulations, &rows);
         let simulations = finite.map_err(|error| match error {
@@ -191,7 +185,7 @@ impl<C: SummaryConfig> Npe<C> {
     }
 
     pub(crate) fn add(&mut self, simulations: Simulations, excluded: usize) -> Result<(), InferenceError> {
-        let shape = simulations.sim_data.shape()[1..].to_vec();
+        let shape = simulations.data.values().shape()[1..].to_vec();
         if let Some(expected) = &self.data_shape
             && *expected != shape
         {
@@ -343,7 +337,7 @@ impl<C: SummaryConfig> Npe<C> {
         let number = self.trainings;
         (self.trainings, self.runs_done) = (number + 1, 0);
         let configurator: Arc<dyn Configurator> = self.configurator.clone();
-        let masked = self.appended.iter().any(|part| part.simulations.sim_data_mask.is_some());
+        let masked = self.appended.iter().any(|part| part.simulations.data.value_mask().is_some());
         let data = (data_shape, masked);
         let posterior = Posterior::new(amortizer, self.prior.clone(), configurator, data, self.round);
         let mut posterior = posterior.with_trained_for(self.trained_for.clone());

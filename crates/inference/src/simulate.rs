@@ -69,18 +69,21 @@ impl<C: SummaryConfig> Npe<C> {
             return Ok(());
         }
         let (now, then) = (make(0, 1)?, stored.select(&[0]));
-        if (&now.parameters, &now.sim_data) == (&then.parameters, &then.sim_data) {
+        if (&now.parameters, &now.data) == (&then.parameters, &then.data) {
             return Ok(());
         }
         // A program that takes its randomness elsewhere answers otherwise each time.
-        if now.parameters == then.parameters && make(0, 1)?.sim_data != now.sim_data {
+        if now.parameters == then.parameters && make(0, 1)?.data != now.data {
             tracing::warn!("the simulator is not reproducible: whether it made what is on disk cannot be told");
             return Ok(());
         }
         let folder = self.store.as_ref().map(|store| store.folder().to_owned()).unwrap_or_default();
         let reason = format!(
             "its first simulation has parameters {} and data {}, and the model makes parameters {} and data {} of it",
-            then.parameters, then.sim_data, now.parameters, now.sim_data
+            then.parameters,
+            then.data.values(),
+            now.parameters,
+            now.data.values()
         );
         Err(InferenceError::OtherInference { folder, reason })
     }
@@ -112,7 +115,7 @@ impl<C: SummaryConfig> Npe<C> {
                 }
                 None => match make(first, these) {
                     Ok(part) => {
-                        let shape = |simulations: &Simulations| simulations.sim_data.shape()[1..].to_vec();
+                        let shape = |simulations: &Simulations| simulations.data.values().shape()[1..].to_vec();
                         let (got, index) = (shape(&part), first as u64);
                         if let Some(expected) = parts.first().map(shape).filter(|expected| *expected != got) {
                             let quantity = Quantity::SimData;

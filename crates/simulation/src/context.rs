@@ -71,7 +71,7 @@ impl Context<'_> {
 /// .with_context(design);
 /// let simulations = GenerativeModel::new(prior, simulator)?.simulate(8, 1)?;
 /// let n = simulations.sim_non_batchable_context.as_ref().map(|n| n[[0]] as usize);
-/// assert_eq!(Some(simulations.sim_data.shape()[1]), n);
+/// assert_eq!(Some(simulations.data.values().shape()[1]), n);
 /// # Ok::<(), bayesburn_simulation::SimulationError>(())
 /// ```
 #[derive(Clone, Default)]

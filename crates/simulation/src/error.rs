@@ -1,7 +1,7 @@
 //! Says what went wrong in a user's prior, simulator or context, in which simulation, and what to do.
 
 use crate::{FailedProcess, InvalidSimulations};
-use bayesburn_core::{IntervalError, PanickedSimulation, ParameterNames, SimulationId};
+use bayesburn_core::{IntervalError, InvalidData, PanickedSimulation, ParameterNames, SimulationId};
 use std::{fmt, io};
 use thiserror::Error;
 
@@ -40,7 +40,7 @@ impl Quantity {
     fn field(self) -> &'static str {
         match self {
             Self::Parameters => "parameters",
-            Self::SimData => "sim_data",
+            Self::SimData => "data",
             Self::PriorBatchableContext => "prior_batchable_context",
             Self::PriorNonBatchableContext => "prior_non_batchable_context",
             Self::SimBatchableContext => "sim_batchable_context",
@@ -248,7 +248,8 @@ pub enum SimulationError {
     /// One draw differs in shape from the first of its batch.
     #[error(
         "the {quantity} returned shape {got:?} in simulation {index} (seed {seed}{}), but {expected:?} earlier in the same batch: \
-         what changes shape, such as the number of observations, must be drawn once for each batch, as non-batchable context",
+         of data with several axes the first may change from simulation to simulation, and nothing else; what changes any other shape \
+         must be drawn once for each batch, as non-batchable context",
         of_attempt(.attempt)
     )]
     ShapeChanged {
@@ -265,6 +266,27 @@ pub enum SimulationError {
         /// The shape of this draw.
         got: Vec<usize>,
     },
+    /// One draw has other inputs than the first of its batch.
+    #[error(
+        "the simulator returned the inputs {got:?} in simulation {index} (seed {seed}{}), but {expected:?} earlier in the same batch: \
+         return the same inputs each time, in the same order",
+        of_attempt(.attempt)
+    )]
+    InputsChanged {
+        /// The number of the simulation.
+        index: u64,
+        /// The seed.
+        seed: u64,
+        /// 0, or the number of the redraw.
+        attempt: u32,
+        /// The inputs of the first draw of the batch.
+        expected: Vec<String>,
+        /// The inputs of this draw.
+        got: Vec<String>,
+    },
+    /// Data whose inputs or masks do not fit each other.
+    #[error(transparent)]
+    InvalidData(#[from] InvalidData),
     /// A draw without a single value.
     #[error("the {quantity} returned an empty array of shape {got:?} in simulation {index}: return at least one value")]
     Empty {
@@ -410,8 +432,7 @@ pub enum SimulationError {
 }
 
 /// Whether data of this shape, of one simulation or of several, have a feature for each of these names, which are different.
-pub(crate) fn check_feature_names(names: &[String], shape: &[usize]) -> Result<(), SimulationError> {
-    let expected = shape.last().copied().unwrap_or(1);
+pub(crate) fn check_feature_names(names: &[String], expected: usize) -> Result<(), SimulationError> {
     let fits = |(i, name): (usize, &String)| !name.is_empty() && !names[..i].contains(name);
     match names.len() == expected && names.iter().enumerate().all(fits) {
         true => Ok(()),

@@ -4,8 +4,8 @@ use crate::{
     Quantity, SimulationError,
     stack::{Batch, first_non_finite},
 };
-use bayesburn_core::{SimulationId, Simulations};
-use ndarray::{ArrayD, ArrayViewD, Axis, Zip};
+use bayesburn_core::{Data, InvalidData, SimulationId, Simulations};
+use ndarray::{ArrayViewD, Axis};
 use serde::{Deserialize, Serialize};
 
 /// What becomes of a simulation whose data hold NaN or infinity, or which panicked if [`Panics::AsInvalid`] says so. Parameters and
@@ -32,8 +32,9 @@ pub enum InvalidSimulations {
     /// They are left out. The prior becomes p(θ | x valid), as by [`InvalidSimulations::Redraw`], and batches become smaller by
     /// their number; a batch of which nothing is left is an error.
     Drop,
-    /// Values that are not finite become 0, and `sim_data_mask` says 1 where a value is there and 0 where it is missing; it is
-    /// always present, also when all values are there. [`Simulations::observations`] has NaN there, as observed data have.
+    /// Values that are not finite are missing: they become 0, and the data's mask of values ([`Data`]) says 1 where a value is there and 0
+    /// where it is missing; it is always present, also when all values are there. [`Simulations::observations`] has NaN there, as observed
+    /// data have.
     ///
     /// The prior stays, and what is missing is a part of the data: a network that sees the mask learns p(θ | values, mask), in
     /// which that a value is missing tells about θ.
@@ -100,13 +101,17 @@ impl InvalidSimulations {
             }
         }
         let mut invalid = Vec::new();
-        for (row, value) in simulations.sim_data.outer_iter().enumerate() {
-            match self {
-                Self::Error => refuse(Quantity::SimData, Some(rows[row]), Some(value))?,
-                _ if value.iter().all(|v| v.is_finite()) => {}
-                _ => invalid.push(row),
+        for input in simulations.data.inputs() {
+            for (row, value) in input.values().outer_iter().enumerate() {
+                match self {
+                    Self::Error => refuse(Quantity::SimData, Some(rows[row]), Some(value))?,
+                    _ if value.iter().all(|v| v.is_finite()) => {}
+                    _ => invalid.push(row),
+                }
             }
         }
+        invalid.sort_unstable();
+        invalid.dedup();
         let id = |row: usize| SimulationId { seed: 0, index: rows[row], attempt: 0, first: rows[row], batch: 1 };
         self.set_aside(simulations, &invalid, id)
     }
@@ -130,21 +135,10 @@ impl InvalidSimulations {
                 simulations = simulations.select(&kept);
             }
             // Of what panicked alone there is no shape to mask.
-            Self::Mask if simulations.sim_data.is_empty() => {
+            Self::Mask if simulations.data.values().is_empty() => {
                 return Err(SimulationError::NothingLeft { count: simulations.len(), first: id(0), panicked });
             }
-            Self::Mask => {
-                let data = &mut simulations.sim_data;
-                let mask = simulations.sim_data_mask.get_or_insert_with(|| ArrayD::ones(data.shape()));
-                for &row in invalid {
-                    let values = data.index_axis_mut(Axis(0), row);
-                    Zip::from(values).and(mask.index_axis_mut(Axis(0), row)).for_each(|value, there| {
-                        if !value.is_finite() {
-                            (*value, *there) = (0.0, 0.0);
-                        }
-                    });
-                }
-            }
+            Self::Mask => simulations.data.mask_non_finite(invalid),
             _ => {}
         }
         if !invalid.is_empty() {
@@ -196,14 +190,10 @@ fn replace(simulations: &mut Simulations, drawn: &Simulations, again: &Batch<'_>
     for (row, parameters) in rows.iter().zip(drawn.parameters.outer_iter()) {
         simulations.parameters.row_mut(*row).assign(&parameters);
     }
-    if simulations.sim_data.is_empty() && !drawn.sim_data.is_empty() {
-        // All have panicked until now.
-        let shape = [&[simulations.parameters.nrows()], &drawn.sim_data.shape()[1..]].concat();
-        simulations.sim_data = ArrayD::from_elem(shape, f32::NAN);
+    if !drawn.data.values().is_empty() {
+        replace_data(&mut simulations.data, rows, &drawn.data, again)?;
     }
-    let data = Some(&drawn.sim_data).filter(|data| !data.is_empty());
     let arrays = [
-        (Quantity::SimData, Some(&mut simulations.sim_data), data),
         (
             Quantity::PriorBatchableContext,
             simulations.prior_batchable_context.as_mut(),
@@ -232,6 +222,23 @@ fn replace(simulations: &mut Simulations, drawn: &Simulations, again: &Batch<'_>
         }
     }
     Ok(())
+}
+
+/// Puts redrawn data into their rows; their lengths may differ.
+fn replace_data(data: &mut Data, rows: &[usize], drawn: &Data, again: &Batch<'_>) -> Result<(), SimulationError> {
+    if data.values().is_empty() {
+        // All have panicked until now.
+        *data = drawn
+            .select(&vec![0; data.len()])
+            .map_inputs(|input| input.with_values(input.values().mapv(|_| f32::NAN)))?;
+    }
+    data.replace(rows, drawn).map_err(|error| match error {
+        InvalidData::Shape { expected, got, .. } => {
+            let (quantity, index) = (Quantity::SimData, again.index(0));
+            SimulationError::ShapeChanged { quantity, index, seed: again.seed, attempt: again.attempt, expected, got }
+        }
+        error => error.into(),
+    })
 }
 
 /// An error if an array that is already there is not finite.

@@ -32,7 +32,7 @@
 //!     Array2::from_shape_fn((50, 2), |(_, d)| mu[d] + rng.sample::<f32, _>(StandardNormal))
 //! });
 //! let model = GenerativeModel::new(prior, simulator)?;
-//! assert_eq!(model.simulate(3, 2023)?.sim_data.shape(), [3, 50, 2]);
+//! assert_eq!(model.simulate(3, 2023)?.data.values().shape(), [3, 50, 2]);
 //! # Ok::<(), bayesburn_simulation::SimulationError>(())
 //! ```
 
@@ -44,6 +44,7 @@ mod model;
 mod prior;
 mod process;
 mod progress;
+mod rows;
 mod simulator;
 mod stack;
 pub mod tasks;

@@ -5,9 +5,9 @@ use crate::{
     context::DrawnContext,
     error::check_feature_names,
     invalid::redraw,
-    stack::{Batch, Finite, first_non_finite},
+    stack::{Batch, Finite, first_of_row},
 };
-use bayesburn_core::{PanickedSimulation, ParameterNames, SimulationId, Simulations};
+use bayesburn_core::{Data, PanickedSimulation, ParameterNames, SimulationId, Simulations};
 use ndarray::{Array2, ArrayD, Axis};
 use std::fmt;
 
@@ -39,8 +39,11 @@ pub struct GenerativeModel {
 pub struct Shapes {
     /// Of the parameters, `[D]`.
     pub parameters: Vec<usize>,
-    /// Of the data of one simulation. Where non-batchable context sets the number of observations, that axis varies.
-    pub sim_data: Vec<usize>,
+    /// Of the data of one simulation, of the first input if there are several. Where the number of observations varies, so does that axis; where it
+    /// is another in each simulation, this is the longest.
+    pub data: Vec<usize>,
+    /// Of each input, if they have names.
+    pub inputs: Vec<(String, Vec<usize>)>,
     /// Of the prior's batchable context.
     pub prior_batchable_context: Option<Vec<usize>>,
     /// Of the prior's non-batchable context.
@@ -57,12 +60,43 @@ impl Shapes {
         let shared = |array: &ArrayD<f32>| array.shape().to_vec();
         Self {
             parameters: vec![pilot.parameters.ncols()],
-            sim_data: one(&pilot.sim_data),
+            data: one(pilot.data.values()),
+            inputs: match pilot.data.is_named() {
+                true => pilot.data.inputs().iter().map(|of| (of.name().to_owned(), one(of.values()))).collect(),
+                false => Vec::new(),
+            },
             prior_batchable_context: pilot.prior_batchable_context.as_ref().map(one),
             prior_non_batchable_context: pilot.prior_non_batchable_context.as_ref().map(shared),
             sim_batchable_context: pilot.sim_batchable_context.as_ref().map(one),
             sim_non_batchable_context: pilot.sim_non_batchable_context.as_ref().map(shared),
         }
+    }
+}
+
+impl Shapes {
+    /// The lengths of the last axes, of all inputs together.
+    fn num_features(&self) -> usize {
+        let last = |shape: &Vec<usize>| shape.last().copied().unwrap_or(1);
+        if self.inputs.is_empty() { last(&self.data) } else { self.inputs.iter().map(|(_, shape)| last(shape)).sum() }
+    }
+
+    /// The numbers of one simulation's data.
+    pub(crate) fn num_values(&self) -> usize {
+        let values = |shape: &Vec<usize>| shape.iter().product::<usize>();
+        if self.inputs.is_empty() {
+            values(&self.data)
+        } else {
+            self.inputs.iter().map(|(_, shape)| values(shape)).sum()
+        }
+    }
+
+    /// Data of these shapes that are NaN throughout.
+    fn nan(&self, rows: usize) -> Data {
+        let nan = |shape: &[usize]| Data::new(ArrayD::from_elem([&[rows], shape].concat(), f32::NAN));
+        if self.inputs.is_empty() {
+            return nan(&self.data);
+        }
+        Data::named(self.inputs.iter().map(|(name, shape)| (name.clone(), nan(shape)))).expect("as in the pilot run")
     }
 }
 
@@ -80,7 +114,12 @@ impl fmt::Display for Shapes {
             Some(shape) => format!("{shape:?}"),
         };
         writeln!(f, "parameters                    {}", batch(&self.parameters))?;
-        writeln!(f, "sim_data                      {}", batch(&self.sim_data))?;
+        match &self.inputs[..] {
+            [] => writeln!(f, "data                          {}", batch(&self.data))?,
+            inputs => inputs
+                .iter()
+                .try_for_each(|(name, shape)| writeln!(f, "{:<29} {}", format!("data `{name}`"), batch(shape)))?,
+        }
         writeln!(f, "prior batchable context       {}", optional(&self.prior_batchable_context, true))?;
         writeln!(f, "prior non-batchable context   {}", optional(&self.prior_non_batchable_context, false))?;
         writeln!(f, "sim batchable context         {}", optional(&self.sim_batchable_context, true))?;
@@ -100,7 +139,8 @@ impl GenerativeModel {
         prior.check_names()?;
         let nothing = Shapes {
             parameters: Vec::new(),
-            sim_data: Vec::new(),
+            data: Vec::new(),
+            inputs: Vec::new(),
             prior_batchable_context: None,
             prior_non_batchable_context: None,
             sim_batchable_context: None,
@@ -110,7 +150,7 @@ impl GenerativeModel {
         let pilot = model.pilot()?;
         model.shapes = Shapes::of(&pilot);
         if let Some(names) = model.simulator.feature_names() {
-            check_feature_names(names, &model.shapes.sim_data)?;
+            check_feature_names(names, model.shapes.num_features())?;
         }
         tracing::info!(shapes = ?model.shapes, "pilot run");
         Ok(model)
@@ -135,7 +175,7 @@ impl GenerativeModel {
             }
             if first.is_none() {
                 let panic = simulations.panicked.into_iter().find(|panic| panic.id.index == 0);
-                first = Some((panic, first_non_finite(simulations.sim_data.index_axis(Axis(0), 0))));
+                first = Some((panic, first_of_row(&simulations.data, 0)));
             }
             tried += len;
         }
@@ -322,7 +362,7 @@ impl GenerativeModel {
     /// let simulator = Simulator::from_fn(|rng, mu, _| arr1(&[mu[0] + rng.sample::<f32, _>(StandardNormal)]));
     /// let model = GenerativeModel::new(prior, simulator)?;
     /// let simulations = model.simulate_given(&Array2::from_elem((100, 1), 7.5), 2023, 0)?;
-    /// assert!((simulations.sim_data.mean().expect("100 values") - 7.5).abs() < 0.5);
+    /// assert!((simulations.data.values().mean().expect("100 values") - 7.5).abs() < 0.5);
     /// # Ok::<(), bayesburn_simulation::SimulationError>(())
     /// ```
     ///
@@ -453,18 +493,17 @@ impl GenerativeModel {
         parameters: Array2<f32>,
         prior_context: DrawnContext,
     ) -> Result<(Simulations, Vec<usize>), SimulationError> {
-        let (mut sim_data, sim_context) = self.simulator.draw(batch, &parameters)?;
-        if sim_data.values.is_empty() && batch.independent && !self.shapes.sim_data.is_empty() {
+        let (mut data, sim_context) = self.simulator.draw(batch, &parameters)?;
+        if data.values.values().is_empty() && batch.independent && !self.shapes.data.is_empty() {
             // All have panicked, in a model whose data are always of the pilot run's shape.
-            sim_data.values = ArrayD::from_elem([&[parameters.nrows()], &self.shapes.sim_data[..]].concat(), f32::NAN);
+            data.values = self.shapes.nan(parameters.nrows());
         }
-        let panicked = sim_data.panicked.into_iter();
+        let panicked = data.panicked.into_iter();
         let panicked = panicked.map(|(row, message)| PanickedSimulation { id: batch.id(batch.index(row)), message });
         let simulations = Simulations {
             parameter_names: self.prior.names().clone(),
             parameters,
-            sim_data: sim_data.values,
-            sim_data_mask: None,
+            data: data.values,
             prior_batchable_context: prior_context.batchable,
             prior_non_batchable_context: prior_context.non_batchable,
             sim_batchable_context: sim_context.batchable,
@@ -472,7 +511,7 @@ impl GenerativeModel {
             invalid: Vec::new(),
             panicked: panicked.collect(),
         };
-        Ok((simulations, sim_data.invalid))
+        Ok((simulations, data.invalid))
     }
 
     /// Does with the invalid rows of a batch what the simulator's policy is.

@@ -4,21 +4,24 @@ use crate::{
     Context, ContextGenerator, InvalidSimulations, Panics, ProcessSimulator, Quantity, SimulationError,
     context::{DrawnContext, Owner},
     process::{Jobs, ProcessPool},
+    rows::Drawn,
     stack::{Batch, Stacked},
 };
-use bayesburn_core::{Purpose, StreamRng};
+use bayesburn_core::{Data, Purpose, StreamRng};
 use ndarray::{Array, Array2, ArrayD, ArrayView2, Axis, Dimension};
 use std::{fmt, sync::Arc};
 
 const PURPOSE: Purpose = Purpose::new("simulator");
 
-type One = Arc<dyn Fn(&mut StreamRng, &[f32], &Context<'_>) -> ArrayD<f32> + Send + Sync>;
+type One = Arc<dyn Fn(&mut StreamRng, &[f32], &Context<'_>) -> Drawn + Send + Sync>;
 type Whole = Arc<dyn Fn(&mut StreamRng, ArrayView2<'_, f32>, &Context<'_>) -> ArrayD<f32> + Send + Sync>;
+type WholeData = Arc<dyn Fn(&mut StreamRng, ArrayView2<'_, f32>, &Context<'_>) -> Data + Send + Sync>;
 
 #[derive(Clone)]
 enum Function {
     One(One),
     Whole(Whole),
+    WholeData(WholeData),
     Process(Arc<ProcessPool>),
 }
 
@@ -61,13 +64,57 @@ impl fmt::Debug for Simulator {
 
 impl Simulator {
     /// A simulator from a function of one draw: given θ `[D]` it returns x, usually `[N, features]`; one number without an axis
-    /// ([`arr0`](ndarray::arr0)) is a vector of one. Draws run in parallel on all cores; every draw of a batch must have the same shape.
+    /// ([`arr0`](ndarray::arr0)) is a vector of one. Draws run in parallel on all cores.
+    ///
+    /// Every draw must have the same shape, but for the first of several axes, N of `[N, features]`, which may be another in each: such data sets
+    /// are padded to the longest of their batch, with a mask (see [`Data`]).
+    ///
+    /// ```
+    /// use bayesburn_simulation::{GenerativeModel, Prior, Simulator};
+    /// use ndarray::Array2;
+    /// use rand::RngExt;
+    /// use rand_distr::StandardNormal;
+    ///
+    /// let prior = Prior::from_fn(["mu"], |rng, _| [rng.sample(StandardNormal)]);
+    /// let simulator = Simulator::from_fn(|rng, mu, _| {
+    ///     let n = rng.random_range(5..=100);
+    ///     Array2::from_shape_fn((n, 1), |_| mu[0] + rng.sample::<f32, _>(StandardNormal))
+    /// });
+    /// let simulations = GenerativeModel::new(prior, simulator)?.simulate(1000, 1)?;
+    /// assert!(simulations.data.is_padded() && (5..=100).contains(&simulations.data.num_rows(7)));
+    /// # Ok::<(), bayesburn_simulation::SimulationError>(())
+    /// ```
     pub fn from_fn<S: Dimension>(
         f: impl Fn(&mut StreamRng, &[f32], &Context<'_>) -> Array<f32, S> + Send + Sync + 'static,
     ) -> Self {
         Self::new(Function::One(Arc::new(move |rng, parameters, context| {
             let data = f(rng, parameters, context).into_dyn();
-            if data.ndim() == 0 { data.insert_axis(Axis(0)) } else { data }
+            Drawn::One(if data.ndim() == 0 { data.insert_axis(Axis(0)) } else { data })
+        })))
+    }
+
+    /// As [`Simulator::from_fn`], of a function that returns several inputs by their names, such as an image and a vector.
+    ///
+    /// ```
+    /// use bayesburn_simulation::{GenerativeModel, Prior, Simulator};
+    /// use ndarray::{Array3, arr1};
+    ///
+    /// let prior = Prior::from_fn(["brightness"], |_, _| [0.5]);
+    /// let simulator = Simulator::from_named_fn(|_, theta, _| {
+    ///     [("image", Array3::from_elem((8, 8, 1), theta[0]).into_dyn()), ("age", arr1(&[40.0]).into_dyn())]
+    /// });
+    /// let simulations = GenerativeModel::new(prior, simulator)?.simulate(10, 1)?;
+    /// assert_eq!(simulations.data.shape().to_string(), "image [8, 8, 1], age [1]");
+    /// # Ok::<(), bayesburn_simulation::SimulationError>(())
+    /// ```
+    pub fn from_named_fn<I>(f: impl Fn(&mut StreamRng, &[f32], &Context<'_>) -> I + Send + Sync + 'static) -> Self
+    where
+        I: IntoIterator<Item = (&'static str, ArrayD<f32>)>,
+    {
+        Self::new(Function::One(Arc::new(move |rng, parameters, context| {
+            let named = f(rng, parameters, context).into_iter();
+            let axis = |data: ArrayD<f32>| if data.ndim() == 0 { data.insert_axis(Axis(0)) } else { data };
+            Drawn::Named(named.map(|(name, data)| (name.to_owned(), axis(data))).collect())
         })))
     }
 
@@ -77,6 +124,13 @@ impl Simulator {
         f: impl Fn(&mut StreamRng, ArrayView2<'_, f32>, &Context<'_>) -> Array<f32, S> + Send + Sync + 'static,
     ) -> Self {
         Self::new(Function::Whole(Arc::new(move |rng, parameters, context| f(rng, parameters, context).into_dyn())))
+    }
+
+    /// As [`Simulator::from_batch_fn`], of a function that returns [`Data`]: padded data sets with their mask, or several inputs.
+    pub fn from_batch_data_fn(
+        f: impl Fn(&mut StreamRng, ArrayView2<'_, f32>, &Context<'_>) -> Data + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(Function::WholeData(Arc::new(f)))
     }
 
     /// A simulator that is a program, in any language: [`ProcessSimulator`] says how it is talked to. Clones share its processes.
@@ -144,11 +198,11 @@ impl Simulator {
     ///     .on_invalid(InvalidSimulations::Redraw { max_attempts: 100 });
     /// let model = GenerativeModel::new(prior, simulator)?;
     /// let simulations = model.simulate(2000, 1)?;
-    /// assert!(simulations.sim_data.iter().all(|x| x.is_finite()));
+    /// assert!(simulations.data.iter().all(|x| x.is_finite()));
     /// println!("{} attempts for 2000 simulations", 2000 + simulations.invalid.len());
     /// // What went wrong in the first that failed: NaN is there to see.
     /// let failed = model.replay(simulations.invalid[0])?;
-    /// assert!(failed.sim_data[[0, 0]].is_nan() && failed.parameters[[0, 0]] > 1.2816);
+    /// assert!(failed.data.values()[[0, 0]].is_nan() && failed.parameters[[0, 0]] > 1.2816);
     /// # Ok::<(), bayesburn_simulation::SimulationError>(())
     /// ```
     #[must_use]
@@ -197,7 +251,7 @@ impl Simulator {
 
     /// Whether the function is one of a whole batch, which needs the parameters of all rows for any of them.
     pub(crate) fn needs_whole_batch(&self) -> bool {
-        matches!(self.function, Function::Whole(_))
+        matches!(self.function, Function::Whole(_) | Function::WholeData(_))
     }
 
     /// Whether simulation i, given its parameters, is the same in every batch.
@@ -214,19 +268,24 @@ impl Simulator {
         &self,
         batch: &Batch<'_>,
         parameters: &Array2<f32>,
-    ) -> Result<(Stacked, DrawnContext), SimulationError> {
+    ) -> Result<(Stacked<Data>, DrawnContext), SimulationError> {
         let context = self.context.draw(batch, Owner::Simulator)?;
         let data = match &self.function {
-            Function::One(f) => batch.each(Quantity::SimData, PURPOSE, |rng, row| {
+            Function::One(f) => batch.each_data(PURPOSE, |rng, row| {
                 let theta = parameters.row(row);
                 f(rng, theta.as_slice().expect("drawn parameters are contiguous"), &context.of_row(row))
             })?,
             Function::Whole(f) => {
-                batch.whole(Quantity::SimData, PURPOSE, |rng| f(rng, parameters.view(), &context.of_batch()))?
+                let Stacked { values, invalid, panicked } =
+                    batch.whole(Quantity::SimData, PURPOSE, |rng| f(rng, parameters.view(), &context.of_batch()))?;
+                Stacked { values: Data::new(values), invalid, panicked }
+            }
+            Function::WholeData(f) => {
+                batch.whole_data(PURPOSE, |rng| f(rng, parameters.view(), &context.of_batch()))?
             }
             Function::Process(pool) => {
                 let rows = pool.simulate(&Jobs::new(batch, PURPOSE, parameters, &context))?;
-                batch.stack(Quantity::SimData, rows)?
+                batch.stack(rows)?
             }
         };
         Ok((data, context))

@@ -1,8 +1,11 @@
 //! Runs a user's function once for each simulation, on all cores, and stacks what it returns into one array.
 
-use crate::{Panics, Quantity, SimulationError};
-use bayesburn_core::{Purpose, SimulationId, StreamRng, stream};
-use ndarray::{ArrayD, ArrayViewD, Axis, Dimension, IxDyn};
+use crate::{
+    Panics, Quantity, SimulationError,
+    rows::{Drawn, Misfit, Part, Parts},
+};
+use bayesburn_core::{Data, Purpose, SimulationId, StreamRng, stream};
+use ndarray::{ArrayD, ArrayViewD, Axis, Dimension};
 use rand::Rng;
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,27 +26,13 @@ pub(crate) enum Finite {
 
 /// The draws of a batch, one after the other.
 #[derive(Debug)]
-pub(crate) struct Stacked {
-    /// `[rows, ...]`
-    pub(crate) values: ArrayD<f32>,
+pub(crate) struct Stacked<T> {
+    /// Arrays `[rows, ...]`, or data.
+    pub(crate) values: T,
     /// Where along the first axis values are not finite, ascending; empty where that is an error.
     pub(crate) invalid: Vec<usize>,
     /// Those of them that panicked, with their messages; their values are NaN. If all rows have, their shape is not known: `[rows, 0]`.
     pub(crate) panicked: Vec<(usize, String)>,
-}
-
-/// Draws of neighbours, up to the first of another shape.
-#[derive(Debug, Default)]
-struct Part {
-    first: usize,
-    /// Of one draw; `None` as long as all have panicked.
-    shape: Option<Vec<usize>>,
-    /// Of the draws that have not panicked.
-    values: Vec<f32>,
-    invalid: Vec<usize>,
-    panicked: Vec<(usize, String)>,
-    /// The row of another shape, and that shape.
-    changed: Option<(usize, Vec<usize>)>,
 }
 
 /// Which simulations, of which seed, and for which model.
@@ -63,19 +52,6 @@ pub(crate) struct Batch<'a> {
     pub(crate) finite: Finite,
     /// Whether data may be those of a panic.
     pub(crate) panics: Panics,
-}
-
-impl Part {
-    /// Writes the rows, `len` values each; NaN for those that have panicked.
-    fn write(&self, len: usize, slot: &mut [f32]) {
-        if self.panicked.is_empty() {
-            return slot.copy_from_slice(&self.values);
-        }
-        slot.fill(f32::NAN);
-        let has_panicked = |row: usize| self.panicked.iter().any(|(other, _)| *other == row);
-        let rows = slot.chunks_mut(len).zip(self.first..).filter(|(_, row)| !has_panicked(*row));
-        rows.zip(self.values.chunks(len)).for_each(|((slot, _), values)| slot.copy_from_slice(values));
-    }
 }
 
 impl Batch<'_> {
@@ -114,13 +90,36 @@ impl Batch<'_> {
         quantity: Quantity,
         purpose: Purpose,
         f: impl Fn(&mut StreamRng, usize) -> ArrayD<f32> + Sync,
-    ) -> Result<Stacked, SimulationError> {
+    ) -> Result<Stacked<ArrayD<f32>>, SimulationError> {
+        let mut parts = self.parts(quantity, purpose, |rng, row| Drawn::One(f(rng, row)))?;
+        let (invalid, panicked) = parts.failures();
+        Ok(Stacked { values: parts.array(0), invalid, panicked })
+    }
+
+    /// The same for data, of which data sets of two axes or more may be of different lengths.
+    pub(crate) fn each_data(
+        &self,
+        purpose: Purpose,
+        f: impl Fn(&mut StreamRng, usize) -> Drawn + Sync,
+    ) -> Result<Stacked<Data>, SimulationError> {
+        let mut parts = self.parts(Quantity::SimData, purpose, f)?;
+        let (invalid, panicked) = parts.failures();
+        Ok(Stacked { values: parts.data()?, invalid, panicked })
+    }
+
+    fn parts(
+        &self,
+        quantity: Quantity,
+        purpose: Purpose,
+        f: impl Fn(&mut StreamRng, usize) -> Drawn + Sync,
+    ) -> Result<Parts, SimulationError> {
         let (seed, rows) = (self.attempt_seed(), self.rows.map_or(self.len, <[_]>::len));
+        let may_vary = quantity == Quantity::SimData;
         // Single rows where there are few, since they may take long; many are taken together, so that what they return is written side
         // by side and not allocated row by row.
         let together = (rows / (16 * rayon::current_num_threads())).clamp(1, 64);
         let draw = |first: usize| -> Result<Part, SimulationError> {
-            let mut part = Part { first, ..Part::default() };
+            let mut part = Part::from(first);
             for row in first..(first + together).min(rows) {
                 let index = self.index(row);
                 let value = match self.guard(quantity, index, || f(&mut stream(seed, purpose, index), row)) {
@@ -131,23 +130,11 @@ impl Batch<'_> {
                     }
                     value => value?,
                 };
-                if !self.check_value(quantity, index, value.view())? {
+                if !self.check_drawn(quantity, index, &value)? {
                     part.invalid.push(row);
                 }
-                match &part.shape {
-                    None => {
-                        part.shape = Some(value.shape().to_vec());
-                        part.values.reserve_exact(value.len() * together.min(rows - row));
-                    }
-                    Some(shape) if shape != value.shape() => {
-                        part.changed = Some((row, value.shape().to_vec()));
-                        break;
-                    }
-                    Some(_) => {}
-                }
-                match value.as_slice() {
-                    Some(values) => part.values.extend_from_slice(values),
-                    None => part.values.extend(value.iter()),
+                if part.push(row, &value, may_vary, together.min(rows - row)) {
+                    break;
                 }
             }
             Ok(part)
@@ -156,24 +143,16 @@ impl Batch<'_> {
         let parts: Vec<Result<Part, SimulationError>> = starts.into_par_iter().map(draw).collect();
         // Of several errors the first simulation's, whichever thread was faster.
         let parts = parts.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let shape = parts.iter().find_map(|part| part.shape.clone()).unwrap_or_else(|| vec![0]);
-        for part in &parts {
-            if let Some(got) = part.shape.as_ref().filter(|got| **got != shape) {
-                return Err(self.shape_changed(quantity, part.first, &shape, got));
-            }
-            if let Some((row, got)) = &part.changed {
-                return Err(self.shape_changed(quantity, *row, &shape, got));
-            }
+        Parts::new(parts, rows, together, may_vary).map_err(|(row, misfit)| self.misfit(quantity, row, misfit))
+    }
+
+    /// [`Batch::check_value`] of each input.
+    fn check_drawn(&self, quantity: Quantity, index: u64, drawn: &Drawn) -> Result<bool, SimulationError> {
+        let mut is_finite = true;
+        for (_, value) in drawn.inputs() {
+            is_finite &= self.check_value(quantity, index, value.view())?;
         }
-        let invalid = parts.iter().flat_map(|part| part.invalid.iter().copied()).collect();
-        let panicked = parts.iter().flat_map(|part| part.panicked.iter().cloned()).collect();
-        let len: usize = shape.iter().product();
-        let mut values = vec![0.0; rows * len];
-        // Of no length where all rows have panicked, but pieces have one.
-        let pieces = values.par_chunks_mut((together * len).max(1));
-        pieces.zip(parts).for_each(|(slot, part)| part.write(len, slot));
-        let values = ArrayD::from_shape_vec(IxDyn(&[&[rows], &shape[..]].concat()), values);
-        Ok(Stacked { values: values.expect("as many values as rows of this shape have"), invalid, panicked })
+        Ok(is_finite)
     }
 
     /// Whether a panic of the function of this quantity is counted and not an error.
@@ -200,7 +179,7 @@ impl Batch<'_> {
         quantity: Quantity,
         purpose: Purpose,
         f: impl Fn(&mut StreamRng) -> ArrayD<f32>,
-    ) -> Result<Stacked, SimulationError> {
+    ) -> Result<Stacked<ArrayD<f32>>, SimulationError> {
         let value = self.guard(quantity, self.first, || f(&mut stream(self.attempt_seed(), purpose, self.first)))?;
         if value.ndim() < 2 || value.shape()[0] != self.len || value.is_empty() {
             return Err(SimulationError::BatchShape { quantity, expected: self.len, got: value.shape().to_vec() });
@@ -212,6 +191,31 @@ impl Batch<'_> {
             }
         }
         let values = if value.is_standard_layout() { value } else { value.as_standard_layout().into_owned() };
+        Ok(Stacked { values, invalid, panicked: Vec::new() })
+    }
+
+    /// The same for a function that returns data, with masks or several inputs.
+    pub(crate) fn whole_data(
+        &self,
+        purpose: Purpose,
+        f: impl Fn(&mut StreamRng) -> Data,
+    ) -> Result<Stacked<Data>, SimulationError> {
+        let quantity = Quantity::SimData;
+        let values = self.guard(quantity, self.first, || f(&mut stream(self.attempt_seed(), purpose, self.first)))?;
+        let mut invalid = Vec::new();
+        for input in values.inputs() {
+            if input.len() != self.len || input.values().is_empty() {
+                let got = input.values().shape().to_vec();
+                return Err(SimulationError::BatchShape { quantity, expected: self.len, got });
+            }
+            for (row, value) in input.values().outer_iter().enumerate() {
+                if !self.check_value(quantity, self.index(row), value)? {
+                    invalid.push(row);
+                }
+            }
+        }
+        invalid.sort_unstable();
+        invalid.dedup();
         Ok(Stacked { values, invalid, panicked: Vec::new() })
     }
 
@@ -253,45 +257,41 @@ impl Batch<'_> {
         }
     }
 
-    /// Stacks rows, or the messages of those that there are none of.
-    pub(crate) fn stack(
-        &self,
-        quantity: Quantity,
-        rows: Vec<Result<ArrayD<f32>, String>>,
-    ) -> Result<Stacked, SimulationError> {
-        let shape = rows.iter().find_map(|row| Some(row.as_ref().ok()?.shape().to_vec())).unwrap_or_else(|| vec![0]);
-        let values = ArrayD::from_elem(IxDyn(&[&[rows.len()], &shape[..]].concat()), f32::NAN);
-        let mut stacked = Stacked { values, invalid: Vec::new(), panicked: Vec::new() };
-        for (i, row) in rows.into_iter().enumerate() {
-            let is_valid = match row {
-                Ok(row) => {
-                    let is_valid = self.check_value(quantity, self.index(i), row.view())?;
-                    if row.shape() != shape {
-                        return Err(self.shape_changed(quantity, i, &shape, row.shape()));
+    /// Stacks data sets, or the messages of those that there are none of.
+    pub(crate) fn stack(&self, rows: Vec<Result<Drawn, String>>) -> Result<Stacked<Data>, SimulationError> {
+        let (quantity, count) = (Quantity::SimData, rows.len());
+        let mut part = Part::default();
+        for (row, drawn) in rows.into_iter().enumerate() {
+            let is_valid = match drawn {
+                Ok(drawn) => {
+                    let is_valid = self.check_drawn(quantity, self.index(row), &drawn)?;
+                    if part.push(row, &drawn, true, count - row) {
+                        break;
                     }
-                    stacked.values.index_axis_mut(Axis(0), i).assign(&row);
                     is_valid
                 }
                 Err(message) => {
-                    stacked.panicked.push((i, message));
+                    part.panicked.push((row, message));
                     false
                 }
             };
             if !is_valid {
-                stacked.invalid.push(i);
+                part.invalid.push(row);
             }
         }
-        Ok(stacked)
+        let parts = Parts::new(vec![part], count, count, true);
+        let mut parts = parts.map_err(|(row, misfit)| self.misfit(quantity, row, misfit))?;
+        let (invalid, panicked) = parts.failures();
+        Ok(Stacked { values: parts.data()?, invalid, panicked })
     }
 
-    fn shape_changed(&self, quantity: Quantity, row: usize, expected: &[usize], got: &[usize]) -> SimulationError {
-        SimulationError::ShapeChanged {
-            quantity,
-            index: self.index(row),
-            seed: self.seed,
-            attempt: self.attempt,
-            expected: expected.to_vec(),
-            got: got.to_vec(),
+    fn misfit(&self, quantity: Quantity, row: usize, misfit: Misfit) -> SimulationError {
+        let (index, seed, attempt) = (self.index(row), self.seed, self.attempt);
+        match misfit {
+            Misfit::Shape { expected, got } => {
+                SimulationError::ShapeChanged { quantity, index, seed, attempt, expected, got }
+            }
+            Misfit::Inputs { expected, got } => SimulationError::InputsChanged { index, seed, attempt, expected, got },
         }
     }
 }
@@ -300,4 +300,9 @@ impl Batch<'_> {
 pub(crate) fn first_non_finite(array: ArrayViewD<'_, f32>) -> Option<(Vec<usize>, f32)> {
     let found = array.indexed_iter().find(|(_, value)| !value.is_finite());
     found.map(|(position, &value)| (position.as_array_view().to_vec(), value))
+}
+
+/// The first value of a data set that is not finite, and where it is in its input.
+pub(crate) fn first_of_row(data: &Data, row: usize) -> Option<(Vec<usize>, f32)> {
+    data.inputs().iter().find_map(|input| first_non_finite(input.values().index_axis(Axis(0), row)))
 }

@@ -47,12 +47,12 @@ impl Identity {
         let rows: Vec<usize> = (0..pilot.len().min(SIMULATIONS)).collect();
         let first = pilot.select(&rows);
         let finite = |value: &f32| value.is_finite().then_some(*value);
-        let kept = first.sim_data.len().min(NUMBERS);
-        let data: Vec<_> = first.sim_data.iter().map(finite).collect();
+        let data: Vec<_> = first.data.iter().map(finite).collect();
+        let kept = data.len().min(NUMBERS);
         Self::Model {
             parameter_names: first.parameter_names.to_vec(),
             parameters: first.parameters.iter().map(finite).collect(),
-            data_shape: first.sim_data.shape()[1..].to_vec(),
+            data_shape: first.data.values().shape()[1..].to_vec(),
             data: (0..kept).map(|i| data[i * data.len() / kept]).collect(),
         }
     }

@@ -62,8 +62,8 @@ pub(crate) fn rows_of<'a, D: RemoveAxis>(
 /// The numbers that the simulations of a batch share, by name, one of each batch, if they differ among batches.
 fn contexts(model: &GenerativeModel, batches: &[Simulations]) -> Vec<(String, Vec<f32>)> {
     let mut all: Vec<(String, Vec<f32>)> = Vec::new();
-    let observations: Vec<f32> = batches.iter().map(|batch| batch.sim_data.shape()[1] as f32).collect();
-    if batches.iter().all(|batch| batch.sim_data.ndim() > 2) {
+    let observations: Vec<f32> = batches.iter().map(|batch| batch.data.values().shape()[1] as f32).collect();
+    if batches.iter().all(|batch| batch.data.values().ndim() > 2) {
         all.push(("N".to_owned(), observations));
     }
     let counts = model.num_observations().is_some();

@@ -283,9 +283,9 @@ impl<C: SummaryConfig> Workflow<C> {
             observed = InvalidSimulations::Mask.apply(observed, &rows)?;
         }
         // Of data that are a vector each, such as statistics of N observations, N can't be told.
-        let of_sets = trainer.model().filter(|model| model.shapes().sim_data.len() == 2);
+        let of_sets = trainer.model().filter(|model| model.shapes().data.len() == 2);
         if of_sets.is_some_and(|model| model.num_observations().is_some()) {
-            let n = observed.sim_data.shape()[1];
+            let n = observed.data.values().shape()[1];
             let given = observed.sim_non_batchable_context.get_or_insert_with(|| arr1(&[n as f32]).into_dyn());
             if given.first() != Some(&(n as f32)) || given.len() != 1 {
                 let path = options.non_batchable_context.clone().unwrap_or_default();

@@ -4,7 +4,7 @@ use crate::{config, data_sets, device, pilot, untrained};
 use bayesburn_amortizers::{
     AmortizedPosterior, AmortizerError, Conditions, Configurator, Configured, DefaultConfigurator,
 };
-use bayesburn_core::Simulations;
+use bayesburn_core::{Data, Simulations};
 use bayesburn_networks::Pass;
 use ndarray::{Array1, Array2, Array3, ArrayD, Axis, IxDyn, arr1, arr2};
 
@@ -58,7 +58,7 @@ fn every_combination_of_contexts_has_its_place() {
 #[test]
 fn data_without_an_observation_axis_are_one_observation() {
     let mut given = simulations();
-    given.sim_data = arr2(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]).into_dyn();
+    given.data = arr2(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]).into();
     given.sim_batchable_context = Some(arr2(&[[7.0], [8.0]]).into_dyn());
     let conditions = configure(&given).conditions;
     assert_eq!(conditions.summary_conditions, ndarray::arr3(&[[[1.0, 2.0, 3.0, 7.0]], [[4.0, 5.0, 6.0, 8.0]]]));
@@ -70,13 +70,13 @@ fn data_without_an_observation_axis_are_one_observation() {
 fn missing_values_are_the_same_in_a_mask_and_as_nan() {
     let mut given = simulations();
     let missing = |b: usize, n: usize, f: usize| [(0, 1, 0), (1, 2, 1), (1, 0, 0), (1, 0, 1)].contains(&(b, n, f));
-    given.sim_data_mask = Some(Array3::from_shape_fn((2, 3, 2), |at| f32::from(!missing(at.0, at.1, at.2))).into_dyn());
+    let mask = Array3::from_shape_fn((2, 3, 2), |at| f32::from(!missing(at.0, at.1, at.2)));
     for substitute in [0.0, -9.0, f32::NAN] {
         let data = |fill: f32| {
             let value = |b, n, f| (100 * b + 10 * n + f) as f32;
             Array3::from_shape_fn((2, 3, 2), |(b, n, f)| if missing(b, n, f) { fill } else { value(b, n, f) })
         };
-        given.sim_data = data(substitute).into_dyn();
+        given.data = Data::new(data(substitute)).with_value_mask(mask.clone()).expect("of one shape");
         let conditions = configure(&given).conditions;
         assert_eq!(conditions, Conditions::with_missing(data(f32::NAN)));
         let expected = ndarray::concatenate![
@@ -97,8 +97,7 @@ fn missing_values_are_the_same_in_a_mask_and_as_nan() {
 #[test]
 fn a_mask_without_an_observation_axis_is_that_of_one_observation() {
     let mut given = simulations();
-    given.sim_data = arr2(&[[1.0, 2.0], [3.0, 4.0]]).into_dyn();
-    given.sim_data_mask = Some(arr2(&[[1.0, 0.0], [1.0, 1.0]]).into_dyn());
+    given.data = Data::with_missing(arr2(&[[1.0, f32::NAN], [3.0, 4.0]]));
     let conditions = configure(&given).conditions;
     assert_eq!(conditions.summary_conditions, ndarray::arr3(&[[[1.0, 0.0, 1.0, 0.0]], [[3.0, 4.0, 1.0, 1.0]]]));
 }
@@ -128,13 +127,9 @@ fn arrays_of_other_axes_are_refused_with_both_shapes() {
         let message = error.to_string();
         assert!(message.contains(what) && message.contains("a configurator of your own"), "{message}");
     };
-    wrong("sim_data has shape [2, 3, 2, 2]", &|s| s.sim_data = ArrayD::zeros(IxDyn(&[2, 3, 2, 2])));
-    wrong("sim_data has shape [2],", &|s| s.sim_data = ArrayD::zeros(IxDyn(&[2])));
+    wrong("data has shape [2, 3, 2, 2]", &|s| s.data = ArrayD::zeros(IxDyn(&[2, 3, 2, 2])).into());
     wrong("sim_batchable_context has shape [2, 5, 1]", &|s| {
         s.sim_batchable_context = Some(ArrayD::zeros(IxDyn(&[2, 5, 1])));
-    });
-    wrong("sim_data_mask has shape [2, 3, 1], and the default configurator takes the shape of sim_data", &|s| {
-        s.sim_data_mask = Some(ArrayD::zeros(IxDyn(&[2, 3, 1])));
     });
     wrong("prior_batchable_context has shape [2]", &|s| s.prior_batchable_context = Some(ArrayD::zeros(IxDyn(&[2]))));
     wrong("[2, 3, 1, 1]", &|s| s.prior_batchable_context = Some(ArrayD::zeros(IxDyn(&[2, 3, 1, 1]))));
@@ -162,7 +157,7 @@ fn a_closure_is_a_configurator() {
 fn observed_data_can_be_given_what_the_default_configurator_adds() {
     let mut given = simulations();
     given.sim_non_batchable_context = Some(arr1(&[3.0]).into_dyn());
-    let data = given.sim_data.clone().into_dimensionality().expect("three axes");
+    let data = given.data.values().clone().into_dimensionality().expect("three axes");
     assert_eq!(Conditions::new(data).with_num_observations(), configure(&given).conditions);
     assert_eq!(Conditions::one(Array2::zeros((4, 2))).summary_conditions.dim(), (1, 4, 2));
 }

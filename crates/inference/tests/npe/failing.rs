@@ -60,7 +60,7 @@ fn predictions_follow_every_policy() {
     assert_eq!(predict(InvalidSimulations::Error), drop, "as they are from the training");
     // Whether it fails is certain here, given the parameters: no redraw helps.
     let redrawn = predict(InvalidSimulations::Redraw { max_attempts: 5 });
-    assert_eq!((&redrawn.parameters, &redrawn.sim_data), (&drop.parameters, &drop.sim_data));
+    assert_eq!((&redrawn.parameters, &redrawn.data.values()), (&drop.parameters, &drop.data.values()));
     assert_eq!(redrawn.invalid.len(), 5 * drop.invalid.len());
     let masked = predict(InvalidSimulations::Mask);
     assert!(masked.len() == 200 && masked.observations().iter().filter(|x| x.is_nan()).count() == drop.invalid.len());

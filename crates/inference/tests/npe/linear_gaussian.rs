@@ -74,7 +74,7 @@ fn exact_log_posterior(theta: f32, x: f32) -> f64 {
 #[test]
 fn the_negative_log_likelihood_comes_near_to_the_exact_one() {
     let fresh = linear_gaussian().simulate(4000, 99).expect("it simulates");
-    let x = fresh.sim_data.clone();
+    let x = fresh.data.values().clone();
     let pairs = fresh.parameters.iter().zip(&x);
     let exact = pairs.map(|(&theta, &x)| exact_log_posterior(theta, x)).sum::<f64>() / 4000.0;
     assert!((-exact - EXACT).abs() < 4.0 * 0.0194, "{exact}");

@@ -44,7 +44,7 @@ fn pairs_from_elsewhere_are_as_good_as_simulated_ones() {
         simulating.simulate(150).expect("it simulates");
         let pairs = simulating.simulations().last().expect("150 pairs").clone();
         for other in [&mut appending, &mut twin] {
-            other.append(pairs.parameters.clone(), pairs.sim_data.clone()).expect("sound pairs");
+            other.append(pairs.parameters.clone(), pairs.data.values().clone()).expect("sound pairs");
         }
         let [one, other, twins] =
             [&mut simulating, &mut appending, &mut twin].map(|npe| npe.train().expect("it trains"));
@@ -229,7 +229,7 @@ fn predictions_are_simulations_of_the_posterior() {
     let posterior = infer_one(short());
     let x = arr1(&[0.5]);
     let predicted = posterior.predict(&shifted(1, 0.5), &x, 30, 4).expect("it simulates");
-    assert_eq!(predicted.sim_data.shape(), [30, 1]);
+    assert_eq!(predicted.data.values().shape(), [30, 1]);
     assert_eq!(predicted.parameters, posterior.sample_for(&x, 30, 4).expect("a sound request").data_set(0));
     let two = ndarray::array![[0.5], [0.6]];
     assert!(posterior.predict(&shifted(1, 0.5), &two, 30, 4).is_err(), "one observation at a time");

@@ -2,6 +2,7 @@
 
 use super::{
     Dataset,
+    inputs::push_data,
     part::{Part, Role},
 };
 use std::collections::HashMap;
@@ -86,17 +87,19 @@ impl Dataset {
     #[must_use]
     pub fn copies(&self) -> Copies {
         let mut values = Vec::new();
-        let mut bits = |row: usize, roles: &[Role]| -> Vec<u32> {
+        let mut bits = |row: usize, of_data: bool| -> Vec<u32> {
             let (part, row): (&Part, usize) = self.locate(row);
             values.clear();
-            roles.iter().filter_map(|&role| part.column(role)).for_each(|column| column.push_row(row, &mut values));
+            match part.column(Role::Parameters) {
+                Some(parameters) if !of_data => parameters.push_row(row, &mut values),
+                _ => push_data(part, row, &mut values),
+            }
             values.iter().map(|value| value.to_bits()).collect()
         };
         // Eight bytes for each row.
         let mut hashes: Vec<(u32, u32)> = (0..self.len())
             .map(|row| {
-                let parameters: Vec<u8> =
-                    bits(row, &[Role::Parameters]).into_iter().flat_map(u32::to_le_bytes).collect();
+                let parameters: Vec<u8> = bits(row, false).into_iter().flat_map(u32::to_le_bytes).collect();
                 (crc32fast::hash(&parameters), row as u32)
             })
             .collect();
@@ -105,12 +108,12 @@ impl Dataset {
         for alike in hashes.chunk_by(|a, b| a.0 == b.0).filter(|alike| alike.len() > 1) {
             let mut of_parameters: HashMap<Vec<u32>, Vec<usize>> = HashMap::new();
             for &(_, row) in alike {
-                of_parameters.entry(bits(row as usize, &[Role::Parameters])).or_default().push(row as usize);
+                of_parameters.entry(bits(row as usize, false)).or_default().push(row as usize);
             }
             for rows in of_parameters.into_values().filter(|rows| rows.len() > 1) {
                 let mut firsts: HashMap<Vec<u32>, usize> = HashMap::new();
                 for &row in &rows {
-                    let first = *firsts.entry(bits(row, &[Role::SimData, Role::SimDataMask])).or_insert(row);
+                    let first = *firsts.entry(bits(row, true)).or_insert(row);
                     if first != row {
                         copies.first.extend([(first, first), (row, first)]);
                         copies.len += 1;

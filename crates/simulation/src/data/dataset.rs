@@ -3,8 +3,9 @@
 use super::{
     DataError,
     file::default_names,
+    inputs::push_values,
     manifest::{MANIFEST, Manifest, Shard},
-    part::{Part, gather},
+    part::{Part, Role, gather},
     read,
 };
 use crate::{InvalidSimulations, SimulationError, error::check_feature_names};
@@ -138,8 +139,10 @@ impl Dataset {
     /// | array | also called | shape |
     /// |---|---|---|
     /// | `parameters` | `prior_draws`, `theta` | `[B, D]`, or `[B]` of one parameter |
-    /// | `sim_data` | `x` | `[B, ...]`; `[B]`, one number each, is `[B, 1]` |
-    /// | `sim_data_mask` | | that of `sim_data` |
+    /// | `sim_data` | `x`, `data` | `[B, ...]`; `[B]`, one number each, is `[B, 1]` |
+    /// | `sim_data_mask` | `data_mask` | that of `sim_data`: 0 for each value that is missing |
+    /// | `sim_data_rows` | `data_rows` | `[B, N]` of `[B, N, features]`: 0 for each row that is padding |
+    /// | `sim_data.NAME`, `sim_data_mask.NAME`, `sim_data_rows.NAME` | | the same, of several inputs |
     /// | `prior_batchable_context`, `sim_batchable_context` | | `[B, ...]` |
     /// | `prior_non_batchable_context`, `sim_non_batchable_context` | | any, shared by all rows of the file |
     ///
@@ -161,7 +164,7 @@ impl Dataset {
     /// ndarray_npy::write_npy(folder.path().join("sim_data.npy"), &Array3::<i32>::zeros((100, 50, 1)))?;
     /// let data = Dataset::open(folder.path())?.with_parameter_names(["mu", "sigma"])?;
     /// assert_eq!(data.len(), 100);
-    /// assert_eq!(data.select(&[7, 3, 7])?.sim_data.shape(), [3, 50, 1]);
+    /// assert_eq!(data.select(&[7, 3, 7])?.data.values().shape(), [3, 50, 1]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DataError> {
@@ -219,13 +222,14 @@ impl Dataset {
         let (mut starts, mut group_of, mut groups, mut len) = (Vec::new(), Vec::new(), Vec::<Group>::new(), 0);
         // For each shared context, its group and the first part that has it.
         let mut known: HashMap<Vec<u64>, (usize, &Part)> = HashMap::new();
+        let padded = parts.iter().any(|part| part.is_padded());
         for part in &parts {
             parts[0].check_alike(part)?;
             let (group, like) = *known.entry(part.shared_bits()).or_insert_with(|| {
                 groups.push(Group { ranges: Vec::new(), len: 0 });
                 (groups.len() - 1, part)
             });
-            like.check_same_shapes(part)?;
+            like.check_same_shapes(part, padded)?;
             let rows = len..len + part.rows();
             starts.push(len);
             group_of.push(group);
@@ -273,7 +277,7 @@ impl Dataset {
     pub fn with_feature_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Result<Self, DataError> {
         let names: Arc<[String]> = names.into_iter().map(Into::into).collect();
         for part in &self.rows.parts {
-            check_feature_names(&names, part.sim_data_shape())?;
+            check_feature_names(&names, part.num_features())?;
         }
         self.feature_names = Some(names);
         Ok(self)
@@ -299,8 +303,10 @@ impl Dataset {
         let mut hasher = crc32fast::Hasher::new();
         let spread = self.len().min(64);
         for row in (0..spread).map(|i| i * self.len() / spread) {
-            let row = gather(self.names.clone(), &[self.locate(row)]);
-            for value in row.parameters.iter().chain(&row.sim_data) {
+            let ((part, row), mut values) = (self.locate(row), Vec::new());
+            part.column(Role::Parameters).iter().for_each(|parameters| parameters.push_row(row, &mut values));
+            push_values(part, row, &mut values);
+            for value in values {
                 hasher.update(&value.to_le_bytes());
             }
         }
@@ -372,7 +378,7 @@ impl Dataset {
             return Err(DataError::NothingSelected);
         }
         let numbers: Vec<u64> = rows.iter().map(|row| *row as u64).collect();
-        Ok(self.invalid.apply(gather(self.names.clone(), &located), &numbers)?)
+        Ok(self.invalid.apply(gather(self.names.clone(), &located)?, &numbers)?)
     }
 
     /// The part that a row is in, and its number there.

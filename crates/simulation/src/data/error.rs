@@ -1,7 +1,7 @@
 //! Says what is wrong with stored simulations, in which file, and what to do.
 
 use crate::SimulationError;
-use bayesburn_core::FileError;
+use bayesburn_core::{FileError, InvalidData};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -252,6 +252,14 @@ pub enum DataError {
     Locked {
         /// The folder.
         path: PathBuf,
+    },
+    /// Data whose inputs or masks do not fit each other.
+    #[error("{origin}: {source}")]
+    InvalidData {
+        /// The file, folder or batch.
+        origin: String,
+        /// What does not fit.
+        source: InvalidData,
     },
     /// A simulation failed. What was stored before it stays.
     #[error(transparent)]

@@ -2,7 +2,7 @@
 
 use super::{
     DataError,
-    part::{Role, arrays, check, gather},
+    part::{Key, arrays, check, gather},
     read::{INVALID, NAMES_KEY, PANICKED, origin, safetensors},
 };
 use bayesburn_core::{SimulationId, Simulations, files};
@@ -17,8 +17,8 @@ use std::{
     path::Path,
 };
 
-/// Writes a batch to a `.safetensors` file, which any program reads: f32 arrays named as the fields of [`Simulations`], the
-/// parameters' names as a JSON list under the metadata key `parameter_names`, and [`Simulations::invalid`] as an array `invalid`
+/// Writes a batch to a `.safetensors` file, which any program reads: f32 arrays by the names that
+/// [`Dataset::open`](crate::Dataset::open) lists, the parameters' names as a JSON list under the metadata key `parameter_names`, and [`Simulations::invalid`] as an array `invalid`
 /// of type U64, `[K, 5]` (seed, index, attempt, first, batch), if there is any; [`Simulations::panicked`] likewise as the bytes of a JSON
 /// list, an array `panicked` of type U8.
 ///
@@ -41,7 +41,7 @@ use std::{
 pub fn save_simulations(simulations: &Simulations, path: impl AsRef<Path>) -> Result<(), DataError> {
     let path = path.as_ref();
     let arrays = arrays(simulations);
-    let shapes: Vec<_> = arrays.iter().map(|(role, array)| (*role, array.shape())).collect();
+    let shapes: Vec<_> = arrays.iter().map(|(key, array)| (key.clone(), array.shape())).collect();
     check("the batch", Some(simulations.parameter_names.len()), &shapes)?;
     let panicked = match simulations.panicked.is_empty() {
         true => Vec::new(),
@@ -89,7 +89,7 @@ pub fn load_simulations(path: impl AsRef<Path>) -> Result<Simulations, DataError
     }
     let names = part.names.clone().unwrap_or_else(|| default_names(part.num_parameters()));
     let rows: Vec<_> = (0..part.rows()).map(|row| (&part, row)).collect();
-    Ok(Simulations { invalid: part.invalid.clone(), panicked: part.panicked.clone(), ..gather(names, &rows) })
+    Ok(Simulations { invalid: part.invalid.clone(), panicked: part.panicked.clone(), ..gather(names, &rows)? })
 }
 
 pub(crate) fn default_names(num_parameters: usize) -> bayesburn_core::ParameterNames {
@@ -99,7 +99,7 @@ pub(crate) fn default_names(num_parameters: usize) -> bayesburn_core::ParameterN
 /// The header of the file, with so many bytes of what panicked: JSON, padded by spaces to a multiple of 8 bytes.
 fn header(
     simulations: &Simulations,
-    arrays: &[(Role, ArrayViewD<'_, f32>)],
+    arrays: &[(Key, ArrayViewD<'_, f32>)],
     panicked: usize,
 ) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
     let (mut tensors, mut end) = (Vec::new(), 0);
@@ -112,8 +112,8 @@ fn header(
     if !simulations.invalid.is_empty() {
         add(INVALID, Dtype::U64, &[simulations.invalid.len(), 5]);
     }
-    for (role, array) in arrays {
-        add(role.name(), Dtype::F32, array.shape());
+    for (key, array) in arrays {
+        add(&key.to_string(), Dtype::F32, array.shape());
     }
     if panicked > 0 {
         add(PANICKED, Dtype::U8, &[panicked]);

@@ -32,6 +32,9 @@ pub(crate) struct Manifest {
 pub(crate) struct StoredShapes {
     parameters: Vec<usize>,
     sim_data: Vec<usize>,
+    /// Of each input, if they have names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    inputs: Vec<(String, Vec<usize>)>,
     prior_batchable_context: Option<Vec<usize>>,
     prior_non_batchable_context: Option<Vec<usize>>,
     sim_batchable_context: Option<Vec<usize>>,
@@ -70,7 +73,8 @@ impl Manifest {
             simulations_per_shard,
             shapes: StoredShapes {
                 parameters: shapes.parameters.clone(),
-                sim_data: shapes.sim_data.clone(),
+                sim_data: shapes.data.clone(),
+                inputs: shapes.inputs.clone(),
                 prior_batchable_context: shapes.prior_batchable_context.clone(),
                 prior_non_batchable_context: shapes.prior_non_batchable_context.clone(),
                 sim_batchable_context: shapes.sim_batchable_context.clone(),

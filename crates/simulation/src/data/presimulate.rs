@@ -65,7 +65,7 @@ impl Presimulation {
     fn default_shard(&self, shapes: &Shapes) -> usize {
         let values = |shape: &Vec<usize>| shape.iter().product::<usize>();
         let contexts = shapes.prior_batchable_context.iter().chain(&shapes.sim_batchable_context);
-        let values = values(&shapes.parameters) + values(&shapes.sim_data) + contexts.map(values).sum::<usize>();
+        let values = values(&shapes.parameters) + shapes.num_values() + contexts.map(values).sum::<usize>();
         let shared = shapes.prior_non_batchable_context.is_some() || shapes.sim_non_batchable_context.is_some();
         let most = if shared { SHARED_CONTEXT_ROWS } else { usize::MAX };
         self.num_simulations.div_ceil(MIN_SHARDS).min(SHARD_BYTES / (4 * values)).min(most).max(1)

@@ -4,7 +4,7 @@ use super::{
     DataError,
     column::{Column, map},
     file::decode_invalid,
-    part::{Part, Role},
+    part::{Key, Part},
 };
 use bayesburn_core::ParameterNames;
 use bayesburn_io::{Element, NpyError, NpyHeader, read_npz};
@@ -52,14 +52,14 @@ pub(crate) fn safetensors(path: &Path) -> Result<Part, DataError> {
                 .map_err(|error| damaged(format!("`{PANICKED}` is no JSON list of messages: {error}")))?;
             continue;
         }
-        let role = Role::named(&name, &origin)?;
+        let key = Key::named(&name, &origin)?;
         let element = Element::from_safetensors(info.dtype).ok_or_else(|| DataError::ElementType {
             origin: origin.clone(),
             name: name.clone(),
             got: info.dtype.to_string(),
         })?;
         let column = Column::mapped(&map, offset, element, &info.shape);
-        arrays.push((role, column.ok_or_else(|| damaged(format!("`{name}` ends beyond the file")))?));
+        arrays.push((key, column.ok_or_else(|| damaged(format!("`{name}` ends beyond the file")))?));
     }
     Part::new(origin, names, arrays, (invalid, panicked))
 }
@@ -93,11 +93,14 @@ fn wrong_array(path: &Path, name: &str) -> impl Fn(NpyError) -> DataError {
 pub(crate) fn npy_folder(folder: &Path) -> Result<Part, DataError> {
     let origin = origin(folder);
     let mut arrays = Vec::new();
-    for entry in fs::read_dir(folder).map_err(DataError::read(folder))? {
-        let path = entry.map_err(DataError::read(folder))?.path();
+    let entries = fs::read_dir(folder).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
+    let mut paths: Vec<_> = entries.map_err(DataError::read(folder))?.iter().map(fs::DirEntry::path).collect();
+    // Inputs are in the order of their names.
+    paths.sort();
+    for path in paths {
         if path.extension().is_some_and(|extension| extension == "npy") {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            arrays.push((Role::named(&name, &origin)?, npy(&path, &name)?));
+            arrays.push((Key::named(&name, &origin)?, npy(&path, &name)?));
         }
     }
     Part::new(origin, None, arrays, Default::default())
@@ -109,8 +112,8 @@ pub(crate) fn npz(path: &Path) -> Result<Part, DataError> {
     let bytes = fs::read(path).map_err(DataError::read(path))?;
     let mut arrays = Vec::new();
     for (name, array) in read_npz(bytes).map_err(|error| damaged(error.to_string()))? {
-        let role = Role::named(&name, &origin)?;
-        arrays.push((role, Column::in_memory(array.map_err(wrong_array(path, &name))?)));
+        let key = Key::named(&name, &origin)?;
+        arrays.push((key, Column::in_memory(array.map_err(wrong_array(path, &name))?)));
     }
     Part::new(origin, None, arrays, Default::default())
 }

@@ -1,6 +1,7 @@
 //! Reads the answers of workers, each a line of JSON.
 
 use super::WorkerFault;
+use crate::rows::Drawn;
 use ndarray::{ArrayD, IxDyn};
 
 /// How deep `data` may be nested.
@@ -10,7 +11,7 @@ const MAX_DEPTH: usize = 16;
 #[derive(Debug, PartialEq)]
 pub(super) struct Answer {
     pub(super) id: u64,
-    pub(super) data: Result<ArrayD<f32>, WorkerFault>,
+    pub(super) data: Result<Drawn, WorkerFault>,
 }
 
 /// Reads a line, which is an answer or [`WorkerFault::Nonsense`].
@@ -45,7 +46,7 @@ impl<'a> Reader<'a> {
             self.take(b':')?;
             match key.as_str() {
                 "id" => id = Some(self.id()?),
-                "data" => data = Some(self.array()?),
+                "data" => data = Some(self.data()?),
                 "error" => error = Some(self.string()?),
                 _ => return Err(format!("there is no key `{key}`, only `id`, `data` and `error`")),
             }
@@ -124,6 +125,33 @@ impl<'a> Reader<'a> {
             "null" => Ok(f32::NAN),
             token => token.parse().map_err(|_| format!("no number at byte {at}")),
         }
+    }
+
+    /// An array, or an object of arrays by their names.
+    fn data(&mut self) -> Result<Result<Drawn, String>, String> {
+        if self.next() != Some(b'{') {
+            return Ok(self.array()?.map(Drawn::One));
+        }
+        self.take(b'{')?;
+        let (mut inputs, mut problem) = (Vec::new(), None);
+        while !inputs.is_empty() || self.next() != Some(b'}') {
+            let name = self.string()?;
+            self.take(b':')?;
+            let array = self.array()?.unwrap_or_else(|reason| {
+                problem.get_or_insert(format!("`{name}`: {reason}"));
+                ArrayD::zeros(IxDyn(&[0]))
+            });
+            inputs.push((name, array));
+            if self.next() == Some(b'}') {
+                break;
+            }
+            self.take(b',')?;
+        }
+        self.take(b'}')?;
+        if inputs.is_empty() {
+            problem = Some("it has no input".to_owned());
+        }
+        Ok(problem.map_or(Ok(Drawn::Named(inputs)), Err))
     }
 
     /// Nested lists of numbers, or one number, which is a list of one. The inner error is that of lists that are no array.
@@ -232,7 +260,21 @@ mod tests {
 
     fn data(text: &str) -> Result<ArrayD<f32>, String> {
         let answer = read_answer(format!("{{\"id\": 1, \"data\": {text}}}").as_bytes()).map_err(|e| e.to_string())?;
-        answer.data.map_err(|e| e.to_string())
+        match answer.data.map_err(|e| e.to_string())? {
+            Drawn::One(array) => Ok(array),
+            Drawn::Named(inputs) => Err(format!("{inputs:?}")),
+        }
+    }
+
+    #[test]
+    fn inputs_have_names() {
+        let read = |text: &str| read_answer(format!("{{\"id\": 1, \"data\": {text}}}").as_bytes()).map(|a| a.data);
+        let (series, age) = (array![[1.0], [2.0]].into_dyn(), array![40.0].into_dyn());
+        let named = Drawn::Named(vec![("series".to_owned(), series), ("age".to_owned(), age)]);
+        assert_eq!(read("{\"series\": [[1],[2]], \"age\": 40}"), Ok(Ok(named)));
+        let problem = |text: &str| read(text).expect("an answer").expect_err("no data").to_string();
+        assert!(problem("{\"series\": [[1],2]}").contains("`series`: a number stands beside a list"));
+        assert!(problem("{}").contains("no input"));
     }
 
     #[test]

@@ -65,7 +65,9 @@ use std::{ffi::OsString, path::PathBuf, thread::available_parallelism, time::Dur
 /// {"id":12,"error":"the solver did not converge"}
 /// ```
 ///
-/// The nesting of `data` is its shape, usually observations × features; one number is a list of one, and lists of unequal length are an error. `NaN`,
+/// The nesting of `data` is its shape, usually observations × features; one number is a list of one, and lists of unequal length are an error.
+/// The number of observations may be another in each answer, as for [`Simulator::from_fn`](crate::Simulator::from_fn). Several inputs are an
+/// object: `"data":{"series":[[0.31],[0.02]],"age":40}`. `NaN`,
 /// `Infinity`, `-Infinity` (which Python writes), `nan` and `inf` are read as what they say, and `null` as NaN. Data are read
 /// in single precision, so 9 significant digits are enough. Other keys are an error. Blank lines are skipped.
 ///

@@ -6,8 +6,7 @@ use super::{
     run::{Jobs, Run},
     worker::{GRACE, Worker},
 };
-use crate::SimulationError;
-use ndarray::ArrayD;
+use crate::{SimulationError, rows::Drawn};
 use std::{
     io,
     sync::{
@@ -36,7 +35,7 @@ impl ProcessPool {
     }
 
     /// The data of each simulation of a batch, in order, or the error that it was answered with, where that counts as a panic.
-    pub(crate) fn simulate(&self, jobs: &Jobs<'_>) -> Result<Vec<Result<ArrayD<f32>, String>>, SimulationError> {
+    pub(crate) fn simulate(&self, jobs: &Jobs<'_>) -> Result<Vec<Result<Drawn, String>>, SimulationError> {
         self.settings.check()?;
         let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         workers.live.retain_mut(|worker| !worker.has_exited());

@@ -8,9 +8,9 @@ use super::{
     request::{Request, write_array},
     worker::{Pending, Worker},
 };
-use crate::{Quantity, SimulationError, context::DrawnContext, stack::Batch};
+use crate::{Quantity, SimulationError, context::DrawnContext, rows::Drawn, stack::Batch};
 use bayesburn_core::{Purpose, stream};
-use ndarray::{Array2, ArrayD, Axis};
+use ndarray::{Array2, Axis};
 use rand::Rng;
 use std::{
     collections::VecDeque,
@@ -82,7 +82,7 @@ pub(super) struct Run<'a> {
     /// Rows that no worker has.
     queue: VecDeque<usize>,
     /// Data, or the message of a simulation that counts as panicked.
-    data: Vec<Option<Result<ArrayD<f32>, String>>>,
+    data: Vec<Option<Result<Drawn, String>>>,
     /// How many rows have no data.
     missing: usize,
     /// How many workers failed at each row.
@@ -104,7 +104,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    pub(super) fn finish(mut self) -> Result<Vec<Result<ArrayD<f32>, String>>, SimulationError> {
+    pub(super) fn finish(mut self) -> Result<Vec<Result<Drawn, String>>, SimulationError> {
         while self.missing > 0 {
             let busy = self.workers.live.iter().filter(|worker| !worker.pending.is_empty()).count();
             self.workers.start(self.settings, self.settings.workers.min(busy + self.queue.len()))?;

@@ -16,7 +16,7 @@
 //! use bayesburn_simulation::tasks;
 //!
 //! let task = tasks::two_moons();
-//! assert_eq!(task.model().simulate(100, 2023)?.sim_data.shape(), [100, 2]);
+//! assert_eq!(task.model().simulate(100, 2023)?.data.values().shape(), [100, 2]);
 //!
 //! // What a trained posterior given this observation is to be compared with:
 //! let observed = [-0.6, 0.2];
@@ -151,7 +151,7 @@ impl Task {
     }
 
     fn check_data(&self, x: &[f32]) -> Result<(), SimulationError> {
-        self.check("values of data", x.len(), self.model.shapes().sim_data[0])
+        self.check("values of data", x.len(), self.model.shapes().data[0])
     }
 
     fn check(&self, what: &'static str, got: usize, expected: usize) -> Result<(), SimulationError> {

@@ -26,7 +26,7 @@ const EPSILON: f64 = 1e-6;
 ///
 /// ```
 /// let task = bayesburn_simulation::tasks::slcp();
-/// let x = task.model().simulate(1, 2023)?.sim_data.into_raw_vec_and_offset().0;
+/// let x = task.model().simulate(1, 2023)?.data.iter().copied().collect::<Vec<f32>>();
 /// let [one, other] = [1.2, -1.2].map(|theta_3| task.log_likelihood(&[0.7, -2.9, theta_3, 0.9, 0.6], &x));
 /// assert_eq!(one?, other?);
 /// # Ok::<(), bayesburn_simulation::SimulationError>(())

@@ -68,7 +68,7 @@ fn batches_of_equal_context_and_different_shapes_are_refused() {
     assert!(shape.contains("`sim_data` is of shape [3, 1] in batch 1, and of shape [4, 1] before"), "{shape}");
     let context = message(Simulations { sim_non_batchable_context: None, ..batch(2, 4, 4.0) });
     assert!(context.contains("`sim_non_batchable_context` is missing in batch 1"), "{context}");
-    let mask = message(Simulations { sim_data_mask: Some(Array::ones((2, 4, 1)).into_dyn()), ..batch(2, 4, 4.0) });
+    let mask = message(Simulations { data: batch(2, 4, 4.0).data.nan_as_missing(), ..batch(2, 4, 4.0) });
     assert!(mask.contains("`sim_data_mask` is there in batch 1, and missing before"), "{mask}");
     let names = message(Simulations { parameter_names: ["nu".into()].into(), ..batch(2, 4, 4.0) });
     assert!(names.contains("`parameter_names` is") && names.contains("nu"), "{names}");
@@ -83,10 +83,8 @@ fn batches_of_equal_context_and_different_shapes_are_refused() {
 #[test]
 fn batches_that_do_not_fit_themselves_are_refused() {
     let of = |batch| Dataset::from_simulations(batch).expect_err("it does not fit");
-    let short = Simulations { sim_data: Array::zeros((1, 4, 1)).into_dyn(), ..batch(2, 4, 4.0) };
+    let short = Simulations { data: Array::zeros((1, 4, 1)).into(), ..batch(2, 4, 4.0) };
     assert!(matches!(of(short), DataError::Rows { name: "sim_data", expected: 2, got: 1, .. }));
-    let mask = Simulations { sim_data_mask: Some(Array::zeros((2, 4)).into_dyn()), ..batch(2, 4, 4.0) };
-    assert!(matches!(of(mask), DataError::Axes { name: "sim_data_mask", .. }));
     assert!(matches!(of(batch(0, 4, 4.0)), DataError::NoRows { .. }));
     assert!(matches!(Dataset::from_batches([]), Err(DataError::NoRows { .. })));
     let twice = Simulations { parameter_names: ["a".into(), "a".into()].into(), ..full_batch(3, 1) };

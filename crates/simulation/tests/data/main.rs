@@ -63,7 +63,8 @@ fn full_batch(rows: usize, seed: u64) -> Simulations {
         bits((rows, 5, 3), rng).into_dyn(),
     )
     .expect("two names, equal rows");
-    batch.sim_data_mask = Some(Array::from_shape_fn((rows, 5, 3), |(i, j, k)| ((i + j + k) % 2) as f32).into_dyn());
+    let mask = Array::from_shape_fn((rows, 5, 3), |(i, j, k)| ((i + j + k) % 2) as f32);
+    batch.data = batch.data.with_value_mask(mask).expect("of one shape");
     batch.prior_batchable_context = Some(bits(rows, rng).into_dyn());
     batch.prior_non_batchable_context = Some(array![[1.0, -0.0, 2.5]].into_dyn());
     batch.sim_batchable_context = Some(bits((rows, 2, 2), rng).into_dyn());
@@ -78,7 +79,7 @@ fn finite_batch(rows: usize, seed: u64) -> Simulations {
     let mut batch = full_batch(rows, seed);
     let finite = |value: f32| if value.is_finite() { value } else { -0.0 };
     batch.parameters.mapv_inplace(finite);
-    batch.sim_data.mapv_inplace(finite);
+    batch.data.update(|mut values| values.mapv_inplace(finite));
     for context in [&mut batch.prior_batchable_context, &mut batch.sim_batchable_context] {
         context.as_mut().expect("there").mapv_inplace(finite);
     }
@@ -94,9 +95,10 @@ fn assert_same(a: &Simulations, b: &Simulations) {
         let mut all = Vec::new();
         let mut take = |array: ndarray::ArrayD<f32>| all.push((array.shape().to_vec(), array.mapv(f32::to_bits)));
         take(std::mem::take(&mut batch.parameters).into_dyn());
-        take(std::mem::take(&mut batch.sim_data));
+        take(batch.data.values().clone());
         let optional = [
-            batch.sim_data_mask.take(),
+            batch.data.value_mask().cloned(),
+            batch.data.row_mask().cloned(),
             batch.prior_batchable_context.take(),
             batch.prior_non_batchable_context.take(),
             batch.sim_batchable_context.take(),

@@ -28,7 +28,7 @@ fn assert_values(data: &Dataset) {
     let rows = [4, 0, 2];
     let batch = data.select(&rows).expect("there");
     assert_eq!(batch.parameters, parameters.select(ndarray::Axis(0), &rows));
-    assert_eq!(batch.sim_data, sim_data.select(ndarray::Axis(0), &rows).into_dyn());
+    assert_eq!(batch.data.values(), sim_data.select(ndarray::Axis(0), &rows).into_dyn());
 }
 
 fn npy<T: WritableElement + Copy>(folder: &Path, of: impl Fn(f32) -> T) {
@@ -131,7 +131,7 @@ fn arrays_may_begin_at_any_byte() {
     let file = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[3], &0.5f64.to_le_bytes()].concat();
     fs::write(&path, file).expect("writable");
     let batch = Dataset::open(&path).expect("sound").select(&[0]).expect("there");
-    assert_eq!((batch.sim_data[[0, 0]], batch.parameters[[0, 0]]), (3.0, 0.5));
+    assert_eq!((batch.data.values()[[0, 0]], batch.parameters[[0, 0]]), (3.0, 0.5));
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn fortran_order_bool_contexts_and_masks_are_read() {
     write_npy(folder.path().join("prior_batchable_context.npy"), &Array::from_vec(vec![1u8, 2, 3, 4, 5]))
         .expect("writable");
     let batch = Dataset::open(folder.path()).expect("sound").select(&[3]).expect("there");
-    assert_eq!(batch.sim_data_mask.expect("there")[[0, 1, 0]], 0.0); // 39 is odd
+    assert_eq!(batch.data.value_mask().expect("there")[[0, 1, 0]], 0.0); // 39 is odd
     assert_eq!(batch.sim_non_batchable_context.expect("there")[[0]], 4.0);
     assert_eq!(batch.prior_batchable_context.expect("there")[[0]], 4.0);
 }
@@ -243,12 +243,13 @@ fn an_array_of_one_axis_is_one_number_for_each_simulation() {
     let flat = values.clone().into_dyn();
     let column = values.insert_axis(ndarray::Axis(1)).into_dyn();
     let expected = open(&[("theta", &column), ("x", &column)]);
-    assert_eq!(expected.sim_data, ndarray::array![[3.0], [1.0]].into_dyn());
+    assert_eq!(expected.data.values(), ndarray::array![[3.0], [1.0]].into_dyn());
     for (theta, x) in [(&column, &flat), (&flat, &column), (&flat, &flat)] {
         assert_eq!(open(&[("theta", theta), ("x", x)]), expected);
     }
-    let masked = open(&[("theta", &column), ("x", &flat), ("sim_data_mask", &flat)]);
-    assert_eq!(masked.sim_data_mask.as_ref(), Some(&expected.sim_data));
+    let mask = flat.mapv(|value| if value > 1.0 { 1.0 } else { 0.0 });
+    let masked = open(&[("theta", &column), ("x", &flat), ("sim_data_mask", &mask)]);
+    assert_eq!(masked.data.value_mask(), Some(&ndarray::array![[1.0], [0.0]].into_dyn()));
 }
 
 #[test]

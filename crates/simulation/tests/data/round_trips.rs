@@ -1,7 +1,7 @@
 //! Writes batches and reads them back to the bit.
 
 use crate::{assert_same, finite_batch, folder, full_batch, plain_model, stored};
-use bayesburn_core::Simulations;
+use bayesburn_core::{Data, Simulations};
 use bayesburn_simulation::{DataError, Dataset, InvalidSimulations, load_simulations, save_simulations};
 use ndarray::Axis;
 use rand::{RngExt, SeedableRng};
@@ -36,17 +36,20 @@ fn arrays_in_any_memory_order_are_written_by_rows() {
     let folder = folder();
     let path = folder.path().join("batch.safetensors");
     let mut batch = finite_batch(6, 3);
-    batch.sim_data.swap_axes(1, 2);
-    batch.sim_data_mask.as_mut().expect("there").swap_axes(1, 2);
+    let mut values = batch.data.values().clone();
+    values.swap_axes(1, 2);
+    batch.data = Data::new(values);
     batch.parameters.invert_axis(Axis(0));
     save_simulations(&batch, &path).expect("writable");
     assert_same(&load_simulations(&path).expect("just written"), &batch);
     let data = Dataset::from_simulations(batch.clone()).expect("sound");
     assert_same(&data.select(&[3, 1]).expect("there"), &batch.select(&[3, 1]));
     // A slice shares its vector with what was cut off.
-    batch.sim_data.slice_axis_inplace(Axis(0), (2..5).into());
+    let mut values = batch.data.values().clone();
+    values.slice_axis_inplace(Axis(0), (2..5).into());
+    batch.data = Data::new(values);
     batch.parameters.slice_axis_inplace(Axis(0), (2..5).into());
-    (batch.sim_data_mask, batch.prior_batchable_context, batch.sim_batchable_context) = (None, None, None);
+    (batch.prior_batchable_context, batch.sim_batchable_context) = (None, None);
     let data = Dataset::from_simulations(batch.clone()).expect("sound");
     assert_same(&data.select(&[2, 0]).expect("there"), &batch.select(&[2, 0]));
 }
@@ -90,7 +93,7 @@ fn a_clone_on_another_thread_reads_the_same() {
 #[test]
 fn rows_that_are_not_finite_are_named_or_dropped_or_masked() {
     let mut batch = plain_model().simulate(30, 1).expect("it runs");
-    batch.sim_data[[20, 3, 1]] = f32::NAN;
+    batch.data.update(|mut values| values[[20, 3, 1]] = f32::NAN);
     let data = Dataset::from_simulations(batch.clone()).expect("sound");
     let message = data.select(&[3, 20]).expect_err("one is NaN").to_string();
     assert!(message.contains("row 20") && message.contains("[3, 1]"), "{message}");
@@ -98,7 +101,8 @@ fn rows_that_are_not_finite_are_named_or_dropped_or_masked() {
     let of = |policy| data.clone().on_invalid(policy).expect("possible").select(&[3, 20]).expect("handled");
     let dropped = of(InvalidSimulations::Drop);
     assert_eq!((dropped.len(), dropped.invalid[0].index), (1, 20));
-    let mask = of(InvalidSimulations::Mask).sim_data_mask.expect("always there");
+    let masked = of(InvalidSimulations::Mask);
+    let mask = masked.data.value_mask().expect("always there");
     assert_eq!((mask.sum(), mask[[1, 3, 1]]), (15.0, 0.0));
     let redraw = data.on_invalid(InvalidSimulations::Redraw { max_attempts: 3 });
     assert!(redraw.expect_err("impossible").to_string().contains("cannot be redrawn"));

@@ -11,7 +11,7 @@ fn all_six_quantities_have_their_shapes() {
     let n = simulations.sim_non_batchable_context.as_ref().expect("N is context")[[0]] as usize;
     assert!((3..=9).contains(&n), "N = {n}");
     assert_eq!(simulations.parameters.dim(), (8, 2));
-    assert_eq!(simulations.sim_data.shape(), [8, n, 2]);
+    assert_eq!(simulations.data.values().shape(), [8, n, 2]);
     let shape = |context: &Option<ndarray::ArrayD<f32>>| context.as_ref().map(|c| c.shape().to_vec());
     assert_eq!(shape(&simulations.prior_batchable_context), Some(vec![8, 2]));
     assert_eq!(shape(&simulations.prior_non_batchable_context), Some(vec![3]));
@@ -34,7 +34,7 @@ fn shapes_print_as_a_table() {
     let model = GenerativeModel::new(prior, normal_simulator().with_context(shared)).expect("the model is sound");
     let table = "\
 parameters                    [B, 2]
-sim_data                      [B, 4, 2]
+data                          [B, 4, 2]
 prior batchable context       [B, 4, 1]
 prior non-batchable context   none
 sim batchable context         none
@@ -71,7 +71,7 @@ fn functions_see_their_own_context() {
         let shared = s.prior_non_batchable_context.expect("given")[[0]];
         assert_eq!(s.parameters.column(0).into_dyn(), prior.index_axis(Axis(1), 0));
         assert!(s.parameters.column(1).iter().all(|&v| v == shared), "the batch shares non-batchable context");
-        assert_eq!(s.sim_data.index_axis(Axis(1), 0), simulator.index_axis(Axis(1), 0));
+        assert_eq!(s.data.values().index_axis(Axis(1), 0), simulator.index_axis(Axis(1), 0));
         let mut values: Vec<u32> = prior.iter().chain(&simulator).map(|v| v.to_bits()).collect();
         values.sort_unstable();
         values.dedup();
@@ -144,7 +144,7 @@ fn test_sets_are_many_at_both_ends_of_a_shared_context() {
     let batches = model.simulate_over_contexts(1000, 1).expect("it simulates");
     assert_eq!(batches.iter().map(|batch| batch.len()).sum::<usize>(), 1000);
     let among = |range: std::ops::RangeInclusive<usize>| {
-        let chosen = batches.iter().filter(|batch| range.contains(&batch.sim_data.shape()[1]));
+        let chosen = batches.iter().filter(|batch| range.contains(&batch.data.values().shape()[1]));
         chosen.map(|batch| batch.len()).sum::<usize>()
     };
     // Quantiles of the 4,000 that were drawn lie at one number more or less.

@@ -128,7 +128,7 @@ fn values_that_are_not_finite_are_named_and_replayed() {
             ],
         );
         assert_eq!((attempt, first, batch), (0, index, 1));
-        let replayed = model.replay(id).expect("no value is an error").sim_data;
+        let replayed = model.replay(id).expect("no value is an error").data.observations();
         assert_eq!(replayed[[0, 1]].to_bits(), planted.to_bits());
         let again = model.simulate_from(seed, first, batch).expect_err("the replay fails too");
         assert_eq!(again.to_string(), error.to_string());
@@ -161,7 +161,7 @@ fn values_that_are_not_finite_are_replayed_with_their_batch_where_it_matters() {
         assert_eq!((seed, attempt, first, batch), (4, 0, 64, 300));
         let replayed = model.replay(id).expect("no value is an error");
         assert_eq!(replayed.len(), 1);
-        assert!(replayed.parameters[[0, 0]].is_nan() || replayed.sim_data[[0, 0]].is_nan());
+        assert!(replayed.parameters[[0, 0]].is_nan() || replayed.data.values()[[0, 0]].is_nan());
         assert_says(&error, &[&format!("simulation {index} "), "simulate_from(4, 64, 300)"]);
         assert_eq!(model.simulate_from(seed, first, batch).expect_err("again").to_string(), error.to_string());
     }
@@ -199,7 +199,7 @@ fn a_shape_that_changes_within_a_batch_names_the_simulation() {
         &[&format!("shape [3] in simulation {index} (seed 12)"), "[2] earlier", "non-batchable context"],
     );
     let replayed = model.simulate_from(seed, index, 1).expect("one simulation has one shape");
-    assert_eq!(replayed.sim_data.shape(), [1, 3]);
+    assert_eq!(replayed.data.values().shape(), [1, 3]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Checks what becomes of simulations that are not finite under each policy, and that every one of them can be replayed.
 
 use crate::normal_prior;
-use bayesburn_core::{SimulationId, Simulations, StreamRng};
+use bayesburn_core::{Data, SimulationId, Simulations, StreamRng};
 use bayesburn_simulation::{
     ContextGenerator, GenerativeModel, InvalidSimulations, Prior, Quantity, SimulationError, Simulator,
 };
@@ -105,7 +105,7 @@ fn simulate(model: &GenerativeModel, n: usize, seed: u64) -> Simulations {
 }
 
 fn is_finite(simulations: &Simulations) -> bool {
-    simulations.sim_data.iter().all(|x| x.is_finite())
+    simulations.data.values().iter().all(|x| x.is_finite())
 }
 
 /// Each of B simulations is invalid with probability p = 0.1: n = 2,000, seed 7; the count lies within 4 standard deviations
@@ -200,7 +200,8 @@ fn the_split_into_batches_changes_nothing_where_simulations_are_independent() {
 
 /// One row of a batch, as `replay` yields it.
 fn row(simulations: &Simulations, row: usize) -> Simulations {
-    Simulations { sim_data_mask: None, ..simulations.select(&[row]) }
+    let row = simulations.select(&[row]);
+    Simulations { data: Data::new(row.data.values().clone()), ..row }
 }
 
 #[test]
@@ -212,7 +213,7 @@ fn every_invalid_attempt_is_replayed_and_so_is_the_one_that_was_kept() {
             for &id in &simulations.invalid {
                 assert_eq!((id.first, id.batch), if *independent { (id.index, 1) } else { (1000, 60) });
                 let replayed = model.replay(id).expect("no value is an error");
-                assert!(replayed.len() == 1 && replayed.sim_data_mask.is_none() && replayed.invalid.is_empty());
+                assert!(replayed.len() == 1 && replayed.data.value_mask().is_none() && replayed.invalid.is_empty());
                 assert!(!is_finite(&replayed), "{policy:?}, model {i}, {id:?}");
                 assert!(replayed.parameters[[0, 0]] > CUT);
                 attempts.insert(id.index, SimulationId { attempt: id.attempt + 1, ..id });
@@ -235,8 +236,8 @@ fn every_invalid_attempt_is_replayed_and_so_is_the_one_that_was_kept() {
 fn redrawing_keeps_valid_rows_shapes_and_shared_context() {
     for ((redrawn, _), (masked, _)) in models(REDRAW).into_iter().zip(models(InvalidSimulations::Mask)) {
         let (redrawn, masked) = (simulate(&redrawn, 80, 2), simulate(&masked, 80, 2));
-        assert!(is_finite(&redrawn) && redrawn.sim_data_mask.is_none());
-        assert_eq!(redrawn.sim_data.shape(), masked.sim_data.shape());
+        assert!(is_finite(&redrawn) && redrawn.data.value_mask().is_none());
+        assert_eq!(redrawn.data.values().shape(), masked.data.values().shape());
         assert_eq!(redrawn.prior_non_batchable_context, masked.prior_non_batchable_context);
         assert_eq!(redrawn.sim_non_batchable_context, masked.sim_non_batchable_context);
         let invalid: Vec<u64> = masked.invalid.iter().map(|id| id.index).collect();
@@ -262,19 +263,19 @@ fn redrawing_keeps_valid_rows_shapes_and_shared_context() {
 fn the_mask_says_where_values_are_missing() {
     let model = tenth(InvalidSimulations::Mask);
     let simulations = simulate(&model, 100, 7);
-    let mask = simulations.sim_data_mask.as_ref().expect("masked data have a mask");
+    let mask = simulations.data.value_mask().expect("masked data have a mask");
     for (i, theta) in simulations.parameters.column(0).iter().enumerate() {
         let there = if *theta > CUT { array![[1.0, 0.0], [0.0, 1.0]] } else { Array2::ones((2, 2)) };
         assert_eq!(mask.index_axis(Axis(0), i), there.into_dyn());
     }
-    for (x, there) in simulations.sim_data.iter().zip(mask) {
+    for (x, there) in simulations.data.values().iter().zip(mask) {
         assert!(*there == 1.0 || x.to_bits() == 0, "a missing value is 0, not {x}");
     }
     // What is there is as it was.
     for &id in &simulations.invalid {
-        let (was, i) = (model.replay(id).expect("an invalid one").sim_data, id.index as usize);
+        let (was, i) = (model.replay(id).expect("an invalid one").data.observations(), id.index as usize);
         for at in [[0, 0], [1, 1]] {
-            assert_eq!(was[[0, at[0], at[1]]], simulations.sim_data[[i, at[0], at[1]]]);
+            assert_eq!(was[[0, at[0], at[1]]], simulations.data.values()[[i, at[0], at[1]]]);
         }
     }
     let valid = GenerativeModel::new(
@@ -282,7 +283,7 @@ fn the_mask_says_where_values_are_missing() {
         Simulator::from_fn(|_, theta, _| arr1(theta)).on_invalid(InvalidSimulations::Mask),
     );
     let valid = simulate(&valid.expect("the model is sound"), 5, 1);
-    assert_eq!(valid.sim_data_mask, Some(ArrayD::ones(vec![5, 2])), "present also when all values are there");
+    assert_eq!(valid.data.value_mask(), Some(&ArrayD::ones(vec![5, 2])), "present also when all values are there");
     assert!(valid.invalid.is_empty());
 }
 
@@ -290,7 +291,7 @@ fn the_mask_says_where_values_are_missing() {
 fn other_policies_leave_a_valid_batch_as_it_is() {
     let of = |policy| simulate(&model(one_prior(), Simulator::from_fn(|_, theta, _| arr1(theta)), policy), 50, 1);
     let expected = of(InvalidSimulations::Error);
-    assert!(expected.sim_data_mask.is_none() && expected.invalid.is_empty());
+    assert!(expected.data.value_mask().is_none() && expected.invalid.is_empty());
     assert_eq!(of(REDRAW), expected);
     assert_eq!(of(InvalidSimulations::Drop), expected);
     assert_eq!(InvalidSimulations::default(), InvalidSimulations::Error);
@@ -372,7 +373,7 @@ fn the_pilot_run_needs_one_valid_simulation() {
     assert!(matches!(error, SimulationError::NonFinite { id, .. } if id.index == 0 && id.seed == 0));
     for policy in OTHERS {
         let model = of(policy).expect("one is valid");
-        assert_eq!((model.shapes().sim_data.as_slice(), model.invalid_simulations()), ([3].as_slice(), policy));
+        assert_eq!((model.shapes().data.as_slice(), model.invalid_simulations()), ([3].as_slice(), policy));
         assert_eq!(simulate(&model, 200, 0).invalid.len(), 100);
     }
     // Without a valid one, the error names the policy; what is partly missing is valid where it is masked.
@@ -408,7 +409,7 @@ fn predictions_are_redrawn_for_the_same_parameters() {
     assert!(others.abs_diff(180) < 4 * 19, "{others}");
     // Row i is the same in any batch, and a model without redraws has nothing to redraw.
     let few = model.predict(&theta.slice(ndarray::s![..3, ..]).to_owned(), 1, 0).expect("three");
-    assert_eq!(few.sim_data, predicted.sim_data.slice_axis(Axis(0), (0..3).into()));
+    assert_eq!(few.data.values(), predicted.data.values().slice_axis(Axis(0), (0..3).into()));
     let hopeless = Array2::from_elem((3, 2), 2.0);
     assert!(matches!(model.predict(&hopeless, 1, 0), Err(SimulationError::NothingLeft { count: 3, .. })));
     let dropping = model.with_invalid_simulations(InvalidSimulations::Drop);
@@ -507,7 +508,7 @@ fn values_of_redraws_are_pinned() {
             arr1(&[if t[0] == theta { f32::NAN } else { x }])
         });
         let redrawn = simulate(&model(one_prior(), simulator, REDRAW), 1, seed);
-        [redrawn.parameters[[0, 0]], redrawn.sim_data[[0, 0]]]
+        [redrawn.parameters[[0, 0]], redrawn.data.values()[[0, 0]]]
     };
     assert_eq!(never_first(2023), PINNED_REDRAW);
 }

@@ -1,6 +1,6 @@
 //! Checks policies on simulations that are already there, such as rows of files.
 
-use bayesburn_core::{SimulationId, Simulations};
+use bayesburn_core::{Data, SimulationId, Simulations};
 use bayesburn_simulation::InvalidSimulations;
 use ndarray::{arr1, array};
 
@@ -21,16 +21,16 @@ fn loaded_rows_are_dropped_or_masked() {
     let dropped = InvalidSimulations::Drop.apply(loaded(), &rows).expect("two rows are left");
     assert_eq!(dropped, Simulations { invalid: ids.into(), ..loaded().select(&[0, 2]) });
     let masked = InvalidSimulations::Mask.apply(loaded(), &rows).expect("values may be missing");
-    let x = array![[0.0, 0.5], [0.0, 1.5], [2.0, 2.5], [3.0, 0.0]].into_dyn();
-    let mask = array![[1.0, 1.0], [0.0, 1.0], [1.0, 1.0], [1.0, 0.0]].into_dyn();
-    let expected = Simulations { sim_data: x, sim_data_mask: Some(mask), invalid: ids.into(), ..loaded() };
+    let x = Data::new(array![[0.0, 0.5], [0.0, 1.5], [2.0, 2.5], [3.0, 0.0]]);
+    let data = x.with_value_mask(array![[1.0, 1.0], [0.0, 1.0], [1.0, 1.0], [1.0, 0.0]]).expect("of one shape");
+    let expected = Simulations { data, invalid: ids.into(), ..loaded() };
     assert_eq!(masked, expected);
     // A mask that came with the data stays where it was 0.
     let mut again = masked;
-    again.sim_data[[0, 0]] = f32::INFINITY;
+    again.data.update(|mut values| values[[0, 0]] = f32::INFINITY);
     let again = InvalidSimulations::Mask.apply(again, &rows).expect("values may be missing");
     let mask = array![[0.0, 1.0], [0.0, 1.0], [1.0, 1.0], [1.0, 0.0]].into_dyn();
-    assert_eq!(again.sim_data_mask, Some(mask));
+    assert_eq!(again.data.value_mask(), Some(&mask));
     assert_eq!(again.invalid.iter().map(|id| id.index).collect::<Vec<_>>(), [20, 10, 40]);
 }
 
@@ -41,7 +41,7 @@ fn loaded_rows_that_cannot_be_used_are_named() {
     };
     let rows = [40, 20, 30, 10];
     let error = message(InvalidSimulations::Error, loaded(), &rows);
-    assert!(error.contains("`sim_data` of row 20 holds NaN at position [0]"), "{error}");
+    assert!(error.contains("`data` of row 20 holds NaN at position [0]"), "{error}");
     assert!(error.contains("`InvalidSimulations::Drop`"), "{error}");
     assert!(message(InvalidSimulations::Redraw { max_attempts: 9 }, loaded(), &rows).contains("cannot be redrawn"));
     assert!(message(InvalidSimulations::Drop, loaded(), &rows[..3]).contains("3 row numbers for 4 simulations"));

@@ -80,7 +80,7 @@ fn largest_correlation(leak: f32) -> f64 {
                 s.sim_non_batchable_context,
             ];
             let [a, b, c, d] = contexts.map(|context| context.and_then(|c| c.first().copied()).expect("given"));
-            [s.parameters[[0, 0]], s.sim_data[[0, 0]], a, b, c, d].map(f64::from)
+            [s.parameters[[0, 0]], s.data.values()[[0, 0]], a, b, c, d].map(f64::from)
         })
         .collect();
     let pairs = (0..6).flat_map(|i| (0..i).map(move |j| (i, j)));

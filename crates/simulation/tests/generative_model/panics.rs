@@ -35,7 +35,7 @@ fn panics_are_what_the_policy_says_and_are_listed() {
     for policy in OTHERS {
         let model = model(policy);
         let simulations = model.simulate(300, 7).expect("the policy lets it pass");
-        assert!(simulations.sim_data.iter().all(|x| x.is_finite()));
+        assert!(simulations.data.values().iter().all(|x| x.is_finite()));
         let first: Vec<u64> =
             simulations.panicked.iter().filter(|panic| panic.id.attempt == 0).map(|panic| panic.id.index).collect();
         assert_eq!(first, bad, "{policy:?}");
@@ -49,7 +49,7 @@ fn panics_are_what_the_policy_says_and_are_listed() {
         match policy {
             InvalidSimulations::Drop => assert_eq!(simulations.len(), 300 - bad.len()),
             InvalidSimulations::Mask => {
-                let mask = simulations.sim_data_mask.as_ref().expect("masked");
+                let mask = simulations.data.value_mask().expect("masked");
                 for (row, there) in mask.outer_iter().enumerate() {
                     let expected = if bad.contains(&(row as u64)) { 0.0 } else { 1.0 };
                     assert!(there.iter().all(|there| *there == expected), "row {row}");
@@ -60,7 +60,7 @@ fn panics_are_what_the_policy_says_and_are_listed() {
         // Split into batches of two, many of which panic whole.
         let parts: Vec<Simulations> = (0..150).filter_map(|part| model.simulate_from(7, 2 * part, 2).ok()).collect();
         let joined = Simulations::join(&parts).expect("alike");
-        assert_eq!((&joined.parameters, &joined.sim_data), (&simulations.parameters, &simulations.sim_data));
+        assert_eq!((&joined.parameters, &joined.data.values()), (&simulations.parameters, &simulations.data.values()));
         // What is on disk has the messages too.
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("batch.safetensors");
@@ -87,7 +87,7 @@ fn batches_that_panic_whole_are_redrawn_in_the_shape_that_they_share() {
     for first in (0..400).step_by(2) {
         let batch = redrawn.simulate_from(3, first, 2).expect("redrawn");
         let n = batch.sim_non_batchable_context.as_ref().expect("N")[[0]] as usize;
-        assert_eq!(batch.sim_data.shape(), [2, n, 1]);
+        assert_eq!(batch.data.values().shape(), [2, n, 1]);
         if batch.panicked.iter().filter(|panic| panic.id.attempt == 0).count() == 2 {
             whole += 1;
             let error = masked.simulate_from(3, first, 2).expect_err("nothing to mask");
@@ -121,5 +121,5 @@ fn panics_stay_errors_where_they_must() {
     assert!(error.contains("`InvalidSimulations::Drop`") && error.contains("a mistake"), "{error}");
     let fine = Simulator::from_fn(|_, theta, _| arr1(theta)).on_panic(Panics::AsInvalid);
     let fine = GenerativeModel::new(normal_prior(), fine).expect("sound").simulate(10, 1).expect("sound");
-    assert!(fine.panicked.is_empty() && fine.sim_data.index_axis(Axis(0), 0).len() == 2);
+    assert!(fine.panicked.is_empty() && fine.data.values().index_axis(Axis(0), 0).len() == 2);
 }

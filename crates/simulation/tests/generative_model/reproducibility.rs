@@ -17,7 +17,7 @@ fn bits(simulations: &Simulations) -> Vec<Vec<u32>> {
         &simulations.sim_batchable_context,
         &simulations.sim_non_batchable_context,
     ];
-    let mut all = vec![of(&simulations.parameters.clone().into_dyn()), of(&simulations.sim_data)];
+    let mut all = vec![of(&simulations.parameters.clone().into_dyn()), of(&simulations.data.values())];
     all.extend(contexts.into_iter().map(|context| context.as_ref().map(of).unwrap_or_default()));
     all
 }
@@ -64,7 +64,8 @@ fn a_simulation_is_the_same_in_every_batch() {
             let part = model.simulate_from(5, first as u64, len).expect("the model is sound");
             for row in 0..len {
                 assert_eq!(part.parameters.row(row), whole.parameters.row(first + row), "{first}, {len}");
-                let data = |simulations: &Simulations, row| simulations.sim_data.index_axis(Axis(0), row).to_owned();
+                let data =
+                    |simulations: &Simulations, row| simulations.data.values().index_axis(Axis(0), row).to_owned();
                 assert_eq!(data(&part, row), data(&whole, first + row), "{first}, {len}");
                 let context = |simulations: &Simulations, row| {
                     simulations.prior_batchable_context.as_ref().map(|c| c.index_axis(Axis(0), row).to_owned())
@@ -104,7 +105,7 @@ fn values_are_pinned() {
         array.as_ref().expect("all contexts are there").iter().copied().collect::<Vec<_>>()
     };
     assert_eq!(simulations.parameters.iter().copied().collect::<Vec<_>>(), PINNED_PARAMETERS);
-    assert_eq!(simulations.sim_data.iter().take(3).copied().collect::<Vec<_>>(), PINNED_DATA);
+    assert_eq!(simulations.data.values().iter().take(3).copied().collect::<Vec<_>>(), PINNED_DATA);
     assert_eq!(of(&simulations.prior_batchable_context), PINNED_PRIOR_BATCHABLE);
     assert_eq!(of(&simulations.prior_non_batchable_context), PINNED_PRIOR_NON_BATCHABLE);
     assert_eq!(of(&simulations.sim_batchable_context)[..3], PINNED_SIM_BATCHABLE);
@@ -128,7 +129,7 @@ fn values_of_whole_batches_are_pinned() {
     let model = GenerativeModel::new(prior, simulator).expect("the model is sound");
     let simulations = model.simulate_from(2023, 64, 2).expect("the model is sound");
     assert_eq!(simulations.parameters.iter().copied().collect::<Vec<_>>(), PINNED_WHOLE_PARAMETERS);
-    assert_eq!(simulations.sim_data.iter().copied().collect::<Vec<_>>(), PINNED_WHOLE_DATA);
+    assert_eq!(simulations.data.values().iter().copied().collect::<Vec<_>>(), PINNED_WHOLE_DATA);
 }
 const PINNED_WHOLE_PARAMETERS: [f32; 2] = [-1.5958455, -0.41095644];
 const PINNED_WHOLE_DATA: [f32; 2] = [1.1734604, -1.868766];

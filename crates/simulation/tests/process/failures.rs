@@ -98,7 +98,7 @@ fn an_error_that_a_worker_answers_with_may_be_an_invalid_simulation() {
     assert_eq!((panic.id.index, panic.message.as_str()), (20, "no root in [0, 1]"));
     let rest: Vec<usize> = (0..50).filter(|row| *row != 20).collect();
     let all = model(process("simulate")).simulate(50, 9).expect("sound");
-    assert_eq!(simulations.sim_data, all.select(&rest).sim_data);
+    assert_eq!(simulations.data.values(), all.select(&rest).data.values());
     assert!(matches!(dropping.replay(panic.id), Err(SimulationError::ProcessFailed(_))));
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 /// The processes that answered.
 fn pids(model: &GenerativeModel, num_simulations: usize) -> BTreeSet<u32> {
-    let data = model.simulate(num_simulations, 1).expect("sound").sim_data;
+    let data = model.simulate(num_simulations, 1).expect("sound").data;
     data.iter().map(|&pid| pid as u32).collect()
 }
 

@@ -99,6 +99,7 @@ fn worker_process() {
             "ragged" => answer(json!([[1.0, 2.0], [3.0]])),
             "empty" => answer(json!([[], []])),
             "longer" => answer(json!([[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]])),
+            "wider" => answer(json!([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])),
             "error" => format!("{}\n", json!({"id": id, "error": "no root in [0, 1]"})),
             _ => answer(simulate(&request)),
         };

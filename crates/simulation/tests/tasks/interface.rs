@@ -10,7 +10,7 @@ fn tasks_are_found_by_their_names() {
         let shapes = task.model().shapes().clone();
         assert_eq!((names[0].as_str(), names.len()), ("theta_1", shapes.parameters[0]));
         assert!(task.model().simulations_are_independent() && task.model().prior().density().is_some());
-        (task.name(), shapes.parameters[0], shapes.sim_data, task.has_exact_posterior())
+        (task.name(), shapes.parameters[0], shapes.data, task.has_exact_posterior())
     });
     let expected = [
         ("gaussian_linear", 10, vec![10], true),
@@ -40,7 +40,7 @@ fn priors_are_those_of_the_paper() {
 #[test]
 fn what_does_not_fit_is_refused_with_the_reason() {
     for task in tasks::all() {
-        let (d, f) = (task.model().shapes().parameters[0], task.model().shapes().sim_data[0]);
+        let (d, f) = (task.model().shapes().parameters[0], task.model().shapes().data[0]);
         let error = task.log_likelihood(&vec![0.5; d + 1], &vec![0.5; f]).expect_err("too many parameters");
         assert!(matches!(error, SimulationError::TaskLengths { expected, got, .. } if (expected, got) == (d, d + 1)));
         let error = task.log_likelihood(&vec![0.5; d], &vec![0.5; f - 1]).expect_err("too little data").to_string();
@@ -77,7 +77,7 @@ fn draws_of_a_seed_stay_the_same() {
     ];
     for (task, (data, theta)) in tasks::all().iter().zip(pinned) {
         let simulations = task.model().simulate(3, 2023).expect("the model is sound");
-        let x: Vec<f32> = simulations.sim_data.outer_iter().nth(2).expect("3 of them").iter().copied().collect();
+        let x: Vec<f32> = simulations.data.values().outer_iter().nth(2).expect("3 of them").iter().copied().collect();
         let draws = task.has_exact_posterior().then(|| task.exact_posterior(&x, 3, 2023).expect("it has a posterior"));
         let draw = draws.map_or(Vec::new(), |draws| draws.data_set(0).row(2).to_vec());
         // Up to what a logarithm may differ between platforms.
@@ -89,7 +89,7 @@ fn draws_of_a_seed_stay_the_same() {
 #[test]
 fn a_draw_is_the_same_among_any_number() {
     for task in tasks::all().iter().filter(|task| task.has_exact_posterior()) {
-        let x = vec![0.1; task.model().shapes().sim_data[0]];
+        let x = vec![0.1; task.model().shapes().data[0]];
         let draws = |number| task.exact_posterior(&x, number, 5).expect("a posterior").data_set(0).to_owned();
         let (few, many) = (draws(10), draws(100));
         assert_eq!(few, many.slice(ndarray::s![..10, ..]));

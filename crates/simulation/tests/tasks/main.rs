@@ -18,7 +18,7 @@ const N: usize = 20_000;
 fn simulate(task: &Task, parameters: &[f32], seed: u64) -> Array2<f32> {
     let parameters = Array2::from_shape_fn((N, parameters.len()), |(_, d)| parameters[d]);
     let simulations = task.model().simulate_given(&parameters, seed, 0).expect("the model is sound");
-    simulations.sim_data.into_dimensionality().expect("a vector for each simulation")
+    simulations.data.observations().into_dimensionality().expect("a vector for each simulation")
 }
 
 /// z of θ, for two moons: along which the crescents lie apart, and along which they extend.

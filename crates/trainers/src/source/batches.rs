@@ -1,7 +1,7 @@
 //! Holds numbered batches of simulations, and saves them into a checkpoint.
 
 use crate::TrainerError;
-use bayesburn_core::{Simulations, files::write_atomically};
+use bayesburn_core::{Input, Simulations, files::write_atomically};
 use bayesburn_simulation::{load_simulations, save_simulations};
 use ndarray::ArrayD;
 use serde::{Deserialize, Serialize};
@@ -113,10 +113,16 @@ fn file(folder: &Path, name: &str, i: usize) -> PathBuf {
 /// Whether two batches can be joined: their rows are alike, and so is the context that a batch shares.
 fn fits(a: &Simulations, b: &Simulations) -> bool {
     let row = |array: &Option<ArrayD<f32>>| array.as_ref().map(|array| array.shape()[1..].to_vec());
+    // Data sets of two axes and more may be of different lengths: joined, they are padded, and by themselves they are not.
+    let input = |input: &Input| {
+        let shape = &input.values().shape()[1..];
+        let lengths = if shape.len() > 1 { shape.len() - 1 } else { 0 };
+        (input.name().to_owned(), lengths, shape[lengths..].to_vec(), input.value_mask().is_some())
+    };
     let rows = |batch: &Simulations| {
-        let data = batch.sim_data.shape()[1..].to_vec();
-        let contexts = [&batch.sim_data_mask, &batch.prior_batchable_context, &batch.sim_batchable_context].map(row);
-        (batch.parameter_names.clone(), data, contexts)
+        let inputs: Vec<_> = batch.data.inputs().iter().map(input).collect();
+        let contexts = [&batch.prior_batchable_context, &batch.sim_batchable_context].map(row);
+        (batch.parameter_names.clone(), inputs, contexts)
     };
     rows(a) == rows(b)
         && a.prior_non_batchable_context == b.prior_non_batchable_context

@@ -41,7 +41,7 @@ fn missing_values_are_missing_to_the_judge() {
         let input = SuiteInput::new(&draws, &test.parameters).expect("sound input");
         DiagnosticsSuite::new().run(&input).expect("it runs").passed()
     };
-    assert!(passes(&test.observations()) && !passes(&test.sim_data));
+    assert!(passes(&test.observations()) && !passes(test.data.values()));
 }
 
 /// What an inference leaves out, its judge leaves out, and a simulator may return one number.

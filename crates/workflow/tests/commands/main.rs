@@ -88,7 +88,7 @@ fn a_posterior_is_trained_judged_and_drawn_from() {
     assert!(outcome == Outcome::Failed && text.contains("`mu`: contraction is 0."), "{text}");
 
     let (_, info) = run(workflow(folder.path(), 1500), &["info"]).expect("it runs");
-    for part in ["two means", "mu, nu", "Trained: 1500 steps, validation loss", "sim_data"] {
+    for part in ["two means", "mu, nu", "Trained: 1500 steps, validation loss", "data  "] {
         assert!(info.contains(part), "`{part}` is not in: {info}");
     }
 
