@@ -103,7 +103,7 @@ fn main() -> bayesburn::Result<()> {
     let mut learnt = Vec::new();
     for (simulations, pairs) in [(&few, num_few), (&more, num_many)] {
         for npe in [&mut normal, &mut mixture] {
-            npe.append(simulations.parameters.clone(), simulations.data.values().clone())?;
+            npe.append(simulations.parameters.clone(), simulations.data.clone())?;
         }
         learnt.push(Learnt { pairs, normal: normal.train()?, mixture: mixture.train()? });
     }

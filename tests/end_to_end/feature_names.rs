@@ -102,7 +102,7 @@ fn names_of_features_go_by_stores_and_pairs() {
     let appended = |names: &[&str]| {
         let builder = Npe::builder(model.prior().clone(), config()).feature_names(names.iter().copied());
         let mut npe = builder.progress(Progress::Hidden).build().expect("sound");
-        npe.append(pairs.parameters.clone(), pairs.data.values().clone()).expect("pairs");
+        npe.append(pairs.parameters.clone(), pairs.data.clone()).expect("pairs");
         npe.train()
     };
     assert_eq!(appended(&NAMES).expect("it trains").amortizer().feature_names(), Some(&names[..]));

@@ -14,14 +14,14 @@ use crate::{
 };
 use bayesburn_amortizers::{AmortizedPosterior, Configurator};
 use bayesburn_core::{
-    Purpose, Simulations, derive_seed,
+    Data, Purpose, Simulations, derive_seed,
     settings::{at_least_one, in_range},
 };
 use bayesburn_networks::{IdentityConfig, SummaryConfig};
 use bayesburn_simulation::{Copies, Dataset, GenerativeModel, InvalidSimulations, Prior, Progress};
 use bayesburn_trainers::{LossHistory, Trainer, TrainerError, TrainingLoss};
 use burn::tensor::Device;
-use ndarray::{Array, Array2, ArrayD, Axis, Dimension};
+use ndarray::{Array2, ArrayD, Axis};
 use std::{
     fmt,
     sync::{Arc, atomic::AtomicBool},
@@ -161,15 +161,16 @@ impl<C: SummaryConfig> Npe<C> {
     /// # Errors
     /// No pairs; another number of data than of parameters; rows of another width; parameters where the prior's density is 0; data of another shape
     /// than before, or none that is finite; a proposal that is of other parameters or data.
-    pub fn append<D: Dimension>(&mut self, parameters: Array2<f32>, data: Array<f32, D>) -> Result<(), InferenceError> {
+    pub fn append(&mut self, parameters: Array2<f32>, data: impl Into<Data>) -> Result<(), InferenceError> {
+        let data = data.into();
         let (rows, dim) = (parameters.nrows(), self.prior.names().len());
         at_least_one("the number of pairs", rows)?;
         let columns = "as many as the prior has parameters";
         in_range(parameters.ncols() == dim, "the number of columns of the parameters", columns, parameters.ncols())?;
-        let data_rows = data.shape().first().copied().unwrap_or(0);
+        let data_rows = data.len();
         in_range(rows == data_rows, "the number of rows of the parameters", "that of the data's", rows)?;
         let all_parameters = parameters.clone();
-        let simulations = Simulations::new(self.prior.names().clone(), parameters, data.into_dyn())?;
+        let simulations = Simulations::new(self.prior.names().clone(), parameters, data)?;
         let (got, rows) = (simulations.len(), (0..simulations.len() as u64).collect::<Vec<_>>());
         let finite = InvalidSimulations::Drop.apply(simulations, &rows);
         let simulations = finite.map_err(|error| match error {

@@ -94,7 +94,7 @@ fn without_a_correction_the_posterior_is_biased() {
     let (mut npe, posterior) = begun(Correction::ClosedForm, SEED);
     let parameters = posterior.sample(1500, SEED).expect("a sound request").data_set(0).to_owned();
     let simulated = model().simulate_given(&parameters, SEED, 0).expect("it simulates");
-    npe.append(parameters, simulated.data.values()).expect("inside the prior");
+    npe.append(parameters, simulated.data).expect("inside the prior");
     let moments = moments(&npe.train().expect("it trains"));
     assert!(!is_right(moments), "{moments:?}");
 }
@@ -142,7 +142,7 @@ fn a_proposal_may_be_the_posterior_of_another_inference() {
         let parameters = at(X).sample(1500, SEED).expect("a sound request").data_set(0).to_owned();
         let simulated = model().simulate_given(&parameters, SEED, 0).expect("it simulates");
         npe.set_proposal(Proposal::posterior(at(divide_by)).expect("it has an observation"));
-        npe.append(parameters, simulated.data.values()).expect("inside the prior");
+        npe.append(parameters, simulated.data).expect("inside the prior");
         moments(&npe.train().expect("it trains"))
     };
     for begins_with_prior in [true, false] {

@@ -15,7 +15,7 @@ fn simulated(count: usize) -> Simulations {
 }
 
 fn appended(npe: &mut Npe, simulations: &Simulations) {
-    npe.append(simulations.parameters.clone(), simulations.data.values().clone()).expect("sound pairs");
+    npe.append(simulations.parameters.clone(), simulations.data.clone()).expect("sound pairs");
 }
 
 /// Each of 100 simulations ten times, in one call and in ten, mixed up: 10 of the 100 are held out, and none of them is trained on. The twins differ
@@ -35,7 +35,9 @@ fn copies_are_held_out_together_and_told_of() {
         let mut rng = rng(8);
         for part in rows.chunks(1000 / calls) {
             let mut part = once.select(part);
-            part.data.values().mapv_inplace(|x| x * (1.0 + noise * rng.sample::<f32, _>(StandardNormal)));
+            part.data.update(|mut values| {
+                values.mapv_inplace(|x| x * (1.0 + noise * rng.sample::<f32, _>(StandardNormal)));
+            });
             appended(&mut npe, &part);
         }
         npe.train().expect("it trains");

@@ -44,7 +44,7 @@ fn pairs_from_elsewhere_are_as_good_as_simulated_ones() {
         simulating.simulate(150).expect("it simulates");
         let pairs = simulating.simulations().last().expect("150 pairs").clone();
         for other in [&mut appending, &mut twin] {
-            other.append(pairs.parameters.clone(), pairs.data.values().clone()).expect("sound pairs");
+            other.append(pairs.parameters.clone(), pairs.data.clone()).expect("sound pairs");
         }
         let [one, other, twins] =
             [&mut simulating, &mut appending, &mut twin].map(|npe| npe.train().expect("it trains"));

@@ -224,7 +224,7 @@ fn other_calls_are_refused() {
     refused(SEED + 1, training(), ["seed 3", "seed 4"], &simulate_and_train);
     refused(SEED, training(), ["began with another model or other data", "the data set: 150 rows"], &|npe| {
         let pairs = pairs.get().expect("just set").clone();
-        npe.append(pairs.parameters + 0.01, pairs.data.values())?;
+        npe.append(pairs.parameters + 0.01, pairs.data)?;
         npe.train().map(|_| ())
     });
     let batches = training().with_batch_size(40);

@@ -84,7 +84,7 @@ fn spaces_are_compared_as_posteriors_are_used() {
         let mut npe = builder(model.clone(), config, 1).progress(Progress::Hidden).build().expect("sound");
         npe.simulate(4000).expect("it simulates");
         let posterior = npe.train().expect("it trains").with_leakage_draws(512);
-        let log_prob = posterior.log_prob_for(&fresh.parameters, &fresh.data.values()).expect("sound");
+        let log_prob = posterior.log_prob_for(&fresh.parameters, fresh.data.values()).expect("sound");
         let summary = npe.summaries()[0].clone();
         (
             summary.best_validation_loss,

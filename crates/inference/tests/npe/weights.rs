@@ -67,7 +67,7 @@ fn kernels_that_are_zero_for_most_simulations_train() {
     let nothing = Npe::builder(box_prior(1), config).configurator(weighing(|_| 0.0)).build();
     let mut nothing = nothing.expect("sound");
     let pairs = npe.simulations().next().expect("a call").clone();
-    nothing.append(pairs.parameters, pairs.data.values()).expect("sound pairs");
+    nothing.append(pairs.parameters, pairs.data).expect("sound pairs");
     let error = nothing.train().expect_err("no weight");
     let none = |error: &InferenceError| {
         matches!(error, InferenceError::Trainer(TrainerError::Amortizer(AmortizerError::NoWeight { .. })))

@@ -4,6 +4,7 @@ mod damage;
 mod groups;
 mod other_programs;
 mod round_trips;
+mod shapes;
 mod stores;
 
 use bayesburn_core::{SimulationId, Simulations, StreamRng};

@@ -17,7 +17,7 @@ fn bits(simulations: &Simulations) -> Vec<Vec<u32>> {
         &simulations.sim_batchable_context,
         &simulations.sim_non_batchable_context,
     ];
-    let mut all = vec![of(&simulations.parameters.clone().into_dyn()), of(&simulations.data.values())];
+    let mut all = vec![of(&simulations.parameters.clone().into_dyn()), of(simulations.data.values())];
     all.extend(contexts.into_iter().map(|context| context.as_ref().map(of).unwrap_or_default()));
     all
 }

@@ -36,7 +36,7 @@ pub enum Validation {
 /// use bayesburn_simulation::Dataset;
 /// use bayesburn_trainers::{Offline, Trainer, TrainingConfig};
 ///
-/// // A folder with `parameters.npy` [B, D] and `sim_data.npy` [B, N, F], of any program; it may be larger than memory.
+/// // A folder with `parameters.npy` [B, D] and `data.npy` [B, N, F], of any program; it may be larger than memory.
 /// let data = Dataset::open("simulations")?.with_parameter_names(["mu", "sigma"])?;
 /// let networks = PosteriorConfig::new(DeepSetConfig::new(8), InvertibleNetworkConfig::new()).with_dropout(0.05);
 /// let mut trainer = Trainer::builder(data.clone(), networks).checkpoints("out/run").build()?;
