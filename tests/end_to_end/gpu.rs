@@ -130,7 +130,7 @@ mod gradients {
         let weights = (0..batch.len()).map(|m| 0.5 + (m % 3) as f32).collect();
         let batch = &batch.clone().with_weights(weights).expect("a weight for each");
         let [there, here] = posteriors(config, batch, [gpu, &Device::flex()]);
-        let (mut loss, values) = here.direct_loss().expect("kernels have these networks");
+        let (loss, values) = here.direct_loss().expect("kernels have these networks");
         let mut expected = vec![0.0; values.len()];
         let all = [DensityPart::Summary, DensityPart::Inference];
         let (value, norm) =

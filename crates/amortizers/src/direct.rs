@@ -8,10 +8,8 @@ use crate::{
     widths::Widths,
 };
 use bayesburn_core::Interval;
-use bayesburn_kernels::{DensityBatch, DensityLoss, DensityPart, Operands};
-use bayesburn_networks::{
-    InferenceNetwork, Pass, SummaryConfig, SummaryKernel, SummaryNetwork, parameter_values, with_parameters,
-};
+use bayesburn_kernels::{Batch, DensityPart, Input, NegativeLogDensity, Part, Plan};
+use bayesburn_networks::{InferenceNetwork, Pass, SummaryConfig, SummaryNetwork, parameter_values, with_parameters};
 use burn::{module::ParamId, tensor::Tensor};
 use ndarray::{Array, Array2, Dimension};
 #[cfg(feature = "gpu")]
@@ -20,8 +18,8 @@ use std::ops::Range;
 
 /// [`AmortizedPosterior::loss`] as a function of all parameters in one array.
 ///
-/// Between the first and the last step of a stretch of training, parameters and gradients stay in two arrays: there is no tensor to make and
-/// no graph to walk. The posterior's standardisation is that of when this was made.
+/// Between the first and the last step of a stretch of training, parameters and gradients stay in two arrays: there is
+/// no tensor to make and no graph to walk. The posterior's standardisation is that of when this was made.
 ///
 /// ```
 /// use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, DensityPart, PosteriorConfig};
@@ -33,7 +31,7 @@ use std::ops::Range;
 /// let batch = Configured::new(Array2::from_elem((8, 1), 0.5), Conditions::new(Array3::zeros((8, 50, 1))))?;
 /// let mut posterior = AmortizedPosterior::new(config, ["mu"], &[batch.clone()], 2023, &Device::flex())?;
 ///
-/// let (mut direct, mut parameters) = posterior.direct_loss().expect("kernels have what these networks are made of");
+/// let (direct, mut parameters) = posterior.direct_loss().expect("kernels have what these networks are made of");
 /// let mut gradients = vec![0.0; parameters.len()];
 /// let all = [DensityPart::Summary, DensityPart::Inference];
 /// let (before, norm) = direct.with_gradients(&batch, &parameters, &all, &mut gradients, &mut Pass::training(1))?;
@@ -45,11 +43,11 @@ use std::ops::Range;
 /// ```
 #[derive(Debug)]
 pub struct DirectLoss {
-    pub(crate) density: DensityLoss,
+    pub(crate) plan: Plan,
     widths: Widths,
     support: Option<Vec<Interval>>,
-    /// Whether data are the summaries, so that for the kernel they are conditions that are given directly.
-    is_identity: bool,
+    /// N, if the summary network takes data sets of one size alone.
+    num_observations: Option<usize>,
     /// Layers whose units are dropped, each with its probability and number of units.
     dropped: Vec<(f64, usize)>,
     /// Means and standard deviations.
@@ -60,9 +58,10 @@ pub struct DirectLoss {
 }
 
 impl<C: SummaryConfig> AmortizedPosterior<C> {
-    /// The training loss without Burn's graph, and the parameters' present values. `None` where kernels do not have all of it: on
-    /// devices that are neither Burn Flex nor a GPU, for networks of one's own and density estimators other than the invertible network, frozen parameters, dropout in a set
-    /// network, SoftFlow, a summary loss, and what else runs as Burn's own operations.
+    /// The training loss without Burn's graph, and the parameters' present values. `None` where kernels do not have all
+    /// of it: on devices that are neither Burn Flex nor a GPU, for networks of one's own and density estimators other
+    /// than the invertible network, frozen parameters, dropout in a set network, SoftFlow, a summary loss, and what
+    /// else runs as Burn's own operations.
     #[must_use]
     pub fn direct_loss(&self) -> Option<(DirectLoss, Vec<f32>)> {
         if self.config.summary_loss.is_some() {
@@ -74,35 +73,30 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// The same for the networks as they are in this pass, without a summary loss.
     pub(crate) fn direct(&self, pass: &Pass) -> Option<(DirectLoss, Vec<f32>)> {
         let networks = &self.networks;
-        let Widths { names, features, direct, .. } = &self.widths;
-        // What is computed later has the widths of these.
+        let Widths { names, features, .. } = &self.widths;
+        // What is computed later is on the device of these.
         let data = Tensor::zeros([1, 1, *features], &self.device);
         let targets = Tensor::zeros([1, names.len()], &self.device);
-        let condition = Tensor::zeros([1, networks.summary.summary_dim() + direct], &self.device);
-        let summary = networks.summary.kernel(&data, pass)?;
+        let summary = networks.summary.fast_path(&data, pass)?;
         let InferenceNetwork::Invertible(inference) = &networks.inference else { return None };
-        let inference = inference.kernel(&targets, &condition, pass)?;
-        let summary = match summary {
-            SummaryKernel::Identity => None,
-            SummaryKernel::Set(network, operands) => Some((network, operands)),
-        };
-        let all_trained = summary.iter().map(|(_, operands)| operands).chain([&inference.1]).all(Operands::trains_all);
-        if !all_trained {
+        let Part { operation: flow, operands } = inference.fast_path(&targets, pass)?;
+        if !(summary.operands.trains_all() && operands.trains_all()) {
             return None;
         }
-        let is_identity = summary.is_none();
         let constants = |standardizer: &Option<Standardizer>| standardizer.as_ref().map(Standardizer::constants);
         let parameters = constants(&networks.parameters);
         let sum_log_std = parameters.iter().flat_map(|[_, std]| std).map(|&std| f64::from(std).ln()).sum();
-        let dropped = inference.1.dropped().to_vec();
-        let density = DensityLoss::new(summary, inference, sum_log_std);
+        let dropped = operands.dropped().to_vec();
+        let density = NegativeLogDensity { flow, constant: sum_log_std };
+        let plan = Plan::new(Some(summary), Part { operation: density, operands });
         let mut by_id = parameter_values(networks);
-        let values =
-            density.parameters().flat_map(|(id, ..)| by_id.remove(&id).expect("a trained parameter")).collect();
+        let values = plan.parameters().flat_map(|(id, ..)| by_id.remove(&id).expect("a trained parameter")).collect();
         let (data, direct) = (constants(&networks.data), constants(&networks.direct));
         let (widths, support) = (self.widths.clone(), self.config.support.clone());
         let regression = networks.regression.as_ref().map(Regression::constants);
-        let loss = DirectLoss { density, widths, support, is_identity, dropped, parameters, data, direct, regression };
+        let num_observations = self.config.summary.num_observations();
+        let loss =
+            DirectLoss { plan, widths, support, num_observations, dropped, parameters, data, direct, regression };
         Some((loss, values))
     }
 
@@ -121,11 +115,11 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
 impl DirectLoss {
     /// All parameters in their order: identity, part, and where their values are.
     pub fn parameters(&self) -> impl Iterator<Item = (ParamId, DensityPart, Range<usize>)> {
-        self.density.parameters()
+        self.plan.parameters()
     }
 
-    /// The loss of a batch, and the norm of the gradients of all parameters of these parts together. The gradients go where the
-    /// parameters' values are; those of other parts stay as they are. The pass draws what is dropped.
+    /// The loss of a batch, and the norm of the gradients of all parameters of these parts together. The gradients go
+    /// where the parameters' values are; those of other parts stay as they are. The pass draws what is dropped.
     ///
     /// # Errors
     /// As [`AmortizedPosterior::loss`].
@@ -133,7 +127,7 @@ impl DirectLoss {
     /// # Panics
     /// If there are not as many values or gradients as parameters.
     pub fn with_gradients(
-        &mut self,
+        &self,
         batch: &Configured,
         values: &[f32],
         trained: &[DensityPart],
@@ -141,22 +135,22 @@ impl DirectLoss {
         pass: &mut Pass,
     ) -> Result<(f32, f64), AmortizerError> {
         let (batch, of_map) = self.arrays(batch, pass)?;
-        let (loss, norm) = self.density.with_gradients(&batch, values, trained, gradients);
+        let (loss, norm) = self.plan.with_gradients(&batch, values, trained, gradients);
         Ok(((loss - of_map) as f32, norm))
     }
 
     /// What a batch is for the kernels, and what the map to the reals takes off its loss.
-    pub(crate) fn arrays(&self, batch: &Configured, pass: &mut Pass) -> Result<(DensityBatch, f64), AmortizerError> {
+    pub(crate) fn arrays(&self, batch: &Configured, pass: &mut Pass) -> Result<(Batch, f64), AmortizerError> {
         batch.check()?;
         self.widths.check_parameters(batch.parameters.view())?;
         self.widths.check_conditions(&batch.conditions)?;
         let support = Support(self.support.as_deref());
         support.check(&self.widths.names, &batch.parameters)?;
-        let (sets, observations, _) = batch.conditions.summary_conditions.dim();
-        if self.is_identity && observations != 1 {
-            return Err(AmortizerError::Observations { expected: 1, got: observations });
+        let (sets, got, _) = batch.conditions.summary_conditions.dim();
+        if let Some(expected) = self.num_observations.filter(|expected| *expected != got) {
+            return Err(AmortizerError::Observations { expected, got });
         }
-        let Given { data, observations, direct, predicted } = self.given(&batch.conditions);
+        let Given { data, direct, predicted } = self.given(&batch.conditions);
         let Targets { values: targets, log_derivatives } = support.targets(&batch.parameters);
         let targets = self.standardized_targets(&targets, &predicted);
         let weights = batch.weights.as_ref().map(|weights| weights.to_vec());
@@ -165,11 +159,11 @@ impl DirectLoss {
             let weight = |m: usize| weights.as_ref().map_or(1.0, |weights| f64::from(weights[m]));
             log_derivatives.iter().enumerate().map(|(m, &ld)| weight(m) * f64::from(ld)).sum::<f64>() / sets as f64
         });
-        let masks = pass.dropout_masks(&self.dropped, sets);
-        Ok((DensityBatch { data, observations, direct, targets, weights, masks }, of_map))
+        let dropout = pass.dropout_masks(&self.dropped, sets);
+        Ok((Batch { inputs: vec![data], direct, targets, weights, dropout }, of_map))
     }
 
-    /// What data sets are for the kernels. One observation of each is what the identity takes.
+    /// What data sets are for the kernels.
     pub(crate) fn given(&self, conditions: &Conditions) -> Given {
         let (sets, observations, features) = conditions.summary_conditions.dim();
         let mut data = standardized(&conditions.summary_conditions, self.data.as_ref());
@@ -181,16 +175,10 @@ impl DirectLoss {
             }
         }
         let direct = conditions.direct_conditions.as_ref();
-        let mut direct = direct.map(|direct| standardized(direct, self.direct.as_ref())).unwrap_or_default();
+        let direct = direct.map(|direct| standardized(direct, self.direct.as_ref())).unwrap_or_default();
         let predicted = self.regression.as_ref().map(|predictor| predictor.predict(&data, &direct, sets));
-        if self.is_identity {
-            let given = direct.len() / sets;
-            let rows =
-                (0..sets).map(|m| [&data[m * features..(m + 1) * features], &direct[m * given..(m + 1) * given]]);
-            direct = rows.flatten().flatten().copied().collect();
-            data.clear();
-        }
-        Given { data, observations, direct, predicted: predicted.unwrap_or_default() }
+        let data = Input { values: data, shape: vec![observations, features], mask: None };
+        Given { data, direct, predicted: predicted.unwrap_or_default() }
     }
 
     /// How many numbers of each data set are predicted.
@@ -240,8 +228,7 @@ fn with_predicted<'a>(
 
 /// Data sets' numbers, standardised.
 pub(crate) struct Given {
-    pub(crate) data: Vec<f32>,
-    pub(crate) observations: usize,
+    pub(crate) data: Input,
     /// What the condition has beside summaries.
     pub(crate) direct: Vec<f32>,
     /// What is predicted of parameters; nothing without a regression.

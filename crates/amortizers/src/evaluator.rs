@@ -47,8 +47,9 @@ impl<S: SummaryNetwork> Evaluator<S> {
 
     /// Observations of one chunk through the summary network, and rows of one through the inference network.
     ///
-    /// On a processor 2,048 rows of 128 units are 1 MB for each layer: they stay in a core's cache, and the per-operation cost of a chunk is
-    /// below a tenth of its arithmetic. Elsewhere the device is to be kept busy, within its memory.
+    /// On a processor 2,048 rows of 128 units are 1 MB for each layer: they stay in a core's cache, and the
+    /// per-operation cost of a chunk is below a tenth of its arithmetic. Elsewhere the device is to be kept busy,
+    /// within its memory.
     pub(crate) fn rows_in_chunk(&self) -> [usize; 2] {
         match self {
             Self::Burn { device, .. } if is_processor(device) => [1 << 12, 1 << 11],
@@ -70,8 +71,9 @@ impl<S: SummaryNetwork> Evaluator<S> {
         let done = chunks.collect::<Vec<_>>().into_iter().map(f).collect();
         #[cfg(feature = "gpu")]
         if let Self::Gpu(networks) = self {
-            // Chunks share their memory, some hundred MB; a posterior that waits for its next data set does not keep it.
-            networks.give_back();
+            // Chunks share their memory, some hundred MB; a posterior that waits for its next data set does not keep
+            // it.
+            networks.release();
         }
         done
     }

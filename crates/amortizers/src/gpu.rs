@@ -20,7 +20,7 @@ impl GpuNetworks {
             return None;
         }
         let (loss, values) = posterior.direct(&Pass::inference(0))?;
-        let density = GpuDensity::new(posterior.device(), &loss.density, &values)?;
+        let density = GpuDensity::new(posterior.device(), &loss.plan, &values)?;
         Some(Self { loss, density })
     }
 
@@ -29,15 +29,15 @@ impl GpuNetworks {
         self.density.rows_at_once()
     }
 
-    /// As [`GpuDensity::give_back`].
-    pub(crate) fn give_back(&self) {
-        self.density.give_back();
+    /// As [`GpuDensity::release`].
+    pub(crate) fn release(&self) {
+        self.density.release();
     }
 
     /// Rows of [`PosteriorNetworks::condition`](crate::PosteriorNetworks).
     pub(crate) fn condition(&self, conditions: &Conditions) -> Result<Vec<f32>, AmortizerError> {
-        let Given { data, observations, direct, predicted } = self.loss.given(conditions);
-        let summaries = self.density.summaries(data, observations).map_err(failed)?;
+        let Given { data, direct, predicted } = self.loss.given(conditions);
+        let summaries = self.density.summaries(vec![data]).map_err(failed)?;
         let parts = [&summaries, &direct, &predicted];
         let sets = conditions.len();
         let widths = parts.map(|part| part.len() / sets);
@@ -58,8 +58,8 @@ impl GpuNetworks {
         Ok(targets)
     }
 
-    /// Latents and ln q(θ | condition) of targets, given rows of [`GpuNetworks::condition`], each for as many targets that follow one
-    /// another.
+    /// Latents and ln q(θ | condition) of targets, given rows of [`GpuNetworks::condition`], each for as many targets
+    /// that follow one another.
     pub(crate) fn evaluate(
         &self,
         targets: &Array2<f32>,
@@ -95,11 +95,11 @@ pub struct GpuSteps {
 type Uploaded = (GpuBatch, f64);
 
 impl GpuSteps {
-    /// On this device, from these parameters and Adam's averages of their gradients and of the squares of these. `None` if the device is no
-    /// GPU.
+    /// On this device, from these parameters and Adam's averages of their gradients and of the squares of these. `None`
+    /// if the device is no GPU.
     #[must_use]
     pub fn new(loss: DirectLoss, device: &Device, state: [&[f32]; 3]) -> Option<Self> {
-        let training = GpuTraining::new(device, &loss.density, state)?;
+        let training = GpuTraining::new(device, &loss.plan, state)?;
         Some(Self { loss, training, next: None })
     }
 
@@ -109,9 +109,11 @@ impl GpuSteps {
         &self.loss
     }
 
-    /// Takes a step; returns the loss before it and the norm of the gradients. If one of them is not finite, nothing has changed.
+    /// Takes a step; returns the loss before it and the norm of the gradients. If one of them is not finite, nothing
+    /// has changed.
     ///
-    /// While the GPU takes it, the `next` step's batch is standardised and staged, if it is there: it must then be what the next step is called with.
+    /// While the GPU takes it, the `next` step's batch is standardised and staged, if it is there: it must then be what
+    /// the next step is called with.
     ///
     /// # Errors
     /// As [`DirectLoss::with_gradients`]; a GPU that fails.

@@ -9,14 +9,15 @@ use std::{
     },
 };
 
-/// Blocks of a pass with gradients: enough for the cores of a workstation, few enough that adding up their gradients stays below
-/// 3% of the pass.
+/// Blocks of a pass with gradients: enough for the cores of a workstation, few enough that adding up their gradients
+/// stays below 3% of the pass.
 const MOST_BLOCKS: usize = 8;
 
 /// Rows, or sets, below which a block of a pass with gradients is not worth a thread.
 const LEAST_ROWS: usize = 16;
 
-/// Rows of a block of a pass without gradients: 128 KB for each layer of 128 units, so that a block stays in a core's cache.
+/// Rows of a block of a pass without gradients: 128 KB for each layer of 128 units, so that a block stays in a core's
+/// cache.
 const ROWS_WITHOUT_GRADIENTS: usize = 256;
 
 /// The blocks of a batch. They depend on its size alone: what is computed does not depend on the number of threads.
@@ -26,8 +27,9 @@ pub(crate) fn blocks(rows: usize, with_gradients: bool) -> Vec<Range<usize>> {
     (0..number).map(|i| rows * i / number..rows * (i + 1) / number).collect()
 }
 
-/// Threads that help whoever calls: one fewer than rayon's pool has. A pool of their own, because the threads of rayon's that wait for
-/// work would take time from the caller, who works too. `None` on one core, or where the system gives no threads.
+/// Threads that help whoever calls: one fewer than rayon's pool has. A pool of their own, because the threads of
+/// rayon's that wait for work would take time from the caller, who works too. `None` on one core, or where the system
+/// gives no threads.
 static HELPERS: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
     let helpers = rayon::current_num_threads() - 1;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(helpers).thread_name(|i| format!("kernels {i}"));
@@ -36,8 +38,9 @@ static HELPERS: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
 
 /// Does `work` on each block, on all cores; results are in the blocks' order.
 ///
-/// The caller works too, instead of handing everything over and sleeping until it is done: a step has three such passes, six by Burn's graph, and a thread needs
-/// up to 50 µs to wake. A thread of rayon's, which is one of many at work already, works alone.
+/// The caller works too, instead of handing everything over and sleeping until it is done: a step has three such
+/// passes, six by Burn's graph, and a thread needs up to 50 µs to wake. A thread of rayon's, which is one of many at
+/// work already, works alone.
 pub(crate) fn on_each<R: Send>(blocks: &[Range<usize>], work: impl Fn(Range<usize>) -> R + Sync) -> Vec<R> {
     let helpers = if blocks.len() < 2 || rayon::current_thread_index().is_some() { None } else { HELPERS.as_ref() };
     let Some(helpers) = helpers else { return blocks.iter().cloned().map(work).collect() };

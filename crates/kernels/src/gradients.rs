@@ -7,9 +7,10 @@ use crate::{
 };
 use std::ops::Range;
 
-/// Gradients of the parameters among the operands, from one block of rows. Each parameter is used once, so that its gradient is
-/// written and not added to.
-pub(crate) struct Gradients<'a> {
+/// Gradients of the operands of an operation, from one block of rows. Each operand is used once, so that its gradient
+/// is written and not added to.
+#[derive(Debug)]
+pub struct Gradients<'a> {
     operands: &'a [&'a [f32]],
     wanted: &'a [bool],
     values: Vec<Option<Buffer>>,
@@ -20,8 +21,9 @@ impl<'a> Gradients<'a> {
         Self { operands, wanted, values: operands.iter().map(|_| None).collect() }
     }
 
-    /// Where the gradient of an operand goes, if it is wanted. Several layers may write different rows of it.
-    pub(crate) fn of(&mut self, operand: usize) -> Option<&mut Buffer> {
+    /// Where to write the gradient of an operand, if it is wanted: as many numbers as the operand has, whose values
+    /// before that mean nothing. Several layers may write different rows of it; all of it must be written.
+    pub fn of(&mut self, operand: usize) -> Option<&mut [f32]> {
         if !self.wanted[operand] {
             return None;
         }

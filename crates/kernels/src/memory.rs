@@ -1,7 +1,7 @@
 //! Keeps buffers for the next use, since a training step needs the same ones as the step before.
 //!
-//! A step of the quickstart fills 10 MB of activations and gradients. From the allocator they would come zeroed, or as fresh pages
-//! that the kernel zeroes: about a tenth of the step.
+//! A step of the quickstart fills 10 MB of activations and gradients. From the allocator they would come zeroed, or as
+//! fresh pages that the kernel zeroes: about a tenth of the step.
 
 use std::{
     fmt,
@@ -21,14 +21,15 @@ struct Free {
 static FREE: Mutex<Free> = Mutex::new(Free { classes: [const { Vec::new() }; 48], kept: 0 });
 
 /// Numbers whose first value is whatever was there.
-pub(crate) struct Buffer {
+pub struct Buffer {
     values: Vec<f32>,
     len: usize,
 }
 
 impl Buffer {
     /// A buffer to be written before it is read.
-    pub(crate) fn new(len: usize) -> Self {
+    #[must_use]
+    pub fn new(len: usize) -> Self {
         let class = class(len);
         let free = FREE.lock().ok().and_then(|mut free| {
             let values = free.classes[class].pop()?;
@@ -38,13 +39,17 @@ impl Buffer {
         Self { values: free.unwrap_or_else(|| vec![0.0; 1 << class]), len }
     }
 
-    pub(crate) fn zeros(len: usize) -> Self {
+    /// A buffer of zeros.
+    #[must_use]
+    pub fn zeros(len: usize) -> Self {
         let mut buffer = Self::new(len);
         buffer.fill(0.0);
         buffer
     }
 
-    pub(crate) fn copy_of(values: &[f32]) -> Self {
+    /// A buffer with these numbers.
+    #[must_use]
+    pub fn copy_of(values: &[f32]) -> Self {
         let mut buffer = Self::new(values.len());
         buffer.copy_from_slice(values);
         buffer

@@ -37,7 +37,8 @@ pub trait Kernel: fmt::Debug + Send + Sync + 'static {
     ) -> Vec<Option<Vec<f32>>>;
 }
 
-/// Tensors of any number of axes, in the order of their places. In Burn's graph, a kernel is a function of at most [`Operands::MOST`].
+/// Tensors of any number of axes, in the order of their places. In Burn's graph, a kernel is a function of at most
+/// [`Operands::MOST`].
 #[derive(Debug, Default)]
 pub struct Operands {
     tensors: Vec<DispatchTensor>,
@@ -85,12 +86,8 @@ impl Operands {
         use_numbers(&slices(&tensors))
     }
 
-    /// Puts another tensor in this place.
-    pub fn replace<const D: usize>(&mut self, place: usize, tensor: Tensor<D>) {
-        self.tensors[place] = tensor.into_dispatch();
-    }
-
-    /// Notes a layer whose units are dropped with this probability, and returns the first of its columns in the masks of all.
+    /// Notes a layer whose units are dropped with this probability, and returns the first of its columns in the masks
+    /// of all.
     pub fn push_dropped(&mut self, probability: f64, units: usize) -> usize {
         let column = self.dropped.iter().map(|(_, units)| units).sum();
         self.dropped.push((probability, units));
@@ -132,7 +129,8 @@ pub fn runs_on<const D: usize>(tensor: &Tensor<D>) -> bool {
     is_plain(tensor) && tensor.device().without_autodiff() == Device::flex()
 }
 
-/// Whether there are kernels for what is on this tensor's device: those that [`runs_on`] means, or a GPU's, which work on arrays.
+/// Whether there are kernels for what is on this tensor's device: those that [`runs_on`] means, or a GPU's, which work
+/// on arrays.
 pub fn has_kernels<const D: usize>(tensor: &Tensor<D>) -> bool {
     #[cfg(feature = "gpu")]
     if is_plain(tensor) && crate::gpu::is_gpu(&tensor.device()) {
@@ -197,7 +195,8 @@ struct Pass<K: Kernel> {
     tape: K::Tape,
 }
 
-/// Makes the output a node of Burn's graph. Nodes have a fixed number of parents, so the operands are followed by constants.
+/// Makes the output a node of Burn's graph. Nodes have a fixed number of parents, so the operands are followed by
+/// constants.
 fn register<K: Kernel, const N: usize>(
     pass: Pass<K>,
     tracked: Vec<Option<Tracked>>,

@@ -1,6 +1,6 @@
 //! Tells which row of some values each row of a batch sees.
 
-use crate::{matrix::Matrix, memory::Buffer, vector::add};
+use crate::{memory::Buffer, op::product::Matrix, vector::add};
 
 /// Rows that a batch sees: its row r sees row (phase + r) / repeat.
 #[derive(Clone, Copy)]
@@ -58,8 +58,8 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// For each row that there is, the sum of the rows of `batch`, of `width` numbers each, that see it: the transpose of
-    /// [`Source::add_to`].
+    /// For each row that there is, the sum of the rows of `batch`, of `width` numbers each, that see it: the transpose
+    /// of [`Source::add_to`].
     pub(crate) fn gather(&self, batch: &[f32], width: usize) -> Buffer {
         let mut sums = Buffer::zeros(self.rows() * width);
         for (r, row) in batch.chunks_exact(width).enumerate() {

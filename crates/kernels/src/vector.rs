@@ -1,8 +1,9 @@
 //! Functions of many numbers at once, by the widest instructions that the processor has.
 //!
-//! The functions are written number by number, without branches, and the compiler makes them work on as many numbers as an instruction
-//! takes. It can only do so with what is inlined into the code that it compiles for each instruction set: hence macros, and
-//! `inline(always)`. No product is fused with a sum, so that results do not depend on the instruction set.
+//! The functions are written number by number, without branches, and the compiler makes them work on as many numbers as
+//! an instruction takes. It can only do so with what is inlined into the code that it compiles for each instruction
+//! set: hence macros, and `inline(always)`. No product is fused with a sum, so that results do not depend on the
+//! instruction set.
 
 use std::f32::consts::{FRAC_PI_2, FRAC_PI_4, LOG2_E};
 
@@ -50,7 +51,8 @@ fn power_and_rest(x: f32) -> (f32, f32) {
     let n = rounded - ROUND;
     let power = f32::from_bits(rounded.to_bits().wrapping_add(127) << 23);
     let r = (x - n * LN_2[0]) - n * LN_2[1];
-    // Taylor's series: the next term is under 2e-10 for |r| ≤ ln 2 / 2, and 1e-7 for ln 2, which r reaches at the largest results.
+    // Taylor's series: the next term is under 2e-10 for |r| ≤ ln 2 / 2, and 1e-7 for ln 2, which r reaches at the
+    // largest results.
     let series = 1.0 / 120.0 + r * (1.0 / 720.0 + r * (1.0 / 5040.0 + r * (1.0 / 40320.0)));
     (power, r + r * r * (0.5 + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * series))))
 }
@@ -106,7 +108,8 @@ pub(crate) fn sigmoid(x: f32) -> f32 {
 /// ln(1 + exp(x)).
 #[inline(always)]
 pub(crate) fn softplus(x: f32) -> f32 {
-    // ln(1 + u) = 2 artanh(u / (2 + u)), where the argument is at most 1/3: the series' next term is under 2e-8 of the first.
+    // ln(1 + u) = 2 artanh(u / (2 + u)), where the argument is at most 1/3: the series' next term is under 2e-8 of the
+    // first.
     let small = exp(-x.abs());
     let s = small / (2.0 + small);
     let square = s * s;

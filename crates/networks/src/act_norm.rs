@@ -31,14 +31,17 @@ impl ActNorm {
         Self { scale: init.constant([dim], 1.0), bias: init.constant([dim], 0.0) }
     }
 
-    /// The places of scale and bias among the operands of a kernel.
+    /// The same as a part of a kernel.
     #[cfg(feature = "flex")]
-    pub(crate) fn operands(&self, operands: &mut bayesburn_kernels::Operands) -> [usize; 2] {
-        [operands.push_parameter(&self.scale), operands.push_parameter(&self.bias)]
+    pub(crate) fn kernel(&self, operands: &mut bayesburn_kernels::Operands) -> bayesburn_kernels::Normalization {
+        bayesburn_kernels::Normalization {
+            scale: operands.push_parameter(&self.scale),
+            bias: operands.push_parameter(&self.bias),
+        }
     }
 
-    /// Sets scale and bias so that these targets, `[B, D]`, come out with mean 0 and standard deviation 1, whatever their unit. A dimension
-    /// that does not vary is only shifted.
+    /// Sets scale and bias so that these targets, `[B, D]`, come out with mean 0 and standard deviation 1, whatever
+    /// their unit. A dimension that does not vary is only shifted.
     #[must_use]
     pub fn normalising(mut self, targets: Tensor<2>) -> Self {
         let [_, dim] = targets.dims();

@@ -11,7 +11,7 @@ use crate::{
     Permutation, PermutationConfig,
 };
 #[cfg(feature = "flex")]
-use bayesburn_kernels::{FlowLayer, Operands};
+use bayesburn_kernels::{self as kernels, FlowLayer, Operands};
 use burn::{config::Config, module::Module, tensor::Tensor};
 
 /// The transform of a coupling.
@@ -52,10 +52,10 @@ impl CouplingConfig {
 impl Coupling {
     /// The same as a part of a kernel.
     #[cfg(feature = "flex")]
-    fn kernel(&self, widths: &[usize], pass: &Pass, operands: &mut Operands) -> Option<bayesburn_kernels::Coupling> {
+    fn kernel(&self, widths: &[usize], pass: &Pass, operands: &mut Operands) -> Option<kernels::Coupling> {
         match self {
-            Self::Affine(affine) => affine.kernel(widths, pass, operands),
-            Self::Spline(spline) => spline.kernel(widths, pass, operands),
+            Self::Affine(affine) => affine.kernel(widths, pass, operands).map(kernels::Coupling::Affine),
+            Self::Spline(spline) => spline.kernel(widths, pass, operands).map(kernels::Coupling::Spline),
         }
     }
 
@@ -86,8 +86,8 @@ fn transform_net(
 
 /// Activation normalisation, permutation, coupling, in this order; both halves change.
 ///
-/// With u split into u₁ (⌊D/2⌋ dimensions) and u₂, and condition c: v₁ = f₁(u₁; u₂, c), v₂ = f₂(u₂; v₁, c). For D = 1 there is
-/// no u₁, and v₂ = f₂(u₂; c).
+/// With u split into u₁ (⌊D/2⌋ dimensions) and u₂, and condition c: v₁ = f₁(u₁; u₂, c), v₂ = f₂(u₂; v₁, c). For D = 1
+/// there is no u₁, and v₂ = f₂(u₂; c).
 #[derive(Module, Debug)]
 pub struct CouplingLayer {
     pub(crate) act_norm: Option<ActNorm>,
@@ -129,8 +129,8 @@ impl CouplingLayer {
         };
         let widths = |half: usize| [half, condition_dim].into_iter().filter(|&width| width > 0).collect::<Vec<_>>();
         Some(FlowLayer {
-            act_norm: self.act_norm.as_ref().map(|act_norm| act_norm.operands(operands)),
-            order,
+            normalization: self.act_norm.as_ref().map(|act_norm| act_norm.kernel(operands)),
+            permutation: kernels::Permutation { order },
             first: match &self.first {
                 Some(first) => Some(first.kernel(&widths(self.dim - self.split), pass, operands)?),
                 None => None,

@@ -8,7 +8,7 @@ use crate::{
 };
 use bayesburn_core::settings::{at_least_one, in_range};
 #[cfg(feature = "flex")]
-use bayesburn_kernels::{Flow, InverseFlow, Operands, has_kernels, run, runs_on};
+use bayesburn_kernels::{Flow, FlowKernel, InverseFlow, Operands, Part, has_kernels, run, runs_on};
 use burn::{config::Config, module::Module, tensor::Tensor};
 
 /// Which transforms the layers use.
@@ -33,8 +33,8 @@ pub struct InterleavedConfig {
     pub spline: SplineConfig,
 }
 
-/// SoftFlow (Kim et al. 2020): in training, each target is blurred by normal noise whose standard deviation, drawn uniformly
-/// for each row, is part of the condition. For posteriors on a surface of fewer dimensions.
+/// SoftFlow (Kim et al. 2020): in training, each target is blurred by normal noise whose standard deviation, drawn
+/// uniformly for each row, is part of the condition. For posteriors on a surface of fewer dimensions.
 #[derive(Config, Debug, PartialEq)]
 pub struct SoftFlowConfig {
     /// Smallest standard deviation, above 0; also what density and draws are conditioned on.
@@ -66,17 +66,17 @@ pub struct InvertibleNetworkConfig {
 }
 
 impl InvertibleNetworkConfig {
-    /// The network of BayesFlow v1, layer for layer: affine couplings with separate scale and translation networks of two
-    /// hidden layers of 128 units, soft clamping at 1.9, fixed permutations, activation normalisation. Without v1's default
-    /// dropout (0.05) and weight penalty (1e-4), which its tutorial turns off for online training.
+    /// The network of BayesFlow v1, layer for layer: affine couplings with separate scale and translation networks of
+    /// two hidden layers of 128 units, soft clamping at 1.9, fixed permutations, activation normalisation. Without v1's
+    /// default dropout (0.05) and weight penalty (1e-4), which its tutorial turns off for online training.
     #[must_use]
     pub fn bayesflow_v1() -> Self {
         let nets = AffineNets::Separate(SeparateNets::new(DenseNetConfig::new(), DenseNetConfig::new()));
         Self::new().with_coupling(CouplingDesign::Affine(AffineConfig::new().with_nets(nets)))
     }
 
-    /// A neural spline flow (Durkan et al. 2019) of the size that sbi and its benchmark use: 5 layers of splines with 10 bins, by
-    /// networks of two hidden layers of 50 units. For any posterior, of few simulations.
+    /// A neural spline flow (Durkan et al. 2019) of the size that sbi and its benchmark use: 5 layers of splines with
+    /// 10 bins, by networks of two hidden layers of 50 units. For any posterior, of few simulations.
     ///
     /// Both halves change in each layer; outside the bins the spline goes on as a line.
     #[must_use]
@@ -165,8 +165,8 @@ pub struct InvertibleNetwork {
 }
 
 impl InvertibleNetwork {
-    /// Initialises each layer's activation normalisation from what reaches it when these targets and conditions pass through
-    /// (Kingma & Dhariwal 2018, section 3.1).
+    /// Initialises each layer's activation normalisation from what reaches it when these targets and conditions pass
+    /// through (Kingma & Dhariwal 2018, section 3.1).
     #[must_use]
     pub fn initialise_act_norm(mut self, targets: Tensor<2>, condition: Option<Tensor<2>>, pass: &mut Pass) -> Self {
         let [rows, _] = targets.dims();
@@ -204,60 +204,61 @@ impl InvertibleNetwork {
 
 #[cfg(feature = "flex")]
 impl InvertibleNetwork {
-    /// The network as a kernel on targets and conditions of these widths, with its operands; `None` if kernels cannot do what it does.
+    /// The network as an operation with its operands, for tensors like this one; `None` if kernels cannot do what it
+    /// does.
     #[doc(hidden)]
     #[must_use]
-    pub fn kernel(&self, targets: &Tensor<2>, condition: &Tensor<2>, pass: &Pass) -> Option<(Flow, Operands)> {
+    pub fn fast_path(&self, like: &Tensor<2>, pass: &Pass) -> Option<Part<Flow>> {
         if self.soft_flow.is_some() {
             return None;
         }
-        self.flows(targets, Some(condition), pass, usize::MAX)?.pop()
+        self.flows(like, self.condition_dim, pass, usize::MAX)?.pop()
     }
 
-    /// The layers as kernels, each of as many layers as have no more operands than this; `None` if kernels cannot do what they do.
+    /// The layers as operations, each of as many layers as have no more operands than this; `None` if kernels cannot do
+    /// what they do.
     fn flows(
         &self,
-        x: &Tensor<2>,
-        condition: Option<&Tensor<2>>,
+        like: &Tensor<2>,
+        condition_dim: usize,
         pass: &Pass,
         most_operands: usize,
-    ) -> Option<Vec<(Flow, Operands)>> {
-        if !pass.uses_kernels() || !has_kernels(x) {
+    ) -> Option<Vec<Part<Flow>>> {
+        if !pass.uses_kernels() || !has_kernels(like) {
             return None;
         }
-        let condition_dim = condition.map_or(0, |condition| condition.dims()[1]);
-        let begin = || {
-            let mut operands = Operands::default();
-            let targets = operands.push(x.clone());
-            let condition = condition.map(|condition| (operands.push(condition.clone()), condition_dim));
-            (Flow { layers: Vec::new(), dim: self.dim, targets, condition, masks: None }, operands)
+        // The masks of dropped units are one operand more.
+        let fits = |operands: &Operands| {
+            operands.len().saturating_add(usize::from(!operands.dropped().is_empty())) <= most_operands
         };
-        let mut flows = vec![begin()];
+        let mut flows = vec![(Vec::new(), Operands::default())];
         for layer in &self.layers {
-            let (flow, operands) = flows.last_mut().expect("there is one");
+            let (layers, operands) = flows.last_mut().expect("there is one");
             let there = operands.mark();
             let kernel = layer.kernel(condition_dim, pass, operands)?;
-            if operands.len() <= most_operands {
-                flow.layers.push(kernel);
+            if fits(operands) {
+                layers.push(kernel);
                 continue;
             }
             operands.truncate(there);
-            let (mut flow, mut operands) = begin();
-            flow.layers.push(layer.kernel(condition_dim, pass, &mut operands)?);
-            if operands.len() > most_operands {
+            let mut operands = Operands::default();
+            let layers = vec![layer.kernel(condition_dim, pass, &mut operands)?];
+            if !fits(&operands) {
                 return None;
             }
-            flows.push((flow, operands));
+            flows.push((layers, operands));
         }
-        // The masks are tensors of their own, of no row as yet.
-        for (flow, operands) in &mut flows {
-            let width = operands.dropped().iter().map(|(_, units)| units).sum();
-            if width > 0 {
-                let masks = operands.push(constant(Vec::new(), [0, width], x));
-                flow.set_masks(masks, width);
-            }
-        }
-        Some(flows)
+        let parts = flows.into_iter().map(|(layers, operands)| {
+            let dropout_dim = operands.dropped().iter().map(|(_, units)| units).sum();
+            Part { operation: Flow { layers, dim: self.dim, condition_dim, dropout_dim }, operands }
+        });
+        Some(parts.collect())
+    }
+
+    /// The layers as operations of Burn's graph, on rows like these and a condition.
+    fn flows_in_graph(&self, rows: &Tensor<2>, condition: Option<&Tensor<2>>, pass: &Pass) -> Option<Vec<Part<Flow>>> {
+        let condition_dim = condition.map_or(0, |condition| condition.dims()[1]);
+        self.flows(rows, condition_dim, pass, Operands::MOST - 1 - usize::from(condition.is_some()))
     }
 
     fn forward_by_kernels(
@@ -272,13 +273,13 @@ impl InvertibleNetwork {
         let [rows, dim] = targets.dims();
         let mut log_det: Option<Tensor<1>> = None;
         let mut z = targets.clone();
-        for (flow, mut operands) in self.flows(targets, condition, pass, Operands::MOST)? {
-            operands.replace(flow.targets, z);
-            if let Some((place, width)) = flow.masks {
+        for Part { operation: flow, mut operands } in self.flows_in_graph(targets, condition, pass)? {
+            let dropout = (flow.dropout_dim > 0).then(|| {
                 let masks = pass.dropout_masks(operands.dropped(), rows);
-                operands.replace(place, constant(masks, [rows, width], targets));
-            }
-            let both = run(flow, operands);
+                operands.push(constant(masks, [rows, flow.dropout_dim], targets))
+            });
+            let (z_place, condition) = (operands.push(z), condition.map(|condition| operands.push(condition.clone())));
+            let both = run(FlowKernel { flow, targets: z_place, condition, dropout }, operands);
             z = both.clone().narrow(1, 0, dim);
             let this = both.narrow(1, dim, 1).reshape([rows]);
             log_det = Some(match log_det {
@@ -294,23 +295,23 @@ impl InvertibleNetwork {
         if latents.device().is_autodiff() || !runs_on(latents) {
             return None;
         }
-        let flows = self.flows(latents, condition, pass, Operands::MOST)?;
+        let flows = self.flows_in_graph(latents, condition, pass)?;
         // Units are dropped in training, where nothing is inverted.
-        if flows.iter().any(|(flow, _)| flow.masks.is_some()) {
+        if flows.iter().any(|flow| flow.operation.dropout_dim > 0) {
             return None;
         }
-        Some(flows.into_iter().rev().fold(latents.clone(), |x, (flow, mut operands)| {
-            operands.replace(flow.targets, x);
-            run(InverseFlow(flow), operands)
+        Some(flows.into_iter().rev().fold(latents.clone(), |x, Part { operation: flow, mut operands }| {
+            let (targets, condition) = (operands.push(x), condition.map(|condition| operands.push(condition.clone())));
+            run(InverseFlow(FlowKernel { flow, targets, condition, dropout: None }), operands)
         }))
     }
 }
 
-/// The condition `[M, C]` may have fewer rows than targets or latents `[B, D]`: each then belongs to B / M of them that follow one
-/// another, and what depends on it alone is computed once.
+/// The condition `[M, C]` may have fewer rows than targets or latents `[B, D]`: each then belongs to B / M of them that
+/// follow one another, and what depends on it alone is computed once.
 impl Bijection for InvertibleNetwork {
-    /// Targets to latents. In a training pass with SoftFlow, the targets are blurred first; at inference they are not, so that
-    /// densities are deterministic (BayesFlow v1 blurs there too).
+    /// Targets to latents. In a training pass with SoftFlow, the targets are blurred first; at inference they are not,
+    /// so that densities are deterministic (BayesFlow v1 blurs there too).
     fn forward(&self, targets: Tensor<2>, condition: Option<Tensor<2>>, pass: &mut Pass) -> (Tensor<2>, Tensor<1>) {
         self.check_shapes(&targets, condition.as_ref());
         let [rows, dim] = targets.dims();

@@ -77,9 +77,6 @@ pub use parameters::{
 };
 pub use pass::Pass;
 pub use permutation::{Permutation, PermutationConfig};
-#[cfg(feature = "flex")]
-#[doc(hidden)]
-pub use summary::SummaryKernel;
 pub use summary::{
     DeepSet, DeepSetArchitecture, DeepSetConfig, DenseStageConfig, DenseSummary, DenseSummaryConfig, Identity,
     IdentityConfig, PlainDeepSetConfig, Pooling, SummaryConfig, SummaryNetwork,

@@ -8,7 +8,7 @@ pub use vector::{DenseSummary, DenseSummaryConfig, Identity, IdentityConfig};
 
 use crate::{ConfigError, ParameterInit, Pass};
 #[cfg(feature = "flex")]
-use bayesburn_kernels::{Operands, SetNetwork};
+use bayesburn_kernels::{Part, Summary};
 use burn::{
     config::Config,
     module::{Module, ModuleDisplay},
@@ -18,8 +18,8 @@ use burn::{
 /// A network that turns a data set of any size into a vector of fixed length.
 ///
 /// # To implement this
-/// Map `[B, N, F]` to `[B, S]`, such that row b of the result depends on row b of the data alone; and give the network a
-/// configuration, [`SummaryConfig`]. Everything else, training, checkpoints and sampling, then works with a
+/// Map `[B, N, F]` to `[B, S]`, such that row b of the result depends on row b of the data alone; and give the network
+/// a configuration, [`SummaryConfig`]. Everything else, training, checkpoints and sampling, then works with a
 /// `PosteriorConfig` of that configuration.
 pub trait SummaryNetwork: Module + ModuleDisplay + Sync + 'static {
     /// S, the length of a summary.
@@ -31,26 +31,14 @@ pub trait SummaryNetwork: Module + ModuleDisplay + Sync + 'static {
     /// If F is not the number of features that the network was made for, or N not one that it takes.
     fn forward(&self, data: Tensor<3>, pass: &mut Pass) -> Tensor<2>;
 
-    /// The network as a kernel on data of these widths, with its operands: it then trains without Burn's graph. `None`, which networks of
-    /// one's own leave it at, if kernels cannot do what it does.
+    /// The network as an operation with its operands, for data like these: it then trains without Burn's graph. `None`,
+    /// which networks of one's own leave it at, if kernels cannot do what it does.
     #[doc(hidden)]
     #[cfg(feature = "flex")]
-    fn kernel(&self, data: &Tensor<3>, pass: &Pass) -> Option<SummaryKernel> {
-        let _ = (data, pass);
+    fn fast_path(&self, like: &Tensor<3>, pass: &Pass) -> Option<Part<Summary>> {
+        let _ = (like, pass);
         None
     }
-}
-
-/// A summary network as a kernel.
-#[doc(hidden)]
-#[cfg(feature = "flex")]
-#[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "there is one for each training")]
-pub enum SummaryKernel {
-    /// Data of one observation are the summary.
-    Identity,
-    /// A set network with its operands.
-    Set(SetNetwork, Operands),
 }
 
 /// What a summary network is made from: plain data, which checkpoints save.
@@ -58,7 +46,8 @@ pub enum SummaryKernel {
 /// # To implement this
 /// Draw all weights from `init`, so that a seed reproduces them.
 pub trait SummaryConfig: Config + Clone + PartialEq + Send + Sync + 'static {
-    /// What saved posteriors call the network, so that what reads one knows its type: a name of your own, other than those of this crate.
+    /// What saved posteriors call the network, so that what reads one knows its type: a name of your own, other than
+    /// those of this crate.
     const NAME: &'static str;
 
     /// The network.

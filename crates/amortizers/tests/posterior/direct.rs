@@ -1,4 +1,5 @@
-//! Checks the loss without Burn's graph against the one by Burn's own operations: values, every gradient, parts, and what has none.
+//! Checks the loss without Burn's graph against the one by Burn's own operations: values, every gradient, parts, and
+//! what has none.
 
 use crate::{affine, config, config_of, dense, designs, mean_config, normals, perturbed, pilot, rng, untrained};
 use bayesburn_amortizers::{
@@ -58,8 +59,8 @@ fn by_graph<C: SummaryConfig>(
     (value, collected.1)
 }
 
-/// Whether each |a − b| is at most 2e-5 of the largest number of its own parameter or of a tenth of the largest of all: both are f32, and
-/// sums over a batch may cancel.
+/// Whether each |a − b| is at most 2e-5 of the largest number of its own parameter or of a tenth of the largest of all:
+/// both are f32, and sums over a batch may cancel.
 fn agree(direct: &HashMap<ParamId, Vec<f32>>, graph: &HashMap<ParamId, Vec<f32>>) -> bool {
     let largest = |values: &[f32]| values.iter().fold(0f32, |most, value| most.max(value.abs()));
     let of_all = graph.values().map(|values| largest(values)).fold(0.0, f32::max);
@@ -71,7 +72,8 @@ fn agree(direct: &HashMap<ParamId, Vec<f32>>, graph: &HashMap<ParamId, Vec<f32>>
         })
 }
 
-/// Normal noise on every parameter, little enough that networks of many layers or units do not multiply rounding errors.
+/// Normal noise on every parameter, little enough that networks of many layers or units do not multiply rounding
+/// errors.
 fn near_start<C: SummaryConfig>(config: PosteriorConfig<C>, pilot: &Configured, index: u64) -> AmortizedPosterior<C> {
     let mut posterior = untrained(config, pilot, index);
     let (direct, mut values) = posterior.direct_loss().expect("kernels have these networks");
@@ -85,7 +87,7 @@ fn by_direct<C: SummaryConfig>(
     posterior: &AmortizedPosterior<C>,
     batch: &Configured,
 ) -> (f32, f64, HashMap<ParamId, Vec<f32>>) {
-    let (mut direct, values) = posterior.direct_loss().expect("kernels have these networks");
+    let (direct, values) = posterior.direct_loss().expect("kernels have these networks");
     assert_eq!(values.len(), posterior.num_trainable_parameters());
     let mut gradients = vec![f32::NAN; values.len()];
     let (loss, norm) = direct
@@ -218,7 +220,7 @@ fn the_loss_with_predictions_from_direct_conditions_is_that_of_the_graph() {
 #[test]
 fn one_part_can_be_trained_alone() {
     let posterior = perturbed(config(), &pilot(2), 1);
-    let (mut direct, values) = posterior.direct_loss().expect("kernels have these networks");
+    let (direct, values) = posterior.direct_loss().expect("kernels have these networks");
     let mut all = vec![0.0; values.len()];
     direct.with_gradients(&pilot(2), &values, &ALL, &mut all, &mut Pass::training(1)).expect("the batch is sound");
     for part in ALL {
@@ -258,7 +260,7 @@ fn results_do_not_depend_on_threads() {
 #[test]
 fn the_number_of_observations_may_change() {
     let posterior = perturbed(config(), &pilot(2), 1);
-    let (mut direct, values) = posterior.direct_loss().expect("kernels have these networks");
+    let (direct, values) = posterior.direct_loss().expect("kernels have these networks");
     let mut gradients = vec![0.0; values.len()];
     for n in [3, 11, 1] {
         let batch = batch(20, n, 2, 0, false, 3);

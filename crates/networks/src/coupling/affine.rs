@@ -4,7 +4,7 @@ use super::transform_net;
 use crate::{ConfigError, DenseNet, DenseNetConfig, ParameterInit, Pass, bijection::sum_dimensions};
 use bayesburn_core::settings::in_range;
 #[cfg(feature = "flex")]
-use bayesburn_kernels::{Coupling as Kernel, Operands};
+use bayesburn_kernels::{Affine, Operands};
 use burn::{config::Config, module::Module, tensor::Tensor};
 use std::f64::consts::PI;
 
@@ -85,8 +85,8 @@ impl AffineCoupling {
 
     /// The same as a part of a kernel.
     #[cfg(feature = "flex")]
-    pub(super) fn kernel(&self, widths: &[usize], pass: &Pass, operands: &mut Operands) -> Option<Kernel> {
-        Some(Kernel::Affine {
+    pub(super) fn kernel(&self, widths: &[usize], pass: &Pass, operands: &mut Operands) -> Option<Affine> {
+        Some(Affine {
             scale: self.scale.stack(widths, pass, operands)?,
             translation: match &self.translation {
                 Some(translation) => Some(translation.stack(widths, pass, operands)?),

@@ -4,14 +4,15 @@ use super::transform_net;
 use crate::{ConfigError, DenseNet, DenseNetConfig, ParameterInit, Pass, bijection::sum_dimensions};
 use bayesburn_core::settings::in_range;
 #[cfg(feature = "flex")]
-use bayesburn_kernels::{Coupling as Kernel, Operands, Spline};
+use bayesburn_kernels::{Operands, Spline, SplineTransform};
 use burn::{
     config::Config,
     module::Module,
     tensor::{Tensor, activation::softplus},
 };
 
-/// Bins and derivatives do not get smaller than this, so that slopes, and with them log-determinants, stay finite in f32.
+/// Bins and derivatives do not get smaller than this, so that slopes, and with them log-determinants, stay finite in
+/// f32.
 const SMALLEST: f64 = 1e-4;
 
 /// Configuration of a [`SplineCoupling`].
@@ -99,7 +100,7 @@ impl SplineCoupling {
 
     /// The same as a part of a kernel.
     #[cfg(feature = "flex")]
-    pub(super) fn kernel(&self, widths: &[usize], pass: &Pass, operands: &mut Operands) -> Option<Kernel> {
+    pub(super) fn kernel(&self, widths: &[usize], pass: &Pass, operands: &mut Operands) -> Option<SplineTransform> {
         let spline = Spline {
             bins: self.bins,
             domain: self.domain as f32,
@@ -107,7 +108,7 @@ impl SplineCoupling {
             derivative_offset: offset(1.0) as f32,
             smallest: SMALLEST as f32,
         };
-        Some(Kernel::Spline { net: self.net.stack(widths, pass, operands)?, spline })
+        Some(SplineTransform { net: self.net.stack(widths, pass, operands)?, spline })
     }
 
     /// Width and height of each bin before training.

@@ -1,13 +1,13 @@
 //! Summarises sets: the order of the observations does not matter, and their number may vary.
 
 #[cfg(feature = "flex")]
-use crate::SummaryKernel;
-#[cfg(feature = "flex")]
 use crate::dense::dense_layer;
 use crate::{Activation, ConfigError, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork};
 use bayesburn_core::settings::{at_least_one, in_range};
 #[cfg(feature = "flex")]
-use bayesburn_kernels::{Layer, Operands, Pool, SetModule, SetNetwork, Stack, Weight, has_kernels, run, runs_on};
+use bayesburn_kernels::{
+    Layer, Operands, Part, Pool, SetModule, SetNetwork, Stack, Summary, Weight, has_kernels, runs_on,
+};
 use burn::{
     config::Config,
     module::{Module, Param},
@@ -191,14 +191,12 @@ impl SummaryNetwork for DeepSet {
     }
 
     #[cfg(feature = "flex")]
-    fn kernel(&self, data: &Tensor<3>, pass: &Pass) -> Option<SummaryKernel> {
+    fn fast_path(&self, like: &Tensor<3>, pass: &Pass) -> Option<Part<Summary>> {
         let drops = self.config.dropout > 0.0 && pass.is_training();
-        if drops || !pass.uses_kernels() || !has_kernels(data) {
+        if drops || !pass.uses_kernels() || !has_kernels(like) {
             return None;
         }
-        let [_, observations, features] = data.dims();
         let mut operands = Operands::default();
-        let data = operands.push(data.clone());
         let embedding = self.embedding.as_ref().map(|layer| linear(layer, &mut operands));
         let modules = self.equivariant.iter().map(|module| module.kernel(&mut operands)).collect::<Option<Vec<_>>>()?;
         let before = self.s1.stack(&mut operands)?;
@@ -210,8 +208,8 @@ impl SummaryNetwork for DeepSet {
             Pooling::Max => Pool::Max,
         };
         let before = (!before.layers.is_empty()).then_some(before);
-        let network = SetNetwork { data, observations, features, embedding, modules, before, after, pool };
-        Some(SummaryKernel::Set(network, operands))
+        let network = SetNetwork { features: self.features, embedding, modules, before, after, pool };
+        Some(Part { operation: Summary::new(network), operands })
     }
 
     fn forward(&self, data: Tensor<3>, pass: &mut Pass) -> Tensor<2> {
@@ -219,10 +217,10 @@ impl SummaryNetwork for DeepSet {
         assert_eq!(features, self.features, "data of {features} features for a network of {}", self.features);
         #[cfg(feature = "flex")]
         if runs_on(&data)
-            && let Some(SummaryKernel::Set(network, operands)) = self.kernel(&data, pass)
-            && operands.len() <= Operands::MOST
+            && let Some(part) = self.fast_path(&data, pass)
+            && let Some(summaries) = part.run(data.clone(), None)
         {
-            return run(network, operands);
+            return summaries;
         }
         let pooling = self.config.pooling;
         let mut h = match &self.embedding {

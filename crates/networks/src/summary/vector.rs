@@ -1,11 +1,9 @@
 //! Conditions on data that are one vector of numbers: as they are, or through a dense network.
 
-#[cfg(feature = "flex")]
-use crate::summary::SummaryKernel;
 use crate::{ConfigError, DenseNet, DenseNetConfig, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork};
 use bayesburn_core::settings::at_least_one;
 #[cfg(feature = "flex")]
-use bayesburn_kernels::has_kernels;
+use bayesburn_kernels::{IdentitySummary, Operands, Part, Summary, has_kernels};
 use burn::{config::Config, module::Module, tensor::Tensor};
 
 /// Configuration of [`Identity`].
@@ -89,8 +87,9 @@ impl SummaryNetwork for Identity {
     }
 
     #[cfg(feature = "flex")]
-    fn kernel(&self, data: &Tensor<3>, pass: &Pass) -> Option<SummaryKernel> {
-        (pass.uses_kernels() && has_kernels(data)).then_some(SummaryKernel::Identity)
+    fn fast_path(&self, like: &Tensor<3>, pass: &Pass) -> Option<Part<Summary>> {
+        let identity = Summary::new(IdentitySummary { features: self.features });
+        (pass.uses_kernels() && has_kernels(like)).then(|| Part { operation: identity, operands: Operands::default() })
     }
 
     fn forward(&self, data: Tensor<3>, _pass: &mut Pass) -> Tensor<2> {

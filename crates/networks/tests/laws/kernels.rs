@@ -1,5 +1,5 @@
-//! Kernels against the same networks as compositions of Burn's operations: values, gradients and draws, on random shapes and settings;
-//! and that nothing depends on threads.
+//! Kernels against the same networks as compositions of Burn's operations: values, gradients and draws, on random
+//! shapes and settings; and that nothing depends on threads.
 
 use crate::support::{gradients, in_f64, normal, perturbed, tensor, tensor64, values};
 use bayesburn_networks::{
@@ -16,7 +16,8 @@ use rand_chacha::ChaCha8Rng;
 
 const CASES: u64 = 60;
 
-/// Of the largest number of a tensor, or of a tenth of the largest of all tensors: what a bias gets is a sum over rows that may cancel.
+/// Of the largest number of a tensor, or of a tenth of the largest of all tensors: what a bias gets is a sum over rows
+/// that may cancel.
 const TOLERANCE: f64 = 1e-5;
 
 fn one_of<T: Clone>(rng: &mut ChaCha8Rng, choices: &[T]) -> T {
@@ -108,8 +109,8 @@ impl Precision {
 /// Place and numbers of each tensor.
 type Tensors = Vec<(String, Vec<f64>)>;
 
-/// What a network and its gradients are by the kernel, by Burn's operations in f32, and by these in f64, which kernels do not work in:
-/// once as it is, and some times with noise.
+/// What a network and its gradients are by the kernel, by Burn's operations in f32, and by these in f64, which kernels
+/// do not work in: once as it is, and some times with noise.
 struct Ways {
     kernel: Tensors,
     composition: Tensors,
@@ -128,9 +129,9 @@ impl Ways {
         }
     }
 
-    /// Panics unless the kernel's tensors are within the tolerance of the exact ones or, where roundings alone put results further off
-    /// (deep chains of splines; numbers at a knot, where second derivatives jump), within five times what they do to the composition or
-    /// to the exact ones.
+    /// Panics unless the kernel's tensors are within the tolerance of the exact ones or, where roundings alone put
+    /// results further off (deep chains of splines; numbers at a knot, where second derivatives jump), within five
+    /// times what they do to the composition or to the exact ones.
     #[track_caller]
     fn assert_close(&self, case: u64) {
         let largest = |values: &[f64]| values.iter().fold(1e-3, |most: f64, v| most.max(v.abs()));

@@ -1,0 +1,106 @@
+//! Holds what a plan computes the loss of: data, targets and weights as arrays.
+
+use std::ops::Range;
+
+/// Simulations to compute the loss of, B of them.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// The data x, in the order in which the summary takes its inputs; empty if there is no summary.
+    pub inputs: Vec<Input>,
+    /// The numbers that the condition has beside the summary, `[B, C]`; may be empty.
+    pub direct: Vec<f32>,
+    /// What the loss compares with what is made of the condition, `[B, D]`: θ, for a density.
+    pub targets: Vec<f32>,
+    /// w, `[B]`; `None`: 1 for all.
+    pub weights: Option<Vec<f32>>,
+    /// The masks of the loss network's dropped units, `[B, W]`; empty where none are.
+    pub dropout: Vec<f32>,
+}
+
+/// Data sets of one shape.
+#[derive(Debug, Clone, Default)]
+pub struct Input {
+    /// `[B, ...]`: the data sets one after the other.
+    pub values: Vec<f32>,
+    /// The shape of one data set: `[N, F]` of N observations of F features.
+    pub shape: Vec<usize>,
+    /// Which rows of each data set are there, 1 or 0, `[B, N]`; `None`: all. The values of the others do not count, but
+    /// are finite.
+    pub mask: Option<Vec<f32>>,
+}
+
+/// Some data sets of an [`Input`].
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Data<'a> {
+    /// How many.
+    pub sets: usize,
+    /// Their values, one after the other.
+    pub values: &'a [f32],
+    /// The shape of one data set.
+    pub shape: &'a [usize],
+    /// Which rows of each data set are there; `None`: all.
+    pub mask: Option<&'a [f32]>,
+}
+
+/// The numbers that a batch's arrays have for each row of targets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Widths {
+    /// Of the condition, beside the summary.
+    pub(crate) direct: usize,
+    pub(crate) targets: usize,
+    pub(crate) dropout: usize,
+}
+
+impl Batch {
+    /// The number of rows.
+    ///
+    /// # Panics
+    /// If the arrays do not have these widths, or do not fit each other.
+    pub(crate) fn check(&self, widths: Widths) -> usize {
+        let Self { inputs, direct, targets, weights, dropout } = self;
+        let sets = targets.len() / widths.targets;
+        assert_eq!(targets.len(), sets * widths.targets, "targets of whole rows");
+        inputs.iter().for_each(|input| input.check(sets));
+        assert_eq!(direct.len(), sets * widths.direct, "direct conditions of each set");
+        assert_eq!(dropout.len(), sets * widths.dropout, "masks of dropped units of each set");
+        assert!(weights.as_ref().is_none_or(|weights| weights.len() == sets), "a weight for each set");
+        sets
+    }
+}
+
+impl Input {
+    /// Numbers of a data set.
+    pub(crate) fn set_len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// # Panics
+    /// If these are not values and a mask of so many data sets.
+    pub(crate) fn check(&self, sets: usize) {
+        let Self { values, shape, mask } = self;
+        assert_eq!(values.len(), sets * self.set_len(), "data of shape {shape:?} for each of {sets} rows of targets");
+        let rows = mask.as_ref().map(|mask| (mask.len(), sets * shape.first().copied().unwrap_or(1)));
+        assert!(rows.is_none_or(|(got, expected)| got == expected), "a mask for each row of data of shape {shape:?}");
+    }
+
+    /// The data sets of a block.
+    pub(crate) fn block(&self, sets: &Range<usize>) -> Data<'_> {
+        Data::new(&self.values, &self.shape, self.mask.as_deref()).block(sets)
+    }
+}
+
+impl<'a> Data<'a> {
+    pub(crate) fn new(values: &'a [f32], shape: &'a [usize], mask: Option<&'a [f32]>) -> Self {
+        Self { sets: values.len() / shape.iter().product::<usize>().max(1), values, shape, mask }
+    }
+
+    /// Some of them.
+    pub(crate) fn block(self, sets: &Range<usize>) -> Self {
+        let part = |values: &'a [f32]| {
+            let len = values.len() / self.sets;
+            &values[sets.start * len..sets.end * len]
+        };
+        Self { sets: sets.len(), values: part(self.values), shape: self.shape, mask: self.mask.map(part) }
+    }
+}
