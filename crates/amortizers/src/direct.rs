@@ -8,7 +8,7 @@ use crate::{
     widths::Widths,
 };
 use bayesburn_core::Interval;
-use bayesburn_kernels::{Batch, DensityPart, Input, NegativeLogDensity, Part, Plan};
+use bayesburn_kernels::{Batch, DensityPart, Input, Loss, NegativeLogDensity, Part, Plan};
 use bayesburn_networks::{InferenceNetwork, Pass, SummaryConfig, SummaryNetwork, parameter_values, with_parameters};
 use burn::{module::ParamId, tensor::Tensor};
 use ndarray::{Array, Array2, Dimension};
@@ -87,7 +87,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let parameters = constants(&networks.parameters);
         let sum_log_std = parameters.iter().flat_map(|[_, std]| std).map(|&std| f64::from(std).ln()).sum();
         let dropped = operands.dropped().to_vec();
-        let density = NegativeLogDensity { flow, constant: sum_log_std };
+        let density = Loss::new(NegativeLogDensity { flow, constant: sum_log_std });
         let plan = Plan::new(Some(summary), Part { operation: density, operands });
         let mut by_id = parameter_values(networks);
         let values = plan.parameters().flat_map(|(id, ..)| by_id.remove(&id).expect("a trained parameter")).collect();

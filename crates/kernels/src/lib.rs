@@ -62,7 +62,7 @@ pub use self::{
     },
     operation::{Kernel, Operands, has_kernels, run, runs_on},
     plan::{
-        Batch, Data, DensityPart, Input, LossBlock, LossOfBlock, LossOperation, Part, Plan, Summary, SummaryBlock,
-        SummaryOperation,
+        Batch, Data, DensityPart, Input, Loss, LossBlock, LossOfBlock, LossOperation, Part, Plan, Summary,
+        SummaryBlock, SummaryOperation,
     },
 };

@@ -2,8 +2,8 @@
 #![cfg(feature = "flex")]
 
 use bayesburn_kernels::{
-    Activation, Batch, Buffer, DensityPart, Gradients, Input, Layer, LossBlock, LossOfBlock, LossOperation, Operands,
-    Part, Plan, Pool, SetModule, SetNetwork, Stack, Summary, SummaryBlock, SummaryOperation, Weight,
+    Activation, Batch, Buffer, DensityPart, Gradients, Input, Layer, Loss, LossBlock, LossOfBlock, LossOperation,
+    Operands, Part, Plan, Pool, SetModule, SetNetwork, Stack, Summary, SummaryBlock, SummaryOperation, Weight,
 };
 use burn::{
     module::Param,
@@ -95,10 +95,10 @@ struct SquaredError {
 }
 
 impl SquaredError {
-    fn part(condition: usize, dim: usize, device: &Device) -> Part<Self> {
+    fn part(condition: usize, dim: usize, device: &Device) -> Part<Loss> {
         let mut operands = Operands::default();
         let weight = parameter(&mut operands, [condition, dim], 2, device);
-        Part { operation: Self { weight, condition, dim }, operands }
+        Part { operation: Loss::new(Self { weight, condition, dim }), operands }
     }
 }
 

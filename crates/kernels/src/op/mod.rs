@@ -21,7 +21,7 @@ pub(crate) mod spline;
 #[cfg(test)]
 mod testing;
 
-/// What all operations of a network have at hand in a pass.
+/// The arrays that all operations of a network share in a pass.
 #[derive(Clone, Copy)]
 pub(crate) struct Arrays<'a> {
     /// By their places.

@@ -1,4 +1,4 @@
-//! Holds what a plan computes the loss of: data, targets and weights as arrays.
+//! Holds the simulations of a training step as arrays: data, conditions, targets and weights.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ pub struct Batch {
     pub inputs: Vec<Input>,
     /// The numbers that the condition has beside the summary, `[B, C]`; may be empty.
     pub direct: Vec<f32>,
-    /// What the loss compares with what is made of the condition, `[B, D]`: θ, for a density.
+    /// The targets of the loss, `[B, D]`: parameters θ, for a density.
     pub targets: Vec<f32>,
     /// w, `[B]`; `None`: 1 for all.
     pub weights: Option<Vec<f32>>,

@@ -1,7 +1,7 @@
 //! Defines what a loss is to a plan.
 
 use crate::{gradients::Gradients, memory::Buffer, op::log_density::NegativeLogDensity};
-use std::fmt;
+use std::{fmt, ops::Deref, sync::Arc};
 
 /// The network behind the condition together with its loss, as an operation on a block of rows.
 ///
@@ -33,6 +33,25 @@ pub trait LossOperation: fmt::Debug + Send + Sync + 'static {
     #[cfg(feature = "gpu")]
     fn on_gpu(&self) -> Option<&dyn super::gpu::GpuLoss> {
         None
+    }
+}
+
+/// A loss of any kind.
+#[derive(Debug, Clone)]
+pub struct Loss(Arc<dyn LossOperation>);
+
+impl Loss {
+    /// Of this network and loss.
+    pub fn new(operation: impl LossOperation) -> Self {
+        Self(Arc::new(operation))
+    }
+}
+
+impl Deref for Loss {
+    type Target = dyn LossOperation;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
     }
 }
 
@@ -72,7 +91,7 @@ impl LossBlock<'_> {
     }
 }
 
-/// What comes of a block.
+/// The loss of a block of rows, and the gradient of its condition.
 #[derive(Debug)]
 pub struct LossOfBlock {
     /// Σ weight · loss over its rows.

@@ -12,7 +12,7 @@ mod summary;
 
 pub use self::{
     batch::{Batch, Data, Input},
-    loss::{LossBlock, LossOfBlock, LossOperation},
+    loss::{Loss, LossBlock, LossOfBlock, LossOperation},
     summary::{Summary, SummaryBlock, SummaryOperation},
 };
 
@@ -30,7 +30,7 @@ use crate::{
 use burn::module::ParamId;
 use std::{
     ops::Range,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 
 /// An operation with its operands.
@@ -42,13 +42,14 @@ pub struct Part<O> {
     pub operands: Operands,
 }
 
-/// The mean of weighted losses of a batch: data go through a summary network, if there is one, its summaries and what
-/// is given directly are the condition, and what is behind the condition has a loss. All parameters, and all gradients,
-/// are in one array.
+/// A training loss: the mean of the weighted losses of a batch's rows.
+///
+/// Data go through a summary network, if there is one. Its summaries and the direct conditions, side by side, are the
+/// condition of the loss. All parameters are in one array, and so are all gradients.
 #[derive(Debug)]
 pub struct Plan {
     pub(crate) summary: Option<Summary>,
-    pub(crate) loss: Arc<dyn LossOperation>,
+    pub(crate) loss: Loss,
     pub(crate) parameters: Vec<Parameter>,
     /// The number of operands of each part.
     pub(crate) operands: [usize; 2],
@@ -69,7 +70,7 @@ pub(crate) struct Parameter {
 pub enum DensityPart {
     /// The summary network.
     Summary,
-    /// What is behind the condition.
+    /// The network behind the condition, which has the loss.
     Inference,
 }
 
@@ -97,12 +98,12 @@ struct BlockOfLoss {
 }
 
 impl Plan {
-    /// Of a loss and, before the condition, a summary network.
+    /// A plan of a loss and, if there is one, the summary network in front of it.
     ///
     /// # Panics
     /// If an operand is no parameter.
     #[must_use]
-    pub fn new(summary: Option<Part<Summary>>, loss: Part<impl LossOperation>) -> Self {
+    pub fn new(summary: Option<Part<Summary>>, loss: Part<Loss>) -> Self {
         let (summary, of_summary) = match summary {
             Some(Part { operation, operands }) => (Some(operation), operands),
             None => (None, Operands::default()),
@@ -117,7 +118,7 @@ impl Plan {
             }
         }
         let operands = [of_summary.len(), loss.operands.len()];
-        Self { summary, loss: Arc::new(loss.operation), parameters, operands }
+        Self { summary, loss: loss.operation, parameters, operands }
     }
 
     /// All parameters in their order: identity, part, and where their values are.

@@ -16,7 +16,8 @@ impl SummaryOperation for IdentitySummary {
 
     fn forward_block(&self, block: &SummaryBlock<'_>) -> Buffer {
         let [data] = block.inputs else { panic!("{} inputs where one is expected", block.inputs.len()) };
-        assert_eq!(data.shape, [1, self.features], "data sets of one observation");
+        let features: usize = data.shape.iter().product();
+        assert_eq!(features, self.features, "features of data sets of one observation, or of vectors");
         Buffer::copy_of(data.values)
     }
 

@@ -8,10 +8,10 @@ pub use self::{
     training::{GpuBatch, GpuStep, GpuStepBegun, GpuTraining},
 };
 
-use super::{DensityPart, LossOperation, Plan, Summary};
+use super::{DensityPart, Loss, Plan, Summary};
 use crate::gpu::{Gpu, Numbers, Rows, client};
 use burn::tensor::Device;
-use std::{fmt, ops::Range, sync::Arc};
+use std::{fmt, ops::Range};
 
 /// A summary network on a GPU.
 pub trait GpuSummary: fmt::Debug {
@@ -36,7 +36,7 @@ pub trait GpuLoss: fmt::Debug {
     /// The most numbers that a row of targets is in it, with the condition.
     fn widest(&self) -> usize;
 
-    /// What it needs on the GPU beside parameters, uploaded once.
+    /// Arrays that it needs on the GPU beside parameters, uploaded once.
     fn constants(&self, _gpu: &Gpu) -> Vec<Numbers> {
         Vec::new()
     }
@@ -45,13 +45,13 @@ pub trait GpuLoss: fmt::Debug {
     fn loss(&self, pass: GpuPass<'_>, rows: GpuLossRows<'_>, gradients: &GpuGradients) -> GpuLosses;
 }
 
-/// What all operations of a part have at hand in a pass.
+/// The device, parameters and other arrays that all operations of a part share in a pass.
 #[derive(Debug, Clone, Copy)]
 pub struct GpuPass<'a> {
     pub(crate) gpu: &'a Gpu,
     /// Operands by their places.
     pub(crate) operands: &'a [Numbers],
-    /// What [`GpuLoss::constants`] has given.
+    /// The arrays of [`GpuLoss::constants`].
     pub(crate) constants: &'a [Numbers],
     /// The masks of dropped units.
     pub(crate) dropout: Option<&'a Rows>,
@@ -70,7 +70,7 @@ pub struct GpuInput {
     pub(crate) mask: Option<Numbers>,
 }
 
-/// What a loss is a function of.
+/// The rows of a batch on a GPU.
 #[derive(Debug, Clone, Copy)]
 pub struct GpuLossRows<'a> {
     /// Of width 0 if there is no condition.
@@ -81,7 +81,7 @@ pub struct GpuLossRows<'a> {
     pub(crate) wants_condition: bool,
 }
 
-/// What comes of a loss.
+/// The losses of a batch's rows, and the gradient of the condition.
 #[derive(Debug)]
 pub struct GpuLosses {
     /// Of each row, times its weight.
@@ -116,7 +116,7 @@ impl GpuGradients {
 struct GpuPlan {
     gpu: Gpu,
     summary: Option<Summary>,
-    loss: Arc<dyn LossOperation>,
+    loss: Loss,
     /// Where each part's operands are among the values of all, in the order of their places.
     operands: [Vec<Range<usize>>; 2],
     /// Where each part's parameters are.
@@ -141,7 +141,7 @@ impl GpuPlan {
         let middle = operands[0].last().map_or(0, |range| range.end);
         Some(Self {
             summary: summary.clone(),
-            loss: Arc::clone(loss),
+            loss: loss.clone(),
             operands,
             ranges: [0..middle, middle..values.len()],
             values: gpu.upload(values.to_vec()),
