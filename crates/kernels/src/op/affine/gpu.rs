@@ -6,7 +6,7 @@ use super::Affine;
 use crate::{
     gpu::Rows,
     op::{
-        coupling::gpu::{CouplingTape, GradTo, Half, HalfSizes, HalfSizesLaunch, To, give},
+        coupling::gpu::{CouplingTape, GradTo, Half, HalfSizes, To, give},
         dense::{
             Stack,
             gpu::{Seen, StackTape, WantedOwn},

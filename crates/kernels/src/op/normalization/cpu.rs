@@ -4,13 +4,13 @@ use super::Normalization;
 use crate::{gradients::Gradients, memory::Buffer, op::Arrays, vector::sum_rows};
 
 impl Normalization {
-    fn constants<'a>(&self, arrays: Arrays<'a>) -> (&'a [f32], &'a [f32]) {
+    fn scale_and_bias<'a>(&self, arrays: Arrays<'a>) -> (&'a [f32], &'a [f32]) {
         (arrays.operands[self.scale], arrays.operands[self.bias])
     }
 
     /// x · scale + bias, and Σ ln|scale| added to `log_det`.
     pub(crate) fn forward(&self, arrays: Arrays<'_>, x: &[f32], log_det: &mut [f32]) -> Buffer {
-        let (scale, bias) = self.constants(arrays);
+        let (scale, bias) = self.scale_and_bias(arrays);
         let mut out = Buffer::new(x.len());
         for (out, x) in out.chunks_exact_mut(scale.len()).zip(x.chunks_exact(scale.len())) {
             for i in 0..scale.len() {
@@ -24,7 +24,7 @@ impl Normalization {
 
     /// Replaces each number by (y − bias) / scale.
     pub(crate) fn inverse(&self, arrays: Arrays<'_>, y: &mut [f32]) {
-        let (scale, bias) = self.constants(arrays);
+        let (scale, bias) = self.scale_and_bias(arrays);
         for y in y.chunks_exact_mut(scale.len()) {
             for i in 0..scale.len() {
                 y[i] = (y[i] - bias[i]) / scale[i];
@@ -41,7 +41,7 @@ impl Normalization {
         grad_log_det: &[f32],
         gradients: &mut Gradients<'_>,
     ) {
-        let (scale, _) = self.constants(arrays);
+        let (scale, _) = self.scale_and_bias(arrays);
         let dim = scale.len();
         if let Some(grad_bias) = gradients.of(self.bias) {
             sum_rows(grads, grad_bias);

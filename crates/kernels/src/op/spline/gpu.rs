@@ -7,7 +7,7 @@ use crate::{
     gpu::Rows,
     op::{
         activation::gpu::{sigmoid, softplus},
-        coupling::gpu::{CouplingTape, GradTo, Half, HalfSizes, HalfSizesLaunch, To, give},
+        coupling::gpu::{CouplingTape, GradTo, Half, HalfSizes, To, give},
         dense::gpu::{Seen, WantedOwn},
     },
     plan::gpu::{GpuGradients, GpuPass},

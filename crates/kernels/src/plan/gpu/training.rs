@@ -1,6 +1,8 @@
 //! Takes training steps on a GPU: the loss of a plan, all its gradients, and Adam's step, without anything coming back
 //! but two numbers.
 
+#![allow(clippy::assign_op_pattern, reason = "shared memory is indexed once for reading and once for writing")]
+
 use super::{GpuGradients, GpuInput, GpuLossRows, GpuLosses, GpuPlan};
 use crate::{
     gpu::{Gpu, GpuFailure, Numbers, Rows},
