@@ -70,7 +70,8 @@ pub use error::{Error, Result};
 pub mod prelude {
     pub use crate::{
         amortizers::{
-            AmortizedPosterior, Conditions, Configurator, Configured, PosteriorConfig, Standardization, SummaryLoss,
+            AmortizedPosterior, Amortizer, Conditions, Configurator, Configured, PosteriorConfig, Standardization,
+            SummaryLoss,
         },
         core::{Draws, Interval, Simulations, StreamRng},
         diagnostics,

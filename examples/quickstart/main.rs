@@ -52,7 +52,7 @@ fn model() -> bayesburn::Result<GenerativeModel> {
 
 /// The observations of a data set are exchangeable, so a permutation-invariant network, a `DeepSet`, reduces them to 10 learned summary statistics.
 /// Given these, an invertible network of 4 coupling layers turns normal noise into posterior draws.
-fn builder(options: &Options) -> bayesburn::Result<TrainerBuilder<DeepSetConfig>> {
+fn builder(options: &Options) -> bayesburn::Result<TrainerBuilder> {
     let config = match options.architecture {
         Architecture::Default => {
             PosteriorConfig::new(DeepSetConfig::new(10), InvertibleNetworkConfig::new().with_num_coupling_layers(4))

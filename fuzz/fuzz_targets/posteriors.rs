@@ -21,7 +21,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-const AMORTIZED: [&str; 2] = ["posterior.json", "weights.safetensors"];
+const AMORTIZED: [&str; 2] = ["amortizer.json", "weights.safetensors"];
 const INFERENCE: &str = r#"{"names": ["a", "b"], "support": ["Real", "Real"], "is_product_of_intervals": true, "data_shape": [2], "masked": false, "rounds": 1, "observation": [0.5, null]}"#;
 
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {

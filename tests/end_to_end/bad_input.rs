@@ -118,9 +118,8 @@ fn a_configurator_may_infer_other_parameters_than_the_priors() {
         let data = simulations.data.values().clone().into_dimensionality::<ndarray::Ix3>().expect("[B, N, F]");
         Configured::new(first, Conditions::new(data))
     };
-    let build = |builder: bayesburn::trainers::TrainerBuilder<DeepSetConfig>| {
-        builder.configurator(config).progress(Progress::Hidden).build()
-    };
+    let build =
+        |builder: bayesburn::trainers::TrainerBuilder| builder.configurator(config).progress(Progress::Hidden).build();
     let text = message(build(Trainer::builder(normal_means(), small_networks())));
     assert!(text.contains("have 1 values each, but the network was made for 2"), "{text}");
     let named = Trainer::builder(normal_means(), small_networks()).parameter_names(["exp(mu_1)"]);

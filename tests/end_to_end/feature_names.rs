@@ -17,7 +17,7 @@ fn model(simulator: Simulator) -> GenerativeModel {
     GenerativeModel::new(prior, simulator).expect("it simulates")
 }
 
-fn builder(simulator: Simulator, folder: &Path) -> TrainerBuilder<DeepSetConfig> {
+fn builder(simulator: Simulator, folder: &Path) -> TrainerBuilder {
     let builder = Trainer::builder(model(simulator), small_networks()).seed(1).checkpoints(folder);
     builder.progress(Progress::Hidden)
 }
@@ -35,7 +35,7 @@ fn a_posterior_keeps_the_names_of_the_features_it_was_trained_on() {
     posterior.save(&saved).expect("written");
     let newest = std::fs::read_dir(&checkpoints).expect("a folder").filter_map(|entry| {
         let path = entry.expect("an entry").path();
-        path.join("posterior.json").is_file().then_some(path)
+        path.join("amortizer.json").is_file().then_some(path)
     });
     for place in newest.chain([saved.clone()]) {
         let loaded = AmortizedPosterior::<DeepSetConfig>::load(&place, &Device::flex()).expect("just saved");
@@ -49,7 +49,7 @@ fn a_posterior_keeps_the_names_of_the_features_it_was_trained_on() {
 
     // As a version without names wrote it.
     trainer.amortizer().save(&saved).expect("written");
-    assert!(!std::fs::read_to_string(saved.join("posterior.json")).expect("written").contains("feature_names"));
+    assert!(!std::fs::read_to_string(saved.join("amortizer.json")).expect("written").contains("feature_names"));
     let loaded = AmortizedPosterior::<DeepSetConfig>::load(&saved, &Device::flex()).expect("just saved");
     assert_eq!(loaded.feature_names(), None);
 }

@@ -107,7 +107,7 @@ fn an_inference_of_an_earlier_version_gives_the_draws_that_it_gave() {
 }
 
 /// The trainer that wrote the checkpoint.
-fn builder(folder: &Path) -> TrainerBuilder<DeepSetConfig> {
+fn builder(folder: &Path) -> TrainerBuilder {
     let prior = Prior::from_fn(["a", "b"], |rng, _| [(); 2].map(|()| rng.sample(StandardNormal)));
     let simulator = Simulator::from_fn(|rng, theta, _| {
         Array2::from_shape_fn((10, 2), |(_, d)| theta[d] + rng.sample::<f32, _>(StandardNormal))

@@ -253,7 +253,7 @@ fn a_gpu_answers_several_threads_at_once() {
     });
 }
 
-fn trainer(networks: PosteriorConfig<DeepSetConfig>, device: &Device, folder: Option<&Path>) -> Trainer<DeepSetConfig> {
+fn trainer(networks: PosteriorConfig<DeepSetConfig>, device: &Device, folder: Option<&Path>) -> Trainer {
     let builder = Trainer::builder(normal_means(), networks).seed(5).progress(Progress::Hidden).device(device.clone());
     match folder {
         Some(folder) => builder.checkpoints(folder).resume(),
@@ -275,7 +275,7 @@ fn config() -> TrainingConfig {
         .with_validation_simulations(100)
 }
 
-fn losses(trainer: &Trainer<DeepSetConfig>) -> Vec<f32> {
+fn losses(trainer: &Trainer) -> Vec<f32> {
     trainer.history().steps.iter().map(|step| step.loss.expect("finite")).collect()
 }
 
@@ -311,7 +311,7 @@ fn a_gpu_trains_as_the_processor_does() {
         };
         let (there, here) = (run(&gpu), run(&Device::flex()));
         let off = largest_difference(&losses(&there), &losses(&here));
-        let validation = |trainer: &Trainer<DeepSetConfig>| trainer.history().validation_losses()[1].1;
+        let validation = |trainer: &Trainer| trainer.history().validation_losses()[1].1;
         let (v, w) = (validation(&there), validation(&here));
         eprintln!("{name}: losses {off:.1e} off, validation {v} and {w}");
         assert!(off < if by_kernels { 2e-4 } else { 3e-2 }, "{name}: {off}");

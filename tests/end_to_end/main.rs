@@ -14,5 +14,6 @@ mod imports;
 mod models;
 mod options;
 mod other_model;
+mod own_classifier;
 mod resume;
 mod training;

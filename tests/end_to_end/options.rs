@@ -24,7 +24,7 @@ use std::{
     },
 };
 
-fn builder() -> TrainerBuilder<DeepSetConfig> {
+fn builder() -> TrainerBuilder {
     Trainer::builder(normal_means(), small_networks()).seed(5).progress(Progress::Hidden)
 }
 

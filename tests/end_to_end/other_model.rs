@@ -17,7 +17,7 @@ fn model(name: &str, sd: f32, shift: f32) -> GenerativeModel {
     GenerativeModel::new(prior, simulator).expect("the pilot run succeeds")
 }
 
-fn builder(origin: impl Into<Origin>, folder: &Path) -> TrainerBuilder<DeepSetConfig> {
+fn builder(origin: impl Into<Origin>, folder: &Path) -> TrainerBuilder {
     Trainer::builder(origin, direct_networks()).seed(7).checkpoints(folder).progress(Progress::Hidden)
 }
 

@@ -10,20 +10,22 @@ use burn::optim::RmsPropConfig;
 use std::{
     collections::BTreeMap,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
 
 const FOLDER: &str = "BAYESBURN_TEST_FOLDER";
-const MODE: &str = "BAYESBURN_TEST_MODE";
+pub(crate) const MODE: &str = "BAYESBURN_TEST_MODE";
 const KILLS: usize = 20;
+const TRAINING: &str = "resume::training_process";
 
 /// The training that the tests below run as processes of their own; does nothing when it is not called by them.
 #[test]
 fn training_process() {
-    let (Ok(folder), Ok(mode)) = (std::env::var(FOLDER), std::env::var(MODE)) else { return };
+    let Ok(mode) = std::env::var(MODE) else { return };
+    let Some(folder) = folder_of_process(&mode) else { return };
     let model = normal_means();
     // Half of the modes with steps by Burn's graph, and half without.
     let networks = if matches!(mode.as_str(), "online" | "offline") { direct_networks() } else { small_networks() };
@@ -67,12 +69,19 @@ fn training_process() {
     // A second call in the same program: its schedule and optimizer begin anew.
     let optimizer = Optimizer::RmsProp(RmsPropConfig::new().with_momentum(0.5));
     trainer.train(short_run(), &training().with_optimizer(optimizer)).expect("training succeeds");
-    fs::write(Path::new(&folder).join("done"), "").expect("writable");
+    fs::write(folder.join("done"), "").expect("writable");
 }
 
-fn start(folder: &Path, mode: &str, threads: usize) -> Child {
+/// The folder of a training that a test runs as a process of its own, in this mode.
+pub(crate) fn folder_of_process(mode: &str) -> Option<PathBuf> {
+    let is_asked_for = std::env::var(MODE).is_ok_and(|asked| asked == mode);
+    is_asked_for.then(|| std::env::var(FOLDER).ok().map(PathBuf::from)).flatten()
+}
+
+/// Runs one test, which trains, as a process.
+fn start(folder: &Path, (test, mode): (&str, &str), threads: usize) -> Child {
     let mut command = Command::new(std::env::current_exe().expect("this test binary"));
-    command.args(["--exact", "resume::training_process"]).env(FOLDER, folder).env(MODE, mode);
+    command.args(["--exact", test]).env(FOLDER, folder).env(MODE, mode);
     command.env("RAYON_NUM_THREADS", threads.to_string()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().expect("the process starts")
 }
@@ -112,11 +121,12 @@ fn differences(left: &BTreeMap<String, Vec<u8>>, right: &BTreeMap<String, Vec<u8
 }
 
 /// `SIGKILL` at 20 moments drawn at random, on 1 and 2 threads in turn; then the run ends as it would have on its own.
-fn survives_kills(mode: &str, saved: &str) {
+pub(crate) fn survives_kills(test: &str, mode: &str, saved: &str) {
+    let process = (test, mode);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let whole = folder.path().join("whole");
     let begin = Instant::now();
-    assert!(start(&whole, mode, 1).wait().expect("it runs").success(), "{mode}");
+    assert!(start(&whole, process, 1).wait().expect("it runs").success(), "{mode}");
     let time = begin.elapsed();
     let expected = outcome(&whole);
     assert!(expected.keys().any(|name| name.contains(saved)), "{saved} in {:?}", expected.keys());
@@ -125,20 +135,20 @@ fn survives_kills(mode: &str, saved: &str) {
     // was slower before than it is now, they are done too soon, and it is tried again with less.
     let mut longest = Duration::from_millis(300) + time / KILLS as u32;
     let killed = (0..6).map(|attempt| folder.path().join(format!("killed-{attempt}"))).find(|killed| {
-        let is_killed = kill_repeatedly(killed, mode, longest, steps(&whole));
+        let is_killed = kill_repeatedly(killed, process, longest, steps(&whole));
         longest /= 2;
         is_killed
     });
     let killed = killed.unwrap_or_else(|| panic!("{mode} is always over before it was killed {KILLS} times"));
-    assert!(start(&killed, mode, 2).wait().expect("it runs").success(), "{mode} after {KILLS} kills");
+    assert!(start(&killed, process, 2).wait().expect("it runs").success(), "{mode} after {KILLS} kills");
     assert_eq!(differences(&expected, &outcome(&killed)), Vec::<String>::new(), "{mode}");
 }
 
 /// Starts and kills the training 20 times; whether it was unfinished each time.
-fn kill_repeatedly(folder: &Path, mode: &str, mut longest: Duration, total: usize) -> bool {
+fn kill_repeatedly(folder: &Path, process_of: (&str, &str), mut longest: Duration, total: usize) -> bool {
     let mut rng = stream(1, const { Purpose::new("kill moments") }, 0);
     for kills in 0..KILLS {
-        let mut process = start(folder, mode, 1 + kills % 2);
+        let mut process = start(folder, process_of, 1 + kills % 2);
         sleep(longest.mul_f64(rng.random()));
         process.kill().expect("it can be killed");
         process.wait().expect("it ends");
@@ -153,22 +163,22 @@ fn kill_repeatedly(folder: &Path, mode: &str, mut longest: Duration, total: usiz
 
 #[test]
 fn online_training_survives_kills() {
-    survives_kills("online", "memory-0.safetensors");
+    survives_kills(TRAINING, "online", "memory-0.safetensors");
 }
 
 #[test]
 fn replay_survives_kills() {
-    survives_kills("replay", "step-00000600/buffer-0.safetensors");
+    survives_kills(TRAINING, "replay", "step-00000600/buffer-0.safetensors");
 }
 
 #[test]
 fn rounds_survive_kills() {
-    survives_kills("rounds", "run-000/round-003");
+    survives_kills(TRAINING, "rounds", "run-000/round-003");
 }
 
 #[test]
 fn offline_training_survives_kills() {
-    survives_kills("offline", "step-00000540/weights.safetensors");
+    survives_kills(TRAINING, "offline", "step-00000540/weights.safetensors");
 }
 
 /// The comparison above can fail: another seed gives other bits.

@@ -151,5 +151,5 @@ fn a_summary_network_of_ones_own_trains_and_is_saved() {
     );
     // Of another type, the file is refused.
     let other = AmortizedPosterior::<DeepSetConfig>::load(folder.path(), &Device::default());
-    assert!(other.expect_err("another configuration").to_string().contains("posterior.json"));
+    assert!(other.expect_err("another configuration").to_string().contains("amortizer.json"));
 }

@@ -204,7 +204,7 @@ pub enum AmortizerError {
     File(#[from] FileError),
     /// A saved posterior whose files are not those that were saved.
     #[error(
-        "the saved posterior in {} is damaged: {reason}; restore the folder from a copy, or save the posterior again",
+        "the saved amortizer in {} is damaged: {reason}; restore the folder from a copy, or save the amortizer again",
         folder.display()
     )]
     Damaged {
@@ -214,7 +214,7 @@ pub enum AmortizerError {
         reason: String,
     },
     /// A saved configuration that this version does not understand.
-    #[error("{} is not a saved posterior of this type and version: {reason}", path.display())]
+    #[error("{} is not a saved amortizer of this type and version: {reason}", path.display())]
     SavedConfig {
         /// Which file.
         path: PathBuf,

@@ -23,7 +23,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         seed: u64,
         device: &Device,
     ) -> Result<Self, AmortizerError> {
-        Self::untrained_by(config, widths, &mut ParameterInit::new(seed, &device.clone().autodiff()), device)
+        check_device(device)?;
+        Self::untrained_by(config, widths, &mut ParameterInit::new(seed, &device.clone().autodiff()))
     }
 
     /// [`AmortizedPosterior::untrained`] with weights from elsewhere.
@@ -31,9 +32,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         config: PosteriorConfig<C>,
         widths: Widths,
         init: &mut ParameterInit,
-        device: &Device,
     ) -> Result<Self, AmortizerError> {
-        check_device(device)?;
         if let Some(SummaryLoss::Mmd { weight }) = config.summary_loss {
             let holds = weight >= 0.0 && weight.is_finite();
             in_range(holds, "summary_loss.weight", "at least 0 and finite", weight).map_err(ConfigError::from)?;
@@ -45,7 +44,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             }
             support.iter().try_for_each(|interval| interval.checked().map(|_| ()))?;
         }
-        let device = device.clone().autodiff();
+        let device = init.device().clone();
         let summary = config.summary.init(widths.features, init)?;
         let condition_dim = summary.summary_dim() + widths.direct;
         let inference = config.inference.init(widths.names.len(), condition_dim, init)?;

@@ -109,22 +109,37 @@ impl GpuSteps {
         &self.loss
     }
 
-    /// Takes a step; returns the loss before it and the norm of the gradients. If one of them is not finite, nothing
-    /// has changed.
-    ///
-    /// While the GPU takes it, the `next` step's batch is standardised and staged, if it is there: it must then be what
-    /// the next step is called with.
+    /// Has the batch of the next step copied to the GPU, if the step before has not staged it.
     ///
     /// # Errors
-    /// As [`DirectLoss::with_gradients`]; a GPU that fails.
+    /// As [`DirectLoss::with_gradients`].
+    pub fn stage(&mut self, batch: &Configured, pass: &mut Pass) -> Result<(), AmortizerError> {
+        if self.next.is_none() {
+            self.next = Some(self.upload(batch, pass));
+        }
+        match &self.next {
+            Some(Err(_)) => self.next.take().map_or(Ok(()), |staged| staged.map(|_| ())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a step on the batch that is staged; returns the loss before it and the norm of the gradients. If one of
+    /// them is not finite, nothing has changed.
+    ///
+    /// While the GPU takes it, the `next` step's batch is standardised and staged, if it is there: it must then be what
+    /// [`GpuSteps::stage`] is called with for the next step.
+    ///
+    /// # Errors
+    /// A GPU that fails.
+    ///
+    /// # Panics
+    /// If no batch is staged.
     pub fn step<'n>(
         &mut self,
-        batch: &Configured,
-        pass: &mut Pass,
         step: &GpuStep,
         next: impl FnOnce() -> Option<(&'n Configured, Pass)>,
     ) -> Result<(f32, f64), AmortizerError> {
-        let (batch, of_map) = self.next.take().unwrap_or_else(|| self.upload(batch, pass))?;
+        let (batch, of_map) = self.next.take().expect("a batch is staged")?;
         let begun = self.training.begin(batch, step);
         self.next = next().map(|(batch, mut pass)| self.upload(batch, &mut pass));
         let (loss, norm) = self.training.finish(&begun).map_err(failed)?;

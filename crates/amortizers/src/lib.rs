@@ -5,6 +5,7 @@
 //! | [`Configurator`] | turns simulations into what the networks see |
 //! | [`Configured`] | parameters, their [`Conditions`] and, if need be, weights |
 //! | [`Conditions`] | data sets, simulated or observed: summary conditions and direct conditions |
+//! | [`Amortizer`], [`AmortizerConfig`] | the traits of what a trainer trains and a folder holds |
 //! | [`AmortizedPosterior`] | loss, density with gradients, `sample`, `log_prob`, latent variables; saved to and loaded from a folder |
 //! | `DirectLoss` | the loss and its gradients without Burn's graph, with the feature `flex` |
 //! | [`TrainingRange`] | what the simulations were like: data unlike them are refused or warned of |
@@ -25,6 +26,7 @@
 //! # Ok::<(), bayesburn_amortizers::AmortizerError>(())
 //! ```
 
+mod amortizer;
 mod conditions;
 mod config;
 mod configurator;
@@ -33,20 +35,22 @@ mod difference;
 mod direct;
 mod error;
 mod evaluator;
-mod files;
 mod fit;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod mmd;
 mod networks;
 mod posterior;
+mod posterior_as_amortizer;
 mod regression;
 mod sampling;
+mod saved;
 mod standardize;
 mod targets;
 mod training_range;
 mod widths;
 
+pub use amortizer::{Amortizer, AmortizerConfig, Pilot};
 pub use conditions::{Conditions, Configured};
 pub use config::{PosteriorConfig, Standardization, SummaryLoss};
 pub use configurator::{Configurator, DefaultConfigurator};
@@ -57,6 +61,8 @@ pub use error::AmortizerError;
 pub use gpu::GpuSteps;
 pub use networks::PosteriorNetworks;
 pub use posterior::AmortizedPosterior;
+pub use posterior_as_amortizer::PosteriorDescription;
+pub use saved::{description, is_saved_amortizer, saved_description};
 pub use standardize::ColumnMoments;
 pub use training_range::TrainingRange;
 #[cfg(feature = "flex")]

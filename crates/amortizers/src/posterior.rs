@@ -1,7 +1,7 @@
 //! The amortized posterior: what is trained once and then asked about any number of data sets.
 
 use crate::{
-    AmortizerError, Conditions, Configured, PosteriorConfig, PosteriorNetworks,
+    Amortizer, AmortizerError, Conditions, Configured, PosteriorConfig, PosteriorNetworks,
     conditions::check_finite,
     evaluator::{Evaluator, Kept},
     networks::to_vec,
@@ -15,7 +15,10 @@ use bayesburn_networks::{
 };
 use burn::tensor::{Device, Tensor};
 use ndarray::{Array1, Array2};
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock, PoisonError},
+};
 
 /// A posterior q(θ | x) for any data set x: a summary network and a conditional invertible network, trained on simulations
 /// (Radev et al. 2020).
@@ -369,6 +372,22 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let kept = || self.evaluator.lock().unwrap_or_else(PoisonError::into_inner);
         let evaluator = kept().get_or_insert_with(|| Arc::new(Evaluator::new(self))).clone();
         ask(&evaluator).inspect_err(|_| *kept() = None)
+    }
+
+    /// As [`Amortizer::save`]: description, weights and the training range, sealed by checksums.
+    ///
+    /// # Errors
+    /// A folder or file that cannot be written; a folder that holds other folders.
+    pub fn save(&self, folder: impl AsRef<Path>) -> Result<(), AmortizerError> {
+        Amortizer::save(self, folder)
+    }
+
+    /// As [`Amortizer::load`]: a posterior that [`AmortizedPosterior::save`] or a trainer's checkpoint wrote, on this device.
+    ///
+    /// # Errors
+    /// A folder without a posterior; files that were changed since; a newer version; another type of summary network.
+    pub fn load(folder: impl AsRef<Path>, device: &Device) -> Result<Self, AmortizerError> {
+        Amortizer::load(folder, device)
     }
 
     /// The number of trainable parameters of both networks.

@@ -40,6 +40,14 @@ impl Widths {
         width("the direct conditions", self.direct, direct)
     }
 
+    /// Whether there is room for the mask, in what a file says; the reason where there is not.
+    pub(crate) fn check_masked(&self) -> Result<(), String> {
+        if 2 * self.masked > self.features {
+            return Err("`widths.masked` is more than half of `widths.features`".to_owned());
+        }
+        Ok(())
+    }
+
     pub(crate) fn check_feature_names(&self) -> Result<(), AmortizerError> {
         let Some(names) = &self.feature_names else { return Ok(()) };
         let fits = |(i, name): (usize, &String)| !name.is_empty() && !names[..i].contains(name);

@@ -5,7 +5,7 @@ use crate::{
     arguments::Observed,
     output::{noted, warn},
 };
-use bayesburn_amortizers::{AmortizedPosterior, Conditions, TrainingRange};
+use bayesburn_amortizers::{AmortizedPosterior, Conditions, TrainingRange, is_saved_amortizer, saved_description};
 use bayesburn_core::{Draws, ParameterNames};
 use bayesburn_inference::{Acceptance, Posterior};
 use bayesburn_io::{Missing, TableOptions, read_array};
@@ -19,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const AMORTIZED: &str = "posterior.json";
+const AMORTIZED: &str = "amortizer.json";
 const INFERENCE: &str = "inference.json";
 /// The folder of its density estimator, in that of an inference.
 const ESTIMATOR: &str = "estimator";
@@ -44,7 +44,7 @@ impl Found {
         if !path.is_dir() {
             return Err(format!("{} is no folder: give one that holds a trained posterior", path.display()).into());
         }
-        let description = |folder: &Path| AmortizedPosterior::<IdentityConfig>::saved_description(folder);
+        let description = |folder: &Path| saved_description(folder);
         if path.join(INFERENCE).is_file() {
             let text = fs::read_to_string(path.join(INFERENCE))?;
             let inference = serde_json::from_str(&text).map_err(|error| format!("{INFERENCE}: {error}"))?;
@@ -52,7 +52,7 @@ impl Found {
             let description = description(&networks)?;
             return Ok(Self { folder: path.into(), networks, description, inference: Some(inference) });
         }
-        if path.join(AMORTIZED).is_file() {
+        if is_saved_amortizer(path) {
             let description = description(path)?;
             return Ok(Self { folder: path.into(), networks: path.into(), description, inference: None });
         }

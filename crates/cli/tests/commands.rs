@@ -520,12 +520,12 @@ fn folders_that_hold_no_such_posterior_are_refused() {
     write_npy(at.join("x.npy"), &normal((1, 5, 2), 1)).expect("written");
     let sample = |posterior: &'static str| ["sample", posterior, "--data", "x.npy", "--out", "d.npz"];
     refused(at, &sample("nowhere"), &["nowhere", "is no folder"]);
-    refused(at, &sample("."), &["holds no trained posterior", "posterior.json"]);
+    refused(at, &sample("."), &["holds no trained posterior", "amortizer.json"]);
     untrained(0, 1).save(at.join("p")).expect("written");
     let text_of = |name: &str| fs::read_to_string(at.join("p").join(name)).expect("written");
-    let description = text_of("posterior.json");
+    let description = text_of("amortizer.json");
     let changed = |from: &str, to: &str| {
-        fs::write(at.join("p/posterior.json"), description.replacen(from, to, 1)).expect("written");
+        fs::write(at.join("p/amortizer.json"), description.replacen(from, to, 1)).expect("written");
         bayesburn_core::files::seal(&at.join("p")).expect("sealed");
     };
     changed("\"deep set\"", "\"transformer\"");
@@ -533,7 +533,7 @@ fn folders_that_hold_no_such_posterior_are_refused() {
     changed("\"format_version\": 5", "\"format_version\": 4");
     refused(at, &sample("p"), &["`format_version` is 4", "reads 5"]);
     changed("{", "[");
-    refused(at, &sample("p"), &["posterior.json"]);
+    refused(at, &sample("p"), &["amortizer.json"]);
     changed("", "");
     text(at, &sample("p"), 0);
     let weights = at.join("p/weights.safetensors");

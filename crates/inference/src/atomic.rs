@@ -72,7 +72,7 @@ impl AtomicLoss {
     }
 }
 
-impl<C: SummaryConfig> TrainingLoss<C> for AtomicLoss {
+impl<C: SummaryConfig> TrainingLoss<AmortizedPosterior<C>> for AtomicLoss {
     fn training(
         &self,
         posterior: &AmortizedPosterior<C>,

@@ -193,7 +193,7 @@ impl ClosedFormLoss {
     }
 }
 
-impl<C: SummaryConfig> TrainingLoss<C> for ClosedFormLoss {
+impl<C: SummaryConfig> TrainingLoss<AmortizedPosterior<C>> for ClosedFormLoss {
     fn training(
         &self,
         posterior: &AmortizedPosterior<C>,

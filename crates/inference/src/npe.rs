@@ -83,7 +83,7 @@ pub struct Npe<C: SummaryConfig = IdentityConfig> {
     pub(crate) runs_done: usize,
     pub(crate) appended: Vec<Appended>,
     pub(crate) data_shape: Option<Vec<usize>>,
-    pub(crate) trainer: Option<Trainer<C>>,
+    pub(crate) trainer: Option<Trainer<AmortizedPosterior<C>>>,
     pub(crate) summaries: Vec<TrainingSummary>,
     /// The last round whose posterior was largely where there were hardly any simulations.
     pub(crate) strayed: Option<usize>,
@@ -388,11 +388,11 @@ impl<C: SummaryConfig> Npe<C> {
     }
 
     /// What is minimised, if it is not the posterior's own loss.
-    fn loss(&self) -> Option<Arc<dyn TrainingLoss<C>>> {
+    fn loss(&self) -> Option<Arc<dyn TrainingLoss<AmortizedPosterior<C>>>> {
         if self.posteriors == 0 {
             return None;
         }
-        let atomic = |atoms, combined| -> Option<Arc<dyn TrainingLoss<C>>> {
+        let atomic = |atoms, combined| -> Option<Arc<dyn TrainingLoss<AmortizedPosterior<C>>>> {
             Some(Arc::new(AtomicLoss { prior: self.prior.clone(), atoms, combined }))
         };
         match self.config.training.correction {
@@ -452,7 +452,11 @@ impl<C: SummaryConfig> Npe<C> {
     }
 
     /// The trainer of all rounds. Its networks are standardised by what the first trains on.
-    fn make_trainer(&self, data: Dataset, first: Simulations) -> Result<Trainer<C>, InferenceError> {
+    fn make_trainer(
+        &self,
+        data: Dataset,
+        first: Simulations,
+    ) -> Result<Trainer<AmortizedPosterior<C>>, InferenceError> {
         let configurator = self.configurator.clone();
         let configure = move |simulations: &Simulations| configurator.configure(simulations);
         if let Some(names) = &self.feature_names {

@@ -1,6 +1,7 @@
 //! Keeps an inference's simulations and posteriors on disk, so that none is made twice.
 
 use crate::{InferenceError, Posterior};
+use bayesburn_amortizers::is_saved_amortizer;
 use bayesburn_core::{FileError, Simulations, files::write_atomically};
 use bayesburn_networks::SummaryConfig;
 use bayesburn_simulation::{load_simulations, save_simulations};
@@ -105,7 +106,7 @@ impl Store {
         device: &Device,
     ) -> Result<Posterior<C>, InferenceError> {
         let folder = self.place(training);
-        if folder.join("posterior.json").is_file() {
+        if is_saved_amortizer(&folder) {
             let reason = format!("{} is of a version that kept networks alone", folder.display());
             return Err(InferenceError::OtherInference { folder: self.folder.clone(), reason });
         }

@@ -43,6 +43,12 @@ impl ParameterInit {
         Self { rng, device: device.clone(), budget: usize::MAX }
     }
 
+    /// The device of what it makes.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// What `make` makes, unless it has more numbers than these: a configuration from a file may say anything, and memory that is not there
     /// ends the program.
     ///

@@ -72,8 +72,8 @@ pub use invertible_network::{
 pub use mixture::{Covariance, MixtureConfig, MixtureNetwork, MixtureParameters, log_sum_exp};
 pub use mixture_product::{QuadraticSum, QuadraticTerm};
 pub use parameters::{
-    moved_towards, num_trainable_parameters, number_parameters, orders_are_permutations, parameter_values,
-    with_parameters,
+    moved_towards, num_trainable_parameters, number_parameters, orders_are_permutations, parameter_ids,
+    parameter_values, with_parameters,
 };
 pub use pass::Pass;
 pub use permutation::{Permutation, PermutationConfig};

@@ -4,7 +4,7 @@ use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId},
     tensor::{Int, Tensor, TensorData, Transaction},
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The number of trainable parameters. Fixed permutations and standardisation constants do not count.
 ///
@@ -89,6 +89,22 @@ pub fn with_parameters<M: Module>(module: M, values: HashMap<ParamId, Vec<f32>>)
         }
     }
     module.map(&mut Replace(values))
+}
+
+/// The identities of all trainable parameters.
+pub fn parameter_ids<M: Module>(module: &M) -> HashSet<ParamId> {
+    #[derive(Default)]
+    struct Trained(HashSet<ParamId>);
+    impl ModuleVisitor for Trained {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if param.is_require_grad() {
+                self.0.insert(param.id);
+            }
+        }
+    }
+    let mut trained = Trained::default();
+    module.visit(&mut trained);
+    trained.0
 }
 
 /// The values of all trainable parameters, read from their device at once.

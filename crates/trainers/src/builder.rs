@@ -10,15 +10,16 @@ use crate::{
     interrupt::Interrupt,
     loss::{LossFunction, OwnLoss, training_loss},
     source::{LastBatch, NumberedBatches, ShuffledEpoch, copies, groups, hold_out, valid},
+    weights::Weights,
 };
 use bayesburn_amortizers::{
-    AmortizedPosterior, AmortizerError, Configurator, Configured, DefaultConfigurator, Difference, PosteriorConfig,
-    Standardization,
+    Amortizer, AmortizerConfig, AmortizerError, Configurator, Configured, DefaultConfigurator, Difference, Pilot,
+    PosteriorConfig, description, saved_description,
 };
 use bayesburn_core::{Interval, Purpose, Simulations, derive_seed};
-use bayesburn_networks::{Pass, SummaryConfig, default_device};
+use bayesburn_networks::{Pass, default_device, number_parameters};
 use burn::tensor::{Device, Tensor};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{
     path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
@@ -35,12 +36,12 @@ const PILOT_BATCH_SIZE: usize = 16;
 const PILOT: Purpose = Purpose::new("pilot simulations");
 
 /// Builds a [`Trainer`]; see [`Trainer::builder`].
-pub struct TrainerBuilder<C: SummaryConfig> {
+pub struct TrainerBuilder<K: AmortizerConfig = PosteriorConfig> {
     origin: Origin,
-    config: PosteriorConfig<C>,
+    config: K,
     configurator: Option<Arc<dyn Configurator>>,
-    own_loss: Option<OwnLoss<C>>,
-    callbacks: Vec<Box<dyn Callback<C>>>,
+    own_loss: Option<OwnLoss<K::Amortizer>>,
+    callbacks: Vec<Box<dyn Callback<K::Amortizer>>>,
     interrupt: Option<Arc<AtomicBool>>,
     ctrl_c: bool,
     prefetch: usize,
@@ -59,7 +60,7 @@ pub struct TrainerBuilder<C: SummaryConfig> {
     progress: Progress,
 }
 
-impl<C: SummaryConfig> std::fmt::Debug for TrainerBuilder<C> {
+impl<K: AmortizerConfig> std::fmt::Debug for TrainerBuilder<K> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TrainerBuilder")
             .field("origin", &self.origin)
@@ -71,8 +72,8 @@ impl<C: SummaryConfig> std::fmt::Debug for TrainerBuilder<C> {
     }
 }
 
-impl<C: SummaryConfig> TrainerBuilder<C> {
-    pub(crate) fn new(origin: Origin, config: PosteriorConfig<C>) -> Self {
+impl<K: AmortizerConfig> TrainerBuilder<K> {
+    pub(crate) fn new(origin: Origin, config: K) -> Self {
         Self {
             origin,
             config,
@@ -143,7 +144,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         self
     }
 
-    /// A training loss of one's own, `[1]`, in place of [`AmortizedPosterior::loss`]. Validation stays the negative log-likelihood; for a
+    /// A training loss of one's own, `[1]`, in place of [`Amortizer::loss`]. Validation stays [`Amortizer::validation_loss`]; for a
     /// loss with another, see [`Trainer::set_loss`].
     ///
     /// ```no_run
@@ -164,10 +165,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
     #[must_use]
     pub fn loss(
         mut self,
-        loss: impl Fn(&AmortizedPosterior<C>, &Configured, &mut Pass) -> Result<Tensor<1>, AmortizerError>
-        + Send
-        + Sync
-        + 'static,
+        loss: impl Fn(&K::Amortizer, &Configured, &mut Pass) -> Result<Tensor<1>, AmortizerError> + Send + Sync + 'static,
     ) -> Self {
         self.own_loss = Some(Arc::new(LossFunction(loss)));
         self
@@ -175,7 +173,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
 
     /// Adds something that sees every step and epoch, and may stop the training.
     #[must_use]
-    pub fn callback(mut self, callback: impl Callback<C> + 'static) -> Self {
+    pub fn callback(mut self, callback: impl Callback<K::Amortizer> + 'static) -> Self {
         self.callbacks.push(Box::new(callback));
         self
     }
@@ -261,18 +259,12 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         self
     }
 
-    /// The configuration, with the intervals of the model's prior if it has a density.
-    fn config_within_prior(&self) -> PosteriorConfig<C> {
-        let mut config = self.config.clone();
-        if let Origin::Model(model) = &self.origin
-            && let Some(density) = model.prior().density()
-            && self.configurator.is_none()
-            && (&config.support, &config.bounds) == (&None, &None)
-            && density.support().iter().any(|interval| *interval != Interval::Real)
-        {
-            config.support = Some(density.support().to_vec());
+    /// Where the model's prior has a density, if it has one of what the networks see.
+    fn support(&self) -> Option<Vec<Interval>> {
+        match &self.origin {
+            Origin::Model(model) if self.configurator.is_none() => Some(model.prior().density()?.support().to_vec()),
+            _ => None,
         }
-        config
     }
 
     /// The names given, or those of the model or the data set where the networks see their data as they are.
@@ -291,12 +283,12 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
     /// Pilot simulations that fail or cannot be configured; a network configuration outside its ranges; a first loss that is not
     /// finite; a checkpoint folder that cannot be written, or holds another run's checkpoints, or damaged ones, or such of
     /// another configuration.
-    pub fn build(self) -> Result<Trainer<C>, TrainerError> {
+    pub fn build(self) -> Result<Trainer<K::Amortizer>, TrainerError> {
         in_range(self.keep > 0, "keep_checkpoints", "at least 1", self.keep)?;
         let has_folder = self.checkpoints.is_some();
         in_range(has_folder || !self.resume, "resume", "with a folder, given to `checkpoints`", "without one")?;
-        let config = self.config_within_prior();
-        let feature_names = self.names_of_features();
+        let (support, feature_names) = (self.support(), self.names_of_features());
+        let config = self.config;
         // What is quickly found out comes before the simulations.
         let checkpoints = self.checkpoints.map(|folder| Checkpoints::open(folder, self.keep)).transpose()?;
         let (interrupted, damaged) = match &checkpoints {
@@ -314,8 +306,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
         let events = self.tensorboard.map(Events::create).transpose()?;
 
         let configurator = self.configurator.unwrap_or_else(|| Arc::new(DefaultConfigurator));
-        let from_data = config.inference.needs_simulations();
-        let needs_moments = config.standardization != Standardization::None || from_data;
+        let needs_moments = config.needs_moments();
         let first_pilot =
             || -> Result<Simulations, TrainerError> { Ok(pilot(&self.origin, self.seed, 1)?.swap_remove(0)) };
         let configure = |batches: &[Simulations]| -> Result<Vec<Configured>, TrainerError> {
@@ -348,10 +339,10 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
             Origin::Data(data) => data.parameter_names().clone(),
         };
         let names = self.parameter_names.unwrap_or_else(|| parameter_names.to_vec());
-        let mut amortizer = AmortizedPosterior::new(config, names, &pilot, weights_seed, &self.device)?;
-        if let Some(names) = feature_names {
-            amortizer = amortizer.with_feature_names(names)?;
-        }
+        let of_pilot = Pilot { parameter_names: names, feature_names, support, simulations: &pilot };
+        let mut amortizer = config.init(&of_pilot, weights_seed, &self.device)?;
+        // The optimizer's saved state names parameters by their identities.
+        amortizer.set_networks(number_parameters(amortizer.networks().clone()));
         amortizer.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         let pass = &mut Pass::training(weights_seed);
         let some = pilot[0].rows(0..pilot[0].len().min(PILOT_BATCHES as usize * PILOT_BATCH_SIZE));
@@ -375,8 +366,7 @@ impl<C: SummaryConfig> TrainerBuilder<C> {
             history: LossHistory::default(),
             run: 0,
             updater: None,
-            best: None,
-            stepped: None,
+            weights: Weights::default(),
             resumed: None,
             damaged,
             memory: (self.memory, NumberedBatches::default()),
@@ -416,21 +406,14 @@ pub(crate) fn pilot(origin: &Origin, seed: u64, batches: u64) -> Result<Vec<Simu
     }
 }
 
-/// A posterior's description without the names of features: they change nothing of a training, and may be given after it.
-fn without_feature_names(mut description: Value) -> Value {
-    if let Some(widths) = description["widths"].as_object_mut() {
-        widths.remove("feature_names");
-    }
-    description
-}
-
 /// The trainer as the checkpoint has it, if both are of one configuration.
-fn restore<C: SummaryConfig>(mut trainer: Trainer<C>, checkpoint: Checkpoint) -> Result<Trainer<C>, TrainerError> {
+fn restore<A: Amortizer>(mut trainer: Trainer<A>, checkpoint: Checkpoint) -> Result<Trainer<A>, TrainerError> {
     let folder = &checkpoint.folder;
     let (saved, now) = (json!({"seed": checkpoint.position.seed}), json!({"seed": trainer.position.seed}));
-    let description = without_feature_names(AmortizedPosterior::<C>::saved_description(folder)?);
-    let described_now = without_feature_names(trainer.amortizer.description());
-    let difference = Difference::first(&saved, &now).or_else(|| Difference::first(&description, &described_now));
+    let [mut described, mut described_now] = [saved_description(folder)?, description(&trainer.amortizer)];
+    A::forget_names(&mut described);
+    A::forget_names(&mut described_now);
+    let difference = Difference::first(&saved, &now).or_else(|| Difference::first(&described, &described_now));
     if let Some(difference) = difference {
         return Err(TrainerError::mismatch(folder, difference));
     }

@@ -1,8 +1,7 @@
 //! Lets a program look at every step and epoch of a training, and stop it.
 
 use crate::{EpochSummary, StepLoss};
-use bayesburn_amortizers::AmortizedPosterior;
-use bayesburn_networks::{DeepSetConfig, SummaryConfig};
+use bayesburn_amortizers::{AmortizedPosterior, Amortizer};
 use std::ops::ControlFlow;
 
 /// Sees every step and epoch of a training, and may stop it with a reason. The run is then complete: its last checkpoint is written
@@ -14,14 +13,14 @@ use std::ops::ControlFlow;
 /// Override one or both methods.
 ///
 /// ```
-/// use bayesburn_networks::SummaryConfig;
+/// use bayesburn_amortizers::Amortizer;
 /// use bayesburn_trainers::{Callback, EpochReport, StepReport};
 /// use std::{ops::ControlFlow, time::{Duration, Instant}};
 ///
 /// /// Stops a training when its time is over.
 /// struct TimeLimit(Instant, Duration);
 ///
-/// impl<C: SummaryConfig> Callback<C> for TimeLimit {
+/// impl<A: Amortizer> Callback<A> for TimeLimit {
 ///     fn on_step(&mut self, _step: &StepReport) -> ControlFlow<String> {
 ///         match self.0.elapsed() < self.1 {
 ///             true => ControlFlow::Continue(()),
@@ -30,14 +29,14 @@ use std::ops::ControlFlow;
 ///     }
 /// }
 /// ```
-pub trait Callback<C: SummaryConfig = DeepSetConfig>: Send {
+pub trait Callback<A: Amortizer = AmortizedPosterior>: Send {
     /// After each step.
     fn on_step(&mut self, _step: &StepReport) -> ControlFlow<String> {
         ControlFlow::Continue(())
     }
 
     /// After each epoch and its validation, before its checkpoint is written.
-    fn on_epoch(&mut self, _epoch: &EpochReport<'_, C>) -> ControlFlow<String> {
+    fn on_epoch(&mut self, _epoch: &EpochReport<'_, A>) -> ControlFlow<String> {
         ControlFlow::Continue(())
     }
 }
@@ -61,11 +60,11 @@ pub struct StepReport {
 
 /// An epoch of a training.
 #[derive(Debug)]
-pub struct EpochReport<'a, C: SummaryConfig = DeepSetConfig> {
+pub struct EpochReport<'a, A: Amortizer = AmortizedPosterior> {
     /// The epoch's number in its run, from 0.
     pub epoch: usize,
     /// What the history has of it.
     pub summary: &'a EpochSummary,
-    /// The posterior after the epoch.
-    pub posterior: &'a AmortizedPosterior<C>,
+    /// The amortizer after the epoch.
+    pub amortizer: &'a A,
 }

@@ -82,6 +82,16 @@ pub enum AfterLimit {
     },
 }
 
+impl AfterLimit {
+    /// The factor of the learning rate after this many returns to earlier weights.
+    pub(crate) fn rate_factor(self, rollbacks: usize) -> f64 {
+        match self {
+            Self::Stop => 1.0,
+            Self::RollBack { rate_factor, .. } => rate_factor.powi(rollbacks as i32),
+        }
+    }
+}
+
 impl TrainingConfig {
     /// For a fixed set of simulations: AdamW with weight decay 0.005, and a stop after 10 epochs without improvement, with the best
     /// weights restored. Give the networks dropout too, for example `PosteriorConfig::with_dropout(0.05)`.

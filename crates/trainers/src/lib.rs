@@ -1,11 +1,11 @@
-//! Trains amortized posteriors on simulations: one loop, many sources of batches, and everything that lets a run stop and go on.
+//! Trains amortizers on simulations: one loop, many sources of batches, and everything that lets a run stop and go on.
 //!
 //! | type | what it is |
 //! |---|---|
-//! | [`Trainer`] | joins simulations and an amortized posterior; made by [`Trainer::builder`] |
+//! | [`Trainer`] | joins simulations and an amortizer, such as an amortized posterior; made by [`Trainer::builder`] |
 //! | [`Source`] | where batches come from: [`Online`], [`Replay`], [`Rounds`], [`Offline`], or one's own |
 //! | [`TrainingConfig`] | how a training goes: optimizer, schedule, clipping, validation, when to stop |
-//! | [`TrainingLoss`] | what is minimised, in place of the posterior's own loss |
+//! | [`TrainingLoss`] | what is minimised, in place of the amortizer's own loss |
 //! | [`Callback`] | sees every step and epoch, and may stop the training |
 //! | [`LossHistory`] | every step's loss and learning rate, every epoch's validation loss, what was left out |
 //! | [`Optimizer`], [`Schedule`] | closed choices, Adam with cosine decay by default |
@@ -44,29 +44,24 @@
 mod builder;
 mod callback;
 mod checkpoint;
-mod clip;
 mod config;
-#[cfg(feature = "flex")]
-mod direct;
 mod error;
 mod history;
 mod identity;
 mod interrupt;
 mod loss;
-#[cfg(feature = "flex")]
-mod one_pass;
 mod optimizer;
 mod prefetch;
 mod progress;
 mod schedule;
 mod session;
 mod source;
-mod step;
+mod stepper;
 mod stopping;
 #[cfg(feature = "tensorboard")]
 mod tensorboard;
 mod trainer;
-mod updater;
+mod weights;
 
 pub use bayesburn_simulation::Progress;
 pub use builder::TrainerBuilder;

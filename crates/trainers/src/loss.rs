@@ -1,76 +1,66 @@
-//! Defines what a training minimises in place of the posterior's own loss.
+//! Defines what a training minimises in place of the amortizer's own loss.
 
-use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, Configured};
-use bayesburn_networks::{DeepSetConfig, Pass, SummaryConfig};
+use bayesburn_amortizers::{AmortizedPosterior, Amortizer, AmortizerError, Configured};
+use bayesburn_networks::Pass;
 use burn::tensor::Tensor;
 use std::sync::Arc;
 
-/// A loss in place of [`AmortizedPosterior::loss`].
+/// A loss in place of [`Amortizer::loss`].
 ///
 /// # To implement this
 /// Give the training loss of a batch; and, if the negative log-likelihood does not tell whether it gets smaller, that of validation data.
 /// Where a function for the training loss is all there is, [`TrainerBuilder::loss`](crate::TrainerBuilder::loss) takes it.
-pub trait TrainingLoss<C: SummaryConfig = DeepSetConfig>: Send + Sync {
+pub trait TrainingLoss<A: Amortizer = AmortizedPosterior>: Send + Sync {
     /// The training loss, `[1]`, with gradients.
     ///
     /// # Errors
     /// A batch that does not fit the posterior.
-    fn training(
-        &self,
-        posterior: &AmortizedPosterior<C>,
-        batch: &Configured,
-        pass: &mut Pass,
-    ) -> Result<Tensor<1>, AmortizerError>;
+    fn training(&self, amortizer: &A, batch: &Configured, pass: &mut Pass) -> Result<Tensor<1>, AmortizerError>;
 
     /// The mean loss of validation data, the same for the same posterior.
     ///
     /// # Errors
     /// Data that do not fit the posterior.
-    fn validation(&self, posterior: &AmortizedPosterior<C>, data: &Configured) -> Result<f32, AmortizerError> {
-        posterior.negative_log_prob(data)
+    fn validation(&self, amortizer: &A, data: &Configured) -> Result<f32, AmortizerError> {
+        amortizer.validation_loss(data)
     }
 }
 
-pub(crate) type OwnLoss<C> = Arc<dyn TrainingLoss<C>>;
+pub(crate) type OwnLoss<A> = Arc<dyn TrainingLoss<A>>;
 
 /// A function as a loss.
 pub(crate) struct LossFunction<F>(pub(crate) F);
 
-impl<C: SummaryConfig, F> TrainingLoss<C> for LossFunction<F>
+impl<A: Amortizer, F> TrainingLoss<A> for LossFunction<F>
 where
-    F: Fn(&AmortizedPosterior<C>, &Configured, &mut Pass) -> Result<Tensor<1>, AmortizerError> + Send + Sync,
+    F: Fn(&A, &Configured, &mut Pass) -> Result<Tensor<1>, AmortizerError> + Send + Sync,
 {
-    fn training(
-        &self,
-        posterior: &AmortizedPosterior<C>,
-        batch: &Configured,
-        pass: &mut Pass,
-    ) -> Result<Tensor<1>, AmortizerError> {
-        (self.0)(posterior, batch, pass)
+    fn training(&self, amortizer: &A, batch: &Configured, pass: &mut Pass) -> Result<Tensor<1>, AmortizerError> {
+        (self.0)(amortizer, batch, pass)
     }
 }
 
-/// The training loss, `[1]`: one's own, or the posterior's.
-pub(crate) fn training_loss<C: SummaryConfig>(
-    posterior: &AmortizedPosterior<C>,
-    own: Option<&OwnLoss<C>>,
+/// The training loss, `[1]`: one's own, or the amortizer's.
+pub(crate) fn training_loss<A: Amortizer>(
+    amortizer: &A,
+    own: Option<&OwnLoss<A>>,
     batch: &Configured,
     pass: &mut Pass,
 ) -> Result<Tensor<1>, AmortizerError> {
     match own {
-        Some(own) => own.training(posterior, batch, pass),
-        None => posterior.loss(batch, pass),
+        Some(own) => own.training(amortizer, batch, pass),
+        None => amortizer.loss(batch, pass),
     }
 }
 
 /// The validation loss of one part of the data.
-pub(crate) fn validation_loss<C: SummaryConfig>(
-    posterior: &AmortizedPosterior<C>,
-    own: Option<&OwnLoss<C>>,
+pub(crate) fn validation_loss<A: Amortizer>(
+    amortizer: &A,
+    own: Option<&OwnLoss<A>>,
     data: &Configured,
 ) -> Result<f32, AmortizerError> {
     match own {
-        Some(own) => own.validation(posterior, data),
-        None => posterior.negative_log_prob(data),
+        Some(own) => own.validation(amortizer, data),
+        None => amortizer.validation_loss(data),
     }
 }

@@ -61,7 +61,6 @@ impl<'a> SharedSource<'a> {
 pub(crate) struct Batches<'a, 's> {
     made: Made<'a, 's>,
     /// The next one, if it was looked at.
-    #[cfg(feature = "flex")]
     next: Option<Result<Batch, TrainerError>>,
 }
 
@@ -103,16 +102,11 @@ impl<'a, 's> Batches<'a, 's> {
     }
 
     fn new(made: Made<'a, 's>) -> Self {
-        Self {
-            made,
-            #[cfg(feature = "flex")]
-            next: None,
-        }
+        Self { made, next: None }
     }
 
     /// The next batch.
     pub(crate) fn next(&mut self) -> Result<Batch, TrainerError> {
-        #[cfg(feature = "flex")]
         if let Some(next) = self.next.take() {
             return next;
         }
@@ -124,7 +118,6 @@ impl<'a, 's> Batches<'a, 's> {
     }
 
     /// What [`Batches::next`] will be, if it is made already and has not failed; another one is then made ahead.
-    #[cfg(feature = "flex")]
     pub(crate) fn peek(&mut self) -> Option<&Batch> {
         if let (None, Made::Ahead(receiver)) = (&self.next, &self.made) {
             self.next = receiver.try_recv().ok();

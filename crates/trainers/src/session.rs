@@ -10,13 +10,12 @@ use crate::{
     loss::validation_loss,
     prefetch::{Batch, Batches, SharedSource},
     progress::EpochBar,
-    step::{Outcome, step},
+    stepper::{Next, Outcome, Stepper, Updater, choose},
     stopping::best_epoch,
-    updater::Updater,
 };
-use bayesburn_amortizers::{AmortizerError, Configured, PosteriorNetworks};
+use bayesburn_amortizers::{Amortizer, AmortizerError, Configured};
 use bayesburn_core::{Purpose, derive_seed, files::verify, stream};
-use bayesburn_networks::{Pass, SummaryConfig, moved_towards};
+use bayesburn_networks::{Pass, moved_towards};
 use rand::Rng;
 use std::{
     ops::{ControlFlow, Range},
@@ -32,24 +31,19 @@ const VALIDATION_BATCH: usize = 16;
 const STEPPED: &str = "stepped.safetensors";
 
 /// One call of [`Trainer::train`], from where the run stands.
-pub(crate) struct Session<'a, C: SummaryConfig> {
-    trainer: &'a mut Trainer<C>,
+pub(crate) struct Session<'a, A: Amortizer> {
+    trainer: &'a mut Trainer<A>,
     config: &'a TrainingConfig,
     /// The steps of each epoch.
     epochs: Vec<Range<usize>>,
     updater: Updater,
-    /// The parameters, between the first and the last of some steps that need no graph.
-    #[cfg(feature = "flex")]
-    direct: Option<crate::direct::Direct>,
-    /// The average of the weights, if the run takes one. The amortizer has it in their place where no steps are taken.
-    average: Option<PosteriorNetworks<C::Network>>,
-    /// What a run of steps that are not finite goes back to, if it is to go back.
-    good: Option<(PosteriorNetworks<C::Network>, Updater)>,
+    /// Takes steps, and has the parameters between the first and the last of them.
+    stepper: Option<Box<dyn Stepper<A>>>,
 }
 
-impl<'a, C: SummaryConfig> Session<'a, C> {
+impl<'a, A: Amortizer> Session<'a, A> {
     pub(crate) fn new(
-        trainer: &'a mut Trainer<C>,
+        trainer: &'a mut Trainer<A>,
         config: &'a TrainingConfig,
         epochs: &[usize],
     ) -> Result<Self, TrainerError> {
@@ -71,16 +65,7 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
             Some(updater) => updater,
             None => Updater::new(&config.optimizer),
         };
-        Ok(Self {
-            trainer,
-            config,
-            epochs: ranges,
-            updater,
-            #[cfg(feature = "flex")]
-            direct: None,
-            average: None,
-            good: None,
-        })
+        Ok(Self { trainer, config, epochs: ranges, updater, stepper: None })
     }
 
     /// Trains until the run is over. After an error the trainer can go on with it.
@@ -124,7 +109,11 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         if let Err(second) = self.put_parameters_back() {
             tracing::error!(%second, "the weights are those from before this epoch");
         }
-        self.leave_average();
+        let goes_on = self.run().steps_done > 0;
+        let trainer = &mut *self.trainer;
+        // In this process as for one that resumes, the amortizer has the average.
+        trainer.weights.leave_average(&mut trainer.amortizer, goes_on);
+        trainer.weights.forget_last_finite();
         self.trainer.updater = (self.run().steps_done > 0).then_some(self.updater);
         result.unwrap_or_else(|panic| resume_unwind(panic))
     }
@@ -133,27 +122,16 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
     fn begin_best(&mut self) {
         let begins = self.run().refines && self.run().steps_done == 0 && self.keeps_best();
         if begins && self.trainer.best_steps(self.trainer.run, usize::MAX).is_some() {
-            self.trainer.best = Some(self.trainer.amortizer.networks().clone());
+            let networks = self.trainer.amortizer.networks().clone();
+            self.trainer.weights.set_best(networks);
         }
     }
 
     /// Begins the average of the weights, if there is to be one, or goes on with it: steps go on from the weights.
     fn begin_average(&mut self) {
         if self.config.weight_average.is_some() && self.run().finished.is_none() {
-            let average = self.trainer.amortizer.networks().clone();
-            if let Some(stepped) = self.trainer.stepped.take() {
-                self.trainer.amortizer.set_networks(stepped);
-            }
-            self.average = Some(average);
-        }
-    }
-
-    /// Has the average be the posterior, in this process as for one that resumes.
-    fn leave_average(&mut self) {
-        if let Some(average) = self.average.take() {
-            let stepped = self.trainer.amortizer.networks().clone();
-            self.trainer.amortizer.set_networks(average);
-            self.trainer.stepped = (self.run().steps_done > 0).then_some(stepped);
+            let trainer = &mut *self.trainer;
+            trainer.weights.begin_average(&mut trainer.amortizer);
         }
     }
 
@@ -177,11 +155,11 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
             let damaged = |reason| TrainerError::DamagedCheckpoint { folder: folder.clone(), reason };
             verify(&folder).map_err(damaged)?;
             let networks = self.trainer.amortizer.clone().load_weights(&folder)?.networks().clone();
-            self.trainer.best = Some(networks);
+            self.trainer.weights.set_best(networks);
         }
         if self.config.weight_average.is_some() {
-            let posterior = self.trainer.amortizer.clone().read_weights(checkpoint.folder.join(STEPPED))?;
-            self.trainer.stepped = Some(posterior.networks().clone());
+            let stepped = self.trainer.amortizer.clone().read_weights(checkpoint.folder.join(STEPPED))?;
+            self.trainer.weights.resume_stepped(stepped.networks().clone());
         }
         Ok(())
     }
@@ -232,7 +210,6 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
                 // not keep this epoch's validation and checkpoint waiting.
                 let left = self.run().steps_done..steps.end;
                 let mut batches = Batches::start(scope, shared, left, shared.run.prefetch);
-                self.take_parameters();
                 let stop = self.steps(epoch, &mut batches, shared);
                 let put_back = self.put_parameters_back();
                 stop.and_then(|stop| put_back.map(|()| stop))
@@ -255,7 +232,7 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         shared: &SharedSource<'_>,
         validation: &[Configured],
     ) -> Result<(), TrainerError> {
-        let (Some(decay), Some(average)) = (self.config.weight_average, self.average.clone()) else {
+        let (Some(decay), Some(average)) = (self.config.weight_average, self.trainer.weights.average().cloned()) else {
             let loss = self.validate(shared, validation)?;
             return self.finish_epoch(epoch, loss, stop);
         };
@@ -266,13 +243,13 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         // Whatever fails or panics, steps go on from the weights, and an epoch counts once.
         let ended = catch_unwind(AssertUnwindSafe(|| {
             let loss = self.validate(shared, validation)?;
-            self.average = Some(average);
+            self.trainer.weights.set_average(Some(average));
             self.finish_epoch(epoch, loss, stop)
         }));
         if self.run().finished.is_none() {
             self.trainer.amortizer.set_networks(weights);
         } else {
-            self.average = None;
+            self.trainer.weights.set_average(None);
         }
         ended.unwrap_or_else(|panic| resume_unwind(panic))
     }
@@ -322,32 +299,17 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         let rate = factor * self.config.schedule.rate(number, total, losses);
         let trainer = &mut *self.trainer;
         let before = trainer.history.steps.len();
-        let (updater, own_loss, configured) = (&mut self.updater, trainer.own_loss.as_ref(), &batch.configured);
         let (seed, drops) = (trainer.position.seed, self.config.dropout);
         let pass_of = move |step: usize| {
             let pass = Pass::training(stream(seed, const { Purpose::new("training pass") }, step as u64).next_u64());
             if drops { pass } else { pass.without_dropout() }
         };
-        let pass = &mut pass_of(before);
-        #[cfg(feature = "flex")]
-        let direct = match &mut self.direct {
-            Some(direct) => {
-                let outcome = direct.step(updater, configured, pass, rate, self.config, move || {
-                    batches.peek().map(|batch| (&batch.configured, pass_of(before + 1)))
-                })?;
-                Some(outcome)
-            }
-            None => None,
-        };
-        #[cfg(not(feature = "flex"))]
-        let direct = {
-            let _ = batches;
-            None
-        };
-        let outcome = match direct {
-            Some(outcome) => outcome,
-            None => step(&mut trainer.amortizer, updater, configured, own_loss, pass, rate, self.config)?,
-        };
+        let stepper = self
+            .stepper
+            .get_or_insert_with(|| choose(&trainer.amortizer, &self.updater, trainer.own_loss.as_ref(), self.config));
+        stepper.gradients(&trainer.amortizer, &batch.configured, &mut pass_of(before))?;
+        let next: Next<'_> = Box::new(move || batches.peek().map(|batch| (&batch.configured, pass_of(before + 1))));
+        let outcome = stepper.update(&mut trainer.amortizer, &mut self.updater, rate, next)?;
         let (loss, gradient_norm) = match outcome {
             Outcome::Taken { loss, gradient_norm } => (Some(loss), Some(gradient_norm)),
             Outcome::NonFinite { .. } => (None, None),
@@ -355,7 +317,7 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         let loss = StepLoss { loss, learning_rate: rate as f32 };
         trainer.history.steps.push(loss);
         trainer.history.count_invalid(&batch.simulations.invalid, &batch.simulations.panicked);
-        trainer.amortizer.extend_training_range(&batch.configured);
+        trainer.amortizer.note_trained(&batch.configured);
         trainer.position.runs[trainer.run].steps_done += 1;
         trainer.checkpoint_is_due = true;
         let batch_size = batch.configured.len();
@@ -387,11 +349,11 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
             return Ok(());
         }
         let rollbacks = self.run().rollbacks;
-        match (self.config.non_finite_steps.after_limit, &self.good) {
+        match (self.config.non_finite_steps.after_limit, self.trainer.weights.last_finite().cloned()) {
             (AfterLimit::RollBack { times, .. }, Some((networks, updater))) if rollbacks < times => {
-                self.trainer.amortizer.set_networks(networks.clone());
-                self.updater = updater.clone();
-                self.take_parameters();
+                self.trainer.amortizer.set_networks(networks);
+                self.updater = updater;
+                self.stepper = None;
                 self.run().rollbacks += 1;
                 self.run().skipped_in_row = 0;
                 tracing::warn!(steps, "went back to the weights that the epoch began with");
@@ -401,26 +363,18 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         }
     }
 
-    /// Has the next steps taken without Burn's graph, where they can.
-    fn take_parameters(&mut self) {
-        #[cfg(feature = "flex")]
-        if self.trainer.own_loss.is_none() {
-            self.direct = crate::direct::Direct::new(&self.trainer.amortizer, &self.updater, self.config);
-        }
-    }
-
-    /// Gives the posterior what the steps since [`Session::take_parameters`] have made of its parameters.
+    /// Gives the amortizer the weights that the stepper has, which is chosen anew for the next step.
     fn put_parameters_back(&mut self) -> Result<(), TrainerError> {
-        #[cfg(feature = "flex")]
-        if let Some(direct) = self.direct.take() {
-            return direct.put_back(&mut self.trainer.amortizer, &mut self.updater);
+        match self.stepper.take() {
+            Some(stepper) => stepper.put_back(&mut self.trainer.amortizer, &mut self.updater),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn remember_good(&mut self) {
         if matches!(self.config.non_finite_steps.after_limit, AfterLimit::RollBack { .. }) {
-            self.good = Some((self.trainer.amortizer.networks().clone(), self.updater.clone()));
+            let networks = self.trainer.amortizer.networks().clone();
+            self.trainer.weights.set_last_finite(networks, self.updater.clone());
         }
     }
 
@@ -459,10 +413,11 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         let losses = trainer.validation_losses(trainer.run);
         let best = trainer.best_epoch_until(trainer.run, usize::MAX);
         if self.keeps_best() && best == Some(self.trainer.history.epochs.len() - 1) {
-            self.trainer.best = Some(self.trainer.amortizer.networks().clone());
+            let networks = self.trainer.amortizer.networks().clone();
+            self.trainer.weights.set_best(networks);
         }
         let trainer = &mut *self.trainer;
-        let report = EpochReport { epoch, summary: &summary, posterior: &trainer.amortizer };
+        let report = EpochReport { epoch, summary: &summary, amortizer: &trainer.amortizer };
         let mut stop = stop;
         for callback in &mut trainer.callbacks {
             if let ControlFlow::Break(reason) = callback.on_epoch(&report) {
@@ -473,7 +428,7 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         let complete = (epoch + 1 == self.epochs.len()).then(|| "all epochs are done".to_owned());
         if let Some(reason) = stop.or(patience).or(complete) {
             tracing::info!(reason, "the run is over");
-            if let Some(networks) = self.trainer.best.take() {
+            if let Some(networks) = self.trainer.weights.take_best() {
                 self.trainer.amortizer.set_networks(networks);
             }
             self.run().finished = Some(reason);
@@ -507,12 +462,12 @@ impl<'a, C: SummaryConfig> Session<'a, C> {
         let state = state.map_err(|error| TrainerError::write(checkpoints.folder())(std::io::Error::other(error)))?;
         let step = trainer.position.runs[trainer.run].steps_done;
         let save = |folder: &Path| {
-            match &self.average {
+            match trainer.weights.average() {
                 None => trainer.amortizer.save(folder)?,
                 Some(average) => {
-                    let mut posterior = trainer.amortizer.clone();
-                    posterior.set_networks(average.clone());
-                    posterior.save(folder)?;
+                    let mut averaged = trainer.amortizer.clone();
+                    averaged.set_networks(average.clone());
+                    averaged.save(folder)?;
                     trainer.amortizer.write_weights(folder.join(STEPPED))?;
                 }
             }

@@ -8,14 +8,12 @@ use crate::{
     loss::OwnLoss,
     session::Session,
     source::NumberedBatches,
+    stepper::Updater,
     stopping::best_epoch,
-    updater::Updater,
+    weights::Weights,
 };
-use bayesburn_amortizers::{
-    AmortizedPosterior, Configurator, Configured, Difference, PosteriorConfig, PosteriorNetworks,
-};
+use bayesburn_amortizers::{AmortizedPosterior, Amortizer, AmortizerConfig, Configurator, Configured, Difference};
 use bayesburn_core::{ParameterNames, Purpose, Simulations, stream};
-use bayesburn_networks::{DeepSetConfig, SummaryConfig};
 use bayesburn_simulation::{Dataset, GenerativeModel};
 use rand::Rng;
 use serde_json::json;
@@ -43,18 +41,18 @@ impl From<Dataset> for Origin {
     }
 }
 
-/// Trains an amortized posterior.
+/// Trains an [`Amortizer`]: an amortized posterior, if nothing else is said.
 ///
 /// Everything random comes from the trainer's seed; on the CPU the result does not depend on the number of threads, to the bit.
-pub struct Trainer<C: SummaryConfig = DeepSetConfig> {
+pub struct Trainer<A: Amortizer = AmortizedPosterior> {
     pub(crate) model: Option<GenerativeModel>,
     /// Those of the model or the data.
     pub(crate) parameter_names: ParameterNames,
-    pub(crate) amortizer: AmortizedPosterior<C>,
+    pub(crate) amortizer: A,
     pub(crate) configurator: Arc<dyn Configurator>,
-    /// In place of the posterior's.
-    pub(crate) own_loss: Option<OwnLoss<C>>,
-    pub(crate) callbacks: Vec<Box<dyn Callback<C>>>,
+    /// In place of the amortizer's.
+    pub(crate) own_loss: Option<OwnLoss<A>>,
+    pub(crate) callbacks: Vec<Box<dyn Callback<A>>>,
     pub(crate) interrupts: Vec<Interrupt>,
     pub(crate) prefetch: usize,
     pub(crate) position: Position,
@@ -63,10 +61,8 @@ pub struct Trainer<C: SummaryConfig = DeepSetConfig> {
     pub(crate) run: usize,
     /// The optimizer of that run, if it was interrupted by an error in this process.
     pub(crate) updater: Option<Updater>,
-    /// The best networks of that run, where it will want them back.
-    pub(crate) best: Option<PosteriorNetworks<C::Network>>,
-    /// The weights of that run's last step, if it was interrupted and averages weights: the amortizer has the average.
-    pub(crate) stepped: Option<PosteriorNetworks<C::Network>>,
+    /// The weights of that run beside those of the amortizer.
+    pub(crate) weights: Weights<A::Networks>,
     /// The checkpoint that was resumed from, until the run that it interrupted takes it up.
     pub(crate) resumed: Option<Checkpoint>,
     pub(crate) damaged: Vec<DamagedCheckpoint>,
@@ -80,24 +76,24 @@ pub struct Trainer<C: SummaryConfig = DeepSetConfig> {
     pub(crate) progress: Progress,
 }
 
-impl<C: SummaryConfig> std::fmt::Debug for Trainer<C> {
+impl<A: Amortizer> std::fmt::Debug for Trainer<A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Trainer")
             .field("model", &self.model)
-            .field("config", self.amortizer.config())
+            .field("amortizer", &A::KIND)
             .field("position", &self.position)
             .finish_non_exhaustive()
     }
 }
 
-impl<C: SummaryConfig> Trainer<C> {
-    /// Begins to build a trainer for these networks, on a [`GenerativeModel`], or on a [`Dataset`] for offline training alone.
+impl<A: Amortizer> Trainer<A> {
+    /// Begins to build a trainer of what this configuration makes, on a [`GenerativeModel`], or on a [`Dataset`] for offline training alone.
     ///
-    /// Where the model's prior has a density, draws are to stay in the interval of each parameter: unless the configuration has a support or bounds,
-    /// or the parameters are those of a configurator, they are mapped to the reals from there
-    /// ([`PosteriorConfig::with_support`](bayesburn_amortizers::PosteriorConfig::with_support), by which [`Interval::Real`](bayesburn_core::Interval::Real)
-    /// of each asks for none of it).
-    pub fn builder(origin: impl Into<Origin>, config: PosteriorConfig<C>) -> TrainerBuilder<C> {
+    /// Where the model's prior has a density, draws of an amortized posterior are to stay in the interval of each parameter: unless its
+    /// configuration has a support or bounds, or the parameters are those of a configurator, they are mapped to the reals from there
+    /// ([`PosteriorConfig::with_support`](bayesburn_amortizers::PosteriorConfig::with_support), by which
+    /// [`Interval::Real`](bayesburn_core::Interval::Real) of each asks for none of it).
+    pub fn builder<K: AmortizerConfig<Amortizer = A>>(origin: impl Into<Origin>, config: K) -> TrainerBuilder<K> {
         TrainerBuilder::new(origin.into(), config)
     }
 
@@ -107,15 +103,15 @@ impl<C: SummaryConfig> Trainer<C> {
         self.model.as_ref()
     }
 
-    /// The posterior as trained so far: with the average of its weights, if the run takes one.
+    /// The amortizer as trained so far: with the average of its weights, if the run takes one.
     #[must_use]
-    pub fn amortizer(&self) -> &AmortizedPosterior<C> {
+    pub fn amortizer(&self) -> &A {
         &self.amortizer
     }
 
-    /// The posterior, when training is over.
+    /// The amortizer, when training is over.
     #[must_use]
-    pub fn into_amortizer(self) -> AmortizedPosterior<C> {
+    pub fn into_amortizer(self) -> A {
         self.amortizer
     }
 
@@ -137,7 +133,7 @@ impl<C: SummaryConfig> Trainer<C> {
     }
 
     /// The checkpoint of the epoch, in the newest run, which has the lowest validation loss: a folder that
-    /// [`AmortizedPosterior::load`] reads, and that is kept until another epoch is better.
+    /// [`Amortizer::load`] reads, and that is kept until another epoch is better.
     #[must_use]
     pub fn best_checkpoint(&self) -> Option<PathBuf> {
         let run = self.position.runs.len().checked_sub(1)?;
@@ -250,7 +246,7 @@ impl<C: SummaryConfig> Trainer<C> {
                 // Nothing was trained, so that nothing obliges the next call to this configuration.
                 if self.position.runs[self.run].steps_done == 0 {
                     self.position.runs.pop();
-                    self.best = None;
+                    self.weights.forget_run();
                 }
                 return Err(error);
             }
@@ -262,10 +258,10 @@ impl<C: SummaryConfig> Trainer<C> {
         Ok(&self.history)
     }
 
-    /// Sets what the next runs minimise, and what their validation loss is; `None`: the posterior's own loss.
+    /// Sets what the next runs minimise, and what their validation loss is; `None`: the amortizer's own loss.
     ///
     /// As for everything that is a function, a program that resumes must set what it set before.
-    pub fn set_loss(&mut self, loss: Option<Arc<dyn TrainingLoss<C>>>) {
+    pub fn set_loss(&mut self, loss: Option<Arc<dyn TrainingLoss<A>>>) {
         self.own_loss = loss;
     }
 
@@ -322,8 +318,7 @@ impl<C: SummaryConfig> Trainer<C> {
     fn leave_run(&mut self) {
         self.run += 1;
         self.updater = None;
-        self.best = None;
-        self.stepped = None;
+        self.weights.forget_run();
     }
 
     /// Makes sure that the current run is the one that this call asks for: a new one, or one that was interrupted, here or before

@@ -4,7 +4,7 @@ use crate::{
     WorkflowError,
     test_sets::{TestSets, rows_of},
 };
-use bayesburn_amortizers::{Conditions, Configured};
+use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured};
 use bayesburn_core::{Draws, Purpose, Simulations, derive_seed};
 use bayesburn_diagnostics::{DiagnosticsSuite, Ranks, Report, SuiteInput, quantity_ranks};
 use bayesburn_inference::Posterior;
@@ -118,7 +118,10 @@ impl Diagnose {
     /// # Errors
     /// If the trainer has no model; data sets can't be simulated or drawn for; there are fewer than 20 of them, or fewer than 2 draws; a limit is to what
     /// is not known; a quantity is NaN or ∞.
-    pub fn trainer<C: SummaryConfig>(&self, trainer: &Trainer<C>) -> Result<Diagnosis, WorkflowError> {
+    pub fn trainer<C: SummaryConfig>(
+        &self,
+        trainer: &Trainer<AmortizedPosterior<C>>,
+    ) -> Result<Diagnosis, WorkflowError> {
         let model = trainer.model().ok_or(TrainerError::NoModel)?;
         let batches = model.simulate_over_contexts(self.data_sets, self.seed_of_data())?;
         let test = TestSets::new(model, &batches, |batch| Ok(trainer.configure(batch)?))?;

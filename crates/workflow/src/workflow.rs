@@ -4,7 +4,7 @@ use crate::{
     Command, Diagnose, HELP, WorkflowError,
     command::{CommonOptions, DiagnoseOptions, SampleOptions},
 };
-use bayesburn_amortizers::AmortizerError;
+use bayesburn_amortizers::{AmortizedPosterior, Amortizer, AmortizerError, PosteriorConfig};
 use bayesburn_core::{FileError, Simulations, with_causes};
 use bayesburn_diagnostics::{DiagnosticsSuite, Limit, Metrics};
 use bayesburn_io::{IoError, Missing, TableOptions, check_draws_names, read_array, read_observations, write_draws};
@@ -24,7 +24,11 @@ use std::{
 /// How much worse than a baseline a posterior may be, unless it is said: contraction, errors and coverage of 1,000 data sets vary by some 0.02.
 const DRIFT: f64 = 0.05;
 
-type Train<C> = Box<dyn FnOnce(&mut Trainer<C>) -> Result<(), TrainerError>>;
+/// A trainer of posteriors.
+type Posteriors<C> = Trainer<AmortizedPosterior<C>>;
+type Train<C> = Box<dyn FnOnce(&mut Posteriors<C>) -> Result<(), TrainerError>>;
+/// A trainer, its training, and the folder of its checkpoints.
+type Opened<C> = (Posteriors<C>, Train<C>, PathBuf);
 
 /// A trainer and its training, with the commands `train`, `resume`, `diagnose`, `sample` and `info`. The crate's own page has an example.
 ///
@@ -32,7 +36,7 @@ type Train<C> = Box<dyn FnOnce(&mut Trainer<C>) -> Result<(), TrainerError>>;
 /// [`Workflow::main_or`].
 pub struct Workflow<C: SummaryConfig> {
     name: String,
-    builder: TrainerBuilder<C>,
+    builder: TrainerBuilder<PosteriorConfig<C>>,
     train: Train<C>,
     folder: PathBuf,
     diagnose: Diagnose,
@@ -58,8 +62,8 @@ impl<C: SummaryConfig> Workflow<C> {
     /// that were complete return at once.
     pub fn new(
         name: impl Into<String>,
-        builder: TrainerBuilder<C>,
-        train: impl FnOnce(&mut Trainer<C>) -> Result<(), TrainerError> + 'static,
+        builder: TrainerBuilder<PosteriorConfig<C>>,
+        train: impl FnOnce(&mut Posteriors<C>) -> Result<(), TrainerError> + 'static,
     ) -> Self {
         let name = name.into();
         let diagnose = Diagnose::new().with_suite(DiagnosticsSuite::new().with_title(name.as_str()));
@@ -152,7 +156,7 @@ impl<C: SummaryConfig> Workflow<C> {
     }
 
     /// The trainer of the newest checkpoint; new, if there is none.
-    fn open(self, out: &mut impl Write) -> Result<(Trainer<C>, Train<C>, PathBuf), WorkflowError> {
+    fn open(self, out: &mut impl Write) -> Result<Opened<C>, WorkflowError> {
         let checkpoints = self.checkpoints();
         let trainer = self.builder.checkpoints(&checkpoints).resume().build()?;
         for damaged in trainer.damaged_checkpoints() {
@@ -163,7 +167,7 @@ impl<C: SummaryConfig> Workflow<C> {
     }
 
     /// The trainer of a training that was begun at least. No folder is made, if there is none.
-    fn begun(self, out: &mut impl Write) -> Result<(Trainer<C>, Train<C>, PathBuf), WorkflowError> {
+    fn begun(self, out: &mut impl Write) -> Result<Opened<C>, WorkflowError> {
         let checkpoints = self.checkpoints();
         match checkpoints.exists() {
             true => self.open(out),
@@ -172,7 +176,7 @@ impl<C: SummaryConfig> Workflow<C> {
     }
 
     /// The trainer of the newest checkpoint.
-    fn trained(self, out: &mut impl Write) -> Result<(Trainer<C>, Train<C>, PathBuf), WorkflowError> {
+    fn trained(self, out: &mut impl Write) -> Result<Opened<C>, WorkflowError> {
         let (trainer, train, checkpoints) = self.begun(out)?;
         if trainer.history().steps.is_empty() {
             return Err(WorkflowError::Untrained { folder: checkpoints });
@@ -334,8 +338,8 @@ impl<C: SummaryConfig> Workflow<C> {
 /// What a log has of a training, where there is no terminal for a bar.
 struct EpochLines;
 
-impl<C: SummaryConfig> Callback<C> for EpochLines {
-    fn on_epoch(&mut self, epoch: &EpochReport<'_, C>) -> ControlFlow<String> {
+impl<A: Amortizer> Callback<A> for EpochLines {
+    fn on_epoch(&mut self, epoch: &EpochReport<'_, A>) -> ControlFlow<String> {
         let loss = |loss: Option<f32>| loss.map_or("none".to_owned(), |loss| format!("{loss:.3}"));
         let EpochSummary { steps, mean_loss, validation_loss, .. } = epoch.summary;
         let validation = validation_loss.map_or(String::new(), |value| format!(", validation loss {value:.3}"));
@@ -358,7 +362,7 @@ fn say(out: &mut impl Write, text: fmt::Arguments<'_>) -> Result<(), WorkflowErr
 
 fn say_trained<C: SummaryConfig>(
     out: &mut impl Write,
-    trainer: &Trainer<C>,
+    trainer: &Posteriors<C>,
     checkpoints: &Path,
 ) -> Result<(), WorkflowError> {
     let history = trainer.history();

@@ -4,9 +4,12 @@ use crate::{
     MeanConfig, affine, config, config_of, data_sets, dense, designs, device, perturbed, pilot, untrained,
     with_inference,
 };
-use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, PosteriorConfig, Standardization, SummaryLoss};
+use bayesburn_amortizers::{
+    AmortizedPosterior, Amortizer, AmortizerError, PosteriorConfig, Standardization, SummaryLoss, description,
+    saved_description,
+};
 use bayesburn_core::{FileAction, FileError, files::seal};
-use bayesburn_networks::{ActNormConfig, AffineNets, CouplingDesign, DeepSetConfig, PermutationConfig, SoftFlowConfig};
+use bayesburn_networks::{ActNormConfig, AffineNets, CouplingDesign, PermutationConfig, SoftFlowConfig};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use std::{fs, path::Path};
@@ -30,7 +33,7 @@ fn assert_same(a: &AmortizedPosterior, b: &AmortizedPosterior, dim: usize) {
     assert_eq!(log_prob(a), log_prob(b));
     let draws = |posterior: &AmortizedPosterior| posterior.sample(&data, 20, 5).expect("sound");
     assert_eq!(draws(a), draws(b));
-    assert_eq!(a.description(), b.description());
+    assert_eq!(description(a), description(b));
     assert_eq!(a.config(), b.config());
     assert_eq!(a.parameter_names(), b.parameter_names());
     assert_eq!(a.num_trainable_parameters(), b.num_trainable_parameters());
@@ -75,7 +78,7 @@ fn a_folder_is_made_with_its_parents() {
     let folder = tempdir().expect("a temporary folder");
     let deep = folder.path().join("runs").join("first");
     untrained(config(), &pilot(2), 1).save(&deep).expect("the folder can be made");
-    assert_eq!(AmortizedPosterior::<DeepSetConfig>::saved_description(&deep).expect("saved")["format_version"], 5);
+    assert_eq!(saved_description(&deep).expect("saved")["format_version"], 6);
 }
 
 #[test]
@@ -89,7 +92,7 @@ fn missing_files_are_named() {
     assert!(matches!(weights, AmortizerError::Damaged { .. }), "{weights}");
     assert!(weights.to_string().contains("`weights.safetensors` is missing"), "{weights}");
     let direct = untrained(config(), &pilot(2), 1).load_weights(folder.path()).expect_err("a file is missing");
-    let configuration = missing("posterior.json");
+    let configuration = missing("amortizer.json");
     assert!(matches!(direct, AmortizerError::File(FileError { action: FileAction::Read, .. })), "{direct}");
     let message = direct.to_string();
     assert!(message.starts_with("cannot read") && message.contains("weights.safetensors"), "{message}");
@@ -101,12 +104,12 @@ fn missing_files_are_named() {
     }
 }
 
-/// In posterior.json and the seal every byte and every length; in the weights, which a byte for byte check would take minutes for,
+/// In amortizer.json and the seal every byte and every length; in the weights, which a byte for byte check would take minutes for,
 /// some hundred of each, the 8 bytes of the header's length and the header's first ones among them.
 #[test]
 fn no_flipped_byte_and_no_truncation_goes_unseen() {
     let (folder, _) = saved(config(), 2);
-    for (name, some) in [("posterior.json", usize::MAX), ("checksums.txt", usize::MAX), ("weights.safetensors", 150)] {
+    for (name, some) in [("amortizer.json", usize::MAX), ("checksums.txt", usize::MAX), ("weights.safetensors", 150)] {
         let path = folder.path().join(name);
         let whole = fs::read(&path).expect("it was saved");
         let step = whole.len().div_ceil(some).max(1);
@@ -157,7 +160,7 @@ fn a_folder_that_cannot_be_written_is_named() {
     fs::create_dir_all(taken.join("weights.safetensors")).expect("the folder is writable");
     let error = untrained(config(), &pilot(2), 1).save(&taken).expect_err("a folder is no file");
     assert!(error.to_string().contains("cannot write") && error.to_string().contains("weights.safetensors"), "{error}");
-    assert!(!taken.join("posterior.json").exists(), "refused before anything is written");
+    assert!(!taken.join("amortizer.json").exists(), "refused before anything is written");
 }
 
 #[test]
@@ -202,9 +205,9 @@ fn weights_of_another_architecture_name_a_tensor() {
 /// Loads a folder whose configuration was changed by hand, and sealed.
 fn with_description(change: impl FnOnce(&mut Value)) -> AmortizerError {
     let (folder, posterior) = saved(config().with_summary_loss(SummaryLoss::Mmd { weight: 0.1 }), 2);
-    let mut description = posterior.description();
+    let mut description = description(&posterior);
     change(&mut description);
-    fs::write(folder.path().join("posterior.json"), description.to_string()).expect("writable");
+    fs::write(folder.path().join("amortizer.json"), description.to_string()).expect("writable");
     seal(folder.path()).expect("writable");
     load(folder.path()).expect_err("the description was changed")
 }
@@ -217,7 +220,7 @@ fn remove(value: &mut Value, key: &str) {
 fn assert_says(error: &AmortizerError, parts: &[&str]) {
     assert!(matches!(error, AmortizerError::SavedConfig { .. }), "{error}");
     let message = error.to_string();
-    for part in parts.iter().chain(&["posterior.json"]) {
+    for part in parts.iter().chain(&["amortizer.json"]) {
         assert!(message.contains(part), "`{part}` is not in: {message}");
     }
 }
@@ -251,7 +254,7 @@ fn networks_larger_than_their_weights_are_refused() {
         let error = with_description(|d| *d.pointer_mut(path).expect("a setting") = value);
         assert!(matches!(error, AmortizerError::Weights { .. }), "{error}");
         assert!(
-            error.to_string().contains("fewer numbers than the networks that `posterior.json` describes"),
+            error.to_string().contains("fewer numbers than the networks that `amortizer.json` describes"),
             "{error}"
         );
     };
@@ -276,7 +279,10 @@ fn unknown_keys_are_named() {
 
 #[test]
 fn missing_keys_are_named() {
-    assert_says(&with_description(|d| remove(d, "format_version")), &["`format_version` is null", "reads 5"]);
+    assert_says(
+        &with_description(|d| remove(d, "format_version")),
+        &["`format_version` is null", "a number is needed"],
+    );
     assert_says(&with_description(|d| remove(d, "widths")), &["`widths`"]);
     assert_says(&with_description(|d| remove(&mut d["widths"], "features")), &["`features`"]);
     assert_says(&with_description(|d| remove(&mut d["config"], "standardization")), &["`standardization`"]);
@@ -296,14 +302,18 @@ fn missing_keys_are_named() {
 fn other_versions_and_types_are_refused() {
     // A later version may also have keys that this code has never heard of: the version is what is reported.
     let later = with_description(|d| {
-        d["format_version"] = json!(6);
+        d["format_version"] = json!(999);
         d["config"]["colour"] = json!("red");
     });
-    assert_says(&later, &["`format_version` is 6", "reads 5"]);
+    assert_says(&later, &["`format_version` is 999", "reads up to 6", "a newer one"]);
+    let earlier = with_description(|d| d["format_version"] = json!(4));
+    assert_says(&earlier, &["`format_version` is 4", "train again"]);
+    let classifier = with_description(|d| d["kind"] = json!("classifier"));
+    assert_says(&classifier, &["of kind \"classifier\"", "asks for \"posterior\"", "the program that saved it"]);
     let (folder, _) = saved(config(), 2);
     let error = AmortizedPosterior::<MeanConfig>::load(folder.path(), &device()).expect_err("another summary network");
     assert_says(&error, &["of this type", "network is \"deep set\"", "asks for \"mean\""]);
-    fs::write(folder.path().join("posterior.json"), "{ \"format_version\": 5, ").expect("writable");
+    fs::write(folder.path().join("amortizer.json"), "{ \"format_version\": 6, ").expect("writable");
     seal(folder.path()).expect("writable");
     assert_says(&load(folder.path()).expect_err("not JSON"), &["EOF"]);
 }
@@ -324,7 +334,7 @@ fn numbers_keep_all_their_digits() {
         let weight = (f64::from(i) * 0.7).sin().abs() * 10f64.powi(i % 9 - 6);
         let posterior = untrained(config().with_summary_loss(SummaryLoss::Mmd { weight }), &pilot(1), 1);
         posterior.save(folder.path()).expect("the folder is writable");
-        let description = AmortizedPosterior::<DeepSetConfig>::saved_description(folder.path()).expect("saved");
-        assert_eq!(description, posterior.description());
+        let saved = saved_description(folder.path()).expect("saved");
+        assert_eq!(saved, description(&posterior));
     }
 }

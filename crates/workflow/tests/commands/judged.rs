@@ -1,6 +1,8 @@
 //! Judges posteriors by `Diagnose`: each takes the path that a user's observations take.
 
-use bayesburn_amortizers::{Conditions, Configurator, Configured, DefaultConfigurator, PosteriorConfig};
+use bayesburn_amortizers::{
+    AmortizedPosterior, Conditions, Configurator, Configured, DefaultConfigurator, PosteriorConfig,
+};
 use bayesburn_core::Simulations;
 use bayesburn_diagnostics::{DiagnosticsSuite, Report, SuiteInput};
 use bayesburn_inference::{Npe, NpeConfig, NpeTraining};
@@ -73,7 +75,7 @@ fn trained<C: SummaryConfig>(
     networks: PosteriorConfig<C>,
     configurator: impl Configurator,
     steps: usize,
-) -> Trainer<C> {
+) -> Trainer<AmortizedPosterior<C>> {
     let builder = Trainer::builder(model.clone(), networks).configurator(configurator);
     let mut trainer = builder.seed(1).progress(Progress::Hidden).build().expect("sound");
     let source = Online::new().with_epochs(1).with_iterations_per_epoch(steps).with_batch_size(64);
@@ -82,7 +84,7 @@ fn trained<C: SummaryConfig>(
     trainer
 }
 
-fn judge<C: SummaryConfig>(trainer: &Trainer<C>) -> Report {
+fn judge<C: SummaryConfig>(trainer: &Trainer<AmortizedPosterior<C>>) -> Report {
     let diagnosis = Diagnose::new().with_size(1000, 100).trainer(trainer).expect("it runs");
     diagnosis.report().clone()
 }

@@ -22,7 +22,7 @@ use std::{
     },
 };
 
-fn builder() -> TrainerBuilder<DeepSetConfig> {
+fn builder() -> TrainerBuilder {
     let prior = Prior::from_fn(["mu", "nu"], |rng, _| [(); 2].map(|()| rng.sample(StandardNormal)));
     let simulator = Simulator::from_fn(|rng, theta, _| {
         Array2::from_shape_fn((10, 2), |(_, d)| theta[d] + rng.sample::<f32, _>(StandardNormal))

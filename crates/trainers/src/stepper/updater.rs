@@ -1,10 +1,11 @@
 //! Changes weights by gradients: clips these by their global norm and takes the optimizer's step.
 
+use super::clip::clip_global_norm;
 #[cfg(feature = "gpu")]
-use crate::one_pass::DirectState;
+use super::one_pass::DirectState;
 #[cfg(feature = "flex")]
-use crate::one_pass::{self, OnePass};
-use crate::{Optimizer, clip::clip_global_norm};
+use super::one_pass::{self, OnePass};
+use crate::Optimizer;
 #[cfg(feature = "flex")]
 use burn::module::ParamId;
 use burn::{

@@ -94,7 +94,7 @@ impl OnePass {
         Ok((with_parameters(networks.clone(), ids.into_iter().zip(values).collect()), norm))
     }
 
-    /// As [`Updater::step_directly`](crate::updater::Updater::step_directly).
+    /// As [`Updater::step_directly`](super::Updater::step_directly).
     pub(crate) fn step_directly(
         &mut self,
         parameters: impl Iterator<Item = (ParamId, Range<usize>)>,
