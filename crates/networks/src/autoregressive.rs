@@ -3,6 +3,7 @@
 use crate::{
     Activation, Bijection, ConfigError, OutputInit, ParameterInit, Pass, Permutation, PermutationConfig,
     bijection::sum_dimensions,
+    chain::{self, Link},
     density_estimator::{check_condition, repeated},
     pass::constant,
 };
@@ -14,6 +15,9 @@ use burn::{
     tensor::Tensor,
 };
 use std::f64::consts::PI;
+
+/// What a flow without a condition panics with.
+const CONDITION: &str = "an autoregressive flow is made for a condition";
 
 /// Configuration of an [`AutoregressiveFlow`].
 #[derive(Config, Debug, PartialEq)]
@@ -208,12 +212,42 @@ impl AutoregressiveLayer {
     }
 }
 
+/// The affine transform of a layer, without its permutation.
+impl Link for AutoregressiveLayer {
+    fn forward(&self, x: Tensor<2>, condition: Option<Tensor<2>>, pass: &mut Pass) -> (Tensor<2>, Tensor<1>) {
+        let given = self.net.given(condition.expect(CONDITION));
+        let (scale, translation) = self.scale_and_translation(x.clone(), given, pass);
+        (x * scale.clone().exp() + translation, sum_dimensions(scale))
+    }
+
+    /// Dimension by dimension: those that are not known yet are masked.
+    fn inverse(&self, z: Tensor<2>, condition: Option<Tensor<2>>, pass: &mut Pass) -> Tensor<2> {
+        let given = self.net.given(condition.expect(CONDITION));
+        let [rows, dim] = z.dims();
+        let mut x = Tensor::zeros_like(&z);
+        for i in 0..dim {
+            let (scale, translation) = self.scale_and_translation(x.clone(), given.clone(), pass);
+            let this = (z.clone() - translation) * scale.neg().exp();
+            x = x.slice_assign([0..rows, i..i + 1], this.narrow(1, i, 1));
+        }
+        x
+    }
+}
+
 impl AutoregressiveFlow {
+    /// Each layer's permutation and transform.
+    fn links(&self) -> impl DoubleEndedIterator<Item = &dyn Link> {
+        self.layers.iter().flat_map(|layer| {
+            let permutation = layer.permutation.as_ref().map(|permutation| permutation as &dyn Link);
+            permutation.into_iter().chain([layer as &dyn Link])
+        })
+    }
+
     /// A row of the condition for each row of targets or latents.
     fn condition(&self, x: &Tensor<2>, condition: Option<Tensor<2>>) -> Tensor<2> {
         let [rows, dim] = x.dims();
         assert_eq!(dim, self.dim, "targets or latents of {dim} dimensions for a flow of {}", self.dim);
-        let condition = condition.expect("an autoregressive flow is made for a condition");
+        let condition = condition.expect(CONDITION);
         check_condition(condition.dims(), self.condition_dim, rows);
         repeated(condition, rows)
     }
@@ -222,45 +256,11 @@ impl AutoregressiveFlow {
 impl Bijection for AutoregressiveFlow {
     fn forward(&self, targets: Tensor<2>, condition: Option<Tensor<2>>, pass: &mut Pass) -> (Tensor<2>, Tensor<1>) {
         let condition = self.condition(&targets, condition);
-        let mut log_det: Option<Tensor<1>> = None;
-        let mut x = targets;
-        for layer in &self.layers {
-            let mut this = None;
-            if let Some(permutation) = &layer.permutation {
-                let (permuted, of_permutation) = permutation.forward(x, None, pass);
-                (x, this) = (permuted, Some(of_permutation));
-            }
-            let given = layer.net.given(condition.clone());
-            let (scale, translation) = layer.scale_and_translation(x.clone(), given, pass);
-            x = x * scale.clone().exp() + translation;
-            for term in this.into_iter().chain([sum_dimensions(scale)]) {
-                log_det = Some(match log_det {
-                    Some(sum) => sum + term,
-                    None => term,
-                });
-            }
-        }
-        (x, log_det.expect("at least one layer"))
+        chain::forward(self.links(), targets, Some(condition), pass)
     }
 
     fn inverse(&self, latents: Tensor<2>, condition: Option<Tensor<2>>, pass: &mut Pass) -> Tensor<2> {
         let condition = self.condition(&latents, condition);
-        let [rows, dim] = latents.dims();
-        let mut z = latents;
-        for layer in self.layers.iter().rev() {
-            let given = layer.net.given(condition.clone());
-            // Dimension by dimension: what is not there yet is masked.
-            let mut x = Tensor::zeros_like(&z);
-            for i in 0..dim {
-                let (scale, translation) = layer.scale_and_translation(x.clone(), given.clone(), pass);
-                let this = (z.clone() - translation) * scale.neg().exp();
-                x = x.slice_assign([0..rows, i..i + 1], this.narrow(1, i, 1));
-            }
-            z = match &layer.permutation {
-                Some(permutation) => permutation.inverse(x, None, pass),
-                None => x,
-            };
-        }
-        z
+        chain::inverse(self.links(), latents, Some(condition), pass)
     }
 }

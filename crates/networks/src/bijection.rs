@@ -11,6 +11,8 @@ use burn::{module::Module, tensor::Tensor};
 /// # Panics
 /// Both directions panic, with the shapes, on tensors of other widths than the map was made for.
 ///
+/// A `Vec` of bijections is a bijection: one after the other, the first one first.
+///
 /// # To implement this
 /// Give the two directions; `inverse(forward(x).0)` must return x, and `log_det` must be ln|det ∂z/∂x|, row by row, with no
 /// influence of one row on another. The law tests of this crate check all of that for everything in their table.

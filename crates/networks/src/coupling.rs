@@ -8,7 +8,7 @@ pub use spline::{SplineConfig, SplineCoupling};
 
 use crate::{
     ActNorm, ActNormConfig, Bijection, ConfigError, DenseNet, DenseNetConfig, OutputInit, ParameterInit, Pass,
-    Permutation, PermutationConfig,
+    Permutation, PermutationConfig, chain::add,
 };
 #[cfg(feature = "flex")]
 use bayesburn_kernels::{self as kernels, FlowLayer, Operands};
@@ -196,12 +196,5 @@ impl Bijection for CouplingLayer {
             Some(act_norm) => act_norm.inverse(u, None, pass),
             None => u,
         }
-    }
-}
-
-fn add(sum: Option<Tensor<1>>, term: Tensor<1>) -> Tensor<1> {
-    match sum {
-        Some(sum) => sum + term,
-        None => term,
     }
 }

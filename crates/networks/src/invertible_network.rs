@@ -315,7 +315,7 @@ impl Bijection for InvertibleNetwork {
     fn forward(&self, targets: Tensor<2>, condition: Option<Tensor<2>>, pass: &mut Pass) -> (Tensor<2>, Tensor<1>) {
         self.check_shapes(&targets, condition.as_ref());
         let [rows, dim] = targets.dims();
-        let (mut z, condition) = match &self.soft_flow {
+        let (z, condition) = match &self.soft_flow {
             Some(soft_flow) if pass.is_training() => {
                 let scale = pass.uniform([rows, 1], (soft_flow.min as f32, soft_flow.max as f32), &targets);
                 let noise = pass.normal([rows, dim], &targets) * scale.clone();
@@ -332,17 +332,7 @@ impl Bijection for InvertibleNetwork {
         if let Some(result) = self.forward_by_kernels(&z, condition.as_ref(), pass) {
             return result;
         }
-        let condition = condition.map(|condition| repeated(condition, rows));
-        let mut log_det: Option<Tensor<1>> = None;
-        for layer in &self.layers {
-            let (out, this) = layer.forward(z, condition.clone(), pass);
-            z = out;
-            log_det = Some(match log_det {
-                Some(sum) => sum + this,
-                None => this,
-            });
-        }
-        (z, log_det.expect("at least one coupling layer"))
+        self.layers.forward(z, condition.map(|condition| repeated(condition, rows)), pass)
     }
 
     fn inverse(&self, latents: Tensor<2>, condition: Option<Tensor<2>>, pass: &mut Pass) -> Tensor<2> {
@@ -353,6 +343,6 @@ impl Bijection for InvertibleNetwork {
             return targets;
         }
         let condition = condition.map(|condition| repeated(condition, latents.dims()[0]));
-        self.layers.iter().rev().fold(latents, |x, layer| layer.inverse(x, condition.clone(), pass))
+        self.layers.inverse(latents, condition, pass)
     }
 }

@@ -38,6 +38,7 @@
 mod act_norm;
 mod autoregressive;
 mod bijection;
+mod chain;
 mod coupling;
 mod dense;
 mod density_estimator;

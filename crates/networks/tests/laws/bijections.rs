@@ -24,6 +24,7 @@ enum Map {
     Permutation(Permutation),
     Network(InvertibleNetwork),
     Autoregressive(AutoregressiveFlow),
+    Chain(Vec<InvertibleNetwork>),
 }
 
 impl Bijection for Map {
@@ -33,6 +34,7 @@ impl Bijection for Map {
             Self::Permutation(map) => map.forward(x, condition, pass),
             Self::Network(map) => map.forward(x, condition, pass),
             Self::Autoregressive(map) => map.forward(x, condition, pass),
+            Self::Chain(map) => map.forward(x, condition, pass),
         }
     }
 
@@ -42,6 +44,7 @@ impl Bijection for Map {
             Self::Permutation(map) => map.inverse(z, condition, pass),
             Self::Network(map) => map.inverse(z, condition, pass),
             Self::Autoregressive(map) => map.inverse(z, condition, pass),
+            Self::Chain(map) => map.inverse(z, condition, pass),
         }
     }
 }
@@ -53,6 +56,7 @@ enum Recipe {
     Permutation(PermutationConfig),
     Network(Box<InvertibleNetworkConfig>),
     Autoregressive(AutoregressiveFlowConfig),
+    Chain(usize, Box<InvertibleNetworkConfig>),
 }
 
 /// One line of the table.
@@ -124,6 +128,8 @@ fn table() -> Vec<Case> {
             let flow = flow.with_permutation(permutation).with_activation(activation);
             add(format!("autoregressive, {num_dense} dense, {permutation:?}"), 3, Recipe::Autoregressive(flow));
         }
+        let link = InvertibleNetworkConfig::new().with_num_coupling_layers(1).with_coupling(shared(net()));
+        add("chain of three".into(), 3, Recipe::Chain(3, Box::new(link)));
         for (design, coupling) in designs() {
             for (permutation, act_norm, soft_flow) in [
                 (Fixed, true, false),
@@ -166,6 +172,10 @@ impl Case {
             Recipe::Autoregressive(config) => Map::Autoregressive(
                 config.init(self.dim, self.condition_dim, &mut init).expect("a valid configuration"),
             ),
+            Recipe::Chain(links, config) => {
+                let link = |_| config.init(self.dim, self.condition_dim, &mut init).expect("a valid configuration");
+                Map::Chain((0..*links).map(link).collect())
+            }
             Recipe::Network(config) => {
                 Map::Network(config.init(self.dim, self.condition_dim, &mut init).expect("a valid configuration"))
             }
