@@ -12,36 +12,46 @@ use std::f64::consts::TAU;
 pub(crate) struct MultivariateNormal {
     pub(crate) mean: DVector<f64>,
     pub(crate) covariance: DMatrix<f64>,
-    factor: Factor,
+    factored: Factored,
+    /// L, 0 above its diagonal.
+    factor: DMatrix<f64>,
+    /// Σ ln L_ii.
+    log_det: f64,
 }
 
-/// L, of the matrix that was given: the other one may be too near to singular to be factored.
-#[derive(Debug, Clone)]
-enum Factor {
+/// Which matrix was given and has the factor L: the other one may be too near to singular to be factored.
+#[derive(Debug, Clone, Copy)]
+enum Factored {
     /// Σ = L Lᵀ.
-    Covariance(CholeskyFactor),
+    Covariance,
     /// Σ⁻¹ = L Lᵀ.
-    Precision(CholeskyFactor),
+    Precision,
 }
 
 impl MultivariateNormal {
     pub(crate) fn new(mean: &[f64], covariance: ArrayView2<'_, f64>) -> Result<Self, SimulationError> {
         let (mean, covariance, factor) = factored("covariance", mean, covariance)?;
-        Ok(Self { mean, covariance, factor: Factor::Covariance(factor) })
+        Ok(Self::of(Factored::Covariance, mean, covariance, &factor))
     }
 
     pub(crate) fn of_precision(mean: &[f64], precision: ArrayView2<'_, f64>) -> Result<Self, SimulationError> {
         let (mean, _, factor) = factored("precision", mean, precision)?;
-        Ok(Self { mean, covariance: factor.inverse(), factor: Factor::Precision(factor) })
+        Ok(Self::of(Factored::Precision, mean, factor.inverse(), &factor))
+    }
+
+    fn of(factored: Factored, mean: DVector<f64>, covariance: DMatrix<f64>, factor: &CholeskyFactor) -> Self {
+        let factor = factor.l_dirty().lower_triangle();
+        let log_det = factor.diagonal().iter().map(|l| l.ln()).sum::<f64>();
+        Self { mean, covariance, factored, factor, log_det }
     }
 
     /// μ + L z, or μ + L⁻ᵀ z.
     pub(crate) fn sample(&self, rng: &mut StreamRng) -> Vec<f32> {
         let mut z = DVector::from_fn(self.mean.len(), |_, _| rng.sample::<f64, _>(StandardNormal));
-        match &self.factor {
-            Factor::Covariance(factor) => z = factor.l_dirty().lower_triangle() * z,
-            Factor::Precision(factor) => {
-                let solved = factor.l_dirty().tr_solve_lower_triangular_mut(&mut z);
+        match self.factored {
+            Factored::Covariance => z = &self.factor * z,
+            Factored::Precision => {
+                let solved = self.factor.tr_solve_lower_triangular_mut(&mut z);
                 debug_assert!(solved, "a factor has a diagonal above 0");
             }
         }
@@ -51,17 +61,16 @@ impl MultivariateNormal {
     /// −½ (‖L⁻¹ (θ − μ)‖² + D ln 2π) − Σ ln L_ii, or −½ (‖Lᵀ (θ − μ)‖² + D ln 2π) + Σ ln L_ii.
     pub(crate) fn log_prob(&self, values: &[f32]) -> f64 {
         let mut z = DVector::from_iterator(values.len(), values.iter().map(|&value| f64::from(value))) - &self.mean;
-        let log_det = |factor: &DMatrix<f64>| factor.diagonal().iter().map(|l| l.ln()).sum::<f64>();
-        let log_scale = match &self.factor {
-            Factor::Covariance(factor) => {
-                if !factor.l_dirty().solve_lower_triangular_mut(&mut z) {
+        let log_scale = match self.factored {
+            Factored::Covariance => {
+                if !self.factor.solve_lower_triangular_mut(&mut z) {
                     return f64::NAN;
                 }
-                -log_det(factor.l_dirty())
+                -self.log_det
             }
-            Factor::Precision(factor) => {
-                z = factor.l_dirty().lower_triangle().tr_mul(&z);
-                log_det(factor.l_dirty())
+            Factored::Precision => {
+                z = self.factor.tr_mul(&z);
+                self.log_det
             }
         };
         -0.5 * (z.norm_squared() + values.len() as f64 * TAU.ln()) + log_scale

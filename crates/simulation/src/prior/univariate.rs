@@ -42,15 +42,16 @@ pub struct Univariate {
     cut: Option<Cut>,
 }
 
+/// What statrs knows of a family, and what draws from it where that is more than a formula. Both are validated and built once.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Family {
     Uniform(Uniform),
     Normal(Normal),
     LogNormal(LogNormal),
-    Gamma(Gamma),
-    Beta(Beta),
+    Gamma(Gamma, draws::Gamma<f64>),
+    Beta(Beta, draws::Beta<f64>),
     Exponential(Exp),
-    StudentT(StudentsT),
+    StudentT(StudentsT, draws::StudentT<f64>),
 }
 
 /// The part of a family's values between two bounds.
@@ -77,10 +78,10 @@ impl Family {
             Self::Uniform(d) => d,
             Self::Normal(d) => d,
             Self::LogNormal(d) => d,
-            Self::Gamma(d) => d,
-            Self::Beta(d) => d,
+            Self::Gamma(d, _) => d,
+            Self::Beta(d, _) => d,
             Self::Exponential(d) => d,
-            Self::StudentT(d) => d,
+            Self::StudentT(d, _) => d,
         }
     }
 
@@ -91,20 +92,16 @@ impl Family {
     }
 
     fn sample(&self, rng: &mut StreamRng) -> f64 {
-        // The constructors have checked what these are made of.
         match self {
             Self::Uniform(d) => d.min() + (d.max() - d.min()) * rng.random::<f64>(),
             Self::Normal(d) => {
                 d.mean().unwrap_or(0.0) + d.std_dev().unwrap_or(1.0) * rng.sample::<f64, _>(draws::StandardNormal)
             }
             Self::LogNormal(d) => (d.location() + d.scale() * rng.sample::<f64, _>(draws::StandardNormal)).exp(),
-            Self::Gamma(d) => draws::Gamma::new(d.shape(), 1.0 / d.rate()).map_or(f64::NAN, |gamma| rng.sample(gamma)),
-            Self::Beta(d) => draws::Beta::new(d.shape_a(), d.shape_b()).map_or(f64::NAN, |beta| rng.sample(beta)),
+            Self::Gamma(_, gamma) => rng.sample(gamma),
+            Self::Beta(_, beta) => rng.sample(beta),
             Self::Exponential(d) => rng.sample::<f64, _>(draws::Exp1) / d.rate(),
-            Self::StudentT(d) => {
-                let t = draws::StudentT::new(d.freedom()).map_or(f64::NAN, |t| rng.sample(t));
-                d.location() + d.scale() * t
-            }
+            Self::StudentT(d, t) => d.location() + d.scale() * rng.sample(t),
         }
     }
 }
@@ -164,8 +161,10 @@ impl Univariate {
     /// # Errors
     /// Unless both are above 0 and finite.
     pub fn gamma(shape: f64, rate: f64) -> Result<Self, SimulationError> {
-        let made = setting(Gamma::new(shape, rate), "gamma", &[shape, rate], "shape and rate above 0")?;
-        Ok(Self::new(Family::Gamma(made), Interval::Above(0.0)))
+        let (got, expected) = ([shape, rate], "shape and rate above 0");
+        let known = setting(Gamma::new(shape, rate), "gamma", &got, expected)?;
+        let draws = setting(draws::Gamma::new(shape, 1.0 / rate), "gamma", &got, expected)?;
+        Ok(Self::new(Family::Gamma(known, draws), Interval::Above(0.0)))
     }
 
     /// Beta, of these shapes: the mean is α / (α + β).
@@ -173,8 +172,10 @@ impl Univariate {
     /// # Errors
     /// Unless both are above 0 and finite.
     pub fn beta(alpha: f64, beta: f64) -> Result<Self, SimulationError> {
-        let made = setting(Beta::new(alpha, beta), "beta", &[alpha, beta], "two shapes above 0")?;
-        Ok(Self::new(Family::Beta(made), Interval::Between(0.0, 1.0)))
+        let (got, expected) = ([alpha, beta], "two shapes above 0");
+        let known = setting(Beta::new(alpha, beta), "beta", &got, expected)?;
+        let draws = setting(draws::Beta::new(alpha, beta), "beta", &got, expected)?;
+        Ok(Self::new(Family::Beta(known, draws), Interval::Between(0.0, 1.0)))
     }
 
     /// Exponential, of this rate: the mean is 1 / rate.
@@ -200,10 +201,11 @@ impl Univariate {
     /// # Errors
     /// Unless degrees of freedom and scale are above 0, and all are finite.
     pub fn student_t(degrees_of_freedom: f64, location: f64, scale: f64) -> Result<Self, SimulationError> {
-        let made = StudentsT::new(location, scale, degrees_of_freedom);
+        let got = [degrees_of_freedom, location, scale];
         let expected = "degrees of freedom above 0, a location, and a scale above 0";
-        let made = setting(made, "student-t", &[degrees_of_freedom, location, scale], expected)?;
-        Ok(Self::new(Family::StudentT(made), Interval::Real))
+        let known = setting(StudentsT::new(location, scale, degrees_of_freedom), "student-t", &got, expected)?;
+        let draws = setting(draws::StudentT::new(degrees_of_freedom), "student-t", &got, expected)?;
+        Ok(Self::new(Family::StudentT(known, draws), Interval::Real))
     }
 
     /// The same given that it lies from `low` to `high`, of which either may be infinite; both are rounded to f32.
