@@ -459,7 +459,7 @@ fn draws_that_cannot_be_judged_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
     judged(at, 1.0);
-    refused(at, &[&JUDGE[..], &["--alpha", "2"]].concat(), &["false-alarm rate of 2"]);
+    refused(at, &[&JUDGE[..], &["--alpha", "2"]].concat(), &["`alpha` is 2", "false-alarm rate"]);
     refused(at, &[&JUDGE[..], &["--html", "r.pdf"]].concat(), &["r.pdf", ".html"]);
     refused(at, &[&JUDGE[..], &["--drift", "0.1"]].concat(), &["--baseline"]);
     fs::write(at.join("b.json"), text(at, &[&JUDGE[..], &["--json"]].concat(), 0)).expect("written");
@@ -469,7 +469,7 @@ fn draws_that_cannot_be_judged_are_refused() {
     refused(at, &[&JUDGE[..], &["--baseline", "x.npy"]].concat(), &["x.npy"]);
     refused(at, &["report", "x.npy"], &["x.npy"]);
     fs::write(at.join("no.json"), "{}").expect("written");
-    refused(at, &["report", "no.json"], &["no.json", "is no report"]);
+    refused(at, &["report", "no.json"], &["no.json", "is not a report"]);
 
     let with = |option: &str, file: &str| {
         let mut arguments = JUDGE.to_vec();

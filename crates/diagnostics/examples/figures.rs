@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 
 fn main() -> Result<()> {
     let folder = std::env::args().nth(1).map_or_else(|| PathBuf::from("target/figures"), PathBuf::from);
-    std::fs::create_dir_all(&folder)
-        .map_err(|source| bayesburn_diagnostics::DiagnosticsError::Write { path: folder.clone(), source })?;
+    let made = std::fs::create_dir_all(&folder).map_err(bayesburn_core::FileError::write(&folder));
+    made.map_err(bayesburn_diagnostics::FigureError::from)?;
     for (label, d, width) in [("one", 1, 1.0), ("four", 4, 1.0), ("hundred", 100, 1.0), ("overconfident", 4, 0.7)] {
         calibration(&folder, label, d, width)?;
     }
@@ -55,7 +55,7 @@ fn calibration(folder: &Path, label: &str, d: usize, width: f32) -> Result<()> {
     let report = suite.run(&input)?.with_figures(&input)?;
     ["html", "md", "xml", "json"]
         .into_iter()
-        .try_for_each(|kind| report.save(folder.join(format!("report-{label}.{kind}"))))
+        .try_for_each(|kind| Ok(report.save(folder.join(format!("report-{label}.{kind}")))?))
 }
 
 /// Posteriors that are shifted where the data are above 0, at data of 1 and of −1.
@@ -89,7 +89,7 @@ fn models(folder: &Path) -> Result<()> {
     };
     let models: Vec<usize> = probabilities.outer_iter().map(|row| draw(row, rng.random())).collect();
     model_calibration(&names, &probabilities, &models, 10)?.plot().save(folder.join("model-calibration.png"))?;
-    confusion_matrix(&names, &probabilities, &models)?.plot().save(folder.join("confusion.png"))
+    Ok(confusion_matrix(&names, &probabilities, &models)?.plot().save(folder.join("confusion.png"))?)
 }
 
 fn predictions(folder: &Path) -> Result<()> {
@@ -107,7 +107,7 @@ fn predictions(folder: &Path) -> Result<()> {
     check.plot().save(folder.join("predictive-check.png"))?;
     let reference = Array2::from_shape_simple_fn((500, 3), &mut normal);
     let shifted = Array2::from_shape_simple_fn((5, 3), || 0.8 + normal());
-    mmd_test(&reference, &shifted, 1)?.plot().save(folder.join("mmd-test.png"))
+    Ok(mmd_test(&reference, &shifted, 1)?.plot().save(folder.join("mmd-test.png"))?)
 }
 
 fn training(folder: &Path) -> Result<()> {
@@ -121,7 +121,7 @@ fn training(folder: &Path) -> Result<()> {
     train[1_000] = f32::NAN;
     losses(&train, &validation)?.plot().save(folder.join("losses-exploding.png"))?;
     let long: Vec<f32> = (0..1_000_000).map(|i| 8.0 * (-(i as f32) / 1e5).exp() - 2.0 + noise(0.2)).collect();
-    losses(&long, &[])?.plot().save(folder.join("losses-million.png"))
+    Ok(losses(&long, &[])?.plot().save(folder.join("losses-million.png"))?)
 }
 
 /// Four validation curves of 15 points, eight and ten noisy training curves, and four of which one starts at a huge loss.
@@ -167,7 +167,7 @@ fn comparisons(folder: &Path) -> Result<()> {
     few[1].1[0].1 = 1e6;
     few[2].1[7].1 = f64::NAN;
     let huge = compare_losses(Cost::Simulations, few)?.with_panel(Cost::Seconds, seconds)?;
-    save("exploding", huge.with_best_possible(-2.1)?.plot())
+    Ok(save("exploding", huge.with_best_possible(-2.1)?.plot())?)
 }
 
 /// Posteriors of a normal mean, alone, overlaid and as dots; correlated and curved ones; one parameter, and fifteen.
@@ -185,11 +185,11 @@ fn pair_plots(folder: &Path) -> Result<()> {
     save("one", posterior()?.with_points("truth", truths.row(0))?.with_subset(&[0])?.plot())?;
 
     let both = || -> Result<PairPlot> {
-        posterior()?
+        Ok(posterior()?
             .named("first data set")?
             .with("second data set", draws.data_set(1))?
             .with_points("truth of the first", truths.row(0))?
-            .with_points("truth of the second", truths.row(1))
+            .with_points("truth of the second", truths.row(1))?)
     };
     let contours = both()?.with_diagonal(Diagonal::Density).with_off_diagonal(OffDiagonal::Contour);
     save("contours", contours.plot())?;

@@ -1,15 +1,15 @@
 //! Checks shapes, sizes and finiteness once, before any statistic is computed.
 
-use crate::{DiagnosticsError, Extent, InputValue, Result};
-use bayesburn_core::Draws;
+use crate::{Extent, InputError, InputValue, Result};
+use bayesburn_core::{Draws, SettingError, settings::in_range};
 use ndarray::{Array2, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 
 /// Refuses draws `[M, L, D]` and truths `[M, D]` that do not belong together, are empty or are not finite.
-pub(crate) fn check_draws_and_truths(draws: &Draws, truths: &Array2<f32>) -> Result<()> {
+pub(crate) fn check_draws_and_truths(draws: &Draws, truths: &Array2<f32>) -> Result<(), InputError> {
     let (m, l, d) = draws.values().dim();
     if truths.dim() != (m, d) {
-        return Err(DiagnosticsError::Truths { expected: [m, d], got: truths.dim().into() });
+        return Err(InputError::Truths { expected: [m, d], got: truths.dim().into() });
     }
     at_least(Extent::DataSets, 1, m)?;
     at_least(Extent::Draws, 1, l)?;
@@ -19,22 +19,20 @@ pub(crate) fn check_draws_and_truths(draws: &Draws, truths: &Array2<f32>) -> Res
 }
 
 /// Refuses `got < needed`.
-pub(crate) fn at_least(extent: Extent, needed: usize, got: usize) -> Result<()> {
-    if got < needed { Err(DiagnosticsError::TooFew { extent, needed, got }) } else { Ok(()) }
+pub(crate) fn at_least(extent: Extent, needed: usize, got: usize) -> Result<(), InputError> {
+    if got < needed { Err(InputError::TooFew { extent, needed, got }) } else { Ok(()) }
 }
 
 /// Refuses a NaN or an infinity in `[M, D]`, and names the first.
-pub(crate) fn check_finite(quantity: InputValue, values: ArrayView2<'_, f32>) -> Result<()> {
+pub(crate) fn check_finite(input: InputValue, values: ArrayView2<'_, f32>) -> Result<(), InputError> {
     match values.indexed_iter().find(|(_, x)| !x.is_finite()) {
         None => Ok(()),
-        Some(((data_set, parameter), &value)) => {
-            Err(DiagnosticsError::NonFinite { quantity, data_set, parameter, value })
-        }
+        Some(((data_set, parameter), &value)) => Err(InputError::NonFinite { input, data_set, parameter, value }),
     }
 }
 
 /// Refuses a NaN or an infinity in draws `[M, L, D]`, and names the first.
-pub(crate) fn check_finite_draws(values: ArrayView3<'_, f32>) -> Result<()> {
+pub(crate) fn check_finite_draws(values: ArrayView3<'_, f32>) -> Result<(), InputError> {
     let first_bad = (0..values.dim().0).into_par_iter().find_map_first(|data_set| {
         let draws = values.index_axis(Axis(0), data_set);
         // No early exit: a fold over all values vectorises, and good draws are the rule.
@@ -43,19 +41,19 @@ pub(crate) fn check_finite_draws(values: ArrayView3<'_, f32>) -> Result<()> {
             return None;
         }
         let ((draw, parameter), &value) = draws.indexed_iter().find(|(_, x)| !x.is_finite())?;
-        Some(DiagnosticsError::NonFinite { quantity: InputValue::Draw(draw), data_set, parameter, value })
+        Some(InputError::NonFinite { input: InputValue::Draw(draw), data_set, parameter, value })
     });
     first_bad.map_or(Ok(()), Err)
 }
 
 /// Refuses a confidence outside (0, 1); NaN is outside.
-pub(crate) fn check_confidence(confidence: f64) -> Result<()> {
-    if confidence > 0.0 && confidence < 1.0 { Ok(()) } else { Err(DiagnosticsError::Confidence { got: confidence }) }
+pub(crate) fn check_confidence(confidence: f64) -> Result<(), SettingError> {
+    in_range(confidence > 0.0 && confidence < 1.0, "confidence", "above 0 and below 1, such as 0.95", confidence)
 }
 
 /// Refuses a false-alarm rate outside (0, 1); NaN is outside.
-pub(crate) fn check_alpha(alpha: f64) -> Result<()> {
-    if alpha > 0.0 && alpha < 1.0 { Ok(()) } else { Err(DiagnosticsError::Alpha { got: alpha }) }
+pub(crate) fn check_alpha(alpha: f64) -> Result<(), SettingError> {
+    in_range(alpha > 0.0 && alpha < 1.0, "alpha", "a false-alarm rate above 0 and below 1, such as 0.01", alpha)
 }
 
 #[cfg(test)]

@@ -1,9 +1,14 @@
 //! Compares the losses of several trainings, against what they cost.
 
 use crate::losses::moving_average;
-use crate::{DiagnosticsError, Result};
+use crate::{InputError, Result};
+use bayesburn_core::{
+    SettingError,
+    settings::{at_least_one, in_range},
+};
 use std::collections::HashSet;
 use std::fmt;
+use thiserror::Error;
 
 /// What a training spends, and its loss is compared against.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -31,6 +36,55 @@ impl fmt::Display for Cost {
     }
 }
 
+/// Losses that cannot be smoothed or compared.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LossError {
+    /// There are too few losses.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// A setting outside its range.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// A comparison without a training.
+    #[error("no loss curve against {cost}: pass a label and points for at least one training")]
+    NoCurve {
+        /// What the losses are compared against.
+        cost: Cost,
+    },
+    /// A training without a finite loss.
+    #[error("curve `{label}` has {got} points, but none whose cost and loss are finite: leave this training out")]
+    NoFiniteLoss {
+        /// The training.
+        label: String,
+        /// The number of points passed.
+        got: usize,
+    },
+    /// Two trainings with one label, which no legend can tell apart.
+    #[error("two curves against {cost} are labelled `{label}`: give each training a label of its own")]
+    SameLabel {
+        /// The label of both.
+        label: String,
+        /// What the losses are compared against.
+        cost: Cost,
+    },
+    /// A cost that is smaller than the one before it.
+    #[error(
+        "curve `{label}`: {cost} go back from {before} to {after}: pass the points in order, and if the training was \
+         resumed, add what the earlier part had spent"
+    )]
+    CostDecreases {
+        /// The training.
+        label: String,
+        /// What the losses are compared against.
+        cost: Cost,
+        /// The larger cost.
+        before: f64,
+        /// The smaller cost that follows it.
+        after: f64,
+    },
+}
+
 /// The losses of one training.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -52,15 +106,15 @@ pub struct TrainingCurve {
 }
 
 impl TrainingCurve {
-    fn new(label: String, cost: &Cost, points: &[(f64, f64)]) -> Result<Self> {
+    fn new(label: String, cost: &Cost, points: &[(f64, f64)]) -> Result<Self, LossError> {
         let finite: Vec<(f64, f64)> = points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
         if let Some(pair) = finite.windows(2).find(|pair| pair[1].0 < pair[0].0) {
             let (cost, before, after) = (cost.clone(), pair[0].0, pair[1].0);
-            return Err(DiagnosticsError::CostDecreases { label, cost, before, after });
+            return Err(LossError::CostDecreases { label, cost, before, after });
         }
         // The first of equals: `min_by` keeps it.
         let Some(&(smallest_at, smallest_loss)) = finite.iter().min_by(|a, b| a.1.total_cmp(&b.1)) else {
-            return Err(DiagnosticsError::NoFiniteLoss { label, got: points.len() });
+            return Err(LossError::NoFiniteLoss { label, got: points.len() });
         };
         let curve = Self {
             label,
@@ -100,19 +154,19 @@ pub struct LossPanel {
 }
 
 impl LossPanel {
-    fn new<L, P>(cost: Cost, curves: impl IntoIterator<Item = (L, P)>) -> Result<Self>
+    fn new<L, P>(cost: Cost, curves: impl IntoIterator<Item = (L, P)>) -> Result<Self, LossError>
     where
         L: Into<String>,
         P: AsRef<[(f64, f64)]>,
     {
         let curves = curves.into_iter().map(|(label, points)| TrainingCurve::new(label.into(), &cost, points.as_ref()));
-        let curves = curves.collect::<Result<Vec<_>>>()?;
+        let curves = curves.collect::<Result<Vec<_>, LossError>>()?;
         if curves.is_empty() {
-            return Err(DiagnosticsError::NoCurve { cost });
+            return Err(LossError::NoCurve { cost });
         }
         let mut seen = HashSet::new();
         if let Some(twice) = curves.iter().find(|curve| !seen.insert(&curve.label)) {
-            return Err(DiagnosticsError::SameLabel { label: twice.label.clone(), cost });
+            return Err(LossError::SameLabel { label: twice.label.clone(), cost });
         }
         Ok(Self { cost, curves })
     }
@@ -133,7 +187,7 @@ impl LossComparison {
     ///
     /// # Errors
     /// As [`compare_losses`].
-    pub fn with_panel<L, P>(mut self, cost: Cost, curves: impl IntoIterator<Item = (L, P)>) -> Result<Self>
+    pub fn with_panel<L, P>(mut self, cost: Cost, curves: impl IntoIterator<Item = (L, P)>) -> Result<Self, LossError>
     where
         L: Into<String>,
         P: AsRef<[(f64, f64)]>,
@@ -147,10 +201,8 @@ impl LossComparison {
     ///
     /// # Errors
     /// If it is NaN or infinite.
-    pub fn with_best_possible(self, loss: f64) -> Result<Self> {
-        if !loss.is_finite() {
-            return Err(DiagnosticsError::BestPossible { got: loss });
-        }
+    pub fn with_best_possible(self, loss: f64) -> Result<Self, LossError> {
+        in_range(loss.is_finite(), "best_possible", "finite; leave it out if it is not known", loss)?;
         Ok(Self { best_possible: Some(loss), ..self })
     }
 
@@ -158,10 +210,8 @@ impl LossComparison {
     ///
     /// # Errors
     /// If the window is 0.
-    pub fn with_window(mut self, window: usize) -> Result<Self> {
-        if window == 0 {
-            return Err(DiagnosticsError::Window);
-        }
+    pub fn with_window(mut self, window: usize) -> Result<Self, LossError> {
+        at_least_one("window", window)?;
         for panel in &mut self.panels {
             panel.curves = std::mem::take(&mut panel.curves).into_iter().map(|curve| curve.smoothed(window)).collect();
         }
@@ -196,7 +246,7 @@ impl LossComparison {
 /// assert!(comparison.plot().to_svg().contains("Simulations"));
 /// # Ok::<(), bayesburn_diagnostics::DiagnosticsError>(())
 /// ```
-pub fn compare_losses<L, P>(cost: Cost, curves: impl IntoIterator<Item = (L, P)>) -> Result<LossComparison>
+pub fn compare_losses<L, P>(cost: Cost, curves: impl IntoIterator<Item = (L, P)>) -> Result<LossComparison, LossError>
 where
     L: Into<String>,
     P: AsRef<[(f64, f64)]>,
@@ -208,7 +258,7 @@ where
 mod tests {
     use super::*;
 
-    fn one(points: &[(f64, f64)]) -> Result<TrainingCurve> {
+    fn one(points: &[(f64, f64)]) -> Result<TrainingCurve, LossError> {
         Ok(compare_losses(Cost::Steps, [("a", points)])?.panels.remove(0).curves.remove(0))
     }
 
@@ -249,7 +299,7 @@ mod tests {
         assert!(curves[0].moving_average[2..].iter().all(|&mean| mean == 1.0));
         let wider = comparison.clone().with_window(2).expect("positive");
         assert_eq!(wider.panels[0].curves[1].moving_average[..4], [0.0, 0.5, 1.5, 1.0]);
-        assert!(matches!(comparison.with_window(0), Err(DiagnosticsError::Window)));
+        assert!(matches!(comparison.with_window(0), Err(LossError::Setting(_))));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::checks::{at_least, check_draws_and_truths};
 use crate::moments::{mean, median, variance};
-use crate::{DiagnosticsError, Extent, Result};
+use crate::{Extent, InputError, Result};
 use bayesburn_core::{Draws, ParameterNames};
 use ndarray::Array2;
 
@@ -57,7 +57,7 @@ pub struct ZScoreContraction {
 /// assert_eq!(check.mean_contractions, [1.0 - 2.0 / 32.0]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn z_score_contraction(draws: &Draws, truths: &Array2<f32>) -> Result<ZScoreContraction> {
+pub fn z_score_contraction(draws: &Draws, truths: &Array2<f32>) -> Result<ZScoreContraction, InputError> {
     z_score_contraction_with(draws, truths, PriorVariances::FromTruths)
 }
 
@@ -70,7 +70,7 @@ pub fn z_score_contraction_with(
     draws: &Draws,
     truths: &Array2<f32>,
     prior: PriorVariances,
-) -> Result<ZScoreContraction> {
+) -> Result<ZScoreContraction, InputError> {
     check_draws_and_truths(draws, truths)?;
     at_least(Extent::Draws, 2, draws.num_draws())?;
     let prior_variances = match prior {
@@ -81,7 +81,7 @@ pub fn z_score_contraction_with(
         PriorVariances::Known(got) => {
             let expected = draws.num_parameters();
             if got.len() != expected || got.iter().any(|variance| !(variance.is_finite() && *variance > 0.0)) {
-                return Err(DiagnosticsError::PriorVariances { expected, got });
+                return Err(InputError::NotPositive { what: "prior variances", expected, got });
             }
             got
         }
@@ -141,7 +141,7 @@ mod tests {
         assert!(check.contractions.iter().all(|x| x.is_nan()));
         for bad in [vec![], vec![1.0, 1.0], vec![0.0], vec![f64::NAN]] {
             let error = z_score_contraction_with(&draws, &truths, PriorVariances::Known(bad)).expect_err("refused");
-            assert!(matches!(error, DiagnosticsError::PriorVariances { expected: 1, .. }), "{error}");
+            assert!(matches!(error, InputError::NotPositive { expected: 1, .. }), "{error}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::checks::{at_least, check_draws_and_truths};
 use crate::moments::{correlation, mean, median};
-use crate::{Extent, Result};
+use crate::{Extent, InputError, Result};
 use bayesburn_core::{Draws, ParameterNames};
 use ndarray::{Array2, ArrayView1};
 use rayon::prelude::*;
@@ -45,7 +45,7 @@ pub struct EstimationErrors {
 /// assert_eq!(errors.normalized_rmse, [0.25]); // a prior draw is 4 or 0 away, √8 on average
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn estimation_errors(draws: &Draws, truths: &Array2<f32>) -> Result<EstimationErrors> {
+pub fn estimation_errors(draws: &Draws, truths: &Array2<f32>) -> Result<EstimationErrors, InputError> {
     check_draws_and_truths(draws, truths)?;
     at_least(Extent::DataSets, 2, draws.num_data_sets())?;
     let (m, d) = truths.dim();

@@ -46,7 +46,8 @@
 //! | [`SuiteInput`] | the suite's input: draws and truths; data, densities and quantities if they are known |
 //! | [`PairPlot`] | histograms, densities and contours of sets of samples, to be overlaid and drawn |
 //! | [`EcdfBands`] | the exact simultaneous band for the ECDF of uniform ranks, useful by itself |
-//! | [`DiagnosticsError`] | what is wrong with the input, and what to do |
+//! | [`InputError`], [`RankError`], [`TwoSampleError`], … | what is wrong with the input, by topic, and what to do |
+//! | [`DiagnosticsError`] | any of them |
 //!
 //! All checks of calibration need independent draws for different data sets. If the same random numbers serve every data set, exact posteriors fail:
 //! 85% of them at M = 500 and L = 99. A posterior of bayesburn uses the same latent numbers in every call with the same seed, so pass all data sets to
@@ -91,6 +92,7 @@ mod contraction;
 mod error;
 mod estimation;
 mod grids;
+mod input_error;
 mod losses;
 mod models;
 mod moments;
@@ -109,25 +111,27 @@ pub use calibration::{Bins, RankHistograms, sbc_histograms};
 pub use calibration::{CalibrationError, calibration_error};
 pub use calibration::{Coverage, Region, central_coverage, highest_density_coverage};
 pub use calibration::{EcdfBands, EcdfConfig, EcdfVerdict, Family, RankEcdfs, sbc_ecdf, sbc_ecdf_with};
-pub use calibration::{HypothesisTest, RankTests, Ranks, sbc_ranks, sbc_tests};
+pub use calibration::{HypothesisTest, RankError, RankTests, Ranks, sbc_ranks, sbc_tests};
 pub use calibration::{Tarp, density_ranks, distance_ranks, product_ranks, quantity_ranks, tarp};
-pub use comparison::{Cost, LossComparison, LossPanel, TrainingCurve, compare_losses};
+pub use comparison::{Cost, LossComparison, LossError, LossPanel, TrainingCurve, compare_losses};
 pub use contraction::{PriorVariances, ZScoreContraction, z_score_contraction, z_score_contraction_with};
-pub use error::{DiagnosticsError, Extent, InputValue, Result, SampleSet};
+pub use error::{DiagnosticsError, Result};
 pub use estimation::{EstimationErrors, estimation_errors};
+pub use input_error::{Extent, InputError, InputValue};
 pub use losses::{LossCurves, losses};
-pub use models::{CalibrationBin, ConfusionMatrix, ModelCalibration, confusion_matrix, model_calibration};
-pub use pairs::{Diagonal, OffDiagonal, PairPlot, pair_plot};
+pub use models::{CalibrationBin, ConfusionMatrix, ModelCalibration, ModelError, confusion_matrix, model_calibration};
+pub use pairs::{Diagonal, OffDiagonal, PairPlot, PairPlotError, pair_plot};
 pub use panels::{MarginalDensity, MarginalHistogram, PairDensity, PairHistogram};
 #[cfg(feature = "plots")]
-pub use plots::{EcdfPanels, EcdfPlot, EcdfScale, Figure};
+pub use plots::{EcdfPanels, EcdfPlot, EcdfScale, Figure, FigureError};
 pub use predictive::{Observed, PredictiveCheck, predictive_check, prior_pushforward};
 pub use recovery::{Recovery, recovery};
 pub use samples::{LatentSpace, PriorPairs, SampleMoments, latent_space, prior_pairs};
 pub use sensitivity::{PosteriorShifts, SensitivityGrid, posterior_shifts, sensitivity_grid};
 pub use suite::{Check, CheckKind, ContextRange, Detectable, DiagnosticsSuite, Limit, LimitCheck, SuiteInput};
-pub use suite::{Metrics, ParameterMetrics, Report, Side, Stratum};
+pub use suite::{LimitError, Metrics, ParameterMetrics, Report, ReportError, Side, Stratum};
 pub use two_sample::{Bandwidth, Mmd, MmdConfig, MmdEstimator, mmd, mmd_with, sliced_wasserstein};
 pub use two_sample::{C2st, C2stConfig, c2st, c2st_with};
 pub use two_sample::{LocalC2st, LocalC2stConfig, LocalTest};
 pub use two_sample::{MmdTest, MmdTestConfig, mmd_test, mmd_test_with};
+pub use two_sample::{SampleSet, TwoSampleError};

@@ -1,7 +1,8 @@
 //! Smooths the losses of a training run and counts those that are not finite.
 
 use crate::checks::at_least;
-use crate::{DiagnosticsError, Extent, Result};
+use crate::{Extent, LossError, Result};
+use bayesburn_core::settings::at_least_one;
 
 /// The losses of a training run.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,10 +27,8 @@ impl LossCurves {
     ///
     /// # Errors
     /// If the window is 0.
-    pub fn with_window(mut self, window: usize) -> Result<Self> {
-        if window == 0 {
-            return Err(DiagnosticsError::Window);
-        }
+    pub fn with_window(mut self, window: usize) -> Result<Self, LossError> {
+        at_least_one("window", window)?;
         self.moving_average = moving_average(&self.train, window);
         self.window = window;
         Ok(self)
@@ -47,7 +46,7 @@ impl LossCurves {
 /// assert_eq!(curves.non_finite_train, 1);
 /// # Ok::<(), bayesburn_diagnostics::DiagnosticsError>(())
 /// ```
-pub fn losses(train: &[f32], validation: &[(usize, f32)]) -> Result<LossCurves> {
+pub fn losses(train: &[f32], validation: &[(usize, f32)]) -> Result<LossCurves, LossError> {
     at_least(Extent::Losses, 1, train.len())?;
     let window = (train.len() / 100).max(1);
     Ok(LossCurves {

@@ -1,12 +1,51 @@
 //! Checks posterior probabilities of models: are they as often right as they say?
 
 use crate::checks::at_least;
-use crate::{DiagnosticsError, Extent, Result};
-use bayesburn_core::ParameterNames;
+use crate::{Extent, InputError, Result};
+use bayesburn_core::{ParameterNames, SettingError, settings::at_least_one};
 use ndarray::{Array2, ArrayView1};
+use thiserror::Error;
 
 /// How far the sum of a data set's probabilities may be from 1: some hundred roundings of f32.
 const SUM_TOLERANCE: f32 = 1e-4;
+
+/// Probabilities of models, or true models, that cannot be judged.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// Names that do not fit the probabilities, or too few data sets or models.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// A setting outside its range.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// Another number of true models than of data sets.
+    #[error("{got} true models, but probabilities for {expected} data sets: pass one for each")]
+    NumTrueModels {
+        /// The number of data sets.
+        expected: usize,
+        /// The number of true models.
+        got: usize,
+    },
+    /// A true model without a column of probabilities.
+    #[error("model {got} for data set {data_set}, but {models} models: pass indices from 0 to one less")]
+    TrueModel {
+        /// The row, counted from 0.
+        data_set: usize,
+        /// The number of models.
+        models: usize,
+        /// The index passed.
+        got: usize,
+    },
+    /// Numbers that are not probabilities.
+    #[error("model probabilities {got:?} for data set {data_set}: pass numbers from 0 to 1 that add up to 1")]
+    Probabilities {
+        /// The row, counted from 0.
+        data_set: usize,
+        /// The values passed.
+        got: Vec<f32>,
+    },
+}
 
 /// Probabilities of one model in one range, against how often it was the true one.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,11 +97,9 @@ pub fn model_calibration(
     probabilities: &Array2<f32>,
     models: &[usize],
     bins: usize,
-) -> Result<ModelCalibration> {
+) -> Result<ModelCalibration, ModelError> {
     check(names, probabilities, models)?;
-    if bins == 0 {
-        return Err(DiagnosticsError::Setting { setting: "bins", needed: 1, got: 0 });
-    }
+    at_least_one("bins", bins)?;
     // As NumPy's linspace and searchsorted of f32 in f64: bin b is for edges[b] < p <= edges[b + 1].
     let edges: Vec<f64> = (1..bins).map(|b| b as f64 / bins as f64).collect();
     let of_model = |(model, column): (usize, ArrayView1<'_, f32>)| {
@@ -131,7 +168,7 @@ pub fn confusion_matrix(
     names: &ParameterNames,
     probabilities: &Array2<f32>,
     models: &[usize],
-) -> Result<ConfusionMatrix> {
+) -> Result<ConfusionMatrix, ModelError> {
     check(names, probabilities, models)?;
     let k = names.len();
     let mut counts = Array2::zeros((k, k));
@@ -149,25 +186,25 @@ pub fn confusion_matrix(
     })
 }
 
-fn check(names: &ParameterNames, probabilities: &Array2<f32>, models: &[usize]) -> Result<()> {
+fn check(names: &ParameterNames, probabilities: &Array2<f32>, models: &[usize]) -> Result<(), ModelError> {
     let (m, k) = probabilities.dim();
     if names.len() != k {
-        return Err(DiagnosticsError::Names { expected: names.len(), got: k });
+        return Err(InputError::Names { expected: names.len(), got: k }.into());
     }
     if models.len() != m {
-        return Err(DiagnosticsError::Models { expected: m, got: models.len() });
+        return Err(ModelError::NumTrueModels { expected: m, got: models.len() });
     }
     at_least(Extent::DataSets, 1, m)?;
     at_least(Extent::Parameters, 1, k)?;
     for (data_set, row) in probabilities.outer_iter().enumerate() {
         let bad = row.iter().any(|p| !(0.0..=1.0).contains(p));
         if bad || (row.sum() - 1.0).abs() > SUM_TOLERANCE {
-            return Err(DiagnosticsError::Probabilities { data_set, got: row.to_vec() });
+            return Err(ModelError::Probabilities { data_set, got: row.to_vec() });
         }
     }
     match models.iter().position(|&model| model >= k) {
         None => Ok(()),
-        Some(data_set) => Err(DiagnosticsError::Model { data_set, models: k, got: models[data_set] }),
+        Some(data_set) => Err(ModelError::TrueModel { data_set, models: k, got: models[data_set] }),
     }
 }
 

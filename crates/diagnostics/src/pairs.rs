@@ -1,9 +1,13 @@
 //! Puts sets of samples over each other: each parameter alone, and all parameters in pairs.
 
-use crate::checks::{at_least, check_confidence};
+mod error;
+
+pub use error::PairPlotError;
+
+use crate::checks::at_least;
 use crate::grids::{Range, range_of, within};
-use crate::{DiagnosticsError, Extent, MarginalDensity, MarginalHistogram, PairDensity, PairHistogram, Result};
-use bayesburn_core::ParameterNames;
+use crate::{Extent, InputError, MarginalDensity, MarginalHistogram, PairDensity, PairHistogram, Result};
+use bayesburn_core::{ParameterNames, settings::inside_unit_interval};
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use std::borrow::Borrow;
 use std::collections::HashSet;
@@ -75,7 +79,7 @@ impl PairPlot {
     ///
     /// # Errors
     /// If another set or point has this label.
-    pub fn named(mut self, label: impl Into<String>) -> Result<Self> {
+    pub fn named(mut self, label: impl Into<String>) -> Result<Self, PairPlotError> {
         let label = label.into();
         check_label(&label, self.sets.iter().skip(1).chain(&self.points))?;
         self.sets[0].label = label;
@@ -87,10 +91,14 @@ impl PairPlot {
     ///
     /// # Errors
     /// If the columns are not D, there is no row, a value is not finite, or another set or point has this label.
-    pub fn with<'a>(mut self, label: impl Into<String>, samples: impl Into<ArrayView2<'a, f32>>) -> Result<Self> {
+    pub fn with<'a>(
+        mut self,
+        label: impl Into<String>,
+        samples: impl Into<ArrayView2<'a, f32>>,
+    ) -> Result<Self, PairPlotError> {
         let (label, samples) = (label.into(), samples.into());
         if samples.ncols() != self.names.len() {
-            return Err(DiagnosticsError::Names { expected: self.names.len(), got: samples.ncols() });
+            return Err(InputError::Names { expected: self.names.len(), got: samples.ncols() }.into());
         }
         at_least(Extent::Draws, 1, samples.nrows())?;
         check_label(&label, self.sets.iter().chain(&self.points))?;
@@ -108,12 +116,12 @@ impl PairPlot {
         mut self,
         label: impl Into<String>,
         values: impl IntoIterator<Item: Borrow<f32>>,
-    ) -> Result<Self> {
+    ) -> Result<Self, PairPlotError> {
         let label = label.into();
         let values: Vec<f32> = values.into_iter().map(|value| *Borrow::<f32>::borrow(&value)).collect();
         let (got, parameters) = (values.len(), self.names.len());
         if got == 0 || !got.is_multiple_of(parameters) {
-            return Err(DiagnosticsError::Points { label, parameters, got });
+            return Err(PairPlotError::Points { label, parameters, got });
         }
         let samples = Array2::from_shape_fn((got / parameters, parameters), |(p, d)| values[p * parameters + d]);
         check_label(&label, self.sets.iter().chain(&self.points))?;
@@ -127,16 +135,16 @@ impl PairPlot {
     ///
     /// # Errors
     /// If there are not D of them, or one is not a finite number below another.
-    pub fn with_limits(self, limits: impl AsRef<[(f64, f64)]>) -> Result<Self> {
+    pub fn with_limits(self, limits: impl AsRef<[(f64, f64)]>) -> Result<Self, PairPlotError> {
         let limits = limits.as_ref();
         if limits.len() != self.names.len() {
-            return Err(DiagnosticsError::NumLimits { expected: self.names.len(), got: limits.len() });
+            return Err(PairPlotError::NumLimits { expected: self.names.len(), got: limits.len() });
         }
         // Not normal: infinite, NaN, 0, or too small to be divided into bins.
         let empty = limits.iter().position(|(low, high)| low >= high || !(high - low).is_normal());
         if let Some(parameter) = empty {
             let ((low, high), parameter) = (limits[parameter], self.names[parameter].clone());
-            return Err(DiagnosticsError::Limits { parameter, low, high });
+            return Err(PairPlotError::Limits { parameter, low, high });
         }
         Ok(Self { limits: limits.to_vec(), limits_given: true, ..self })
     }
@@ -145,10 +153,10 @@ impl PairPlot {
     ///
     /// # Errors
     /// If there are not D of them.
-    pub fn with_labels(self, labels: impl IntoIterator<Item: Into<String>>) -> Result<Self> {
+    pub fn with_labels(self, labels: impl IntoIterator<Item: Into<String>>) -> Result<Self, PairPlotError> {
         let axis_labels: Vec<String> = labels.into_iter().map(Into::into).collect();
         if axis_labels.len() != self.names.len() {
-            return Err(DiagnosticsError::NumAxisLabels { expected: self.names.len(), got: axis_labels.len() });
+            return Err(PairPlotError::NumAxisLabels { expected: self.names.len(), got: axis_labels.len() });
         }
         Ok(Self { axis_labels, ..self })
     }
@@ -157,11 +165,11 @@ impl PairPlot {
     ///
     /// # Errors
     /// If there is none, one is not below D, or one comes twice.
-    pub fn with_subset(self, subset: &[usize]) -> Result<Self> {
+    pub fn with_subset(self, subset: &[usize]) -> Result<Self, PairPlotError> {
         let parameters = self.names.len();
         let mut seen = HashSet::new();
         if subset.is_empty() || !subset.iter().all(|&parameter| parameter < parameters && seen.insert(parameter)) {
-            return Err(DiagnosticsError::Subset { parameters, got: subset.to_vec() });
+            return Err(PairPlotError::Subset { parameters, got: subset.to_vec() });
         }
         Ok(Self { subset: subset.to_vec(), ..self })
     }
@@ -188,9 +196,9 @@ impl PairPlot {
     ///
     /// # Errors
     /// If one is not strictly between 0 and 1.
-    pub fn with_contours(self, masses: impl AsRef<[f64]>) -> Result<Self> {
+    pub fn with_contours(self, masses: impl AsRef<[f64]>) -> Result<Self, PairPlotError> {
         let mut contours = masses.as_ref().to_vec();
-        contours.iter().try_for_each(|&mass| check_confidence(mass))?;
+        contours.iter().try_for_each(|&mass| inside_unit_interval("the mass inside a contour", mass))?;
         contours.sort_unstable_by(f64::total_cmp);
         Ok(Self { contours, ..self })
     }
@@ -282,20 +290,20 @@ impl PairPlot {
         self
     }
 
-    fn check_finite(&self, label: &str, values: ArrayView2<'_, f32>) -> Result<()> {
+    fn check_finite(&self, label: &str, values: ArrayView2<'_, f32>) -> Result<(), PairPlotError> {
         match values.indexed_iter().find(|(_, x)| !x.is_finite()) {
             None => Ok(()),
             Some(((row, parameter), &value)) => {
                 let (label, parameter) = (label.to_owned(), self.names[parameter].clone());
-                Err(DiagnosticsError::NonFiniteRow { label, row, parameter, value })
+                Err(PairPlotError::NonFiniteRow { label, row, parameter, value })
             }
         }
     }
 }
 
-fn check_label<'a>(label: &str, mut others: impl Iterator<Item = &'a LabelledRows>) -> Result<()> {
+fn check_label<'a>(label: &str, mut others: impl Iterator<Item = &'a LabelledRows>) -> Result<(), PairPlotError> {
     if others.any(|set| set.label == label) {
-        return Err(DiagnosticsError::SameSetLabel { label: label.to_owned() });
+        return Err(PairPlotError::SameLabel { label: label.to_owned() });
     }
     Ok(())
 }
@@ -339,7 +347,10 @@ fn check_label<'a>(label: &str, mut others: impl Iterator<Item = &'a LabelledRow
 /// assert!(pairs.plot().to_svg().contains("posterior"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn pair_plot<'a>(names: &ParameterNames, samples: impl Into<ArrayView2<'a, f32>>) -> Result<PairPlot> {
+pub fn pair_plot<'a>(
+    names: &ParameterNames,
+    samples: impl Into<ArrayView2<'a, f32>>,
+) -> Result<PairPlot, PairPlotError> {
     at_least(Extent::Parameters, 1, names.len())?;
     let empty = PairPlot {
         names: names.clone(),

@@ -1,7 +1,7 @@
 //! Compares statistics of data with those of data that a model makes: posterior predictive checks, and what a prior says of data.
 
 use crate::checks::at_least;
-use crate::{DiagnosticsError, Extent, InputValue, Result};
+use crate::{Extent, InputError, InputValue, Result};
 use bayesburn_core::ParameterNames;
 use ndarray::{Array2, ArrayView2, ArrayView3};
 use rayon::prelude::*;
@@ -54,10 +54,10 @@ pub fn predictive_check(
     observed: ArrayView2<'_, f32>,
     simulated: ArrayView3<'_, f32>,
     statistics: impl Fn(ArrayView2<'_, f32>) -> Vec<f64> + Sync,
-) -> Result<PredictiveCheck> {
+) -> Result<PredictiveCheck, InputError> {
     let (_, n, f) = simulated.dim();
     if observed.dim() != (n, f) {
-        return Err(DiagnosticsError::Observation { expected: [n, f], got: observed.dim().into() });
+        return Err(InputError::Observation { expected: [n, f], got: observed.dim().into() });
     }
     let mut check = prior_pushforward(names, simulated, &statistics)?;
     let values = checked(&statistics(observed), check.names.len(), None)?;
@@ -84,25 +84,25 @@ pub fn prior_pushforward(
     names: impl IntoIterator<Item = impl Into<String>>,
     simulated: ArrayView3<'_, f32>,
     statistics: impl Fn(ArrayView2<'_, f32>) -> Vec<f64> + Sync,
-) -> Result<PredictiveCheck> {
+) -> Result<PredictiveCheck, InputError> {
     let names: ParameterNames = names.into_iter().map(Into::into).collect();
     let (l, q) = (simulated.dim().0, names.len());
     at_least(Extent::DataSets, 1, l)?;
     at_least(Extent::Parameters, 1, q)?;
     let of = |i: usize| checked(&statistics(simulated.index_axis(ndarray::Axis(0), i)), q, Some(i));
-    let rows = (0..l).into_par_iter().map(of).collect::<Result<Vec<Vec<f64>>>>()?;
+    let rows = (0..l).into_par_iter().map(of).collect::<Result<Vec<Vec<f64>>, InputError>>()?;
     Ok(PredictiveCheck { names, simulated: Array2::from_shape_fn((l, q), |(l, q)| rows[l][q]), observed: None })
 }
 
 /// The statistics, if they are as many as names, and finite. Of which data set; `None` is the observed one.
-fn checked(values: &[f64], expected: usize, data_set: Option<usize>) -> Result<Vec<f64>> {
+fn checked(values: &[f64], expected: usize, data_set: Option<usize>) -> Result<Vec<f64>, InputError> {
     if values.len() != expected {
-        return Err(DiagnosticsError::Names { expected, got: values.len() });
+        return Err(InputError::Names { expected, got: values.len() });
     }
     match values.iter().position(|value| !value.is_finite()) {
         None => Ok(values.to_vec()),
-        Some(parameter) => Err(DiagnosticsError::NonFinite {
-            quantity: InputValue::Statistic { observed: data_set.is_none() },
+        Some(parameter) => Err(InputError::NonFinite {
+            input: InputValue::Statistic { observed: data_set.is_none() },
             data_set: data_set.unwrap_or(0),
             parameter,
             value: values[parameter] as f32,

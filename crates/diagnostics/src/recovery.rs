@@ -1,8 +1,8 @@
 //! Compares posterior medians with the parameters that simulated the data.
 
-use crate::Result;
 use crate::checks::check_draws_and_truths;
 use crate::moments::{correlation, mean, median};
+use crate::{InputError, Result};
 use bayesburn_core::{Draws, ParameterNames};
 use ndarray::{Array2, Axis};
 use rayon::prelude::*;
@@ -50,7 +50,7 @@ pub struct Recovery {
 /// assert_eq!(recovery.r_squared, [1.0]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn recovery(draws: &Draws, truths: &Array2<f32>) -> Result<Recovery> {
+pub fn recovery(draws: &Draws, truths: &Array2<f32>) -> Result<Recovery, InputError> {
     check_draws_and_truths(draws, truths)?;
     let (m, d) = truths.dim();
     let summarise = |(data_set, parameter)| {

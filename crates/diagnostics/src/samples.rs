@@ -2,7 +2,7 @@
 
 use crate::checks::{at_least, check_finite};
 use crate::moments::{correlations, mean, variance};
-use crate::{DiagnosticsError, Extent, InputValue, Result};
+use crate::{Extent, InputError, InputValue, Result};
 use bayesburn_core::ParameterNames;
 use ndarray::Array2;
 
@@ -23,13 +23,13 @@ pub struct SampleMoments {
 }
 
 impl SampleMoments {
-    fn new(names: ParameterNames, samples: &Array2<f32>, quantity: InputValue) -> Result<Self> {
+    fn new(names: ParameterNames, samples: &Array2<f32>, input: InputValue) -> Result<Self, InputError> {
         if names.len() != samples.ncols() {
-            return Err(DiagnosticsError::Names { expected: names.len(), got: samples.ncols() });
+            return Err(InputError::Names { expected: names.len(), got: samples.ncols() });
         }
         at_least(Extent::DataSets, 2, samples.nrows())?;
         at_least(Extent::Parameters, 1, samples.ncols())?;
-        check_finite(quantity, samples.view())?;
+        check_finite(input, samples.view())?;
         let columns = || samples.columns().into_iter();
         Ok(Self {
             names,
@@ -75,7 +75,7 @@ pub struct PriorPairs {
 /// assert_eq!(latent.moments.correlations[[0, 1]], 0.0);
 /// # Ok::<(), bayesburn_diagnostics::DiagnosticsError>(())
 /// ```
-pub fn latent_space(z: &Array2<f32>) -> Result<LatentSpace> {
+pub fn latent_space(z: &Array2<f32>) -> Result<LatentSpace, InputError> {
     let names = (1..=z.ncols()).map(|i| format!("z{}", subscript(i))).collect();
     Ok(LatentSpace { moments: SampleMoments::new(names, z, InputValue::Latent)? })
 }
@@ -95,7 +95,7 @@ pub fn latent_space(z: &Array2<f32>) -> Result<LatentSpace> {
 /// assert!(pairs.moments.correlations[[0, 1]].is_nan()); // a constant correlates with nothing
 /// # Ok::<(), bayesburn_diagnostics::DiagnosticsError>(())
 /// ```
-pub fn prior_pairs(names: &ParameterNames, draws: &Array2<f32>) -> Result<PriorPairs> {
+pub fn prior_pairs(names: &ParameterNames, draws: &Array2<f32>) -> Result<PriorPairs, InputError> {
     Ok(PriorPairs { moments: SampleMoments::new(names.clone(), draws, InputValue::PriorDraw)? })
 }
 
@@ -121,10 +121,7 @@ mod tests {
     #[test]
     fn bad_samples_are_refused_by_name() {
         let names: ParameterNames = ["a".to_owned()].into();
-        assert!(matches!(
-            prior_pairs(&names, &Array2::zeros((3, 2))),
-            Err(DiagnosticsError::Names { expected: 1, got: 2 })
-        ));
+        assert!(matches!(prior_pairs(&names, &Array2::zeros((3, 2))), Err(InputError::Names { expected: 1, got: 2 })));
         assert!(latent_space(&Array2::zeros((1, 2))).is_err());
         let error = prior_pairs(&names, &array![[0.0], [f32::NEG_INFINITY]]).expect_err("infinite").to_string();
         assert!(error.contains("the prior draw is -inf for data set 1, parameter 0"), "{error}");

@@ -3,7 +3,7 @@
 use crate::checks::{at_least, check_finite_draws};
 use crate::moments::{mean, variance};
 use crate::two_sample::sliced_wasserstein;
-use crate::{DiagnosticsError, Extent, Result};
+use crate::{Extent, InputError, Result};
 use bayesburn_core::{Draws, ParameterNames};
 use ndarray::{Array2, Array3, ArrayView1};
 
@@ -40,7 +40,7 @@ pub struct SensitivityGrid {
 /// assert_eq!(grid.numbers[[1, 2, 0]], 4.0);
 /// # Ok::<(), DiagnosticsError>(())
 /// ```
-pub fn sensitivity_grid<E: From<DiagnosticsError>>(
+pub fn sensitivity_grid<E: From<InputError>>(
     (rows, row_values): (&str, Vec<f64>),
     (columns, column_values): (&str, Vec<f64>),
     names: impl IntoIterator<Item = impl Into<String>>,
@@ -54,7 +54,7 @@ pub fn sensitivity_grid<E: From<DiagnosticsError>>(
         for (j, &b) in column_values.iter().enumerate() {
             let got = numbers(a, b)?;
             if got.len() != names.len() {
-                return Err(DiagnosticsError::Names { expected: names.len(), got: got.len() }.into());
+                return Err(InputError::Names { expected: names.len(), got: got.len() }.into());
             }
             got.into_iter().enumerate().for_each(|(q, number)| all[[i, j, q]] = number);
         }
@@ -113,20 +113,20 @@ pub fn posterior_shifts(
     let (k, d) = (others.num_data_sets(), base.num_parameters());
     if base.names() != others.names() {
         let (expected, got) = (base.names().to_vec(), others.names().to_vec());
-        return Err(DiagnosticsError::OtherParameters { expected, got });
+        return Err(InputError::OtherParameters { expected, got }.into());
     }
     if base.num_data_sets() != 1 {
-        return Err(DiagnosticsError::Rows { expected: 1, got: base.num_data_sets() });
+        return Err(InputError::Rows { expected: 1, got: base.num_data_sets() }.into());
     }
     if labels.len() != k {
-        return Err(DiagnosticsError::Rows { expected: k, got: labels.len() });
+        return Err(InputError::Rows { expected: k, got: labels.len() }.into());
     }
     at_least(Extent::Draws, 2, base.num_draws().min(others.num_draws()))?;
     let moments = |column: ArrayView1<'_, f32>| (mean(column.iter().map(|&x| f64::from(x))), variance(column).sqrt());
     [base, others].into_iter().try_for_each(|draws| check_finite_draws(draws.values()))?;
     let of_base: Vec<(f64, f64)> = base.data_set(0).columns().into_iter().map(moments).collect();
     if let Some(column) = of_base.iter().position(|(_, std)| *std <= 0.0) {
-        return Err(DiagnosticsError::ConstantParameter { name: base.names()[column].clone() });
+        return Err(InputError::ConstantParameter { name: base.names()[column].clone() }.into());
     }
     let (mut shifts, mut widths) = (Array2::zeros((k, d)), Array2::zeros((k, d)));
     let standardized = |draws: ndarray::ArrayView2<'_, f32>| {
@@ -152,6 +152,7 @@ pub fn posterior_shifts(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::DiagnosticsError;
     use ndarray::array;
 
     fn draws(values: Array3<f32>) -> Draws {
@@ -173,7 +174,7 @@ mod tests {
                 .to_string()
         };
         assert!(wrong(|_, _| Ok(vec![])).contains("0 columns, but 1 names"));
-        assert!(wrong(|_, _| Err(DiagnosticsError::Window)).contains("0 losses"));
+        assert!(wrong(|_, _| Err(InputError::Widths { got: vec![7] }.into())).contains("[7]"));
         let none = sensitivity_grid(("a", vec![]), ("b", vec![1.0]), ["q"], |_, _| Ok::<_, DiagnosticsError>(vec![]));
         assert!(none.expect_err("no value").to_string().contains("0 values"));
     }

@@ -6,7 +6,7 @@ mod common;
 use bayesburn_core::Draws;
 use bayesburn_diagnostics::{
     Bins, Cost, Diagonal, EcdfPanels, EcdfPlot, EcdfScale, Figure, LossComparison, OffDiagonal, PairPlot,
-    PriorVariances, Result, central_coverage, compare_losses, confusion_matrix, latent_space, losses, mmd_test,
+    PairPlotError, PriorVariances, central_coverage, compare_losses, confusion_matrix, latent_space, losses, mmd_test,
     model_calibration, pair_plot, posterior_shifts, predictive_check, prior_pairs, prior_pushforward, recovery,
     sbc_ecdf, sbc_histograms, sensitivity_grid, z_score_contraction_with,
 };
@@ -180,7 +180,7 @@ fn comparisons_of_any_length_are_drawn_in_bounded_size() {
 }
 
 /// The posteriors for two data sets in one pair plot, with the truth of the first.
-fn pairs(draws: &Draws, truths: &Array2<f32>) -> Result<PairPlot> {
+fn pairs(draws: &Draws, truths: &Array2<f32>) -> Result<PairPlot, PairPlotError> {
     pair_plot(draws.names(), draws.data_set(0))?
         .named("first")?
         .with("second", draws.data_set(1))?

@@ -1,7 +1,7 @@
 //! Checks the numbers of pair plots: densities and contours against closed forms, counts by hand, refusals by their words.
 
 use bayesburn_core::ParameterNames;
-use bayesburn_diagnostics::{DiagnosticsError, PairPlot, Result, pair_plot};
+use bayesburn_diagnostics::{InputError, PairPlot, PairPlotError, pair_plot};
 use ndarray::{Array2, array};
 use statrs::distribution::{ContinuousCDF, Normal};
 use std::f64::consts::PI;
@@ -118,7 +118,7 @@ fn views_and_arrays_of_any_order_will_do() {
     let transposed = samples.t().as_standard_layout().to_owned();
     assert_eq!(pair_plot(&names(2), transposed.t()).expect("valid"), pairs);
 
-    let marked = |pairs: Result<PairPlot>| pairs.expect("valid");
+    let marked = |pairs: Result<PairPlot, PairPlotError>| pairs.expect("valid");
     let row = marked(pairs.clone().with_points("point", samples.row(1)));
     assert_eq!(marked(pairs.clone().with_points("point", [3.0_f32, 4.0])), row);
     assert_eq!(marked(pairs.clone().with_points("point", &array![[3.0_f32, 4.0]])), row);
@@ -129,9 +129,12 @@ fn views_and_arrays_of_any_order_will_do() {
 fn every_refusal_says_what_came_and_what_to_do() {
     let samples = array![[0.0_f32, 5.0], [10.0, 5.0]];
     let pairs = || pair_plot(&names(2), &samples).expect("valid");
-    let say = |result: Result<PairPlot>| result.expect_err("must be refused").to_string();
+    let say = |result: Result<PairPlot, PairPlotError>| result.expect_err("must be refused").to_string();
 
-    assert!(matches!(pair_plot(&names(3), &samples), Err(DiagnosticsError::Names { expected: 3, got: 2 })));
+    assert!(matches!(
+        pair_plot(&names(3), &samples),
+        Err(PairPlotError::Input(InputError::Names { expected: 3, got: 2 }))
+    ));
     assert!(say(pair_plot(&names(0), &Array2::<f32>::zeros((1, 0)))).contains("0 parameters"));
     assert!(say(pair_plot(&names(2), &Array2::<f32>::zeros((0, 2)))).contains("0 draws"));
     let infinite = say(pairs().with("prior", &array![[0.0, 1.0], [0.0, f32::INFINITY]]));
@@ -147,7 +150,7 @@ fn every_refusal_says_what_came_and_what_to_do() {
         pairs().with("a", &samples).and_then(|pairs| pairs.named("a")),
         pairs().with_points("a", [0.0_f32, 0.0]).and_then(|pairs| pairs.with_points("a", [0.0_f32, 0.0])),
     ] {
-        assert!(matches!(twice, Err(DiagnosticsError::SameSetLabel { .. })), "{twice:?}");
+        assert!(matches!(twice, Err(PairPlotError::SameLabel { .. })), "{twice:?}");
     }
     assert!(pairs().named("samples").is_ok());
 

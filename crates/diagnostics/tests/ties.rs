@@ -209,7 +209,7 @@ fn the_suite_passes_exact_posteriors_and_fails_wrong_ones() {
         let run = |seed: &u64| {
             let s = simulated(kind, fault, *seed);
             let input = SuiteInput::new(&s.draws, &s.truths).and_then(|input| input.with_data(s.data.view()));
-            let input = input.and_then(|input| input.with_log_prob(&s.log_prob, s.of_truths.clone()));
+            let input = input.expect("valid").with_log_prob(&s.log_prob, s.of_truths.clone());
             let report = DiagnosticsSuite::new().with_seed(*seed).run(&input.expect("valid")).expect("it runs");
             assert!(!report.to_string().contains("NaN") && !report.to_string().contains("inf"), "{kind:?}: {report}");
             !report.passed()

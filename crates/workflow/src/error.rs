@@ -2,7 +2,7 @@
 
 use bayesburn_amortizers::AmortizerError;
 use bayesburn_core::FileError;
-use bayesburn_diagnostics::DiagnosticsError;
+use bayesburn_diagnostics::{DiagnosticsError, InputError, RankError, ReportError};
 use bayesburn_inference::InferenceError;
 use bayesburn_io::IoError;
 use bayesburn_networks::DeviceError;
@@ -63,7 +63,25 @@ pub enum WorkflowError {
     /// Test data could not be simulated.
     #[error(transparent)]
     Simulation(#[from] SimulationError),
-    /// The draws could not be judged.
+    /// The draws could not be judged, or their report not read or written.
     #[error(transparent)]
     Diagnostics(#[from] DiagnosticsError),
+}
+
+impl From<InputError> for WorkflowError {
+    fn from(error: InputError) -> Self {
+        Self::Diagnostics(error.into())
+    }
+}
+
+impl From<RankError> for WorkflowError {
+    fn from(error: RankError) -> Self {
+        Self::Diagnostics(error.into())
+    }
+}
+
+impl From<ReportError> for WorkflowError {
+    fn from(error: ReportError) -> Self {
+        Self::Diagnostics(error.into())
+    }
 }

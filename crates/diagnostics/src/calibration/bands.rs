@@ -1,5 +1,6 @@
 //! Finds the band that holds a whole ECDF of uniform ranks with a given probability, exactly.
 
+use super::RankError;
 use super::counting::CountLaw;
 use crate::checks::{at_least, check_confidence};
 use crate::{Extent, Result};
@@ -42,7 +43,7 @@ impl EcdfBands {
     ///
     /// # Errors
     /// If there are no ranks or no draws, or the confidence is not strictly between 0 and 1.
-    pub fn new(num_ranks: usize, num_draws: usize, confidence: f64) -> Result<Self> {
+    pub fn new(num_ranks: usize, num_draws: usize, confidence: f64) -> Result<Self, RankError> {
         at_least(Extent::DataSets, 1, num_ranks)?;
         at_least(Extent::Draws, 1, num_draws)?;
         check_confidence(confidence)?;

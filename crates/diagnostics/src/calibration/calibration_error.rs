@@ -1,5 +1,6 @@
 //! Sums up how far the coverage of central credible intervals is off.
 
+use super::RankError;
 use super::ranks::sbc_ranks;
 use crate::checks::at_least;
 use crate::moments::{mean, median};
@@ -55,7 +56,7 @@ pub struct CalibrationError {
 /// assert!(bayesburn_diagnostics::calibration_error(&draws, &(truths + 50.0))?.errors[0] > 0.2);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn calibration_error(draws: &Draws, truths: &Array2<f32>) -> Result<CalibrationError> {
+pub fn calibration_error(draws: &Draws, truths: &Array2<f32>) -> Result<CalibrationError, RankError> {
     let ranks = sbc_ranks(draws, truths)?;
     at_least(Extent::Draws, 2, draws.num_draws())?;
     let step = (2.0 * OUTERMOST - 1.0) / (RESOLUTION - 1) as f64;

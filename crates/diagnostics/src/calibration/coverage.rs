@@ -1,5 +1,6 @@
 //! Counts how often credible regions hold the truth, and says how often they may.
 
+use super::RankError;
 use super::{
     bands::points,
     counting::CountLaw,
@@ -55,7 +56,7 @@ impl Coverage {
     ///
     /// # Errors
     /// If there is a single draw, between which and itself there is nothing.
-    pub fn central(ranks: &Ranks) -> Result<Self> {
+    pub fn central(ranks: &Ranks) -> Result<Self, RankError> {
         at_least(Extent::Draws, 2, ranks.num_draws())?;
         let cells = ranks.num_draws() + 1;
         // Intervals of 1, 3, 5, … ranks if their number is odd, of 2, 4, 6, … if it is even; that of all ranks holds every truth.
@@ -127,7 +128,7 @@ impl Coverage {
 /// If the truths do not fit the draws, an axis is empty, there is a single draw, or a value is not finite.
 ///
 /// See [`Coverage::of`] for an example.
-pub fn central_coverage(draws: &Draws, truths: &Array2<f32>) -> Result<Coverage> {
+pub fn central_coverage(draws: &Draws, truths: &Array2<f32>) -> Result<Coverage, RankError> {
     Coverage::central(&sbc_ranks(draws, truths)?)
 }
 
@@ -152,7 +153,7 @@ pub fn central_coverage(draws: &Draws, truths: &Array2<f32>) -> Result<Coverage>
 /// assert_eq!(coverage.of(0, 0.5), 0.5);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn highest_density_coverage(log_prob: &Array2<f32>, of_truths: &Array1<f32>) -> Result<Coverage> {
+pub fn highest_density_coverage(log_prob: &Array2<f32>, of_truths: &Array1<f32>) -> Result<Coverage, RankError> {
     let ranks = density_ranks(log_prob, of_truths)?;
     let num_draws = ranks.num_draws();
     let widths = (1..=num_draws).collect();

@@ -1,5 +1,6 @@
 //! Compares the ECDF of the ranks with the band that a calibrated posterior stays in.
 
+use super::RankError;
 use super::{
     bands::EcdfBands,
     ranks::{Ranks, sbc_ranks},
@@ -83,7 +84,7 @@ impl RankEcdfs {
     ///
     /// # Errors
     /// If the confidence is not strictly between 0 and 1.
-    pub fn new(ranks: &Ranks, config: EcdfConfig) -> Result<Self> {
+    pub fn new(ranks: &Ranks, config: EcdfConfig) -> Result<Self, RankError> {
         let d = ranks.names().len();
         check_confidence(config.confidence)?;
         let confidence = match config.family {
@@ -139,7 +140,7 @@ impl RankEcdfs {
 /// assert!(!ecdfs.all_inside());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn sbc_ecdf(draws: &Draws, truths: &Array2<f32>) -> Result<RankEcdfs> {
+pub fn sbc_ecdf(draws: &Draws, truths: &Array2<f32>) -> Result<RankEcdfs, RankError> {
     sbc_ecdf_with(draws, truths, EcdfConfig::default())
 }
 
@@ -147,7 +148,7 @@ pub fn sbc_ecdf(draws: &Draws, truths: &Array2<f32>) -> Result<RankEcdfs> {
 ///
 /// # Errors
 /// As [`sbc_ecdf`], and if the confidence is not strictly between 0 and 1.
-pub fn sbc_ecdf_with(draws: &Draws, truths: &Array2<f32>, config: EcdfConfig) -> Result<RankEcdfs> {
+pub fn sbc_ecdf_with(draws: &Draws, truths: &Array2<f32>, config: EcdfConfig) -> Result<RankEcdfs, RankError> {
     RankEcdfs::new(&sbc_ranks(draws, truths)?, config)
 }
 

@@ -1,7 +1,8 @@
 //! Bins the ranks of simulation-based calibration and says how full each bin should be.
 
-use crate::{DiagnosticsError, Ranks, Result, sbc_ranks};
-use bayesburn_core::{Draws, ParameterNames};
+use super::RankError;
+use crate::{Ranks, Result, sbc_ranks};
+use bayesburn_core::{Draws, ParameterNames, settings::in_range};
 use ndarray::Array2;
 use statrs::distribution::{Binomial, DiscreteCDF};
 use tracing::warn;
@@ -22,11 +23,14 @@ pub enum Bins {
 
 impl Bins {
     /// The number of bins for M data sets and L draws.
-    fn resolve(self, num_data_sets: usize, num_draws: usize) -> Result<usize> {
+    fn resolve(self, num_data_sets: usize, num_draws: usize) -> Result<usize, RankError> {
         let ranks = num_draws + 1;
         match self {
-            Self::Count(got) if got == 0 || got > ranks => Err(DiagnosticsError::Bins { ranks, got }),
-            Self::Count(count) => Ok(count),
+            Self::Count(count) => {
+                let expected = format!("from 1 to {ranks}, the number of possible ranks; or take `Bins::Auto`");
+                in_range((1..=ranks).contains(&count), "bins", expected, count)?;
+                Ok(count)
+            }
             Self::Auto => {
                 // 20 a bin keeps the binomial interval's relative half-width near 2.6/√20 = 58%, where a bias shows.
                 let most = (num_data_sets / 20).clamp(5, 20).min(ranks);
@@ -66,7 +70,7 @@ impl RankHistograms {
     ///
     /// # Errors
     /// If the number of bins is 0 or more than L + 1.
-    pub fn new(ranks: &Ranks, bins: Bins) -> Result<Self> {
+    pub fn new(ranks: &Ranks, bins: Bins) -> Result<Self, RankError> {
         let (m, l, d) = (ranks.num_data_sets(), ranks.num_draws(), ranks.names().len());
         let bins = bins.resolve(m, l)?;
         if m < 5 * bins {
@@ -141,7 +145,7 @@ impl RankHistograms {
 /// assert_eq!(histograms.counts.row(0).to_vec(), [2, 2, 2, 2, 2]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn sbc_histograms(draws: &Draws, truths: &Array2<f32>, bins: Bins) -> Result<RankHistograms> {
+pub fn sbc_histograms(draws: &Draws, truths: &Array2<f32>, bins: Bins) -> Result<RankHistograms, RankError> {
     RankHistograms::new(&sbc_ranks(draws, truths)?, bins)
 }
 
@@ -193,7 +197,7 @@ mod tests {
     fn impossible_bins_are_refused() {
         for bins in [0, 12] {
             let error = RankHistograms::new(&ranks(10, vec![3]), Bins::Count(bins)).expect_err("out of range");
-            assert!(matches!(error, DiagnosticsError::Bins { ranks: 11, .. }), "{error}");
+            assert!(error.to_string().contains("from 1 to 11"), "{error}");
         }
     }
 }

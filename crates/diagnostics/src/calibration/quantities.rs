@@ -1,8 +1,9 @@
 //! Ranks what is more than a parameter by itself: functions of several of them, and of the data.
 
+use super::RankError;
 use super::ranks::Ranks;
 use crate::checks::{at_least, check_draws_and_truths};
-use crate::{DiagnosticsError, Extent, InputValue, Result};
+use crate::{Extent, InputError, InputValue, Result};
 use bayesburn_core::{Draws, ParameterNames};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use rayon::prelude::*;
@@ -42,7 +43,7 @@ pub fn quantity_ranks(
     truths: &Array2<f32>,
     names: impl IntoIterator<Item = impl Into<String>>,
     quantities: impl Fn(usize, ArrayView1<'_, f32>) -> Vec<f64> + Sync,
-) -> Result<Ranks> {
+) -> Result<Ranks, RankError> {
     ranks_of(draws, truths, names, |data_set, _, _| {
         let quantities = &quantities;
         move |theta: ArrayView1<'_, f32>| quantities(data_set, theta)
@@ -56,7 +57,7 @@ pub fn quantity_ranks(
 ///
 /// # Errors
 /// As [`quantity_ranks`], and if there is but one parameter.
-pub fn product_ranks(draws: &Draws, truths: &Array2<f32>) -> Result<Ranks> {
+pub fn product_ranks(draws: &Draws, truths: &Array2<f32>) -> Result<Ranks, RankError> {
     at_least(Extent::Parameters, 2, draws.num_parameters())?;
     ranks_of_pairs(draws, truths, &pairs(draws.num_parameters()))
 }
@@ -67,7 +68,7 @@ pub(crate) fn pairs(d: usize) -> Vec<[usize; 2]> {
 }
 
 /// [`product_ranks`] of some pairs.
-pub(crate) fn ranks_of_pairs(draws: &Draws, truths: &Array2<f32>, pairs: &[[usize; 2]]) -> Result<Ranks> {
+pub(crate) fn ranks_of_pairs(draws: &Draws, truths: &Array2<f32>, pairs: &[[usize; 2]]) -> Result<Ranks, RankError> {
     let names = pairs.iter().map(|pair| {
         let [a, b] = pair.map(|i| &draws.names()[i]);
         format!("{a} × {b}")
@@ -87,12 +88,17 @@ pub(crate) fn ranks_of_pairs(draws: &Draws, truths: &Array2<f32>, pairs: &[[usiz
 ///
 /// # Errors
 /// As [`quantity_ranks`]; if the references do not fit the truths, or a scale is not above 0.
-pub fn distance_ranks(draws: &Draws, truths: &Array2<f32>, references: &Array2<f32>, scales: &[f64]) -> Result<Ranks> {
+pub fn distance_ranks(
+    draws: &Draws,
+    truths: &Array2<f32>,
+    references: &Array2<f32>,
+    scales: &[f64],
+) -> Result<Ranks, RankError> {
     if references.dim() != truths.dim() {
-        return Err(DiagnosticsError::References { expected: truths.dim().into(), got: references.dim().into() });
+        return Err(RankError::References { expected: truths.dim().into(), got: references.dim().into() });
     }
     if scales.len() != truths.ncols() || scales.iter().any(|scale| !(scale.is_finite() && *scale > 0.0)) {
-        return Err(DiagnosticsError::Scales { expected: truths.ncols(), got: scales.to_vec() });
+        return Err(InputError::NotPositive { what: "scales", expected: truths.ncols(), got: scales.to_vec() }.into());
     }
     quantity_ranks(draws, truths, ["distance to a reference"], |data_set, theta| {
         let parts = theta.iter().zip(references.row(data_set)).zip(scales);
@@ -108,15 +114,15 @@ pub fn distance_ranks(draws: &Draws, truths: &Array2<f32>, references: &Array2<f
 ///
 /// # Errors
 /// If their numbers of data sets differ, an axis is empty, or a value is NaN or ∞. (−∞ is the density outside of the support.)
-pub fn density_ranks(log_prob: &Array2<f32>, of_truths: &Array1<f32>) -> Result<Ranks> {
+pub fn density_ranks(log_prob: &Array2<f32>, of_truths: &Array1<f32>) -> Result<Ranks, RankError> {
     let (m, l) = log_prob.dim();
     if of_truths.len() != m {
-        return Err(DiagnosticsError::Truths { expected: [m, 1], got: [of_truths.len(), 1] });
+        return Err(InputError::Truths { expected: [m, 1], got: [of_truths.len(), 1] }.into());
     }
     let bad = |value: &f32| value.is_nan() || *value == f32::INFINITY;
     let all = log_prob.indexed_iter().map(|((data_set, _), value)| (data_set, value));
     if let Some((data_set, &value)) = all.chain(of_truths.iter().enumerate()).find(|(_, value)| bad(value)) {
-        return Err(DiagnosticsError::NonFinite { quantity: InputValue::LogProb, data_set, parameter: 0, value });
+        return Err(InputError::NonFinite { input: InputValue::LogProb, data_set, parameter: 0, value }.into());
     }
     let counted = |counts: fn(f32, f32) -> bool| {
         let sets = log_prob.outer_iter().zip(of_truths);
@@ -134,7 +140,7 @@ fn ranks_of<F: FnMut(ArrayView1<'_, f32>) -> Vec<f64>>(
     truths: &Array2<f32>,
     names: impl IntoIterator<Item = impl Into<String>>,
     of_data_set: impl Fn(usize, ArrayView1<'_, f32>, ArrayView2<'_, f32>) -> F + Sync,
-) -> Result<Ranks> {
+) -> Result<Ranks, RankError> {
     check_draws_and_truths(draws, truths)?;
     let names: ParameterNames = names.into_iter().map(Into::into).collect();
     let q = names.len();
@@ -144,13 +150,13 @@ fn ranks_of<F: FnMut(ArrayView1<'_, f32>) -> Vec<f64>>(
         let mut checked = |draw: Option<usize>, theta: ArrayView1<'_, f32>| {
             let values = quantities(theta);
             if values.len() != q {
-                return Err(DiagnosticsError::Names { expected: q, got: values.len() });
+                return Err(InputError::Names { expected: q, got: values.len() }.into());
             }
             match values.iter().position(|value| value.is_nan() || *value == f64::INFINITY) {
                 None => Ok(values),
                 Some(i) => {
                     let (name, value) = (names[i].clone(), values[i]);
-                    Err(DiagnosticsError::TestQuantity { name, draw, data_set, value })
+                    Err(RankError::TestQuantity { name, draw, data_set, value })
                 }
             }
         };
@@ -164,7 +170,8 @@ fn ranks_of<F: FnMut(ArrayView1<'_, f32>) -> Vec<f64>>(
         }
         Ok(counts)
     };
-    let all = (0..draws.num_data_sets()).into_par_iter().map(rank).collect::<Result<Vec<Vec<[u32; 2]>>>>()?;
+    let all =
+        (0..draws.num_data_sets()).into_par_iter().map(rank).collect::<Result<Vec<Vec<[u32; 2]>>, RankError>>()?;
     let counted = |which: usize| Array2::from_shape_fn((all.len(), q), |(m, q)| all[m][q][which]);
     Ranks::counted(names, draws.num_draws(), counted(0), counted(1))
 }

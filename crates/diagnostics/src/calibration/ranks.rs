@@ -1,7 +1,8 @@
 //! Counts, for each data set and parameter, the draws below the truth, and breaks ties: the one place that ranks.
 
+use super::RankError;
 use crate::checks::{at_least, check_draws_and_truths};
-use crate::{DiagnosticsError, Extent, Result};
+use crate::{Extent, InputError, Result};
 use bayesburn_core::{Draws, ParameterNames, Purpose, stream};
 use ndarray::{Array2, ArrayView1, Axis};
 use rand::RngExt;
@@ -33,7 +34,7 @@ impl Ranks {
     ///
     /// # Errors
     /// If an axis is empty, the number of names is not D, or a rank exceeds `num_draws`.
-    pub fn new(names: ParameterNames, num_draws: usize, values: Array2<u32>) -> Result<Self> {
+    pub fn new(names: ParameterNames, num_draws: usize, values: Array2<u32>) -> Result<Self, RankError> {
         let ties = Array2::zeros(values.dim());
         Self::counted(names, num_draws, values, ties)
     }
@@ -44,17 +45,17 @@ impl Ranks {
         num_draws: usize,
         below: Array2<u32>,
         ties: Array2<u32>,
-    ) -> Result<Self> {
+    ) -> Result<Self, RankError> {
         let (m, d) = below.dim();
         if names.len() != d {
-            return Err(DiagnosticsError::Names { expected: names.len(), got: d });
+            return Err(InputError::Names { expected: names.len(), got: d }.into());
         }
         at_least(Extent::DataSets, 1, m)?;
         at_least(Extent::Draws, 1, num_draws)?;
         at_least(Extent::Parameters, 1, d)?;
         match below.indexed_iter().find(|(_, rank)| **rank as usize > num_draws) {
             None => Ok(Self { names, num_draws, values: broken(&below, &ties, seed_of), below, ties }),
-            Some(((data_set, parameter), &got)) => Err(DiagnosticsError::Rank { data_set, parameter, num_draws, got }),
+            Some(((data_set, parameter), &got)) => Err(RankError::Rank { data_set, parameter, num_draws, got }),
         }
     }
 
@@ -178,7 +179,7 @@ fn seed_of(below: ArrayView1<'_, u32>, ties: ArrayView1<'_, u32>) -> u64 {
 /// assert_eq!(ranks.values(), &array![[2]]); // 0.1 and 0.4 lie below 0.5
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn sbc_ranks(draws: &Draws, truths: &Array2<f32>) -> Result<Ranks> {
+pub fn sbc_ranks(draws: &Draws, truths: &Array2<f32>) -> Result<Ranks, RankError> {
     check_draws_and_truths(draws, truths)?;
     let (m, d) = truths.dim();
     let mut counts = vec![[0; 2]; m * d];
@@ -266,6 +267,6 @@ mod tests {
     fn impossible_ranks_are_refused() {
         let error = Ranks::new(names(2), 9, array![[1, 2], [3, 10]]).expect_err("10 of 9").to_string();
         assert!(error.contains("rank 10 for data set 1, parameter 1") && error.contains("0..=9"), "{error}");
-        assert!(matches!(Ranks::new(names(1), 9, array![[1, 2]]), Err(DiagnosticsError::Names { .. })));
+        assert!(matches!(Ranks::new(names(1), 9, array![[1, 2]]), Err(RankError::Input(InputError::Names { .. }))));
     }
 }

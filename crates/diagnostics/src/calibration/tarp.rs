@@ -1,5 +1,6 @@
 //! Tests coverage by balls around random points, from draws alone.
 
+use super::RankError;
 use super::{
     ecdf::{EcdfConfig, RankEcdfs},
     quantities::distance_ranks,
@@ -7,7 +8,7 @@ use super::{
     uniformity::RankTests,
 };
 use crate::checks::check_draws_and_truths;
-use crate::{DiagnosticsError, Result};
+use crate::{InputError, Result};
 use bayesburn_core::{Draws, Purpose, stream};
 use ndarray::{Array2, Axis};
 use rand::RngExt;
@@ -56,7 +57,7 @@ pub struct Tarp {
 /// assert!(tarp.tests.gamma[0].p_value < 1e-4 && tarp.area_to_curve < -0.02); // far too narrow
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn tarp(draws: &Draws, truths: &Array2<f32>, seed: u64) -> Result<Tarp> {
+pub fn tarp(draws: &Draws, truths: &Array2<f32>, seed: u64) -> Result<Tarp, RankError> {
     check_draws_and_truths(draws, truths)?;
     // Of truths and draws together: an outermost truth would otherwise be at the end of its own range, and its rank not uniform.
     let range = |i: usize| {
@@ -68,7 +69,7 @@ pub fn tarp(draws: &Draws, truths: &Array2<f32>, seed: u64) -> Result<Tarp> {
     };
     let ranges: Vec<(f64, f64)> = (0..truths.ncols()).map(range).collect();
     if let Some(constant) = ranges.iter().position(|(low, high)| low == high) {
-        return Err(DiagnosticsError::ConstantParameter { name: draws.names()[constant].clone() });
+        return Err(InputError::ConstantParameter { name: draws.names()[constant].clone() }.into());
     }
     let mut rng = stream(seed, Purpose::new("references of tarp"), 0);
     let references = Array2::from_shape_fn(truths.dim(), |(_, i)| {
@@ -84,7 +85,7 @@ impl Tarp {
     ///
     /// # Errors
     /// None for ranks that exist.
-    pub fn new(ranks: Ranks, seed: u64) -> Result<Self> {
+    pub fn new(ranks: Ranks, seed: u64) -> Result<Self, RankError> {
         let ranks = ranks.with_ties_broken(seed);
         // Of (rank + ½) / (L + 1) = u, the area between an ECDF and the diagonal above ½ is the mean of 1 − max(u, ½), less 3/8.
         let cells = (ranks.num_draws() + 1) as f64;

@@ -1,5 +1,6 @@
 //! Tests whether ranks are uniform: their mean, their spread, and the shape of their distribution.
 
+use super::RankError;
 use super::{
     bands::points,
     counting::CountLaw,
@@ -57,7 +58,7 @@ impl RankTests {
     ///
     /// # Errors
     /// None for ranks that exist; bins and bands are of their own size.
-    pub fn new(ranks: &Ranks, seed: u64) -> Result<Self> {
+    pub fn new(ranks: &Ranks, seed: u64) -> Result<Self, RankError> {
         let ranks = &ranks.with_ties_broken(seed);
         let (m, l) = (ranks.num_data_sets(), ranks.num_draws());
         let normal_scores = normal_scores(ranks, seed);
@@ -106,7 +107,7 @@ impl RankTests {
 /// assert!(biased.location[0].p_value < 1e-5);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn sbc_tests(draws: &Draws, truths: &Array2<f32>, seed: u64) -> Result<RankTests> {
+pub fn sbc_tests(draws: &Draws, truths: &Array2<f32>, seed: u64) -> Result<RankTests, RankError> {
     RankTests::new(&sbc_ranks(draws, truths)?, seed)
 }
 

@@ -1,16 +1,41 @@
 //! Holds a drawn figure and writes it to a file.
 
-use crate::{DiagnosticsError, Result};
+use crate::Result;
+use bayesburn_core::FileError;
 use kuva::backend::png::PngBackend;
 use kuva::backend::svg::SvgBackend;
 use kuva::render::render::Scene;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
 
 /// Pixels for each unit of length in a PNG: sharp in print at the figures' own size.
 const PNG_SCALE: f64 = 2.0;
 /// A PNG has at most this many pixels, about 100 MiB while it is drawn; a larger figure gets a smaller scale, but at least 1.
 const MAX_PIXELS: f64 = 25e6;
+
+/// A figure that cannot be saved.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum FigureError {
+    /// A file name that ends in no known image format.
+    #[error("cannot tell the image format of `{}`: end the file name in `.png` or `.svg`", path.display())]
+    Extension {
+        /// The path passed.
+        path: PathBuf,
+    },
+    /// A figure that could not be drawn as pixels.
+    #[error("cannot draw `{}` as pixels ({reason}): save it as `.svg` instead", path.display())]
+    Pixels {
+        /// The path passed.
+        path: PathBuf,
+        /// What the renderer reported.
+        reason: String,
+    },
+    /// A file that cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
 
 /// A figure, ready to be saved. It needs no display and no installed fonts.
 pub struct Figure {
@@ -38,15 +63,15 @@ impl Figure {
     ///
     /// # Errors
     /// If the path ends in anything else, its folder does not exist, or the file cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), FigureError> {
         let path = path.as_ref();
         let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
         let bytes = match extension.as_deref() {
             Some("svg") => self.to_svg().into_bytes(),
-            Some("png") => self.to_png().map_err(|reason| DiagnosticsError::Pixels { path: path.into(), reason })?,
-            _ => return Err(DiagnosticsError::Extension { path: path.into() }),
+            Some("png") => self.to_png().map_err(|reason| FigureError::Pixels { path: path.into(), reason })?,
+            _ => return Err(FigureError::Extension { path: path.into() }),
         };
-        std::fs::write(path, bytes).map_err(|source| DiagnosticsError::Write { path: path.into(), source })
+        Ok(std::fs::write(path, bytes).map_err(FileError::write(path))?)
     }
 
     fn to_png(&self) -> Result<Vec<u8>, String> {

@@ -22,4 +22,4 @@ mod sheet;
 mod style;
 
 pub use ecdf::{EcdfPanels, EcdfPlot, EcdfScale};
-pub use figure::Figure;
+pub use figure::{Figure, FigureError};

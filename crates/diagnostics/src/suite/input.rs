@@ -3,7 +3,7 @@
 use super::strata::Context;
 use crate::calibration::density_ranks;
 use crate::checks::{at_least, check_draws_and_truths, check_finite};
-use crate::{DiagnosticsError, Extent, InputValue, Ranks, Result};
+use crate::{Extent, InputError, InputValue, RankError, Ranks, Result};
 use bayesburn_core::Draws;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView3, Axis, concatenate};
 
@@ -47,7 +47,7 @@ impl<'a> SuiteInput<'a> {
     ///
     /// # Errors
     /// If the truths do not fit the draws, a value is not finite, there are fewer than 2 draws or 20 data sets, or all draws of a parameter are equal.
-    pub fn new(draws: &'a Draws, truths: &'a Array2<f32>) -> Result<Self> {
+    pub fn new(draws: &'a Draws, truths: &'a Array2<f32>) -> Result<Self, InputError> {
         check_draws_and_truths(draws, truths)?;
         at_least(Extent::Draws, 2, draws.num_draws())?;
         at_least(Extent::DataSets, 20, draws.num_data_sets())?;
@@ -58,8 +58,8 @@ impl<'a> SuiteInput<'a> {
             let (name, is_value) = (name.clone(), |other: &f32| *other == value);
             if of_parameter.iter().all(is_value) {
                 return Err(match truths.column(i).iter().all(is_value) {
-                    true => DiagnosticsError::ConstantParameter { name },
-                    false => DiagnosticsError::ConstantDraws { name, value },
+                    true => InputError::ConstantParameter { name },
+                    false => InputError::ConstantDraws { name, value },
                 });
             }
         }
@@ -71,7 +71,7 @@ impl<'a> SuiteInput<'a> {
     ///
     /// # Errors
     /// If there are not M data sets, or a number is infinite. (NaN are missing values, and left out.)
-    pub fn with_data(self, data: ArrayView3<'_, f32>) -> Result<Self> {
+    pub fn with_data(self, data: ArrayView3<'_, f32>) -> Result<Self, InputError> {
         self.with_data_of_sizes([data])
     }
 
@@ -80,7 +80,10 @@ impl<'a> SuiteInput<'a> {
     ///
     /// # Errors
     /// If there are not M data sets, a number is infinite, or F is not the same in all arrays.
-    pub fn with_data_of_sizes<'b>(self, data: impl IntoIterator<Item = ArrayView3<'b, f32>>) -> Result<Self> {
+    pub fn with_data_of_sizes<'b>(
+        self,
+        data: impl IntoIterator<Item = ArrayView3<'b, f32>>,
+    ) -> Result<Self, InputError> {
         let data: Vec<_> = data.into_iter().collect();
         let sums_up = data.iter().any(|data| data.dim().1 > 1);
         let features: Vec<_> = data.iter().map(|data| features_of(data.view(), sums_up)).collect();
@@ -89,7 +92,7 @@ impl<'a> SuiteInput<'a> {
         let features = match views.is_empty() {
             true => Array2::zeros((0, 0)),
             false => concatenate(Axis(0), &views)
-                .map_err(|_| DiagnosticsError::Widths { got: data.iter().map(|data| data.dim().2).collect() })?,
+                .map_err(|_| InputError::Widths { got: data.iter().map(|data| data.dim().2).collect() })?,
         };
         self.with_features(features)
     }
@@ -116,10 +119,10 @@ impl<'a> SuiteInput<'a> {
     ///
     /// # Errors
     /// If there are not M numbers, or one is not finite.
-    pub fn with_context(mut self, name: impl Into<String>, values: Array1<f32>) -> Result<Self> {
+    pub fn with_context(mut self, name: impl Into<String>, values: Array1<f32>) -> Result<Self, InputError> {
         let expected = self.draws.num_data_sets();
         if values.len() != expected {
-            return Err(DiagnosticsError::Rows { expected, got: values.len() });
+            return Err(InputError::Rows { expected, got: values.len() });
         }
         check_finite(InputValue::Feature, values.view().insert_axis(Axis(1)))?;
         self.contexts.push(Context { name: name.into(), values: values.to_vec() });
@@ -130,10 +133,10 @@ impl<'a> SuiteInput<'a> {
     ///
     /// # Errors
     /// If there are not M rows, or a number is not finite.
-    pub fn with_features(mut self, features: Array2<f32>) -> Result<Self> {
+    pub fn with_features(mut self, features: Array2<f32>) -> Result<Self, InputError> {
         let expected = self.draws.num_data_sets();
         if features.nrows() != expected {
-            return Err(DiagnosticsError::Rows { expected, got: features.nrows() });
+            return Err(InputError::Rows { expected, got: features.nrows() });
         }
         check_finite(InputValue::Feature, features.view())?;
         self.features = Some(match self.features {
@@ -147,10 +150,10 @@ impl<'a> SuiteInput<'a> {
     ///
     /// # Errors
     /// If shapes do not fit, or a value is NaN or ∞.
-    pub fn with_log_prob(mut self, of_draws: &Array2<f32>, of_truths: Array1<f32>) -> Result<Self> {
+    pub fn with_log_prob(mut self, of_draws: &Array2<f32>, of_truths: Array1<f32>) -> Result<Self, RankError> {
         let expected = self.draws.num_data_sets();
         if of_draws.nrows() != expected {
-            return Err(DiagnosticsError::Rows { expected, got: of_draws.nrows() });
+            return Err(InputError::Rows { expected, got: of_draws.nrows() }.into());
         }
         let ranks = density_ranks(of_draws, &of_truths)?;
         self.density = Some(Density { ranks: Some(ranks), of_truths });
@@ -161,14 +164,14 @@ impl<'a> SuiteInput<'a> {
     ///
     /// # Errors
     /// If there are not M of them, or one is NaN or ∞.
-    pub fn with_log_prob_of_truths(mut self, of_truths: Array1<f32>) -> Result<Self> {
+    pub fn with_log_prob_of_truths(mut self, of_truths: Array1<f32>) -> Result<Self, InputError> {
         let expected = self.draws.num_data_sets();
         if of_truths.len() != expected {
-            return Err(DiagnosticsError::Rows { expected, got: of_truths.len() });
+            return Err(InputError::Rows { expected, got: of_truths.len() });
         }
         if let Some(data_set) = of_truths.iter().position(|value| value.is_nan() || *value == f32::INFINITY) {
             let value = of_truths[data_set];
-            return Err(DiagnosticsError::NonFinite { quantity: InputValue::LogProb, data_set, parameter: 0, value });
+            return Err(InputError::NonFinite { input: InputValue::LogProb, data_set, parameter: 0, value });
         }
         self.density = Some(Density { ranks: None, of_truths });
         Ok(self)
@@ -188,10 +191,10 @@ impl<'a> SuiteInput<'a> {
     ///
     /// # Errors
     /// If they are not of M data sets.
-    pub fn with_quantities(mut self, ranks: Ranks) -> Result<Self> {
+    pub fn with_quantities(mut self, ranks: Ranks) -> Result<Self, InputError> {
         let expected = self.draws.num_data_sets();
         if ranks.num_data_sets() != expected {
-            return Err(DiagnosticsError::Rows { expected, got: ranks.num_data_sets() });
+            return Err(InputError::Rows { expected, got: ranks.num_data_sets() });
         }
         self.quantities.push(ranks);
         Ok(self)

@@ -1,9 +1,12 @@
 //! Sums up a posterior's quality in a few numbers for each parameter, and sets limits to them.
 
 use super::input::SuiteInput;
-use crate::{DiagnosticsError, Result, calibration_error, estimation_errors, z_score_contraction};
+use super::report::ReportError;
+use crate::{Result, calibration_error, estimation_errors, z_score_contraction};
+use bayesburn_core::FileError;
 use serde::{Deserialize, Serialize};
 use std::{fmt, path::Path};
+use thiserror::Error;
 
 /// Numbers of one parameter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -108,16 +111,15 @@ impl Metrics {
     ///
     /// # Errors
     /// If the file cannot be read, or is no such report.
-    pub fn of_saved_report(path: impl AsRef<Path>) -> Result<Self> {
+    pub fn of_saved_report(path: impl AsRef<Path>) -> Result<Self, ReportError> {
         #[derive(Deserialize)]
         struct Saved {
             metrics: Metrics,
         }
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path);
-        let text = text.map_err(|source| DiagnosticsError::Read { path: path.into(), source })?;
+        let text = std::fs::read_to_string(path).map_err(FileError::read(path))?;
         let saved: Saved = serde_json::from_str(&text)
-            .map_err(|error| DiagnosticsError::NoReport { path: path.into(), reason: error.to_string() })?;
+            .map_err(|error| ReportError::NoReport { path: path.into(), reason: error.to_string() })?;
         Ok(saved.metrics)
     }
 
@@ -126,6 +128,23 @@ impl Metrics {
     pub fn parameter_names(&self) -> Vec<String> {
         self.parameters.iter().map(|parameter| parameter.name.clone()).collect()
     }
+}
+
+/// A limit that cannot be checked.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LimitError {
+    /// A limit to −ln q without log densities.
+    #[error("the suite has a limit to −ln q, which is not known: add log densities by `SuiteInput::with_log_prob`")]
+    NoLogProb,
+    /// A baseline of other parameters.
+    #[error("the suite has a baseline of {expected:?}, but parameters {got:?}: save a new baseline")]
+    Baseline {
+        /// The baseline's parameters.
+        expected: Vec<String>,
+        /// The posterior's.
+        got: Vec<String>,
+    },
 }
 
 /// A limit to a number: of effect sizes, whatever chance allows.
@@ -212,8 +231,8 @@ impl fmt::Display for LimitCheck {
 }
 
 impl Limit {
-    /// Holds numbers against the limit, or says why it can't be done.
-    pub(super) fn check(&self, metrics: &Metrics) -> std::result::Result<Vec<LimitCheck>, String> {
+    /// Compares a report's numbers with the limit.
+    pub(super) fn check(&self, metrics: &Metrics) -> Result<Vec<LimitCheck>, LimitError> {
         type Number = fn(&ParameterMetrics) -> f64;
         let each = |quantity: &'static str, number: Number, side, limit| {
             let check = move |p: &ParameterMetrics| LimitCheck::new(quantity, Some(&p.name), number(p), side, limit);
@@ -231,16 +250,13 @@ impl Limit {
             Self::NegativeLogProbAtMost(limit) => match metrics.negative_log_prob {
                 Some(value) => vec![LimitCheck::new("mean of −ln q of the truths", None, value, Side::AtMost, *limit)],
                 None => {
-                    return Err(
-                        "a limit to −ln q, which is not known: add log densities by `SuiteInput::with_log_prob`"
-                            .to_owned(),
-                    );
+                    return Err(LimitError::NoLogProb);
                 }
             },
             Self::DriftAtMost { baseline, by } => {
                 let (expected, got) = (baseline.parameter_names(), metrics.parameter_names());
                 if expected != got {
-                    return Err(format!("a baseline of {expected:?}, but parameters {got:?}: save a new baseline"));
+                    return Err(LimitError::Baseline { expected, got });
                 }
                 let mut all = Vec::new();
                 for (now, then) in metrics.parameters.iter().zip(&baseline.parameters) {

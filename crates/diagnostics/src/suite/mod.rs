@@ -11,14 +11,14 @@ mod verdict;
 
 pub use checks::{Check, CheckKind};
 pub use input::SuiteInput;
-pub use metrics::{Limit, LimitCheck, Metrics, ParameterMetrics, Side};
+pub use metrics::{Limit, LimitCheck, LimitError, Metrics, ParameterMetrics, Side};
 pub use power::Detectable;
-pub use report::Report;
+pub use report::{Report, ReportError};
 pub use strata::{ContextRange, Stratum};
 
 use crate::checks::check_alpha;
 use crate::moments::correlation;
-use crate::{DiagnosticsError, Result, z_score_contraction};
+use crate::{Result, z_score_contraction};
 use checks::checks;
 use strata::{Context, strata};
 
@@ -116,7 +116,7 @@ impl DiagnosticsSuite {
         let strata = strata(input, &parts, &z_scores, &checks);
         let mut limits = Vec::new();
         for limit in &self.limits {
-            limits.extend(limit.check(&metrics).map_err(|reason| DiagnosticsError::Limit { reason })?);
+            limits.extend(limit.check(&metrics)?);
         }
         let of =
             |kind: CheckKind| checks.iter().find(|check| check.kind == kind).map_or(self.alpha, |check| check.alpha);

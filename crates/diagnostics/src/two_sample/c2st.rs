@@ -1,10 +1,14 @@
 //! Scores how well a classifier tells two sample sets apart.
 
 use super::classifier::{Classifier, Examples};
-use super::{check_sets, check_setting};
+use super::{TwoSampleError, check_sets};
+use crate::Result;
 use crate::moments::{mean, variance};
-use crate::{DiagnosticsError, Result};
-use bayesburn_core::{Purpose, stream};
+use bayesburn_core::{
+    Purpose,
+    settings::{at_least_one, in_range},
+    stream,
+};
 use ndarray::Array2;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
@@ -97,7 +101,7 @@ pub struct C2st {
 /// if a column of the reference is constant.
 ///
 /// ```
-/// use bayesburn_core::{Purpose, stream};
+/// use bayesburn_core::{Purpose, settings::{at_least_one, in_range}, stream};
 /// use bayesburn_diagnostics::c2st;
 /// use ndarray::Array2;
 /// use rand::RngExt;
@@ -111,7 +115,7 @@ pub struct C2st {
 /// assert!(c2st(&reference, &(samples + 3.0), 1)?.score > 0.95);
 /// # Ok::<(), bayesburn_diagnostics::DiagnosticsError>(())
 /// ```
-pub fn c2st(reference: &Array2<f32>, samples: &Array2<f32>, seed: u64) -> Result<C2st> {
+pub fn c2st(reference: &Array2<f32>, samples: &Array2<f32>, seed: u64) -> Result<C2st, TwoSampleError> {
     c2st_with(&C2stConfig::default(), reference, samples, seed)
 }
 
@@ -130,15 +134,20 @@ pub fn c2st(reference: &Array2<f32>, samples: &Array2<f32>, seed: u64) -> Result
 /// assert_eq!((c2st.folds.len(), c2st.epochs), (2, vec![3, 3]));
 /// # Ok::<(), bayesburn_diagnostics::DiagnosticsError>(())
 /// ```
-pub fn c2st_with(config: &C2stConfig, reference: &Array2<f32>, samples: &Array2<f32>, seed: u64) -> Result<C2st> {
+pub fn c2st_with(
+    config: &C2stConfig,
+    reference: &Array2<f32>,
+    samples: &Array2<f32>,
+    seed: u64,
+) -> Result<C2st, TwoSampleError> {
     let C2stConfig { num_folds, units_per_column, max_epochs } = *config;
-    check_setting("num_folds", 2, num_folds)?;
-    check_setting("units_per_column", 1, units_per_column)?;
-    check_setting("max_epochs", 1, max_epochs)?;
+    in_range(num_folds >= 2, "num_folds", "at least 2", num_folds)?;
+    at_least_one("units_per_column", units_per_column)?;
+    at_least_one("max_epochs", max_epochs)?;
     check_sets(reference, samples, num_folds.div_ceil(2).max(2))?;
     let n = reference.nrows();
     if samples.nrows() != n {
-        return Err(DiagnosticsError::UnequalRows { first: n, second: samples.nrows() });
+        return Err(TwoSampleError::UnequalRows { first: n, second: samples.nrows() });
     }
     let columns = reference.ncols();
     let labels = (0..2 * n).map(|row| if row < n { 0.0 } else { 1.0 }).collect();
@@ -167,11 +176,11 @@ fn first_of_fold(fold: usize, num_folds: usize, rows: usize) -> usize {
 }
 
 /// The rows of the reference, then those of the samples, by the means and standard deviations of the reference.
-fn standardized(reference: &Array2<f32>, samples: &Array2<f32>) -> Result<Vec<f32>> {
+fn standardized(reference: &Array2<f32>, samples: &Array2<f32>) -> Result<Vec<f32>, TwoSampleError> {
     let mut scales = Vec::with_capacity(reference.ncols());
     for (column, values) in reference.columns().into_iter().enumerate() {
         if values.iter().all(|value| *value == values[0]) {
-            return Err(DiagnosticsError::ConstantColumn { column });
+            return Err(TwoSampleError::ConstantColumn { column });
         }
         scales.push((mean(values.iter().map(|&x| f64::from(x))), variance(values).sqrt()));
     }
@@ -202,7 +211,7 @@ mod tests {
         let rows = standardized(&array![[1.0], [2.0], [3.0]], &array![[12.0], [2.0]]).expect("valid");
         assert_eq!(rows, [-1.0, 0.0, 1.0, 10.0, 0.0]);
         let error = standardized(&array![[1.0, 0.1], [2.0, 0.1], [3.0, 0.1]], &array![[0.0, 0.0]]);
-        assert!(matches!(error, Err(DiagnosticsError::ConstantColumn { column: 1 })));
+        assert!(matches!(error, Err(TwoSampleError::ConstantColumn { column: 1 })));
     }
 
     /// N(0, I) and N(v, I) with ‖v‖ = 2: the best possible accuracy is Φ(1) = 0.841. With 2 · 1,000 rows it has a standard error
@@ -245,7 +254,7 @@ mod tests {
         let unequal = say(&config, &rows, &normal(6, 1, 2));
         assert!(unequal.contains("5 rows") && unequal.contains("but 6") && unequal.contains("leave out"), "{unequal}");
         assert!(say(&config, &normal(2, 1, 1), &normal(2, 1, 2)).contains("at least 3"));
-        assert!(say(&config.with_num_folds(1), &rows, &rows).contains("`num_folds` is 1: set it to at least 2"));
+        assert!(say(&config.with_num_folds(1), &rows, &rows).contains("`num_folds` is 1, but must be at least 2"));
         assert!(say(&config.with_units_per_column(0), &rows, &rows).contains("`units_per_column`"));
         assert!(say(&config.with_max_epochs(0), &rows, &rows).contains("`max_epochs`"));
     }

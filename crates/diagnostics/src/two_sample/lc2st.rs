@@ -2,10 +2,10 @@
 
 use super::c2st::LARGEST_SCORE;
 use super::classifier::{Classifier, Examples};
-use super::{check_sets, check_setting};
+use super::{TwoSampleError, check_sets};
 use crate::moments::{mean, variance};
-use crate::{DiagnosticsError, Result};
-use bayesburn_core::{Purpose, stream};
+use crate::{InputError, Result};
+use bayesburn_core::{Purpose, settings::at_least_one, stream};
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, concatenate};
 use rand::RngExt;
 use rand::seq::SliceRandom;
@@ -123,7 +123,7 @@ impl LocalC2st {
     /// If the numbers of rows or parameters differ, there are fewer than 20 data sets, or a value is not finite.
     ///
     /// ```
-    /// use bayesburn_core::{Purpose, stream};
+    /// use bayesburn_core::{Purpose, settings::at_least_one, stream};
     /// use bayesburn_diagnostics::{LocalC2st, LocalC2stConfig};
     /// use ndarray::{Array2, array};
     /// use rand::RngExt;
@@ -143,7 +143,12 @@ impl LocalC2st {
     /// assert!(at(1.0)?.statistic > 2.0 * at(-1.0)?.statistic);
     /// # Ok::<(), bayesburn_diagnostics::DiagnosticsError>(())
     /// ```
-    pub fn train(draws: &Array2<f32>, truths: &Array2<f32>, data: &Array2<f32>, seed: u64) -> Result<Self> {
+    pub fn train(
+        draws: &Array2<f32>,
+        truths: &Array2<f32>,
+        data: &Array2<f32>,
+        seed: u64,
+    ) -> Result<Self, TwoSampleError> {
         Self::train_with(&LocalC2stConfig::default(), draws, truths, data, seed)
     }
 
@@ -157,16 +162,16 @@ impl LocalC2st {
         truths: &Array2<f32>,
         data: &Array2<f32>,
         seed: u64,
-    ) -> Result<Self> {
+    ) -> Result<Self, TwoSampleError> {
         let LocalC2stConfig { trials, units_per_parameter, max_epochs } = *config;
-        check_setting("trials", 1, trials)?;
-        check_setting("units_per_parameter", 1, units_per_parameter)?;
-        check_setting("max_epochs", 1, max_epochs)?;
+        at_least_one("trials", trials)?;
+        at_least_one("units_per_parameter", units_per_parameter)?;
+        at_least_one("max_epochs", max_epochs)?;
         check_sets(draws, truths, 20)?;
         let (m, d) = draws.dim();
         for rows in [truths.nrows(), data.nrows()] {
             if rows != m {
-                return Err(DiagnosticsError::Rows { expected: m, got: rows });
+                return Err(InputError::Rows { expected: m, got: rows }.into());
             }
         }
         crate::checks::check_finite(crate::InputValue::Feature, data.view())?;
@@ -206,10 +211,10 @@ impl LocalC2st {
     ///
     /// # Errors
     /// If there is no draw, the numbers of parameters or data are not those of the training, or a value is not finite.
-    pub fn test(&self, draws: &Array2<f32>, data: ArrayView1<'_, f32>) -> Result<LocalTest> {
+    pub fn test(&self, draws: &Array2<f32>, data: ArrayView1<'_, f32>) -> Result<LocalTest, TwoSampleError> {
         let expected = [self.parameters, self.scales.len() - self.parameters];
         if [draws.ncols(), data.len()] != expected {
-            return Err(DiagnosticsError::Observation { expected, got: [draws.ncols(), data.len()] });
+            return Err(InputError::Observation { expected, got: [draws.ncols(), data.len()] }.into());
         }
         check_sets(draws, draws, 1)?;
         crate::checks::check_finite(crate::InputValue::Feature, one_row(data))?;

@@ -1,8 +1,8 @@
 //! Measures the maximum mean discrepancy of two sample sets.
 
-use super::check_sets;
+use super::{TwoSampleError, check_sets};
+use crate::Result;
 use crate::moments::median;
-use crate::{DiagnosticsError, Result};
 use ndarray::Array2;
 use rayon::prelude::*;
 
@@ -93,7 +93,7 @@ pub struct Mmd {
 /// assert!(mmd.squared < 0.0); // no sign of a difference
 /// # Ok::<(), bayesburn_diagnostics::DiagnosticsError>(())
 /// ```
-pub fn mmd(x: &Array2<f32>, y: &Array2<f32>) -> Result<Mmd> {
+pub fn mmd(x: &Array2<f32>, y: &Array2<f32>) -> Result<Mmd, TwoSampleError> {
     mmd_with(&MmdConfig::default(), x, y)
 }
 
@@ -118,7 +118,7 @@ pub fn mmd(x: &Array2<f32>, y: &Array2<f32>) -> Result<Mmd> {
 /// assert!((mmd_with(&config, &x, &far)?.squared - (1.0 + (-2.0_f64).exp())).abs() < 1e-12);
 /// # Ok::<(), bayesburn_diagnostics::DiagnosticsError>(())
 /// ```
-pub fn mmd_with(config: &MmdConfig, x: &Array2<f32>, y: &Array2<f32>) -> Result<Mmd> {
+pub fn mmd_with(config: &MmdConfig, x: &Array2<f32>, y: &Array2<f32>) -> Result<Mmd, TwoSampleError> {
     check_sets(x, y, 2)?;
     let (n, m, d) = (x.nrows() as f64, y.nrows() as f64, x.ncols());
     let [x, y] = [x, y].map(|samples| -> Vec<f64> { samples.iter().map(|&x| f64::from(x)).collect() });
@@ -140,12 +140,12 @@ pub fn mmd_with(config: &MmdConfig, x: &Array2<f32>, y: &Array2<f32>) -> Result<
 }
 
 /// The kernel of this bandwidth, of squared distances.
-pub(super) fn kernel_of(bandwidth: f64) -> Result<impl Fn(f64) -> f64 + Sync> {
+pub(super) fn kernel_of(bandwidth: f64) -> Result<impl Fn(f64) -> f64 + Sync, TwoSampleError> {
     let twice_variance = 2.0 * bandwidth * bandwidth;
     // Also refuses what underflows or overflows when squared.
     let valid = bandwidth > 0.0 && twice_variance.is_normal();
     if !valid {
-        return Err(DiagnosticsError::Bandwidth { got: bandwidth });
+        return Err(TwoSampleError::Bandwidth { got: bandwidth });
     }
     Ok(move |squared_distance: f64| (-squared_distance / twice_variance).exp())
 }
@@ -276,7 +276,7 @@ mod tests {
         let (x, y) = (normal(5, 2, 1), normal(5, 2, 2));
         for bandwidth in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-200] {
             let config = MmdConfig::new().with_bandwidth(Bandwidth::Fixed(bandwidth));
-            assert!(matches!(mmd_with(&config, &x, &y), Err(DiagnosticsError::Bandwidth { .. })), "{bandwidth}");
+            assert!(matches!(mmd_with(&config, &x, &y), Err(TwoSampleError::Bandwidth { .. })), "{bandwidth}");
         }
         let equal = mmd(&Array2::zeros((3, 1)), &Array2::zeros((3, 1))).expect_err("median 0").to_string();
         assert!(equal.contains("bandwidth 0:") && equal.contains("Bandwidth::Fixed"), "{equal}");

@@ -1,11 +1,11 @@
 //! Tests whether observed data could have come from a model: the maximum mean discrepancy against that of simulated data.
 
 use super::{
-    check_sets, check_setting,
+    TwoSampleError, check_sets,
     mmd::{Bandwidth, kernel_of, median_distance, squared_distance},
 };
 use crate::Result;
-use bayesburn_core::{Purpose, StreamRng, stream};
+use bayesburn_core::{Purpose, StreamRng, settings::at_least_one, stream};
 use ndarray::Array2;
 use rand::seq::{SliceRandom, index::sample};
 use rayon::prelude::*;
@@ -90,7 +90,7 @@ pub struct MmdTest {
 /// assert!(bayesburn_diagnostics::mmd_test(&reference, &array![[5.0]], 1)?.p_value < 0.01);
 /// # Ok::<(), bayesburn_diagnostics::DiagnosticsError>(())
 /// ```
-pub fn mmd_test(reference: &Array2<f32>, observed: &Array2<f32>, seed: u64) -> Result<MmdTest> {
+pub fn mmd_test(reference: &Array2<f32>, observed: &Array2<f32>, seed: u64) -> Result<MmdTest, TwoSampleError> {
     mmd_test_with(&MmdTestConfig::default(), reference, observed, seed)
 }
 
@@ -103,10 +103,10 @@ pub fn mmd_test_with(
     reference: &Array2<f32>,
     observed: &Array2<f32>,
     seed: u64,
-) -> Result<MmdTest> {
+) -> Result<MmdTest, TwoSampleError> {
     check_sets(reference, observed, 1)?;
     crate::checks::at_least(crate::Extent::Rows(crate::SampleSet::First), 2, reference.nrows())?;
-    check_setting("permutations", 1, config.permutations)?;
+    at_least_one("permutations", config.permutations)?;
     let d = reference.ncols();
     let kept = |set: &Array2<f32>| -> Vec<f64> {
         let kept = set.nrows().min(MOST_ROWS);

@@ -2,39 +2,36 @@
 
 mod c2st;
 mod classifier;
+mod error;
 mod lc2st;
 mod mmd;
 mod mmd_test;
 mod wasserstein;
 
 pub use c2st::{C2st, C2stConfig, c2st, c2st_with};
+pub use error::{SampleSet, TwoSampleError};
 pub use lc2st::{LocalC2st, LocalC2stConfig, LocalTest};
 pub use mmd::{Bandwidth, Mmd, MmdConfig, MmdEstimator, mmd, mmd_with};
 pub use mmd_test::{MmdTest, MmdTestConfig, mmd_test, mmd_test_with};
 pub use wasserstein::sliced_wasserstein;
 
 use crate::checks::at_least;
-use crate::{DiagnosticsError, Extent, Result, SampleSet};
+use crate::{Extent, Result};
 use ndarray::Array2;
 
 /// Refuses sets `[N, D]` and `[M, D]` that differ in D, have no column or too few rows, or a value that is not finite.
-fn check_sets(first: &Array2<f32>, second: &Array2<f32>, rows_needed: usize) -> Result<()> {
+fn check_sets(first: &Array2<f32>, second: &Array2<f32>, rows_needed: usize) -> Result<(), TwoSampleError> {
     if first.ncols() != second.ncols() {
-        return Err(DiagnosticsError::Columns { first: first.ncols(), second: second.ncols() });
+        return Err(TwoSampleError::Columns { first: first.ncols(), second: second.ncols() });
     }
     at_least(Extent::Parameters, 1, first.ncols())?;
     for (set, values) in [(SampleSet::First, first), (SampleSet::Second, second)] {
         at_least(Extent::Rows(set), rows_needed, values.nrows())?;
         if let Some(((row, column), &value)) = values.indexed_iter().find(|(_, x)| !x.is_finite()) {
-            return Err(DiagnosticsError::NonFiniteSample { set, row, column, value });
+            return Err(TwoSampleError::NonFinite { set, row, column, value });
         }
     }
     Ok(())
-}
-
-/// Refuses a setting below what works.
-fn check_setting(setting: &'static str, needed: usize, got: usize) -> Result<()> {
-    if got < needed { Err(DiagnosticsError::Setting { setting, needed, got }) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Measures the Wasserstein distance of two sample sets along random directions.
 
-use super::{check_sets, check_setting};
+use super::{TwoSampleError, check_sets};
 use crate::Result;
-use bayesburn_core::{Purpose, stream};
+use bayesburn_core::{Purpose, settings::at_least_one, stream};
 use ndarray::Array2;
 use rand::RngExt;
 use rand_distr::StandardNormal;
@@ -35,9 +35,14 @@ const DIRECTIONS: Purpose = Purpose::new("sliced wasserstein");
 /// assert!((distance - 3.0_f64.sqrt()).abs() < 1e-12);
 /// # Ok::<(), bayesburn_diagnostics::DiagnosticsError>(())
 /// ```
-pub fn sliced_wasserstein(x: &Array2<f32>, y: &Array2<f32>, num_projections: usize, seed: u64) -> Result<f64> {
+pub fn sliced_wasserstein(
+    x: &Array2<f32>,
+    y: &Array2<f32>,
+    num_projections: usize,
+    seed: u64,
+) -> Result<f64, TwoSampleError> {
     check_sets(x, y, 1)?;
-    check_setting("num_projections", 1, num_projections)?;
+    at_least_one("num_projections", num_projections)?;
     let squares: Vec<f64> = (0..num_projections)
         .into_par_iter()
         .map(|index| {
@@ -84,7 +89,6 @@ fn squared_wasserstein(x: &[f64], y: &[f64]) -> f64 {
 mod tests {
     use super::super::tests::{assert_same_on_any_number_of_threads, normal};
     use super::*;
-    use crate::DiagnosticsError;
     use ndarray::{Axis, array, concatenate};
 
     #[test]
@@ -145,6 +149,6 @@ mod tests {
     #[test]
     fn no_projection_is_refused() {
         let error = sliced_wasserstein(&array![[0.0]], &array![[0.0]], 0, 1);
-        assert!(matches!(error, Err(DiagnosticsError::Setting { setting: "num_projections", needed: 1, got: 0 })));
+        assert!(error.expect_err("0").to_string().contains("`num_projections` is 0"));
     }
 }

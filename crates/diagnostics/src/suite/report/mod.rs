@@ -1,13 +1,15 @@
 //! Holds what the suite found.
 
+mod error;
 mod html;
 mod junit;
 mod markdown;
 mod text;
 
 use super::{Check, CheckKind, ContextRange, Detectable, LimitCheck, Metrics, Stratum, strata::short};
-use crate::{DiagnosticsError, Result};
-use bayesburn_core::files::write_atomically;
+use crate::Result;
+use bayesburn_core::{FileError, files::write_atomically};
+pub use error::ReportError;
 use html::Shown;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -215,8 +217,8 @@ impl Report {
     pub fn with_figures(mut self, input: &SuiteInput<'_>) -> Result<Self> {
         let names = input.draws.names();
         if self.metrics.parameter_names() != names[..] {
-            let reason = format!("figures of {names:?} for a report of {:?}", self.metrics.parameter_names());
-            return Err(DiagnosticsError::Report { reason });
+            let (expected, got) = (self.metrics.parameter_names(), names.to_vec());
+            return Err(ReportError::OtherParameters { expected, got }.into());
         }
         let mut shown = self.worst_first();
         shown.truncate(MOST_SHOWN);
@@ -261,20 +263,19 @@ impl Report {
     ///
     /// # Errors
     /// None for a report that the suite has made.
-    pub fn to_json(&self) -> Result<String> {
-        serde_json::to_string_pretty(self).map_err(|error| DiagnosticsError::Report { reason: error.to_string() })
+    pub fn to_json(&self) -> Result<String, ReportError> {
+        serde_json::to_string_pretty(self).map_err(|error| ReportError::Format { reason: error.to_string() })
     }
 
     /// A report that was saved as JSON, without figures.
     ///
     /// # Errors
     /// If the file cannot be read, or is no such report.
-    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, ReportError> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path);
-        let text = text.map_err(|source| DiagnosticsError::Read { path: path.into(), source })?;
+        let text = std::fs::read_to_string(path).map_err(FileError::read(path))?;
         serde_json::from_str(&text)
-            .map_err(|error| DiagnosticsError::NoReport { path: path.into(), reason: error.to_string() })
+            .map_err(|error| ReportError::NoReport { path: path.into(), reason: error.to_string() })
     }
 
     /// As one HTML page that needs no other file.
@@ -293,8 +294,8 @@ impl Report {
     ///
     /// # Errors
     /// None for a report that the suite has made.
-    pub fn to_junit(&self) -> Result<String> {
-        junit::xml(self).map_err(|error| DiagnosticsError::Report { reason: error.to_string() })
+    pub fn to_junit(&self) -> Result<String, ReportError> {
+        junit::xml(self).map_err(|error| ReportError::Format { reason: error.to_string() })
     }
 
     /// Writes the report in the format that the path ends in, `.html`, `.md`, `.xml` (JUnit) or `.json`, replacing a file that is there. Folders
@@ -302,7 +303,7 @@ impl Report {
     ///
     /// # Errors
     /// If the path ends in anything else, or the file cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), ReportError> {
         let path = path.as_ref();
         let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
         let text = match extension.as_deref() {
@@ -310,13 +311,13 @@ impl Report {
             Some("md") => self.to_markdown(),
             Some("xml") => self.to_junit()?,
             Some("json") => self.to_json()?,
-            _ => return Err(DiagnosticsError::ReportExtension { path: path.into() }),
+            _ => return Err(ReportError::Extension { path: path.into() }),
         };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        folder
+        let written = folder
             .map_or(Ok(()), std::fs::create_dir_all)
-            .and_then(|()| write_atomically(path, |file| file.write_all(text.as_bytes())))
-            .map_err(|source| DiagnosticsError::Write { path: path.into(), source })
+            .and_then(|()| write_atomically(path, |file| file.write_all(text.as_bytes())));
+        Ok(written.map_err(FileError::write(path))?)
     }
 }
 
@@ -445,10 +446,10 @@ mod tests {
         let mut other = baseline.clone();
         other.parameters[0].name = "c".to_owned();
         let error = Limit::DriftAtMost { baseline: other, by: 0.1 }.check(&then.metrics).expect_err("other names");
-        assert!(error.contains("save a new baseline"), "{error}");
+        assert!(error.to_string().contains("save a new baseline"), "{error}");
         std::fs::write(&path, "{}").expect("writable");
         let error = Metrics::of_saved_report(&path).expect_err("no report").to_string();
-        assert!(error.contains("is no report") && error.contains("metrics"), "{error}");
+        assert!(error.contains("is not a report") && error.contains("metrics"), "{error}");
         assert!(
             then.save(folder.path().join("a.pdf")).expect_err("no format").to_string().contains(".html, .md, .xml")
         );
