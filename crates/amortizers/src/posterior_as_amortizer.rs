@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::{collections::HashSet, fs, path::Path, sync::OnceLock};
 
 /// What the simulations were like; posteriors of early versions have none.
-const RANGE_FILE: &str = "training_range.json";
+use bayesburn_core::layout::TRAINING_RANGE as RANGE_FILE;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

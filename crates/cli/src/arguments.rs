@@ -1,9 +1,10 @@
 //! The command line: what clap reads, and what `--help` says.
 
-use bayesburn_io::{Heading, TableOptions};
-use bayesburn_networks::device;
-use burn::tensor::Device;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use bayesburn_workflow::{
+    commands::{DeviceOption, Drawing, Judging, Reports, Tables},
+    saved::ObservedOptions,
+};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use std::path::PathBuf;
 
@@ -13,7 +14,7 @@ Examples:
   bayesburn sample out/quickstart --data observed.npy --out draws.nc
   bayesburn diagnose --draws draws.npz --truths truths.csv --html report.html
 
-Exit codes: 0 if all is well, 1 if a posterior was judged and failed, 2 if a command could not run.";
+Exit codes: 0 if a command ran, 1 if a posterior was judged and failed, 2 if a command could not run.";
 
 const OF_SAMPLE: &str = "\
 Examples:
@@ -54,14 +55,14 @@ Examples:
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// Print what a machine reads: JSON, on standard output.
+    /// Print JSON on standard output, for other programs.
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Say what a posterior is: its parameters, data, networks and training.
+    /// Describe a saved amortizer: its kind, parameters, data, networks and training.
     Info(Posterior),
     /// Draw from the posterior of observed data.
     #[command(after_help = OF_SAMPLE)]
@@ -69,10 +70,10 @@ pub(crate) enum Command {
     /// Evaluate the posterior's log density.
     #[command(after_help = OF_LOG_PROB)]
     LogProb(LogProb),
-    /// Judge draws of any tool by the parameters that the data were simulated of.
+    /// Judge draws of any tool, given the parameters that simulated the data.
     #[command(after_help = OF_DIAGNOSE)]
     Diagnose(Diagnose),
-    /// Show a report that was saved as JSON, in other formats.
+    /// Show a report that was saved as JSON, or write it in other formats.
     #[command(after_help = OF_REPORT)]
     Report(Report),
     /// Write the weights for other programs.
@@ -93,75 +94,15 @@ pub(crate) struct Posterior {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Observed {
-    /// Observed data as .npy, .npz, .safetensors or .csv, whose columns are found by their headings; of an archive with several arrays,
-    /// FILE:NAME. For a network that pools
-    /// observations [N, F], or [M, N, F] for M data sets; for others one data set as it was simulated, or M of them along a first axis.
-    /// May be left out for a posterior with an observation of its own.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) data: Option<PathBuf>,
-    /// What the network is told beside the data, [C] or [M, C]. Not needed for the number of observations alone, which the data tell. A
-    /// configurator of the training program's own is not known here: give data and this as it makes them.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) direct: Option<PathBuf>,
-    /// Take data of a number of observations that networks trained on one number alone never saw. The posterior may then be wrong.
-    #[arg(long)]
-    pub(crate) any_num_observations: bool,
-    #[command(flatten)]
-    pub(crate) tables: Tables,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Tables {
-    /// What a first row of numbers is, in each .csv: a heading (yes) or data (no). If left out, what it looks like, and an error where that is
-    /// in doubt.
-    #[arg(long, value_name = "yes|no", value_enum, hide_possible_values = true)]
-    pub(crate) header: Option<Header>,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Header {
-    Yes,
-    No,
-}
-
-impl Tables {
-    /// How tables are read of which nothing else is known.
-    pub(crate) fn options(&self) -> TableOptions {
-        TableOptions::new().with_heading(match self.header {
-            None => Heading::Detect,
-            Some(Header::Yes) => Heading::Present,
-            Some(Header::No) => Heading::Absent,
-        })
-    }
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Compute {
-    /// Where the networks are computed: flex, the processor, or cuda or cuda:N, a GPU, if this program was built with it.
-    #[arg(long, value_name = "DEVICE", default_value = "flex", value_parser = device)]
-    pub(crate) device: Device,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct Sample {
     #[command(flatten)]
     pub(crate) posterior: Posterior,
     #[command(flatten)]
-    pub(crate) observed: Observed,
+    pub(crate) observed: ObservedOptions,
     #[command(flatten)]
-    pub(crate) compute: Compute,
-    /// Draws for each data set.
-    #[arg(long, value_name = "L", default_value_t = 1000)]
-    pub(crate) draws: usize,
-    /// The seed of the draws: the same seed gives the same draws. Runs with the same seed use the same random numbers for other data too: to
-    /// check calibration, put all data sets into one file, or give each run a seed of its own.
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    pub(crate) seed: u64,
-    /// Where draws go: .npz or .safetensors with an array [M, L] for each parameter, .nc for ArviZ, .csv with a column for each, or .npy
-    /// [M, L, D].
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: PathBuf,
+    pub(crate) device: DeviceOption,
+    #[command(flatten)]
+    pub(crate) drawing: Drawing,
 }
 
 #[derive(Debug, Args)]
@@ -169,9 +110,9 @@ pub(crate) struct LogProb {
     #[command(flatten)]
     pub(crate) posterior: Posterior,
     #[command(flatten)]
-    pub(crate) observed: Observed,
+    pub(crate) observed: ObservedOptions,
     #[command(flatten)]
-    pub(crate) compute: Compute,
+    pub(crate) device: DeviceOption,
     /// Parameters: a row for each data set, or any number of rows for one data set; columns by name, or in the posterior's order.
     #[arg(long, value_name = "FILE")]
     pub(crate) parameters: PathBuf,
@@ -181,28 +122,15 @@ pub(crate) struct LogProb {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Reports {
-    /// Write the report as one HTML page, with figures where draws are at hand.
-    #[arg(long, value_name = "FILE.html")]
-    pub(crate) html: Option<PathBuf>,
-    /// Write the report as Markdown, for a pull request.
-    #[arg(long, value_name = "FILE.md")]
-    pub(crate) markdown: Option<PathBuf>,
-    /// Write the report as JUnit XML, for CI.
-    #[arg(long, value_name = "FILE.xml")]
-    pub(crate) junit: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct Diagnose {
     /// Posterior draws [M, L, D] of M simulated data sets, 20 or more: .npy, or with names .npz, .safetensors, or .csv with the columns
     /// data_set and those of the parameters.
     #[arg(long, value_name = "FILE")]
     pub(crate) draws: PathBuf,
-    /// The parameters of which they were simulated, [M, D].
+    /// The parameters that simulated them, [M, D].
     #[arg(long, value_name = "FILE")]
     pub(crate) truths: PathBuf,
-    /// The data sets, [M, F] or [M, N, F]: without them draws of the prior pass as well.
+    /// The data sets, [M, F] or [M, N, F]. Without them, draws of the prior pass as well.
     #[arg(long, value_name = "FILE")]
     pub(crate) data: Option<PathBuf>,
     /// The posterior's log density of the truths, [M].
@@ -210,21 +138,11 @@ pub(crate) struct Diagnose {
     pub(crate) log_prob: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) tables: Tables,
-    /// What the report is called.
+    /// The title of the report.
     #[arg(long, value_name = "TEXT", default_value = "Calibration")]
     pub(crate) title: String,
-    /// The most that an exact posterior fails.
-    #[arg(long, value_name = "P", default_value_t = 0.01)]
-    pub(crate) alpha: f64,
-    /// The seed of what the checks have of chance.
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    pub(crate) seed: u64,
-    /// A report as JSON that this one is compared with.
-    #[arg(long, value_name = "FILE.json")]
-    pub(crate) baseline: Option<PathBuf>,
-    /// How much worse than the baseline it may be.
-    #[arg(long, value_name = "X", default_value_t = 0.05, requires = "baseline")]
-    pub(crate) drift: f64,
+    #[command(flatten)]
+    pub(crate) judging: Judging,
     /// Each parameter's contraction is at least this.
     #[arg(long, value_name = "X", value_parser = finite)]
     pub(crate) contraction_at_least: Option<f64>,
@@ -237,7 +155,7 @@ pub(crate) struct Diagnose {
     /// Each parameter's calibration error is at most this.
     #[arg(long, value_name = "X", value_parser = finite)]
     pub(crate) calibration_error_at_most: Option<f64>,
-    /// The mean of -ln q of the truths is at most this.
+    /// The mean of -ln q of the true parameters is at most this.
     #[arg(long, value_name = "X", value_parser = finite, requires = "log_prob", allow_negative_numbers = true)]
     pub(crate) nll_at_most: Option<f64>,
     #[command(flatten)]
@@ -256,14 +174,14 @@ pub(crate) struct Report {
 pub(crate) struct Export {
     #[command(flatten)]
     pub(crate) posterior: Posterior,
-    /// Where the weights go, .npz or .safetensors; what the networks are goes beside, as .json. Files that are there are replaced.
+    /// Where the weights go, .npz or .safetensors; a description of the networks goes beside them, as .json. Existing files are replaced.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
 }
 
 /// A number that a limit can be.
 fn finite(text: &str) -> Result<f64, String> {
-    let number: f64 = text.parse().map_err(|_| "no number".to_owned())?;
+    let number: f64 = text.parse().map_err(|_| "give a number".to_owned())?;
     if number.is_finite() { Ok(number) } else { Err("give a finite number".to_owned()) }
 }
 

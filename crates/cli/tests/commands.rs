@@ -459,11 +459,15 @@ fn draws_that_cannot_be_judged_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
     judged(at, 1.0);
-    refused(at, &[&JUDGE[..], &["--alpha", "2"]].concat(), &["`alpha` is 2", "false-alarm rate"]);
+    refused(at, &[&JUDGE[..], &["--alpha", "2"]].concat(), &["--alpha", "below 1"]);
     refused(at, &[&JUDGE[..], &["--html", "r.pdf"]].concat(), &["r.pdf", ".html"]);
     refused(at, &[&JUDGE[..], &["--drift", "0.1"]].concat(), &["--baseline"]);
     fs::write(at.join("b.json"), text(at, &[&JUDGE[..], &["--json"]].concat(), 0)).expect("written");
-    refused(at, &[&JUDGE[..], &["--baseline", "b.json", "--drift", "NaN"]].concat(), &["--drift NaN", "from 0 on"]);
+    refused(
+        at,
+        &[&JUDGE[..], &["--baseline", "b.json", "--drift", "NaN"]].concat(),
+        &["--drift", "NaN", "0 or larger"],
+    );
     refused(at, &[&JUDGE[..], &["--nll-at-most", "0.1"]].concat(), &["--log-prob"]);
     refused(at, &[&JUDGE[..], &["--dats", "x.npy"]].concat(), &["--dats"]);
     refused(at, &[&JUDGE[..], &["--baseline", "x.npy"]].concat(), &["x.npy"]);
@@ -519,7 +523,7 @@ fn folders_that_hold_no_such_posterior_are_refused() {
     let at = folder.path();
     write_npy(at.join("x.npy"), &normal((1, 5, 2), 1)).expect("written");
     let sample = |posterior: &'static str| ["sample", posterior, "--data", "x.npy", "--out", "d.npz"];
-    refused(at, &sample("nowhere"), &["nowhere", "is no folder"]);
+    refused(at, &sample("nowhere"), &["nowhere", "is not a folder"]);
     refused(at, &sample("."), &["holds no trained posterior", "amortizer.json"]);
     untrained(0, 1).save(at.join("p")).expect("written");
     let text_of = |name: &str| fs::read_to_string(at.join("p").join(name)).expect("written");
@@ -529,7 +533,20 @@ fn folders_that_hold_no_such_posterior_are_refused() {
         bayesburn_core::files::seal(&at.join("p")).expect("sealed");
     };
     changed("\"deep set\"", "\"transformer\"");
-    refused(at, &sample("p"), &["`transformer`", "the program that trained it"]);
+    refused(at, &sample("p"), &["`transformer`", "the program that trained it", "deep set"]);
+    let words = text(at, &["info", "p"], 0);
+    for part in ["Kind: posterior", "Summary network: transformer", "Parameters: a, b, c", "program that trained it"] {
+        assert!(words.contains(part), "`{part}` is not in: {words}");
+    }
+    changed("\"kind\": \"posterior\"", "\"kind\": \"classifier\", \"classes\": 3");
+    refused(at, &sample("p"), &["`classifier`", "the program that trained it"]);
+    refused(at, &["export", "p", "--out", "w.npz"], &["`classifier`"]);
+    let words = text(at, &["info", "p"], 0);
+    for part in ["Kind: classifier", "Format version: 6", "classes: 3", "program that trained it"] {
+        assert!(words.contains(part), "`{part}` is not in: {words}");
+    }
+    let info = json(at, &["info", "p"]);
+    assert_eq!((&info["kind"], &info["can_be_used"]), (&"classifier".into(), &false.into()));
     changed("\"format_version\": 5", "\"format_version\": 4");
     refused(at, &sample("p"), &["`format_version` is 4", "reads 5"]);
     changed("{", "[");

@@ -9,6 +9,7 @@
 //! | [`ParameterNames`] | one name for each parameter | the prior | plots, reports |
 //! | [`StreamRng`] | the random generator, one independent stream for each `(seed, purpose, index)` | [`stream`] | everything random |
 //! | [`files`] | files and folders that are there whole or not at all, with checksums | everything that saves | everything that loads |
+//! | [`layout`] | the names of files and folders | everything that saves | everything that loads |
 //! | [`FileError`] | a file that cannot be read, written or deleted, and why | everything that saves or loads | users |
 //! | [`settings`], [`SettingError`] | checks that settings are in their ranges | every configuration | users |
 //! | [`with_causes`] | an error in words, with what it came of | everything that fails | whoever ends a program |
@@ -28,6 +29,7 @@ mod draws;
 mod file_error;
 pub mod files;
 mod interval;
+pub mod layout;
 pub mod settings;
 mod simulations;
 mod streams;

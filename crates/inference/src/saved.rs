@@ -2,7 +2,11 @@
 
 use crate::{InferenceError, Posterior, configurator::PairsConfigurator, rejection::UsualLeakage};
 use bayesburn_amortizers::{AmortizedPosterior, Configurator, DefaultConfigurator};
-use bayesburn_core::{FileError, Interval, files::write_atomically};
+use bayesburn_core::{
+    FileError, Interval,
+    files::write_atomically,
+    layout::{ESTIMATOR, INFERENCE},
+};
 use bayesburn_networks::SummaryConfig;
 use bayesburn_simulation::Prior;
 use burn::tensor::Device;
@@ -14,11 +18,6 @@ use std::{
     path::Path,
     sync::Arc,
 };
-
-/// What is beside the density estimator.
-const FILE: &str = "inference.json";
-/// The density estimator's folder.
-const ESTIMATOR: &str = "estimator";
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,7 +42,7 @@ struct Saved {
 
 impl Saved {
     fn read(folder: &Path) -> Result<Self, InferenceError> {
-        let path = folder.join(FILE);
+        let path = folder.join(INFERENCE);
         if !path.is_file() {
             return Err(InferenceError::NoPosterior { folder: folder.to_owned() });
         }
@@ -60,7 +59,7 @@ impl<C: SummaryConfig> Posterior<C> {
     /// # Errors
     /// A folder or file that cannot be written.
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<(), InferenceError> {
-        let (folder, path) = (folder.as_ref(), folder.as_ref().join(FILE));
+        let (folder, path) = (folder.as_ref(), folder.as_ref().join(INFERENCE));
         let write = FileError::write(&path);
         fs::create_dir_all(folder).map_err(&write)?;
         self.amortizer().save(folder.join(ESTIMATOR))?;
@@ -151,7 +150,7 @@ impl<C: SummaryConfig> Posterior<C> {
     }
 
     fn of_saved(saved: Saved, folder: &Path, prior: Prior, device: &Device) -> Result<Self, InferenceError> {
-        let path = folder.join(FILE);
+        let path = folder.join(INFERENCE);
         let read = FileError::read(&path);
         let amortizer = AmortizedPosterior::load(folder.join(ESTIMATOR), device)?;
         let configurator = configurator::<C>(&amortizer, Arc::new(DefaultConfigurator));

@@ -2,7 +2,11 @@
 
 use crate::{InferenceError, Posterior};
 use bayesburn_amortizers::is_saved_amortizer;
-use bayesburn_core::{FileError, Simulations, files::write_atomically};
+use bayesburn_core::{
+    FileError, Simulations,
+    files::write_atomically,
+    layout::{Numbered, POSTERIOR_OF_TRAINING},
+};
 use bayesburn_networks::SummaryConfig;
 use bayesburn_simulation::{load_simulations, save_simulations};
 use bayesburn_trainers::TrainerError;
@@ -11,6 +15,11 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
 };
+
+/// The simulations of a call, a folder with a file for each part.
+const CALL: Numbered = Numbered::new("simulations-", 3, "");
+/// A part of a call's simulations, by the number of its first one.
+const PART: Numbered = Numbered::new("", 8, ".safetensors");
 
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -24,7 +33,7 @@ pub(crate) struct StoredCall(PathBuf);
 
 impl StoredCall {
     fn path(&self, first: usize) -> PathBuf {
-        self.0.join(format!("{first:08}.safetensors"))
+        self.0.join(PART.name(first))
     }
 
     /// The part that begins with this simulation, if it is there.
@@ -69,7 +78,7 @@ impl Store {
         seed: u64,
         count: usize,
     ) -> Result<StoredCall, InferenceError> {
-        let folder = self.folder.join(format!("simulations-{call:03}"));
+        let folder = self.folder.join(CALL.name(call as usize));
         self.claim(&folder, &format!("{count} simulations from the {proposal}, seed {seed}\n"))?;
         Ok(StoredCall(folder))
     }
@@ -95,7 +104,7 @@ impl Store {
     }
 
     fn place(&self, training: usize) -> PathBuf {
-        self.folder.join(format!("posterior-{training:03}"))
+        self.folder.join(POSTERIOR_OF_TRAINING.name(training))
     }
 
     /// The posterior of a training as it was, if it is there, else this one.
@@ -120,7 +129,7 @@ impl Store {
             return Ok(());
         }
         // Renamed when it is whole: a folder that is there is a posterior.
-        let beside = self.folder.join(format!("posterior-{training:03}.part"));
+        let beside = self.folder.join(format!("{}.part", POSTERIOR_OF_TRAINING.name(training)));
         now.save(&beside)?;
         Ok(fs::rename(&beside, &folder).map_err(FileError::write(&folder))?)
     }

@@ -1,119 +1,100 @@
 //! Reads the commands of a workflow from a command line.
 
-use crate::WorkflowError;
-use bayesburn_io::{Heading, check_draws_path};
-use lexopt::{
-    Arg::{Long, Short, Value},
-    ValueExt,
+use crate::{
+    WorkflowError,
+    commands::{DeviceOption, Drawing, EXIT_CODES, Judging, Reports, Tables, ending},
 };
+use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use std::{ffi::OsString, path::PathBuf};
 
-/// What `help` prints after the name of the program.
-pub const HELP: &str = "\
-Commands:
-    train                 trains from the beginning; refuses where something was trained before
-        --force           sets what was trained before aside, in checkpoints.before
-    resume                goes on from the newest checkpoint
-    diagnose              judges the posterior by simulated data sets; trains first what was not trained to its end
-        --data-sets M     data sets                                          [1000]
-        --draws L         posterior draws for each                           [1000]
-        --seed S          seed of data sets, draws and checks                [0]
-        --alpha P         the most that an exact posterior fails             [0.01]
-        --baseline FILE   a report as .json that this one is compared with
-        --drift X         how much worse than the baseline it may be         [0.05]
-        --html FILE  --markdown FILE  --json FILE  --junit FILE.xml          writes the report
-    sample                draws from the posterior of observed data
-        --data FILE       [N, F] or [M, N, F] as .npy, .npz or .safetensors, or .csv with a row for each of N observations; N is 1 for data
-                          that are one vector; columns of a .csv are found by their headings, if the model's features have names
-        --header yes|no   what a first row of numbers is, in each .csv: a heading or data; an error, if it is in doubt
-        --batchable-context FILE      the simulator's context, [M, ...]
-        --non-batchable-context FILE  the same, shared by all data sets; not needed if it is N alone
-        --any-num-observations        takes data of a number of observations that the networks never saw
-        --draws L         draws for each data set                            [1000]
-        --seed S          seed of the draws                                  [0]
-        --out FILE        .npz, .safetensors or .nc (NetCDF, for ArviZ) with an array for each parameter, .csv with a column for each, or
-                          .npy [M, L, D]
-    info                  what the model, the networks and the training are
-    help                  this text
-Options of all commands:
-    --folder FOLDER       where checkpoints and results are
-    --device DEVICE       where networks are computed: flex, ndarray or cuda[:N]
-
-`diagnose` leaves with 0 if everything passed, 1 if something failed, and 2 if it could not run; other commands with 0 or 2.
-";
-
 /// One command.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Subcommand)]
 #[non_exhaustive]
 pub enum Command {
-    /// Train from the beginning.
+    /// Train from the beginning; refuse where something was trained before.
     Train {
-        /// Whether to set aside what was trained before.
+        /// Move what was trained before to checkpoints.before.
+        #[arg(long)]
         force: bool,
     },
-    /// Go on from the newest checkpoint.
+    /// Continue the training from its newest checkpoint.
     Resume,
-    /// Judge the posterior.
+    /// Judge the posterior by simulated data sets; first complete its training.
     Diagnose(DiagnoseOptions),
     /// Draw from the posterior of observed data.
     Sample(SampleOptions),
-    /// Describe model, networks and training.
+    /// Describe the model, the networks and the training.
     Info,
-    /// List the commands.
-    Help,
+    /// Print this help, or that of a command.
+    Help {
+        /// The command.
+        command: Option<String>,
+    },
 }
 
 /// Options of `diagnose`; where one is not set, the workflow's own holds.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Args)]
 pub struct DiagnoseOptions {
-    /// M, the number of data sets.
+    /// Data sets [default: 1000].
+    #[arg(long, value_name = "M")]
     pub data_sets: Option<usize>,
-    /// L, the number of draws for each.
+    /// Posterior draws for each data set [default: 1000].
+    #[arg(long, value_name = "L")]
     pub draws: Option<usize>,
-    /// The seed of data sets, draws and checks.
-    pub seed: Option<u64>,
-    /// The suite's false-alarm rate.
-    pub alpha: Option<f64>,
-    /// A report, saved as JSON, to compare with.
-    pub baseline: Option<PathBuf>,
-    /// By how much numbers may be worse than the baseline's.
-    pub drift: Option<f64>,
-    /// Where reports go; the format is that of the path.
-    pub reports: Vec<PathBuf>,
+    /// False-alarm rate, seed and baseline.
+    #[command(flatten)]
+    pub judging: Judging,
+    /// Where reports are written.
+    #[command(flatten)]
+    pub reports: Reports,
+    /// Write the report as JSON, for a baseline or another program.
+    #[arg(long, value_name = "FILE.json", value_parser = ending("json"))]
+    pub json: Option<PathBuf>,
 }
 
 /// Options of `sample`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Args)]
 pub struct SampleOptions {
-    /// The observed data.
+    /// Observed data: [N, F] or [M, N, F] as .npy, .npz or .safetensors, or .csv with a row for each of N observations; N is 1 for
+    /// data that are one vector. Columns of a .csv are found by their headings, if the model's features have names.
+    #[arg(long, value_name = "FILE")]
     pub data: PathBuf,
-    /// The simulator's batchable context.
+    /// The simulator's batchable context, [M, ...].
+    #[arg(long, value_name = "FILE")]
     pub batchable_context: Option<PathBuf>,
-    /// The simulator's non-batchable context. The number of observations, if that is it, is taken from data `[M, N, F]`.
+    /// The simulator's non-batchable context, shared by all data sets. Not needed if it is the number of observations alone.
+    #[arg(long, value_name = "FILE")]
     pub non_batchable_context: Option<PathBuf>,
-    /// What a first row of numbers is, in tables.
-    pub heading: Heading,
-    /// Whether data of a number of observations are taken that networks trained on one number alone never saw.
+    /// Take data of a number of observations that the networks were never trained on. The posterior may then be wrong.
+    #[arg(long)]
     pub any_num_observations: bool,
-    /// L, the number of draws for each data set.
-    pub draws: usize,
-    /// The seed of the draws.
-    pub seed: u64,
-    /// Where the draws go.
-    pub out: PathBuf,
+    /// How tables are read.
+    #[command(flatten)]
+    pub tables: Tables,
+    /// Draws, their seed, and where they go.
+    #[command(flatten)]
+    pub drawing: Drawing,
 }
 
 /// Options of all commands; where one is not set, the workflow's own holds.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
 pub struct CommonOptions {
     /// Where checkpoints and results are.
+    #[arg(long, value_name = "FOLDER", global = true)]
     pub folder: Option<PathBuf>,
-    /// The name of the device that networks are computed on, see [`device`](bayesburn_networks::device).
-    pub device: Option<String>,
+    /// Where networks are computed, see [`device`](bayesburn_networks::device).
+    #[command(flatten)]
+    pub device: DeviceOption,
 }
 
-/// The names of all commands.
-const NAMES: [&str; 6] = ["train", "resume", "diagnose", "sample", "info", "help"];
+#[derive(Debug, Parser)]
+#[command(no_binary_name = true, disable_help_subcommand = true, disable_version_flag = true, after_help = EXIT_CODES)]
+struct Line {
+    #[command(flatten)]
+    common: CommonOptions,
+    #[command(subcommand)]
+    command: Command,
+}
 
 impl Command {
     /// The command, and the options that all have, of a command line without the program's name; `None` if its first word is no command, so that a
@@ -136,12 +117,16 @@ impl Command {
     ) -> Result<Option<(Self, CommonOptions)>, WorkflowError> {
         let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
         let name = arguments.first().and_then(|first| first.to_str()).unwrap_or_default().to_owned();
-        if !NAMES.contains(&name.as_str()) {
+        if !Line::command().get_subcommands().any(|command| command.get_name() == name) {
             return Ok(None);
         }
-        read(&name, lexopt::Parser::from_args(arguments.into_iter().skip(1)))
-            .map(Some)
-            .map_err(|error| WorkflowError::Usage { reason: error.to_string() })
+        match Line::try_parse_from(arguments) {
+            Ok(Line { command, common }) => Ok(Some((command, common))),
+            Err(error) if error.kind() == ErrorKind::DisplayHelp => {
+                Ok(Some((Self::Help { command: Some(name) }, CommonOptions::default())))
+            }
+            Err(error) => Err(WorkflowError::Usage { reason: reason(&error) }),
+        }
     }
 
     /// [`Command::read`] of the program's own command line.
@@ -151,96 +136,41 @@ impl Command {
     pub fn from_env() -> Result<Option<(Self, CommonOptions)>, WorkflowError> {
         Self::read(std::env::args_os().skip(1))
     }
-}
 
-fn read(name: &str, mut parser: lexopt::Parser) -> Result<(Command, CommonOptions), lexopt::Error> {
-    let (mut common, mut force, mut diagnose) = (CommonOptions::default(), false, DiagnoseOptions::default());
-    let (mut data, mut out, mut draws, mut seed) = (None, None, None, None);
-    let (mut batchable_context, mut non_batchable_context, mut heading) = (None, None, Heading::Detect);
-    let mut any_num_observations = false;
-    while let Some(argument) = parser.next()? {
-        match (name, argument) {
-            (_, Long("folder")) => common.folder = Some(PathBuf::from(parser.value()?)),
-            (_, Long("device")) => common.device = Some(parser.value()?.string()?),
-            (_, Long("help") | Short('h')) => return Ok((Command::Help, CommonOptions::default())),
-            ("train", Long("force")) => force = true,
-            ("diagnose", Long("data-sets")) => diagnose.data_sets = Some(parser.value()?.parse()?),
-            ("diagnose", Long("alpha")) => diagnose.alpha = Some(parser.value()?.parse()?),
-            ("diagnose", Long("baseline")) => diagnose.baseline = Some(parser.value()?.into()),
-            ("diagnose", Long("drift")) => diagnose.drift = Some(parser.value()?.parse()?),
-            ("diagnose", Long(format @ ("html" | "markdown" | "json" | "junit"))) => {
-                let extension = match format {
-                    "markdown" => "md",
-                    "junit" => "xml",
-                    same => same,
-                };
-                let (option, extension) = (format!("--{format}"), extension.to_owned());
-                let path = PathBuf::from(parser.value()?);
-                if path.extension().is_none_or(|given| !given.eq_ignore_ascii_case(&extension)) {
-                    let reason = format!("{option} {}: end the path in .{extension}", path.display());
-                    return Err(lexopt::Error::Custom(reason.into()));
-                }
-                diagnose.reports.push(path);
-            }
-            ("diagnose" | "sample", Long("draws")) => draws = Some(parser.value()?.parse()?),
-            ("diagnose" | "sample", Long("seed")) => seed = Some(parser.value()?.parse()?),
-            ("sample", Long("data")) => data = Some(PathBuf::from(parser.value()?)),
-            ("sample", Long("batchable-context")) => batchable_context = Some(PathBuf::from(parser.value()?)),
-            ("sample", Long("non-batchable-context")) => non_batchable_context = Some(PathBuf::from(parser.value()?)),
-            ("sample", Long("any-num-observations")) => any_num_observations = true,
-            ("sample", Long("header")) => {
-                heading = match parser.value()?.string()?.as_str() {
-                    "yes" => Heading::Present,
-                    "no" => Heading::Absent,
-                    other => return Err(lexopt::Error::Custom(format!("--header {other}: give yes or no").into())),
-                }
-            }
-            ("sample", Long("out")) => out = Some(PathBuf::from(parser.value()?)),
-            (_, Value(value)) => return Err(lexopt::Error::UnexpectedArgument(value)),
-            (_, argument) => return Err(argument.unexpected()),
+    /// The help of a program's commands, or of one of them.
+    ///
+    /// # Errors
+    /// A command that does not exist.
+    pub fn help(program: &str, command: Option<&str>) -> Result<String, WorkflowError> {
+        let mut line = Line::command().bin_name(program);
+        line.build();
+        let Some(name) = command.filter(|name| *name != "help") else { return Ok(line.render_help().to_string()) };
+        match line.find_subcommand_mut(name) {
+            Some(command) => Ok(command.render_long_help().to_string()),
+            None => Err(WorkflowError::Usage { reason: format!("`{name}` is not a command") }),
         }
     }
-    let needed = |option: &'static str, value: Option<PathBuf>| {
-        value.ok_or_else(|| lexopt::Error::Custom(format!("`sample` needs {option} FILE").into()))
-    };
-    if diagnose.alpha.is_some_and(|alpha| !(alpha > 0.0 && alpha < 1.0)) {
-        return Err(lexopt::Error::Custom("--alpha is a probability above 0 and below 1, such as 0.01".into()));
-    }
-    if diagnose.drift.is_some_and(|drift| !(drift >= 0.0 && drift.is_finite())) {
-        return Err(lexopt::Error::Custom("--drift is a number from 0 on".into()));
-    }
-    if diagnose.drift.is_some() && diagnose.baseline.is_none() {
-        return Err(lexopt::Error::Custom("--drift needs --baseline FILE".into()));
-    }
-    if let Some(Err(error)) = out.as_ref().map(check_draws_path) {
-        return Err(lexopt::Error::Custom(format!("--out {error}").into()));
-    }
-    let command = match name {
-        "train" => Command::Train { force },
-        "resume" => Command::Resume,
-        "diagnose" => Command::Diagnose(DiagnoseOptions { draws, seed, ..diagnose }),
-        "sample" => Command::Sample(SampleOptions {
-            data: needed("--data", data)?,
-            batchable_context,
-            non_batchable_context,
-            heading,
-            any_num_observations,
-            draws: draws.unwrap_or(1000),
-            seed: seed.unwrap_or(0),
-            out: needed("--out", out)?,
-        }),
-        "info" => Command::Info,
-        _ => Command::Help,
-    };
-    Ok((command, common))
+}
+
+/// What is wrong with a command line, in one line and without usage.
+fn reason(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let what = text.split("\n\nUsage:").next().unwrap_or_default().split("\n\nFor more").next().unwrap_or_default();
+    what.trim_start_matches("error:").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::Header;
 
     fn command(line: &str) -> Command {
         Command::read(line.split(' ')).expect("understood").expect("a command").0
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Line::command().debug_assert();
     }
 
     #[test]
@@ -250,36 +180,54 @@ mod tests {
         ) else {
             panic!("another command");
         };
-        assert_eq!((options.data_sets, options.draws, options.seed), (Some(50), Some(20), Some(3)));
-        assert_eq!((options.alpha, options.drift), (Some(0.05), Some(0.2)));
-        assert_eq!(options.reports, [PathBuf::from("a/b.xml"), PathBuf::from("c.html")]);
-        let Command::Sample(options) = command("sample --data x.npy --out y.csv") else { panic!("another command") };
-        assert_eq!((options.draws, options.seed, options.heading), (1000, 0, Heading::Detect));
-        assert_eq!(command("info --help"), Command::Help);
+        assert_eq!((options.data_sets, options.draws, options.judging.seed), (Some(50), Some(20), Some(3)));
+        assert_eq!((options.judging.alpha, options.judging.drift), (Some(0.05), Some(0.2)));
+        let paths: Vec<_> = options.reports.paths().cloned().collect();
+        assert_eq!(paths, [PathBuf::from("c.html"), PathBuf::from("a/b.xml")]);
+        let Command::Sample(options) = command("sample --data x.npy --out y.csv --header no") else {
+            panic!("another command")
+        };
+        assert_eq!((options.drawing.draws, options.drawing.seed, options.tables.header), (1000, 0, Some(Header::No)));
+        assert_eq!(command("info --help"), Command::Help { command: Some("info".to_owned()) });
+        assert_eq!(command("help sample"), Command::Help { command: Some("sample".to_owned()) });
         let line = ["resume", "--folder", "f", "--device", "cuda:1"];
         let (_, common) = Command::read(line).expect("understood").expect("a command");
-        assert_eq!(common, CommonOptions { folder: Some("f".into()), device: Some("cuda:1".into()) });
+        assert_eq!((common.folder, common.device.device.as_deref()), (Some("f".into()), Some("cuda:1")));
         assert_eq!(Command::read(["--quick"]).expect("understood"), None);
         assert_eq!(Command::read(Vec::<OsString>::new()).expect("understood"), None);
+    }
+
+    #[test]
+    fn help_knows_every_command_and_option() {
+        let all = Command::help("program", None).expect("there is help");
+        for part in ["train", "resume", "diagnose", "sample", "info", "--folder", "--device", "Exit codes"] {
+            assert!(all.contains(part), "`{part}` is not in: {all}");
+        }
+        let diagnose = Command::help("program", Some("diagnose")).expect("there is help");
+        for part in ["program diagnose", "--data-sets", "--alpha", "--baseline", "--junit", "--json"] {
+            assert!(diagnose.contains(part), "`{part}` is not in: {diagnose}");
+        }
+        assert!(Command::help("program", Some("trian")).expect_err("no command").to_string().contains("`trian`"));
     }
 
     #[test]
     fn what_is_not_understood_is_named() {
         for (line, part) in [
             ("train --draws 3", "--draws"),
-            ("sample --out y.csv", "needs --data"),
+            ("sample --out y.csv", "--data"),
             ("diagnose --junit report.html", "end the path in .xml"),
             ("diagnose --alpha much", "much"),
             ("diagnose --alpha 2", "below 1"),
             ("diagnose --drift 0.1", "--baseline"),
-            ("diagnose --baseline a.json --drift NaN", "from 0 on"),
+            ("diagnose --baseline a.json --drift NaN", "0 or larger"),
             ("sample --data x.npy --out y.txt", ".safetensors or .nc"),
-            ("sample --header maybe", "yes or no"),
+            ("sample --header maybe", "yes"),
             ("info now", "now"),
             ("diagnose --data-sets", "data-sets"),
         ] {
             let error = Command::read(line.split(' ')).expect_err(line).to_string();
             assert!(error.contains(part) && error.contains("`help` lists"), "{line}: {error}");
+            assert!(!error.contains("Usage") && !error.contains('\n'), "{error}");
         }
     }
 }

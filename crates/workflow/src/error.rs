@@ -1,5 +1,6 @@
 //! Says why a workflow could not run.
 
+use crate::saved::SavedError;
 use bayesburn_amortizers::AmortizerError;
 use bayesburn_core::FileError;
 use bayesburn_diagnostics::{DiagnosticsError, InputError, RankError, ReportError};
@@ -51,6 +52,9 @@ pub enum WorkflowError {
     /// A file that cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A saved amortizer cannot be found or read.
+    #[error(transparent)]
+    Saved(#[from] SavedError),
     /// Training, or what it stands on, failed.
     #[error(transparent)]
     Trainer(#[from] TrainerError),

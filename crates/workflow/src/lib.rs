@@ -3,9 +3,11 @@
 //! | type | what it is |
 //! |---|---|
 //! | [`Diagnose`] | how a posterior is judged: how many data sets and draws, by which suite, by which quantities of one's own |
-//! | [`Diagnosis`] | what came of it: a report to print, to save, or to assert in a test |
+//! | [`Diagnosis`] | its result: a report to print, to save, or to assert in a test |
 //! | [`Workflow`] | a trainer and its training, as a program with the commands `train`, `resume`, `diagnose`, `sample` and `info` |
 //! | [`Command`] | one of these, read from a command line |
+//! | [`commands`] | options, outcomes and exit codes that all command lines of the library share |
+//! | [`saved`] | saved amortizers of any kind: found, described, and loaded by the names of their networks |
 //!
 //! In a test, one line asserts calibration:
 //!
@@ -18,8 +20,8 @@
 //! }
 //! ```
 //!
-//! A program that is a workflow needs no more than this for all five commands; `diagnose` leaves with 0 if the posterior passed, 1 if it failed and 2
-//! if it could not be judged:
+//! A program that is a workflow needs no more than this for all five commands. Its exit code is 0 if a command ran, 1 if `diagnose`
+//! judged a posterior that failed, and 2 if a command could not run:
 //!
 //! ```no_run
 //! use bayesburn_amortizers::PosteriorConfig;
@@ -49,12 +51,15 @@
 //! - `plots` (default): figures in HTML reports.
 
 mod command;
+pub mod commands;
 mod diagnose;
 mod error;
+pub mod saved;
 mod test_sets;
 mod workflow;
 
-pub use command::{Command, CommonOptions, DiagnoseOptions, HELP, SampleOptions};
+pub use command::{Command, CommonOptions, DiagnoseOptions, SampleOptions};
+pub use commands::Outcome;
 pub use diagnose::{Diagnose, Diagnosis};
 pub use error::WorkflowError;
-pub use workflow::{Outcome, Workflow};
+pub use workflow::Workflow;

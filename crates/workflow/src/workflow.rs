@@ -1,12 +1,13 @@
 //! Runs a training program by commands.
 
 use crate::{
-    Command, Diagnose, HELP, WorkflowError,
-    command::{CommonOptions, DiagnoseOptions, SampleOptions},
+    Command, CommonOptions, Diagnose, DiagnoseOptions, Outcome, SampleOptions, WorkflowError,
+    commands::{drawn_summary, exit_code, say},
+    saved::{Saved, describe},
 };
 use bayesburn_amortizers::{AmortizedPosterior, Amortizer, AmortizerError, PosteriorConfig};
-use bayesburn_core::{FileError, Simulations, with_causes};
-use bayesburn_diagnostics::{DiagnosticsSuite, Limit, Metrics};
+use bayesburn_core::{FileError, Simulations, layout::CHECKPOINTS};
+use bayesburn_diagnostics::DiagnosticsSuite;
 use bayesburn_io::{IoError, Missing, TableOptions, check_draws_names, read_array, read_observations, write_draws};
 use bayesburn_networks::{SummaryConfig, device};
 use bayesburn_simulation::InvalidSimulations;
@@ -20,9 +21,6 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
-
-/// How much worse than a baseline a posterior may be, unless it is said: contraction, errors and coverage of 1,000 data sets vary by some 0.02.
-const DRIFT: f64 = 0.05;
 
 /// A trainer of posteriors.
 type Posteriors<C> = Trainer<AmortizedPosterior<C>>;
@@ -40,15 +38,6 @@ pub struct Workflow<C: SummaryConfig> {
     train: Train<C>,
     folder: PathBuf,
     diagnose: Diagnose,
-}
-
-/// What a command came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// It is done, and what was judged passed.
-    Passed,
-    /// The posterior failed.
-    Failed,
 }
 
 impl<C: SummaryConfig> fmt::Debug for Workflow<C> {
@@ -82,21 +71,20 @@ impl<C: SummaryConfig> Workflow<C> {
         Self { diagnose, ..self }
     }
 
-    /// Runs the command of the program's command line, prints what comes of it, and gives what `main` returns. Without a command it prints which
-    /// there are.
+    /// Runs the command of the program's command line, prints its results, and returns the exit code for `main`. Without a command it
+    /// prints the help.
     #[must_use]
     pub fn main(self) -> ExitCode {
-        let help = format!("{}\n\n{HELP}", self.name);
+        let name = self.name.clone();
         self.main_or(move || match std::env::args().nth(1).as_deref() {
-            None | Some("--help" | "-h") => say(&mut io::stdout(), format_args!("{help}")),
-            Some(other) => Err(WorkflowError::Usage { reason: format!("`{other}` is no command") }),
+            None | Some("--help" | "-h") => say_help(&mut io::stdout(), &name, None),
+            Some(other) => Err(WorkflowError::Usage { reason: format!("`{other}` is not a command") }),
         })
     }
 
     /// [`Workflow::main`] of a program that does something else without a command, with options of its own. Where standard error is no terminal, a
     /// training writes a line for each epoch there.
     #[must_use]
-    #[allow(clippy::print_stderr, reason = "the program talks to its user")]
     pub fn main_or<E: Into<Box<dyn Error>>>(mut self, without: impl FnOnce() -> Result<(), E>) -> ExitCode {
         if !io::stderr().is_terminal() {
             self.builder = self.builder.callback(EpochLines);
@@ -108,14 +96,7 @@ impl<C: SummaryConfig> Workflow<C> {
             }
             Err(error) => Err(error.into()),
         };
-        match outcome {
-            Ok(Outcome::Passed) => ExitCode::SUCCESS,
-            Ok(Outcome::Failed) => ExitCode::from(1),
-            Err(error) => {
-                eprintln!("Error: {}", with_causes(&*error));
-                ExitCode::from(2)
-            }
-        }
+        exit_code(outcome)
     }
 
     /// Runs a command, and writes what it has to say.
@@ -132,11 +113,11 @@ impl<C: SummaryConfig> Workflow<C> {
         if let Some(folder) = &common.folder {
             self.folder = folder.clone();
         }
-        if let Some(name) = &common.device {
+        if let Some(name) = &common.device.device {
             self.builder = self.builder.device(device(name)?);
         }
         match command {
-            Command::Help => say(out, format_args!("{}\n\n{HELP}", self.name))?,
+            Command::Help { command } => say_help(out, &self.name, command.as_deref())?,
             Command::Train { force } => self.train(*force, out)?,
             Command::Resume => {
                 // What ended before its first checkpoint goes on from its beginning.
@@ -152,7 +133,7 @@ impl<C: SummaryConfig> Workflow<C> {
     }
 
     fn checkpoints(&self) -> PathBuf {
-        self.folder.join("checkpoints")
+        self.folder.join(CHECKPOINTS)
     }
 
     /// The trainer of the newest checkpoint; new, if there is none.
@@ -188,7 +169,7 @@ impl<C: SummaryConfig> Workflow<C> {
         let checkpoints = self.checkpoints();
         if force && checkpoints.exists() {
             // Not deleted: what took hours is worth more than its space.
-            let before = self.folder.join("checkpoints.before");
+            let before = self.folder.join(format!("{CHECKPOINTS}.before"));
             if before.exists() {
                 std::fs::remove_dir_all(&before).map_err(FileError::delete(&before))?;
             }
@@ -204,21 +185,13 @@ impl<C: SummaryConfig> Workflow<C> {
     }
 
     fn diagnose(self, options: &DiagnoseOptions, out: &mut impl Write) -> Result<Outcome, WorkflowError> {
-        let mut suite = self.diagnose.suite().clone();
-        if let Some(alpha) = options.alpha {
-            suite = suite.with_alpha(alpha);
-        }
-        let baseline = options.baseline.as_ref().map(Metrics::of_saved_report).transpose()?;
-        if let Some(baseline) = &baseline {
-            let by = options.drift.unwrap_or(DRIFT);
-            suite = suite.with_limit(Limit::DriftAtMost { baseline: baseline.clone(), by });
-        }
+        let (suite, baseline) = options.judging.apply(self.diagnose.suite().clone())?;
         let diagnose = self.diagnose.clone().with_suite(suite);
-        let diagnose = diagnose.with_options(options.data_sets, options.draws, options.seed);
+        let diagnose = diagnose.with_options(options.data_sets, options.draws, options.judging.seed);
         diagnose.check()?;
 
         let (mut trainer, train, checkpoints) = self.open(out)?;
-        if let (Some(baseline), Some(path)) = (baseline, &options.baseline) {
+        if let (Some(baseline), Some(path)) = (baseline, &options.judging.baseline) {
             let (expected, got) = (trainer.amortizer().parameter_names().to_vec(), baseline.parameter_names());
             if expected != got {
                 let reason = format!("--baseline {} is of {got:?}, and this posterior of {expected:?}", path.display());
@@ -245,7 +218,7 @@ impl<C: SummaryConfig> Workflow<C> {
         }
         let diagnosis = diagnose.trainer(&trainer)?;
         say(out, format_args!("{}", diagnosis.report()))?;
-        for path in &options.reports {
+        for path in options.reports.paths().chain(&options.json) {
             diagnosis.save(path)?;
             say(out, format_args!("Written: {}\n", path.display()))?;
         }
@@ -255,7 +228,7 @@ impl<C: SummaryConfig> Workflow<C> {
     fn sample(self, options: &SampleOptions, out: &mut impl Write) -> Result<(), WorkflowError> {
         let (trainer, ..) = self.trained(out)?;
         let wrong = |reason| IoError::Content { path: options.data.clone(), reason };
-        let tables = TableOptions::new().with_heading(options.heading);
+        let (tables, drawing) = (options.tables.options(), &options.drawing);
         let of_model = trainer.model().and_then(|model| model.feature_names());
         let columns = of_model.or(trainer.amortizer().feature_names()).map(<[_]>::to_vec);
         let is_masked = trainer.amortizer().num_masked_features() > 0
@@ -277,7 +250,7 @@ impl<C: SummaryConfig> Workflow<C> {
             return Err(wrong(format!("a value is {infinite}: give finite numbers")).into());
         }
         let names = trainer.amortizer().parameter_names().clone();
-        check_draws_names(&options.out, &names)?;
+        check_draws_names(&drawing.out, &names)?;
         let unknown = Array2::zeros((data.dim().0, names.len()));
         let mut observed =
             Simulations::new(names, unknown, data.into_dyn()).map_err(|error| wrong(error.to_string()))?;
@@ -306,18 +279,12 @@ impl<C: SummaryConfig> Workflow<C> {
         let conditions = trainer.configure(&observed)?.conditions;
         let posterior = trainer.amortizer().clone();
         let posterior = if options.any_num_observations { posterior.with_any_num_observations() } else { posterior };
-        let draws = posterior.sample(&conditions, options.draws, options.seed).map_err(of_file)?;
+        let draws = posterior.sample(&conditions, drawing.draws, drawing.seed).map_err(of_file)?;
         draws.warnings().iter().try_for_each(|warning| say(out, format_args!("Warning: {warning}\n")))?;
-        write_draws(&options.out, &draws)?;
-        if draws.num_data_sets() == 1 {
-            let (mean, std) = (draws.mean(), draws.std());
-            say(out, format_args!("{:<20} {:>10} {:>10}\n", "parameter", "mean", "sd"))?;
-            for (i, name) in draws.names().iter().enumerate() {
-                say(out, format_args!("{name:<20} {:>10.4} {:>10.4}\n", mean[[0, i]], std[[0, i]]))?;
-            }
-        }
+        write_draws(&drawing.out, &draws)?;
+        say(out, drawn_summary(&draws))?;
         let (data_sets, draws) = (draws.num_data_sets(), draws.num_draws());
-        say(out, format_args!("{data_sets} x {draws} draws are in {}.\n", options.out.display()))
+        Ok(say(out, format_args!("{data_sets} x {draws} draws are in {}.\n", drawing.out.display()))?)
     }
 
     fn info(self, out: &mut impl Write) -> Result<(), WorkflowError> {
@@ -327,11 +294,9 @@ impl<C: SummaryConfig> Workflow<C> {
         if let Some(model) = trainer.model() {
             say(out, format_args!("\nThe model's quantities, B simulations at a time:\n{}\n", model.shapes()))?;
         }
-        let amortizer = trainer.amortizer();
-        let parameters = amortizer.num_trainable_parameters();
-        say(out, format_args!("\nInferred: {}\n", amortizer.parameter_names().join(", ")))?;
-        say(out, format_args!("Networks: {parameters} trainable parameters\n"))?;
-        say_trained(out, &trainer, &checkpoints)
+        // As `bayesburn info` has it, from the files.
+        let saved = Saved::find(&checkpoints)?;
+        Ok(say(out, format_args!("\n{}", describe(&saved, Some(trainer.amortizer()))?))?)
     }
 }
 
@@ -350,14 +315,11 @@ impl<A: Amortizer> Callback<A> for EpochLines {
     }
 }
 
-fn say(out: &mut impl Write, text: fmt::Arguments<'_>) -> Result<(), WorkflowError> {
-    // A pipe that was closed wants no more; what the command does, it does all the same.
-    match out.write_fmt(text) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(FileError::write(Path::new("standard output"))(error).into())
-        }
-        _ => Ok(()),
-    }
+fn say_help(out: &mut impl Write, name: &str, command: Option<&str>) -> Result<(), WorkflowError> {
+    let program = std::env::args_os().next().map(PathBuf::from);
+    let program = program.as_ref().and_then(|program| program.file_stem()).map(|stem| stem.to_string_lossy());
+    let help = Command::help(program.as_deref().unwrap_or(name), command)?;
+    Ok(say(out, format_args!("{name}\n\n{help}"))?)
 }
 
 fn say_trained<C: SummaryConfig>(
@@ -373,5 +335,5 @@ fn say_trained<C: SummaryConfig>(
     }
     say(out, format_args!("; checkpoints are in {}.\n", checkpoints.display()))?;
     let warnings = trainer.amortizer().warnings();
-    warnings.iter().try_for_each(|warning| say(out, format_args!("Warning: {warning}\n")))
+    Ok(warnings.iter().try_for_each(|warning| say(out, format_args!("Warning: {warning}\n")))?)
 }

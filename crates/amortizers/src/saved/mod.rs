@@ -15,8 +15,7 @@ use std::{fs, io, path::Path};
 
 /// Version of the folder's layout. A change that old code cannot read raises it, and `migrate` reads the versions before.
 const FORMAT_VERSION: u64 = 6;
-const DESCRIPTION_FILE: &str = "amortizer.json";
-pub(crate) const WEIGHTS_FILE: &str = "weights.safetensors";
+pub(crate) use bayesburn_core::layout::{AMORTIZER as DESCRIPTION_FILE, WEIGHTS as WEIGHTS_FILE};
 const VERSION: &str = "format_version";
 const KIND: &str = "kind";
 

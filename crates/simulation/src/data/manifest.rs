@@ -2,12 +2,12 @@
 
 use super::DataError;
 use crate::Shapes;
-use bayesburn_core::files;
+use bayesburn_core::{files, layout::SHARD};
 use serde::{Deserialize, Serialize};
 use std::{fs, io::Write, path::Path};
 
 /// The name of the manifest's file.
-pub(crate) const MANIFEST: &str = "manifest.json";
+pub(crate) use bayesburn_core::layout::MANIFEST;
 
 /// The format that is written and read here.
 const VERSION: u64 = 1;
@@ -164,5 +164,5 @@ impl Shard {
 }
 
 pub(crate) fn shard_name(index: usize) -> String {
-    format!("shard-{index:06}.safetensors")
+    SHARD.name(index)
 }

@@ -6,7 +6,7 @@ use super::{
     manifest::{MANIFEST, Manifest, Shard, shard_name},
 };
 use crate::{GenerativeModel, Progress, Shapes, SimulationError, progress::SimulationBar};
-use bayesburn_core::{Simulations, files};
+use bayesburn_core::{Simulations, files, layout::SHARD};
 use rayon::prelude::*;
 use std::{
     fs::{self, File, TryLockError},
@@ -272,9 +272,8 @@ fn remove_unlisted(folder: &Path, listed: usize) -> Result<(), DataError> {
     for entry in fs::read_dir(folder).map_err(DataError::read(folder))? {
         let entry = entry.map_err(DataError::read(folder))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let number = |name: &str| name.strip_prefix("shard-")?.strip_suffix(".safetensors")?.parse::<usize>().ok();
-        let unfinished = name.strip_prefix('.').is_some_and(|name| number(name).is_some() || name == MANIFEST);
-        if unfinished || number(&name).is_some_and(|number| number >= listed) {
+        let unfinished = name.strip_prefix('.').is_some_and(|name| SHARD.number(name).is_some() || name == MANIFEST);
+        if unfinished || SHARD.number(&name).is_some_and(|number| number >= listed) {
             fs::remove_file(entry.path()).map_err(DataError::write(&entry.path()))?;
         }
     }

@@ -88,7 +88,7 @@ fn a_posterior_is_trained_judged_and_drawn_from() {
     assert!(outcome == Outcome::Failed && text.contains("`mu`: contraction is 0."), "{text}");
 
     let (_, info) = run(workflow(folder.path(), 1500), &["info"]).expect("it runs");
-    for part in ["two means", "mu, nu", "Trained: 1500 steps, validation loss", "data  "] {
+    for part in ["two means", "mu, nu", "Trained: 1500 steps in 1 epochs, validation loss", "data  "] {
         assert!(info.contains(part), "`{part}` is not in: {info}");
     }
 
@@ -391,6 +391,8 @@ fn what_is_wrong_with_options_is_found_before_the_training() {
         assert!(error.contains(part), "{error}");
     }
     let (_, help) = run(workflow(folder.path(), 5), &["help"]).expect("it runs");
-    assert!(help.contains("two means") && help.contains("--junit"), "{help}");
+    assert!(help.contains("two means") && help.contains("diagnose"), "{help}");
+    let (_, help) = run(workflow(folder.path(), 5), &["diagnose", "--help"]).expect("it runs");
+    assert!(help.contains("--junit"), "{help}");
     assert_eq!(trainings.load(Ordering::Relaxed), 0);
 }

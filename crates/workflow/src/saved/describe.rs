@@ -1,0 +1,125 @@
+//! Says what a saved amortizer is, in words and as JSON.
+
+use super::{AnyPosterior, Saved, SavedError};
+use bayesburn_trainers::LossHistory;
+use serde_json::{Value, json};
+use std::fmt::{self, Write as _};
+
+/// What is known of a saved amortizer, as JSON; without its posterior, which only the program that trained it can load, what the
+/// files say.
+///
+/// # Errors
+/// A history that cannot be read.
+pub fn description(saved: &Saved, posterior: Option<&dyn AnyPosterior>) -> Result<Value, SavedError> {
+    let training = saved.history()?.as_ref().map(training);
+    let mut info = json!({
+        "folder": saved.folder,
+        "kind": saved.kind(),
+        "format_version": saved.description["format_version"],
+        "can_be_used": posterior.is_some(),
+        "training": training,
+        "inference": saved.inference,
+        "posterior": saved.description,
+    });
+    if let Some(posterior) = posterior {
+        info["parameters"] = json!(posterior.names().to_vec());
+        info["features"] = json!(posterior.feature_names());
+        info["num_trainable_parameters"] = json!(posterior.num_trainable_parameters());
+        info["training_range"] = json!(posterior.training_range());
+        info["warnings"] = json!(posterior.warnings());
+    }
+    Ok(info)
+}
+
+/// The same in words.
+///
+/// # Errors
+/// A history that cannot be read.
+pub fn describe(saved: &Saved, posterior: Option<&dyn AnyPosterior>) -> Result<String, SavedError> {
+    let history = saved.history()?;
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    _ = match posterior {
+        Some(posterior) => words(&mut text, saved, posterior),
+        None => words_of_unknown(&mut text, saved),
+    };
+    if let Some(history) = &history {
+        _ = trained(&mut text, history);
+    }
+    Ok(text)
+}
+
+fn words(text: &mut String, saved: &Saved, posterior: &dyn AnyPosterior) -> fmt::Result {
+    writeln!(text, "Posterior in {}", saved.folder.display())?;
+    writeln!(text, "Parameters: {}", posterior.names().join(", "))?;
+    if let Some(names) = posterior.feature_names() {
+        writeln!(text, "Features: {}", names.join(", "))?;
+    }
+    match &saved.inference {
+        Some(inference) => {
+            writeln!(text, "Data: an array of shape {}", inference["data_shape"])?;
+            let own = if inference["observation"].is_null() { "none of its own" } else { "one of its own" };
+            writeln!(text, "Observation: {own}; trained on {} rounds of simulations", inference["rounds"])?;
+        }
+        None => {
+            let widths = &saved.description["widths"];
+            write!(text, "Data: {} features for each observation", widths["features"])?;
+            match widths["direct"].as_u64().unwrap_or(0) {
+                0 => writeln!(text)?,
+                direct => writeln!(text, ", and {direct} direct conditions")?,
+            }
+        }
+    }
+    let estimator = match &saved.description["config"]["inference"] {
+        Value::Object(kind) => kind.keys().next().cloned().unwrap_or_default().to_lowercase(),
+        other => other.to_string(),
+    };
+    let (summary, count) = (saved.summary_network().unwrap_or_default(), posterior.num_trainable_parameters());
+    writeln!(text, "Networks: summary {summary}, inference {estimator}; {count} trainable parameters")?;
+    if let Some(range) = posterior.training_range() {
+        let n = range.num_observations();
+        let n = if n.start() == n.end() { n.start().to_string() } else { format!("{} to {}", n.start(), n.end()) };
+        writeln!(text, "Trained on: data sets of {n} observations")?;
+    }
+    posterior.warnings().iter().try_for_each(|warning| writeln!(text, "Warning: {warning}"))
+}
+
+/// Of a kind or a network that this program does not know.
+fn words_of_unknown(text: &mut String, saved: &Saved) -> fmt::Result {
+    writeln!(text, "Amortizer in {}", saved.folder.display())?;
+    writeln!(text, "Kind: {}", saved.kind())?;
+    writeln!(text, "Format version: {}", saved.description["format_version"])?;
+    if let Some(network) = saved.summary_network() {
+        writeln!(text, "Summary network: {network}")?;
+    }
+    if let Some(names) = saved.description["widths"]["names"].as_array() {
+        let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
+        writeln!(text, "Parameters: {}", names.join(", "))?;
+    }
+    let known = ["kind", "format_version", "summary_network"];
+    for (key, value) in saved.description.as_object().into_iter().flatten() {
+        if !known.contains(&key.as_str()) {
+            writeln!(text, "{key}: {value}")?;
+        }
+    }
+    writeln!(text, "This program does not know it: use the program that trained it to draw from it or to evaluate it.")
+}
+
+fn trained(text: &mut String, history: &LossHistory) -> fmt::Result {
+    write!(text, "Trained: {} steps in {} epochs", history.steps.len(), history.epochs.len())?;
+    if let Some((_, loss)) = history.validation_losses().last() {
+        write!(text, ", validation loss {loss:.3}")?;
+    }
+    writeln!(text)
+}
+
+fn training(history: &LossHistory) -> Value {
+    let validation = history.validation_losses();
+    let best = validation.iter().map(|(_, loss)| *loss).reduce(f32::min);
+    json!({
+        "steps": history.steps.len(),
+        "epochs": history.epochs.len(),
+        "last_validation_loss": validation.last().map(|(_, loss)| loss),
+        "best_validation_loss": best,
+    })
+}
