@@ -4,7 +4,10 @@
 //! leaves the checkpoints before it as they are. Older ones are deleted only after that.
 
 use crate::{LossHistory, TrainerError, identity::Identity};
-use bayesburn_core::files::{verify, write_atomically, write_folder_atomically};
+use bayesburn_core::{
+    files::{verify, write_atomically, write_folder_atomically},
+    layout::{CHECKPOINT, HISTORY, MANIFEST, Numbered, OPTIMIZER},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{
@@ -14,16 +17,12 @@ use std::{
 
 /// Version of the layout; a change that old code cannot read raises it.
 const FORMAT_VERSION: u32 = 2;
-const MANIFEST: &str = "manifest.json";
-const HISTORY: &str = "history.json";
-const OPTIMIZER: &str = "optimizer.bpk";
-const PREFIX: &str = "step-";
 /// What a damaged checkpoint is renamed to begin with.
 const DAMAGED: &str = "damaged-";
 /// What a checkpoint is called while another of the same steps takes its place.
-const REPLACED: &str = ".replaced-";
-/// Beginning of the name of a folder with the files of a run's source.
-const RUN: &str = "run-";
+const REPLACED: Numbered = Numbered::new(".replaced-", 8, "");
+/// A folder with the files of a run's source.
+const RUN: Numbered = Numbered::new("run-", 3, "");
 
 /// How far one call of the trainer has come.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -118,26 +117,17 @@ impl Checkpoints {
 
     /// Where the checkpoint after this many steps is.
     pub(crate) fn place(&self, steps: usize) -> PathBuf {
-        self.folder.join(format!("{PREFIX}{steps:08}"))
+        self.folder.join(CHECKPOINT.name(steps))
     }
 
     /// The checkpoints, oldest first, each with its number of steps.
     fn list(&self) -> Result<Vec<(usize, PathBuf)>, TrainerError> {
-        self.numbered(PREFIX)
+        self.numbered(CHECKPOINT)
     }
 
-    /// What is in the folder under a prefix and a number, in order.
-    fn numbered(&self, prefix: &str) -> Result<Vec<(usize, PathBuf)>, TrainerError> {
-        let read = TrainerError::read(&self.folder);
-        let mut numbered = Vec::new();
-        for entry in fs::read_dir(&self.folder).map_err(&read)? {
-            let entry = entry.map_err(&read)?;
-            let name = entry.file_name();
-            let number = name.to_str().and_then(|name| name.strip_prefix(prefix)?.parse::<usize>().ok());
-            numbered.extend(number.map(|number| (number, entry.path())));
-        }
-        numbered.sort();
-        Ok(numbered)
+    /// What is in the folder under such names, in the order of their numbers.
+    fn numbered(&self, names: Numbered) -> Result<Vec<(usize, PathBuf)>, TrainerError> {
+        names.list(&self.folder).map_err(TrainerError::read(&self.folder))
     }
 
     /// Whether no run has left anything here: neither checkpoints nor simulations.
@@ -147,7 +137,7 @@ impl Checkpoints {
 
     /// Where a run's source may keep files.
     pub(crate) fn folder_of_run(&self, run: usize) -> PathBuf {
-        self.folder.join(format!("{RUN}{run:03}"))
+        self.folder.join(RUN.name(run))
     }
 
     /// Writes the checkpoint after the history's last step; `save` writes posterior and source into the folder it is given. Then
@@ -162,7 +152,7 @@ impl Checkpoints {
     ) -> Result<(), TrainerError> {
         let place = self.place(history.steps.len());
         // After an error at the end of an epoch there is a checkpoint of these steps already.
-        let replaced = place.with_file_name(format!("{REPLACED}{:08}", history.steps.len()));
+        let replaced = place.with_file_name(REPLACED.name(history.steps.len()));
         if place.exists() {
             fs::rename(&place, &replaced).map_err(TrainerError::write(&place))?;
         }

@@ -1,7 +1,7 @@
 //! Maps the networks that saved posteriors name to what loads them: the one table of networks.
 
 use super::{AnyPosterior, Saved, SavedError};
-use bayesburn_amortizers::{AmortizedPosterior, Amortizer};
+use bayesburn_amortizers::AmortizedPosterior;
 use bayesburn_inference::Posterior;
 use bayesburn_networks::{DeepSetConfig, DenseSummaryConfig, IdentityConfig, SummaryConfig, default_device, device};
 
