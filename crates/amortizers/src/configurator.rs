@@ -71,7 +71,8 @@ impl Configurator for DefaultConfigurator {
         let direct_conditions =
             (!shared.is_empty()).then(|| Array2::from_shape_fn((batch, shared.len()), |(_, i)| shared[i]));
         let conditions = Conditions { summary_conditions, direct_conditions, masked };
-        Configured::new(simulations.parameters.clone(), conditions)
+        let configured = Configured::new(simulations.parameters.clone(), conditions)?;
+        Ok(Configured { proposals: simulations.proposals.clone(), ..configured })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Holds one batch of simulations: the quantities that a generative model yields.
 
 use crate::{Data, InvalidData};
-use ndarray::{Array2, ArrayD, Axis, concatenate};
+use ndarray::{Array1, Array2, ArrayD, Axis, concatenate};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use thiserror::Error;
@@ -102,6 +102,9 @@ pub struct Simulations {
     pub sim_batchable_context: Option<ArrayD<f32>>,
     /// The simulator's non-batchable context.
     pub sim_non_batchable_context: Option<ArrayD<f32>>,
+    /// Where each simulation's parameters came from, `[B]`: 0 for the prior, and the number of a proposal for others, as
+    /// inference in rounds counts them. `None`: the prior for all.
+    pub proposals: Option<Array1<u32>>,
     /// The attempts that were not finite, or panicked, and were redrawn, dropped or masked.
     pub invalid: Vec<SimulationId>,
     /// Those of [`Simulations::invalid`] that panicked, with their messages.
@@ -132,6 +135,7 @@ impl Simulations {
             prior_non_batchable_context: None,
             sim_batchable_context: None,
             sim_non_batchable_context: None,
+            proposals: None,
             invalid: Vec::new(),
             panicked: Vec::new(),
         })
@@ -185,6 +189,7 @@ impl Simulations {
             prior_non_batchable_context: self.prior_non_batchable_context.clone(),
             sim_batchable_context: self.sim_batchable_context.as_ref().map(of),
             sim_non_batchable_context: self.sim_non_batchable_context.clone(),
+            proposals: self.proposals.as_ref().map(|proposals| proposals.select(Axis(0), rows)),
             invalid: Vec::new(),
             panicked: Vec::new(),
         }
@@ -223,6 +228,10 @@ impl Simulations {
         };
         let data = Data::join(batches.iter().map(|batch| &batch.data))?;
         let parameters: Vec<_> = batches.iter().map(|batch| batch.parameters.view()).collect();
+        let proposals = batches.iter().any(|batch| batch.proposals.is_some()).then(|| {
+            let of_prior = |batch: &Simulations| Array1::zeros(batch.len());
+            batches.iter().flat_map(|batch| batch.proposals.clone().unwrap_or_else(|| of_prior(batch))).collect()
+        });
         Ok(Self {
             parameter_names: first.parameter_names.clone(),
             parameters: concatenate(Axis(0), &parameters).expect("as many parameters as names"),
@@ -233,6 +242,7 @@ impl Simulations {
             })?,
             sim_batchable_context: stacked("sim_batchable_context", &|b| b.sim_batchable_context.as_ref())?,
             sim_non_batchable_context: shared("sim_non_batchable_context", &|b| b.sim_non_batchable_context.as_ref())?,
+            proposals,
             invalid: batches.iter().flat_map(|batch| batch.invalid.iter().copied()).collect(),
             panicked: batches.iter().flat_map(|batch| batch.panicked.iter().cloned()).collect(),
         })
@@ -257,6 +267,15 @@ mod tests {
         let all = Simulations::join([&batch(&[1.0, 2.0], 5.0), &batch(&[3.0], 5.0)]).expect("alike");
         assert_eq!(all, batch(&[1.0, 2.0, 3.0], 5.0));
         assert_eq!(all.select(&[2, 0, 2]), batch(&[3.0, 1.0, 3.0], 5.0));
+    }
+
+    #[test]
+    fn batches_without_proposals_are_of_the_prior() {
+        let mut proposed = batch(&[1.0, 2.0], 5.0);
+        proposed.proposals = Some(array![1, 3]);
+        let all = Simulations::join([&batch(&[0.0], 5.0), &proposed]).expect("alike");
+        assert_eq!(all.proposals, Some(array![0, 1, 3]));
+        assert_eq!(all.select(&[2, 0]).proposals, Some(array![3, 0]));
     }
 
     #[test]

@@ -19,12 +19,11 @@ impl PairsConfigurator {
 impl Configurator for PairsConfigurator {
     fn configure(&self, simulations: &Simulations) -> Result<Configured, AmortizerError> {
         let mut simulations = simulations.clone();
-        let proposals = simulations.prior_batchable_context.take();
+        let proposals = simulations.proposals.take();
         if self.flatten {
             simulations.data = simulations.data.flattened()?;
         }
         let configured = self.inner.configure(&simulations)?;
-        let proposals = proposals.map(|proposals| proposals.iter().map(|&proposal| proposal as u32).collect());
         Ok(Configured { proposals, ..configured })
     }
 }

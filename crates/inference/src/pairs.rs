@@ -4,7 +4,7 @@ use crate::Correction;
 use bayesburn_core::{Purpose, Simulations, stream};
 use bayesburn_simulation::{Copies, Dataset};
 use bayesburn_trainers::{RunContext, Source, TrainerError};
-use ndarray::Array2;
+use ndarray::{Array1, Array2};
 use rand::seq::SliceRandom;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -54,8 +54,8 @@ impl Pairs {
         are_copies: impl FnOnce(&Copies) -> bool,
     ) -> Result<Self, TrainerError> {
         let numbered = appended.iter().map(|part| {
-            let number = Array2::from_elem((part.simulations.len(), 1), part.proposal as f32).into_dyn();
-            Simulations { prior_batchable_context: Some(number), ..part.simulations.clone() }
+            let proposals = Some(Array1::from_elem(part.simulations.len(), part.proposal as u32));
+            Simulations { proposals, ..part.simulations.clone() }
         });
         let all = Dataset::from_simulations(Simulations::join(&numbered.collect::<Vec<_>>())?)?;
         let copies = Some(all.copies()).filter(|copies| !copies.is_empty() && are_copies(copies)).unwrap_or_default();

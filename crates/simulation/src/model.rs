@@ -508,6 +508,7 @@ impl GenerativeModel {
             prior_non_batchable_context: prior_context.non_batchable,
             sim_batchable_context: sim_context.batchable,
             sim_non_batchable_context: sim_context.non_batchable,
+            proposals: None,
             invalid: Vec::new(),
             panicked: panicked.collect(),
         };

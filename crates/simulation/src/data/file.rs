@@ -6,7 +6,7 @@ use super::{
     read::{INVALID, NAMES_KEY, PANICKED, origin, safetensors},
 };
 use bayesburn_core::{SimulationId, Simulations, files};
-use ndarray::ArrayViewD;
+use ndarray::{CowArray, IxDyn};
 use safetensors::{
     Dtype,
     tensor::{Metadata, TensorInfo},
@@ -99,7 +99,7 @@ pub(crate) fn default_names(num_parameters: usize) -> bayesburn_core::ParameterN
 /// The header of the file, with so many bytes of what panicked: JSON, padded by spaces to a multiple of 8 bytes.
 fn header(
     simulations: &Simulations,
-    arrays: &[(Key, ArrayViewD<'_, f32>)],
+    arrays: &[(Key, CowArray<'_, f32, IxDyn>)],
     panicked: usize,
 ) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
     let (mut tensors, mut end) = (Vec::new(), 0);

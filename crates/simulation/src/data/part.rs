@@ -6,7 +6,7 @@ use super::{
     inputs::{InputColumns, gather_data, gathered},
 };
 use bayesburn_core::{Data, PanickedSimulation, ParameterNames, SimulationId, Simulations};
-use ndarray::{ArrayD, ArrayViewD, Ix2, IxDyn};
+use ndarray::{Array1, ArrayD, CowArray, Ix2, IxDyn};
 use std::fmt;
 
 /// What an array is.
@@ -20,6 +20,7 @@ pub(crate) enum Role {
     SimBatchableContext,
     PriorNonBatchableContext,
     SimNonBatchableContext,
+    Proposals,
 }
 
 /// An array: what it is, and of which of several inputs, none if the data have one without a name.
@@ -64,7 +65,7 @@ impl Key {
 }
 
 impl Role {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Parameters,
         Self::SimData,
         Self::SimDataMask,
@@ -73,6 +74,7 @@ impl Role {
         Self::SimBatchableContext,
         Self::PriorNonBatchableContext,
         Self::SimNonBatchableContext,
+        Self::Proposals,
     ];
 
     /// The array's name in files.
@@ -91,6 +93,7 @@ impl Role {
             Self::SimBatchableContext => &["sim_batchable_context"],
             Self::PriorNonBatchableContext => &["prior_non_batchable_context"],
             Self::SimNonBatchableContext => &["sim_non_batchable_context"],
+            Self::Proposals => &["proposals"],
         }
     }
 
@@ -105,10 +108,15 @@ impl Role {
     }
 }
 
+/// Numbers of proposals as files hold them.
+fn numbers(proposals: &Option<Array1<u32>>) -> Option<ArrayD<f32>> {
+    proposals.as_ref().map(|proposals| proposals.mapv(|number| number as f32).into_dyn())
+}
+
 /// The arrays of a batch that are there.
-pub(crate) fn arrays(simulations: &Simulations) -> Vec<(Key, ArrayViewD<'_, f32>)> {
+pub(crate) fn arrays(simulations: &Simulations) -> Vec<(Key, CowArray<'_, f32, IxDyn>)> {
     let s = simulations;
-    let mut all = vec![(Role::Parameters.into(), s.parameters.view().into_dyn())];
+    let mut all = vec![(Role::Parameters.into(), s.parameters.view().into_dyn().into())];
     for input in s.data.inputs() {
         let name = s.data.is_named().then(|| input.name().to_owned());
         let of_input = [
@@ -117,7 +125,7 @@ pub(crate) fn arrays(simulations: &Simulations) -> Vec<(Key, ArrayViewD<'_, f32>
             (Role::SimDataRows, input.row_mask()),
         ];
         let of_input = of_input.into_iter().filter_map(|(role, array)| Some((role, array?)));
-        all.extend(of_input.map(|(role, array)| (Key { role, input: name.clone() }, array.view())));
+        all.extend(of_input.map(|(role, array)| (Key { role, input: name.clone() }, array.view().into())));
     }
     let contexts = [
         (Role::PriorBatchableContext, &s.prior_batchable_context),
@@ -125,7 +133,8 @@ pub(crate) fn arrays(simulations: &Simulations) -> Vec<(Key, ArrayViewD<'_, f32>
         (Role::PriorNonBatchableContext, &s.prior_non_batchable_context),
         (Role::SimNonBatchableContext, &s.sim_non_batchable_context),
     ];
-    all.extend(contexts.into_iter().filter_map(|(role, array)| Some((role.into(), array.as_ref()?.view()))));
+    all.extend(contexts.into_iter().filter_map(|(role, array)| Some((role.into(), array.as_ref()?.view().into()))));
+    all.extend(numbers(&s.proposals).map(|proposals| (Role::Proposals.into(), proposals.into())));
     all
 }
 
@@ -265,6 +274,7 @@ impl Part {
             (Role::SimNonBatchableContext, s.sim_non_batchable_context),
         ];
         all.extend(contexts.into_iter().filter_map(|(role, array)| Some((role.into(), array?))));
+        all.extend(numbers(&s.proposals).map(|proposals| (Role::Proposals.into(), proposals)));
         let arrays = all.into_iter().map(|(key, array)| (key, Column::in_memory(array))).collect();
         Self::new(origin, Some(s.parameter_names), arrays, (s.invalid, s.panicked))
     }
@@ -377,6 +387,7 @@ pub(crate) fn gather(names: ParameterNames, rows: &[(&Part, usize)]) -> Result<S
         prior_non_batchable_context: first.shared(Role::PriorNonBatchableContext).cloned(),
         sim_batchable_context: column(Role::SimBatchableContext),
         sim_non_batchable_context: first.shared(Role::SimNonBatchableContext).cloned(),
+        proposals: column(Role::Proposals).map(|proposals| proposals.iter().map(|&number| number as u32).collect()),
         invalid: Vec::new(),
         panicked: Vec::new(),
     })

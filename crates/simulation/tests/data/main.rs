@@ -70,6 +70,7 @@ fn full_batch(rows: usize, seed: u64) -> Simulations {
     batch.prior_non_batchable_context = Some(array![[1.0, -0.0, 2.5]].into_dyn());
     batch.sim_batchable_context = Some(bits((rows, 2, 2), rng).into_dyn());
     batch.sim_non_batchable_context = Some(array![5.0].into_dyn());
+    batch.proposals = Some((0..rows as u32).map(|row| row % 3).collect());
     let id = |i| SimulationId { seed: u64::MAX - i, index: i << 40, attempt: 3, first: i, batch: 8 };
     batch.invalid = (0..7).map(id).collect();
     batch
@@ -113,6 +114,7 @@ fn assert_same(a: &Simulations, b: &Simulations) {
     assert_eq!(a.0, b.0, "the same arrays are there");
     assert!(a.1 == b.1, "the arrays have the same bits");
     assert_eq!((a.2.parameter_names, a.2.invalid), (b.2.parameter_names, b.2.invalid));
+    assert_eq!(a.2.proposals, b.2.proposals);
 }
 
 /// Names and bytes of all files of a folder.

@@ -49,7 +49,7 @@ fn arrays_in_any_memory_order_are_written_by_rows() {
     values.slice_axis_inplace(Axis(0), (2..5).into());
     batch.data = Data::new(values);
     batch.parameters.slice_axis_inplace(Axis(0), (2..5).into());
-    (batch.prior_batchable_context, batch.sim_batchable_context) = (None, None);
+    (batch.prior_batchable_context, batch.sim_batchable_context, batch.proposals) = (None, None, None);
     let data = Dataset::from_simulations(batch.clone()).expect("sound");
     assert_same(&data.select(&[2, 0]).expect("there"), &batch.select(&[2, 0]));
 }
