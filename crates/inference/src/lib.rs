@@ -52,6 +52,7 @@ mod simulate;
 mod space;
 mod store;
 mod summary;
+mod training;
 
 pub use builder::{NpeBuilder, NpeOrigin};
 pub use config::{Correction, NpeConfig, NpeTraining, ParameterSpace};

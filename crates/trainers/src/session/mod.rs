@@ -1,20 +1,21 @@
 //! Runs the training loop of one call: steps, epochs, validation, checkpoints, and when to stop.
 
+mod validation;
+
 use crate::{
-    AfterLimit, Decay, EpochReport, FinalWeights, RunContext, Source, StepLoss, StepReport, Trainer, TrainerError,
+    AfterLimit, EpochReport, FinalWeights, RunContext, Source, StepLoss, StepReport, Trainer, TrainerError,
     TrainingConfig,
     builder::MEMORY,
     checkpoint::Checkpoint,
     error::in_range,
     interrupt::{Interrupt, Listening},
-    loss::validation_loss,
     prefetch::{Batch, Batches, SharedSource},
     progress::EpochBar,
     stepper::{Next, Outcome, Stepper, Updater, choose},
     stopping::best_epoch,
 };
-use bayesburn_amortizers::{Amortizer, AmortizerError, Configured};
-use bayesburn_core::{Purpose, derive_seed, files::verify, stream};
+use bayesburn_amortizers::{Amortizer, Configured};
+use bayesburn_core::{Purpose, files::verify, stream};
 use bayesburn_networks::{Pass, moved_towards};
 use rand::Rng;
 use std::{
@@ -23,9 +24,6 @@ use std::{
     path::Path,
     sync::Mutex,
 };
-
-/// Simulations of a validation batch that share context: as many as those of the pilot.
-const VALIDATION_BATCH: usize = 16;
 
 /// File of a checkpoint with the weights that steps go on from, where the posterior's are their average.
 const STEPPED: &str = "stepped.safetensors";
@@ -166,32 +164,6 @@ impl<'a, A: Amortizer> Session<'a, A> {
 
     fn keeps_best(&self) -> bool {
         self.config.early_stopping.as_ref().is_some_and(|stopping| stopping.final_weights == FinalWeights::Best)
-    }
-
-    /// The simulated part of the validation data, and an error if something needs validation and there is none.
-    fn validation_set(&self, shared: &SharedSource<'_>) -> Result<Vec<Configured>, TrainerError> {
-        let num = self.config.validation_simulations;
-        let mut simulated = Vec::new();
-        if num > 0 {
-            let none = "0 for a trainer that was made from data, which validates on data";
-            in_range(shared.run.model.is_some(), "validation_simulations", none, num)?;
-            let model = shared.run.model()?;
-            let seed = derive_seed(self.trainer.position.seed, const { Purpose::new("validation simulations") });
-            // Where a batch shares context, such as the number of observations, there are many batches, so that its range is seen.
-            let size = if model.simulations_are_independent() { num } else { VALIDATION_BATCH };
-            for first in (0..num).step_by(size) {
-                let batch = model.simulate_from(seed, first as u64, size.min(num - first))?;
-                simulated.push(shared.configure(&batch)?);
-            }
-        }
-        let plateau = matches!(self.config.schedule.decay, Decay::Plateau { .. }).then_some("a plateau schedule");
-        let what = self.config.early_stopping.as_ref().map(|_| "early stopping").or(plateau);
-        match what {
-            Some(what) if simulated.is_empty() && shared.lock().validation(0, shared.run)?.is_none() => {
-                Err(TrainerError::NoValidation { what })
-            }
-            _ => Ok(simulated),
-        }
     }
 
     /// The epochs that are not finished. The number of the next is that of those in the history: after an error between an epoch's
@@ -376,32 +348,6 @@ impl<'a, A: Amortizer> Session<'a, A> {
             let networks = self.trainer.amortizer.networks().clone();
             self.trainer.weights.set_last_finite(networks, self.updater.clone());
         }
-    }
-
-    /// The mean validation loss over what was simulated for it and what the source has for it, each with its weight. `None` if there is
-    /// nothing, or the loss is not finite.
-    fn validate(&self, shared: &SharedSource<'_>, simulated: &[Configured]) -> Result<Option<f32>, TrainerError> {
-        let (mut sum, mut rows, mut has_weight) = (0.0, 0, false);
-        let mut add = |part: &Configured| -> Result<(), TrainerError> {
-            let loss = validation_loss(&self.trainer.amortizer, self.trainer.own_loss.as_ref(), part)?;
-            sum += f64::from(loss) * part.len() as f64;
-            rows += part.len();
-            has_weight |= part.has_weight();
-            Ok(())
-        };
-        simulated.iter().try_for_each(&mut add)?;
-        for part in 0.. {
-            let Some(simulations) = shared.lock().validation(part, shared.run)? else { break };
-            add(&shared.configure(&simulations)?)?;
-        }
-        if rows > 0 && !has_weight {
-            return Err(AmortizerError::NoWeight { of: "validation", simulations: rows }.into());
-        }
-        let loss = (sum / rows as f64) as f32;
-        if rows > 0 && !loss.is_finite() {
-            tracing::warn!(loss, steps = self.trainer.history.steps.len(), "the validation loss is not finite");
-        }
-        Ok((rows > 0 && loss.is_finite()).then_some(loss))
     }
 
     /// Adds the epoch to the history, and decides whether the run is over; then its final weights are set.
