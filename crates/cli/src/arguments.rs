@@ -89,7 +89,8 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Posterior {
-    /// A folder: a saved posterior, a checkpoint, or one that holds checkpoints or an inference's posteriors, of which the newest is taken.
+    /// A folder: a saved posterior, a checkpoint, or one that holds checkpoints or an inference's posteriors, of which
+    /// the newest is taken.
     pub(crate) posterior: PathBuf,
 }
 
@@ -113,7 +114,8 @@ pub(crate) struct LogProb {
     pub(crate) observed: ObservedOptions,
     #[command(flatten)]
     pub(crate) device: DeviceOption,
-    /// Parameters: a row for each data set, or any number of rows for one data set; columns by name, or in the posterior's order.
+    /// Parameters: a row for each data set, or any number of rows for one data set; columns by name, or in the
+    /// posterior's order.
     #[arg(long, value_name = "FILE")]
     pub(crate) parameters: PathBuf,
     /// Where the log densities go, .npy or .csv; standard output if left out.
@@ -123,8 +125,8 @@ pub(crate) struct LogProb {
 
 #[derive(Debug, Args)]
 pub(crate) struct Diagnose {
-    /// Posterior draws [M, L, D] of M simulated data sets, 20 or more: .npy, or with names .npz, .safetensors, or .csv with the columns
-    /// data_set and those of the parameters.
+    /// Posterior draws [M, L, D] of M simulated data sets, 20 or more: .npy, or with names .npz, .safetensors, or .csv
+    /// with the columns data_set and those of the parameters.
     #[arg(long, value_name = "FILE")]
     pub(crate) draws: PathBuf,
     /// The parameters that simulated them, [M, D].
@@ -174,7 +176,8 @@ pub(crate) struct Report {
 pub(crate) struct Export {
     #[command(flatten)]
     pub(crate) posterior: Posterior,
-    /// Where the weights go, .npz or .safetensors; a description of the networks goes beside them, as .json. Existing files are replaced.
+    /// Where the weights go, .npz or .safetensors; a description of the networks goes beside them, as .json. Existing
+    /// files are replaced.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
 }

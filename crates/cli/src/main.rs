@@ -1,4 +1,5 @@
-//! `bayesburn`: draws from trained posteriors, evaluates, judges and exports them, without the program that trained them.
+//! `bayesburn`: draws from trained posteriors, evaluates, judges and exports them, without the program that trained
+//! them.
 
 mod arguments;
 mod diagnose;

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-/// The message of an error, and of what it came of, where that says more: for the last line of a program.
+/// The message of an error, followed by its sources where they add to it: for the last line of a program.
 ///
 /// ```
 /// use bayesburn_core::with_causes;

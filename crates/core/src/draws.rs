@@ -45,8 +45,8 @@ pub enum DrawsError {
 
 /// Posterior draws, `[M, L, D]`: M data sets, L draws for each, D parameters. Always three axes, also for one data set.
 ///
-/// [`Draws::warnings`] says why they may be wrong, for example because a data set is unlike the simulations that the posterior was
-/// trained on.
+/// [`Draws::warnings`] says why they may be wrong, for example because a data set is unlike the simulations that the
+/// posterior was trained on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draws {
     names: ParameterNames,

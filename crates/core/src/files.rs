@@ -1,4 +1,5 @@
-//! Writes files and folders that are there whole or not at all, and finds out whether they are still as they were written.
+//! Writes files and folders that are there whole or not at all, and finds out whether they are still as they were
+//! written.
 
 use std::{
     fs::{self, File},
@@ -9,7 +10,8 @@ use std::{
 /// The file that [`seal`] adds to a folder.
 const CHECKSUMS: &str = "checksums.txt";
 
-/// Writes a file beside its place, forces it to disk and renames it, so that a crash or a full disk leaves what was there before.
+/// Writes a file beside its place, forces it to disk and renames it, so that a crash or a full disk leaves what was
+/// there before.
 ///
 /// # Errors
 /// What `write` or the system reports; the unfinished file is removed.
@@ -28,11 +30,12 @@ pub fn write_atomically(path: &Path, write: impl FnOnce(&mut BufWriter<File>) ->
     result.and_then(|()| sync_parent(path))
 }
 
-/// Makes a folder beside its place, fills it by `write`, seals it, forces it to disk and renames it: the folder is there with all its
-/// files, or not at all. `error` turns what the system reports into the caller's error.
+/// Makes a folder beside its place, fills it by `write`, seals it, forces it to disk and renames it: the folder is
+/// there with all its files, or not at all. `error` turns what the system reports into the caller's error.
 ///
 /// # Errors
-/// What `write` or the system reports, for example that a folder of this name is there already; the unfinished folder is removed.
+/// What `write` or the system reports, for example that a folder of this name is there already; the unfinished folder
+/// is removed.
 pub fn write_folder_atomically<E>(
     path: &Path,
     error: impl Fn(io::Error) -> E,
@@ -57,8 +60,8 @@ pub fn write_folder_atomically<E>(
     result.and_then(|()| sync_parent(path).map_err(&error))
 }
 
-/// Adds a file with the length and CRC-32 of every other file of a folder, which [`verify`] compares. A seal that is there is
-/// replaced.
+/// Adds a file with the length and CRC-32 of every other file of a folder, which [`verify`] compares. A seal that is
+/// there is replaced.
 ///
 /// # Errors
 /// A file that cannot be read or written.

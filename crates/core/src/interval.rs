@@ -8,10 +8,10 @@ use thiserror::Error;
 
 /// The values that a parameter can take: what a prior's density is above 0 for.
 ///
-/// The map to the reals is the identity, a logarithm, or between two bounds the probit, the standard normal distribution's quantile function:
-/// a uniform distribution becomes the normal that flows start from, and what bounds cut off has tails no heavier than a normal's, where the
-/// logit's fall like an exponential. Parameters are f32, so that bounds are as well: what comes back from the reals is never outside, to
-/// the last bit.
+/// The map to the reals is the identity, a logarithm, or between two bounds the probit, the standard normal
+/// distribution's quantile function: a uniform distribution becomes the normal that flows start from, and what bounds
+/// cut off has tails no heavier than a normal's, where the logit's fall like an exponential. Parameters are f32, so
+/// that bounds are as well: what comes back from the reals is never outside, to the last bit.
 ///
 /// ```
 /// use bayesburn_core::Interval;
@@ -90,8 +90,9 @@ impl Interval {
 
     /// A value as a real number: itself, ln(θ − low), −ln(high − θ), or Φ⁻¹((θ − low) / (high − low)).
     ///
-    /// A value on a bound or beyond it is mapped as if it were half an ulp inside: half the distance from the bound to the next f32. Rounding puts
-    /// some values on bounds that are far from 0; their images are near those of their neighbours.
+    /// A value on a bound or beyond it is mapped as if it were half an ulp inside: half the distance from the bound to
+    /// the next f32. Rounding puts some values on bounds that are far from 0; their images are near those of their
+    /// neighbours.
     #[must_use]
     pub fn to_real(self, value: f32) -> f64 {
         let (below, above) = self.distances(value);
@@ -258,7 +259,8 @@ mod tests {
         assert!(!Interval::Real.contains(f32::NAN));
     }
 
-    /// Values on a bound are half as far from it as the next number, at either end and at any distance from 0; images rise.
+    /// Values on a bound are half as far from it as the next number, at either end and at any distance from 0; images
+    /// rise.
     #[test]
     fn bounds_are_half_an_ulp_inside() {
         for bound in [0.0_f32, 1e-30, -1e-30, 1.0, -1.5, 100.0, 1e4, -2.45e6, 3e30] {
@@ -284,8 +286,9 @@ mod tests {
         assert!(largest.to_real(f32::MAX).is_finite() && largest.contains(largest.from_real(90.0)));
     }
 
-    /// 100,000 quantiles of exponential and uniform distributions beyond a bound, as f32, have the moments of ln x (−γ and π/√6) and of a normal, up to
-    /// what rounding to steps of 1/16 takes away. It puts up to 3% of them on the bound: taken for 1e-38 away, they made a standard deviation of 14.6.
+    /// 100,000 quantiles of exponential and uniform distributions beyond a bound, as f32, have the moments of ln x (−γ
+    /// and π/√6) and of a normal, up to what rounding to steps of 1/16 takes away. It puts up to 3% of them on the
+    /// bound: taken for 1e-38 away, they made a standard deviation of 14.6.
     #[test]
     fn values_that_rounding_puts_on_a_bound_are_not_far_from_others() {
         let n = 100_000;
@@ -312,7 +315,8 @@ mod tests {
         }
     }
 
-    /// In other units, by a power of 2, which f32 does without rounding: the same images, but for the logarithm of the unit.
+    /// In other units, by a power of 2, which f32 does without rounding: the same images, but for the logarithm of the
+    /// unit.
     #[test]
     fn units_do_not_matter() {
         for unit in [2f32.powi(-100), 2f32.powi(100)] {

@@ -12,7 +12,7 @@
 //! | [`layout`] | the names of files and folders | everything that saves | everything that loads |
 //! | [`FileError`] | a file that cannot be read, written or deleted, and why | everything that saves or loads | users |
 //! | [`settings`], [`SettingError`] | checks that settings are in their ranges | every configuration | users |
-//! | [`with_causes`] | an error in words, with what it came of | everything that fails | whoever ends a program |
+//! | [`with_causes`] | an error's message with those of its sources | everything that fails | whoever ends a program |
 //!
 //! ```
 //! use bayesburn_core::{Purpose, stream};

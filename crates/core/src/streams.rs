@@ -8,8 +8,8 @@ use rand_chacha::ChaCha8Rng;
 
 /// The random generator that bayesburn hands to user code: ChaCha with 8 rounds.
 ///
-/// ChaCha is counter-based: 2⁶⁴ independent streams for each key, any of which starts in about 100 ns. Its output is the
-/// same on every platform and pinned by a test; a change of it would be announced as value-breaking.
+/// ChaCha is counter-based: 2⁶⁴ independent streams for each key, any of which starts in about 100 ns. Its output is
+/// the same on every platform and pinned by a test; a change of it would be announced as value-breaking.
 pub type StreamRng = ChaCha8Rng;
 
 /// What a stream of random numbers is for. Streams of different purposes are independent.

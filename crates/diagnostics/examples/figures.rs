@@ -124,7 +124,8 @@ fn training(folder: &Path) -> Result<()> {
     Ok(losses(&long, &[])?.plot().save(folder.join("losses-million.png"))?)
 }
 
-/// Four validation curves of 15 points, eight and ten noisy training curves, and four of which one starts at a huge loss.
+/// Four validation curves of 15 points, eight and ten noisy training curves, and four of which one starts at a huge
+/// loss.
 fn comparisons(folder: &Path) -> Result<()> {
     type Points = Vec<(f64, f64)>;
     let mut rng = stream(2023, Purpose::new("comparisons"), 0);

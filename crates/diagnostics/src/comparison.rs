@@ -226,8 +226,8 @@ impl LossComparison {
 /// trainings against a second cost, beside the first.
 ///
 /// # Errors
-/// If there is no curve, two curves have one label, a curve has no finite point, or a cost is smaller than the one before
-/// it.
+/// If there is no curve, two curves have one label, a curve has no finite point, or a cost is smaller than the one
+/// before it.
 ///
 /// ```
 /// use bayesburn_diagnostics::{Cost, compare_losses};

@@ -9,7 +9,8 @@ use rayon::prelude::*;
 
 /// How far draws are from the truths, for each parameter.
 ///
-/// These say how much is learnt from data, which depends on the model as well as on the networks; they do not say whether a posterior is honest.
+/// These say how much is learnt from data, which depends on the model as well as on the networks; they do not say
+/// whether a posterior is honest.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct EstimationErrors {
@@ -19,11 +20,12 @@ pub struct EstimationErrors {
     pub rmse_of_each: Array2<f64>,
     /// Its median over data sets.
     pub rmse: Vec<f64>,
-    /// The same, divided by that of draws from the prior instead of the posterior: 0 if all draws are the truth, 1 if the data say nothing. The
-    /// truths are what is known of the prior. (BayesFlow resamples them; here the sum over all is exact.) NaN if they are constant.
+    /// The same, divided by that of draws from the prior instead of the posterior: 0 if all draws are the truth, 1 if
+    /// the data say nothing. The truths are what is known of the prior. (BayesFlow resamples them; here the sum over
+    /// all is exact.) NaN if they are constant.
     pub normalized_rmse: Vec<f64>,
-    /// The median over l of the correlation of the l-th draws with the truths, of those l whose draws vary; NaN if none do, or the truths are
-    /// constant.
+    /// The median over l of the correlation of the l-th draws with the truths, of those l whose draws vary; NaN if none
+    /// do, or the truths are constant.
     pub correlations: Vec<f64>,
 }
 

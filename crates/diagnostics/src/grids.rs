@@ -6,7 +6,8 @@ use ndarray::Array2;
 /// An axis range.
 pub(crate) type Range = (f64, f64);
 
-/// Histogram bins of one parameter at most: where the samples fill a small part of their limits, the rule asks for more.
+/// Histogram bins of one parameter at most: where the samples fill a small part of their limits, the rule asks for
+/// more.
 const MAX_BINS: usize = 100;
 /// Where kernels end, in standard deviations.
 const REACH: f64 = 4.0;
@@ -24,8 +25,8 @@ pub(crate) fn range_of(values: impl IntoIterator<Item = f64>, margin: f64) -> Ra
     (low - pad, high + pad)
 }
 
-/// Whether a sample lies within limits, ends included. They are compared at the sample's precision: the f32 nearest to 0.1
-/// is within 0 and 0.1, although it is the larger number.
+/// Whether a sample lies within limits, ends included. They are compared at the sample's precision: the f32 nearest to
+/// 0.1 is within 0 and 0.1, although it is the larger number.
 pub(crate) fn within((low, high): Range, x: f32) -> bool {
     (low as f32..=high as f32).contains(&x)
 }
@@ -67,8 +68,8 @@ impl Grid {
     }
 }
 
-/// The number of bins that Freedman and Diaconis advise over a range: width 2 · IQR / n^(1/3). Sturges' log₂ n + 1 where half
-/// of the values are equal. Sorts the values.
+/// The number of bins that Freedman and Diaconis advise over a range: width 2 · IQR / n^(1/3). Sturges' log₂ n + 1
+/// where half of the values are equal. Sorts the values.
 pub(crate) fn freedman_diaconis(values: &mut [f64], length: f64) -> usize {
     if values.len() < 2 {
         return 1;
@@ -87,8 +88,8 @@ fn quantile(sorted: &[f64], probability: f64) -> f64 {
     below + position.fract() * (above - below)
 }
 
-/// The share of the samples' covariance that is the kernel's, by Scott's rule for n samples in so many dimensions. Scott,
-/// *Multivariate Density Estimation*, 1992, equation 6.42, squared.
+/// The share of the samples' covariance that is the kernel's, by Scott's rule for n samples in so many dimensions.
+/// Scott, *Multivariate Density Estimation*, 1992, equation 6.42, squared.
 pub(crate) fn scott(n: usize, dimensions: i32) -> f64 {
     (n.max(1) as f64).powf(-2.0 / f64::from(dimensions + 4))
 }

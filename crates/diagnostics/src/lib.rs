@@ -1,40 +1,41 @@
 //! Checks amortized posteriors: the statistic first, as plain data, the plot second, and a report of all third.
 //!
-//! Every check takes posterior draws and the true parameters of simulated data sets, from any sampler, and returns a struct
-//! of numbers; with the feature `plots`, on by default, each has a `plot` that gives a `Figure` to save as PNG or SVG.
+//! Every check takes posterior draws and the true parameters of simulated data sets, from any sampler, and returns a
+//! struct of numbers; with the feature `plots`, on by default, each has a `plot` that gives a `Figure` to save as PNG
+//! or SVG.
 //!
 //! | function | what it checks | reference |
 //! |---|---|---|
 //! | [`losses`] | whether training has converged, and without overfitting | |
 //! | [`compare_losses`] | which of several trainings gets lowest, and which gets there first: by simulations, seconds, steps | |
 //! | [`latent_space`] | whether the latent variables are standard normal | Radev et al. 2020, *BayesFlow* |
-//! | [`prior_pairs`] | whether the prior says what was meant | Gabry et al. 2019, *Visualization in Bayesian workflow* |
+//! | [`prior_pairs`] | whether draws of the prior look as intended | Gabry et al. 2019, *Visualization in Bayesian workflow* |
 //! | [`pair_plot`] | what a posterior looks like: each parameter alone and all in pairs, beside the prior, other posteriors and the truth | |
 //! | [`recovery`] | whether posterior medians find the truths | Radev et al. 2020 |
-//! | [`z_score_contraction`] | whether posteriors are narrow where they may be, and honest about it | Schad et al. 2021 |
-//! | [`sbc_ranks`] | nothing yet: the ranks that the next two judge | Talts et al. 2018 |
+//! | [`z_score_contraction`] | how much posteriors contract, and whether their means are where their widths say | Schad et al. 2021 |
+//! | [`sbc_ranks`] | the ranks that the next functions judge | Talts et al. 2018 |
 //! | [`sbc_histograms`] | calibration, at a glance, bin by bin | Talts et al. 2018 |
 //! | [`sbc_ecdf`] | calibration, as a test: does the whole ECDF stay in its band? | Säilynoja, Bürkner and Vehtari 2022 |
 //! | [`sbc_tests`] | calibration, as numbers: bias, spread and shape of the ranks, with p-values | Modrák et al. 2025 |
 //! | [`central_coverage`], [`highest_density_coverage`] | how often credible regions hold the truth | Hermans et al. 2022 |
 //! | [`calibration_error`] | the same in one number | Radev et al. 2020 |
 //! | [`tarp`] | coverage of all parameters together, from draws alone | Lemos et al. 2023 |
-//! | [`quantity_ranks`], [`product_ranks`], [`distance_ranks`], [`density_ranks`] | ranks of more than a parameter by itself, judged as others are | Modrák et al. 2025 |
+//! | [`quantity_ranks`], [`product_ranks`], [`distance_ranks`], [`density_ranks`] | ranks of functions of parameters and data | Modrák et al. 2025 |
 //! | [`estimation_errors`] | how far draws are from truths | |
 //! | [`predictive_check`] | whether data simulated from a posterior look like the observed ones | Gelman et al. 1996 |
-//! | [`sensitivity_grid`] | what becomes of results as a model moves away from the one trained on | Radev et al. 2023 |
-//! | [`posterior_shifts`] | how much a posterior owes to its prior, or to each observation | Elsemüller et al. 2024 |
-//! | [`prior_pushforward`] | what a prior says of data | Gabry et al. 2019 |
+//! | [`sensitivity_grid`] | how results change as data depart from the model that was trained on | Radev et al. 2023 |
+//! | [`posterior_shifts`] | how much a posterior changes with its prior, or without an observation | Elsemüller et al. 2024 |
+//! | [`prior_pushforward`] | which data a prior predicts | Gabry et al. 2019 |
 //! | [`model_calibration`], [`confusion_matrix`] | probabilities of models | Guo et al. 2017 |
 //!
-//! [`DiagnosticsSuite`] runs what can fail, with one false-alarm rate for all of it, and says in words what is wrong: its [`Report`] is printed, or
-//! saved as HTML, Markdown, JUnit XML and JSON.
+//! [`DiagnosticsSuite`] runs all checks that can fail, with one false-alarm rate for all of them, and describes what is
+//! wrong: its [`Report`] is printed, or saved as HTML, Markdown, JUnit XML and JSON.
 //!
 //! Where a reference posterior of the same data is known, its samples and the draws can be compared directly:
 //!
 //! | function | how far two sample sets are apart | reference |
 //! |---|---|---|
-//! | [`c2st`] | how well a classifier tells them apart: 0.5 not at all, 1 always | Lopez-Paz and Oquab 2017; Lueckmann et al. 2021 |
+//! | [`c2st`] | the accuracy of a classifier that tells them apart: 0.5 by guessing, 1 at most | Lopez-Paz and Oquab 2017; Lueckmann et al. 2021 |
 //! | [`LocalC2st`] | a classifier trained on many simulated data sets, which tests the posterior at one observation | Linhart et al. 2023 |
 //! | [`mmd`] | by all features of a Gaussian kernel, the squared maximum mean discrepancy | Gretton et al. 2012 |
 //! | [`mmd_test`] | the same, as a test of whether observed data could be of a model | Schmitt et al. 2023 |
@@ -42,17 +43,18 @@
 //!
 //! | type | what it is |
 //! |---|---|
-//! | [`Ranks`] | ranks of the truths, counted here or elsewhere; all that judges ranks can be made from it directly |
+//! | [`Ranks`] | ranks of the truths, counted here or elsewhere, for all functions that judge ranks |
 //! | [`SuiteInput`] | the suite's input: draws and truths; data, densities and quantities if they are known |
-//! | [`PairPlot`] | histograms, densities and contours of sets of samples, to be overlaid and drawn |
-//! | [`EcdfBands`] | the exact simultaneous band for the ECDF of uniform ranks, useful by itself |
+//! | [`PairPlot`] | histograms, densities and contours of several sample sets, overlaid |
+//! | [`EcdfBands`] | the exact simultaneous band for the ECDF of uniform ranks |
 //! | [`InputError`], [`RankError`], [`TwoSampleError`], … | what is wrong with the input, by topic, and what to do |
 //! | [`DiagnosticsError`] | any of them |
 //!
-//! All checks of calibration need independent draws for different data sets. If the same random numbers serve every data set, exact posteriors fail:
-//! 85% of them at M = 500 and L = 99. A posterior of bayesburn uses the same latent numbers in every call with the same seed, so pass all data sets to
-//! one call of `sample` or `sample_for`; for one data set at a time, pass its number to `sample_numbered`. Give any other sampler a new seed for
-//! each data set, or one generator for all of them.
+//! All checks of calibration need independent draws for different data sets. If the same random numbers serve every
+//! data set, exact posteriors fail: 85% of them at M = 500 and L = 99. A posterior of bayesburn uses the same latent
+//! numbers in every call with the same seed, so pass all data sets to one call of `sample` or `sample_for`; for one
+//! data set at a time, pass its number to `sample_numbered`. Give any other sampler a new seed for each data set, or
+//! one generator for all of them.
 //!
 //! Letters in shapes: M data sets, L draws for each, D parameters; N and M rows of two sample sets.
 //!

@@ -73,13 +73,15 @@ pub struct ModelCalibration {
     pub errors: Vec<f64>,
 }
 
-/// Expected calibration error and calibration curves, each model against all others: Guo et al., *On calibration of modern neural networks*, 2017.
+/// Expected calibration error and calibration curves, each model against all others: Guo et al., *On calibration of
+/// modern neural networks*, 2017.
 ///
 /// # Shapes
 /// Posterior probabilities `[M, K]` of K models, and the index of the true model for each of M data sets.
 ///
 /// # Errors
-/// If numbers do not fit, there is no data set, model or bin, probabilities are not in [0, 1] or do not add up to 1, or an index is not below K.
+/// If numbers do not fit, there is no data set, model or bin, probabilities are not in [0, 1] or do not add up to 1, or
+/// an index is not below K.
 ///
 /// ```
 /// use bayesburn_diagnostics::model_calibration;

@@ -50,11 +50,12 @@ pub(crate) struct LabelledRows {
     pub(crate) samples: Array2<f32>,
 }
 
-/// One set of samples or several, with points such as the true parameters, to be seen one parameter at a time and in pairs.
+/// One set of samples or several, with points such as the true parameters, to be seen one parameter at a time and in
+/// pairs.
 ///
-/// The figure has a panel for each parameter on its diagonal, and one for each pair above it. What the panels show is there
-/// as numbers too, for each set, counted from 0 in the order in which they were added: histograms, densities and the levels
-/// of contours. Samples outside the limits of a panel are left out of it, and counted.
+/// The figure has a panel for each parameter on its diagonal, and one for each pair above it. What the panels show is
+/// there as numbers too, for each set, counted from 0 in the order in which they were added: histograms, densities and
+/// the levels of contours. Samples outside the limits of a panel are left out of it, and counted.
 ///
 /// Letters in shapes: L samples, D parameters, P points.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,8 +87,8 @@ impl PairPlot {
         Ok(self)
     }
 
-    /// Adds another set of samples of the same parameters, `[L, D]` with an L of its own: the prior, the posterior for another
-    /// data set, or one of another network.
+    /// Adds another set of samples of the same parameters, `[L, D]` with an L of its own: the prior, the posterior for
+    /// another data set, or one of another network.
     ///
     /// # Errors
     /// If the columns are not D, there is no row, a value is not finite, or another set or point has this label.
@@ -107,8 +108,8 @@ impl PairPlot {
         Ok(self.fitted())
     }
 
-    /// Adds a point in parameter space, such as the true parameters, or P of them under one label: D values, or P · D values,
-    /// point by point. Arrays and slices of f32 will do, and rows of an array of truths.
+    /// Adds a point in parameter space, such as the true parameters, or P of them under one label: D values, or P · D
+    /// values, point by point. Arrays and slices of f32 will do, and rows of an array of truths.
     ///
     /// # Errors
     /// If the number of values is 0 or no multiple of D, one is not finite, or another set or point has this label.
@@ -130,8 +131,8 @@ impl PairPlot {
         Ok(self.fitted())
     }
 
-    /// Sets what each parameter's axis spans: D pairs of a lower and an upper limit, both inclusive. Default: the range of all
-    /// samples and points, 2% wider on each side.
+    /// Sets what each parameter's axis spans: D pairs of a lower and an upper limit, both inclusive. Default: the range
+    /// of all samples and points, 2% wider on each side.
     ///
     /// # Errors
     /// If there are not D of them, or one is not a finite number below another.
@@ -161,7 +162,8 @@ impl PairPlot {
         Ok(Self { axis_labels, ..self })
     }
 
-    /// Shows only these parameters, counted from 0, in this order. Samples, points, limits and labels stay those of all D.
+    /// Shows only these parameters, counted from 0, in this order. Samples, points, limits and labels stay those of all
+    /// D.
     ///
     /// # Errors
     /// If there is none, one is not below D, or one comes twice.
@@ -308,13 +310,15 @@ fn check_label<'a>(label: &str, mut others: impl Iterator<Item = &'a LabelledRow
     Ok(())
 }
 
-/// Samples one parameter at a time and in pairs: the posterior for one data set, and whatever is to be compared with it.
+/// Samples one parameter at a time and in pairs: the posterior for one data set, and whatever is to be compared with
+/// it.
 ///
-/// [`PairPlot::with`] lays further sets over the first, such as the prior, and [`PairPlot::with_points`] marks points, such as
-/// the true parameters.
+/// [`PairPlot::with`] lays further sets over the first, such as the prior, and [`PairPlot::with_points`] marks points,
+/// such as the true parameters.
 ///
 /// # Shapes
-/// Samples `[L, D]`, an array or a view such as [`Draws::data_set`](bayesburn_core::Draws::data_set) gives, and D names.
+/// Samples `[L, D]`, an array or a view such as [`Draws::data_set`](bayesburn_core::Draws::data_set) gives, and D
+/// names.
 ///
 /// # Errors
 /// If the number of names is not D, there is no parameter, no sample, or a value is not finite.

@@ -48,8 +48,8 @@ pub struct MarginalDensity {
     pub points: Vec<f64>,
     /// The density of all samples at each point, of which those inside the limits are smoothed.
     pub density: Vec<f64>,
-    /// The standard deviation of the kernel: Scott's rule, n^(−1/5) standard deviations of the n samples inside, its square
-    /// enlarged by that of half the distance of two points.
+    /// The standard deviation of the kernel: Scott's rule, n^(−1/5) standard deviations of the n samples inside, its
+    /// square enlarged by that of half the distance of two points.
     pub bandwidth: f64,
     /// The number of samples outside the limits.
     pub outside: usize,
@@ -95,10 +95,11 @@ impl PairHistogram {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct PairDensity {
-    /// Where the density is evaluated: the centres of 50 equal parts of the limits of the first and of the second parameter.
+    /// Where the density is evaluated: the centres of 50 equal parts of the limits of the first and of the second
+    /// parameter.
     pub points: [Vec<f64>; 2],
-    /// The density of all samples at each pair of points, of which those inside the limits are smoothed, `[50, 50]`: row
-    /// for the first parameter, column for the second.
+    /// The density of all samples at each pair of points, of which those inside the limits are smoothed, `[50, 50]`:
+    /// row for the first parameter, column for the second.
     pub density: Array2<f64>,
     /// The covariance of the kernel: Scott's rule, n^(−1/3) times the covariance of the n samples inside, its diagonal
     /// enlarged by the square of half the distance of two points.
@@ -126,8 +127,8 @@ impl PairDensity {
         }
     }
 
-    /// The density above which lies this share of the mass inside the limits: the smallest region that holds 68% of it is
-    /// where the density is at least `level(0.68)`.
+    /// The density above which lies this share of the mass inside the limits: the smallest region that holds 68% of it
+    /// is where the density is at least `level(0.68)`.
     ///
     /// 0 if no sample is inside the limits.
     #[must_use]
@@ -191,8 +192,8 @@ mod tests {
         assert_eq!((pairs.edges[0][0], pairs.edges[1][1], pairs.edges[1][50]), (0.0, 1.0, 50.0));
     }
 
-    /// Samples at grid points lose nothing to binning: the density is the sum of kernels, but for what lies beyond 4 standard
-    /// deviations of each, where a kernel is below exp(−8) = 0.034% of its peak.
+    /// Samples at grid points lose nothing to binning: the density is the sum of kernels, but for what lies beyond 4
+    /// standard deviations of each, where a kernel is below exp(−8) = 0.034% of its peak.
     #[test]
     fn densities_are_sums_of_kernels() {
         let samples = array![50.5_f32, 60.5, 60.5, 150.5];

@@ -1,4 +1,5 @@
-//! Compares statistics of data with those of data that a model makes: posterior predictive checks, and what a prior says of data.
+//! Compares statistics of data with those of data that a model makes: posterior predictive checks, and what a prior
+//! says of data.
 
 use crate::checks::at_least;
 use crate::{Extent, InputError, InputValue, Result};
@@ -24,19 +25,22 @@ pub struct PredictiveCheck {
 pub struct Observed {
     /// The statistics, Q of them.
     pub values: Vec<f64>,
-    /// For each, the probability of one as far out: twice the smaller share of all, the observed one among them, on either side; at most 1. Of a
-    /// posterior, which has seen the data, these are larger than uniform ones would be: Gelman, Meng and Stern 1996.
+    /// For each, the probability of one as far out: twice the smaller share of all, the observed one among them, on
+    /// either side; at most 1. Of a posterior, which has seen the data, these are larger than uniform ones would be:
+    /// Gelman, Meng and Stern 1996.
     pub p_values: Vec<f64>,
 }
 
-/// Posterior predictive check: whether data simulated from posterior draws look like the observed ones, by statistics of one's own.
+/// Posterior predictive check: whether data simulated from posterior draws look like the observed ones, by statistics
+/// of one's own.
 ///
 /// # Shapes
-/// Observed data `[N, F]`, and simulated ones `[L, N, F]`, one data set for each draw. The function is given data `[N, F]` and returns one number for
-/// each name.
+/// Observed data `[N, F]`, and simulated ones `[L, N, F]`, one data set for each draw. The function is given data `[N,
+/// F]` and returns one number for each name.
 ///
 /// # Errors
-/// If there is no simulated data set or statistic, the shapes differ, the function returns another number of statistics, or one is not finite.
+/// If there is no simulated data set or statistic, the shapes differ, the function returns another number of
+/// statistics, or one is not finite.
 ///
 /// ```
 /// use bayesburn_diagnostics::predictive_check;
@@ -73,7 +77,8 @@ pub fn predictive_check(
     Ok(check)
 }
 
-/// What a prior says of data, by statistics of one's own of data simulated from it: Gabry et al., *Visualization in Bayesian workflow*, 2019.
+/// What a prior says of data, by statistics of one's own of data simulated from it: Gabry et al., *Visualization in
+/// Bayesian workflow*, 2019.
 ///
 /// # Shapes
 /// Simulated data `[L, N, F]`. The function is given data `[N, F]` and returns one number for each name.

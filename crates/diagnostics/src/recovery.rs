@@ -17,11 +17,11 @@ pub struct Recovery {
     pub truths: Array2<f32>,
     /// Posterior medians, `[M, D]`.
     pub medians: Array2<f64>,
-    /// Median absolute deviations from the median, `[M, D]`, *unscaled*: multiply by 1.4826 for the standard deviation of
-    /// a normal posterior.
+    /// Median absolute deviations from the median, `[M, D]`, *unscaled*: multiply by 1.4826 for the standard deviation
+    /// of a normal posterior.
     pub mads: Array2<f64>,
-    /// R² = 1 − Σ(truth − median)² / Σ(truth − mean truth)² for each parameter: the share of the truths' variance that the
-    /// medians explain, negative if they do worse than a constant. NaN if the truths are constant.
+    /// R² = 1 − Σ(truth − median)² / Σ(truth − mean truth)² for each parameter: the share of the truths' variance that
+    /// the medians explain, negative if they do worse than a constant. NaN if the truths are constant.
     pub r_squared: Vec<f64>,
     /// Pearson's correlation of truths and medians for each parameter. NaN if either is constant.
     pub correlations: Vec<f64>,
@@ -29,8 +29,8 @@ pub struct Recovery {
 
 /// Posterior medians against the truths.
 ///
-/// Good recovery does not mean good calibration, nor the reverse: an exact posterior of an uninformative data set recovers
-/// nothing.
+/// Good recovery does not mean good calibration, nor the reverse: an exact posterior of an uninformative data set
+/// recovers nothing.
 ///
 /// # Shapes
 /// Draws `[M, L, D]`, truths `[M, D]`.

@@ -59,8 +59,8 @@ pub struct PriorPairs {
 
 /// Latent variables of a normalizing flow against the standard normal that they should follow.
 ///
-/// Means near 0, standard deviations near 1 and no correlations mean that training has converged; they do not mean that the
-/// posterior is calibrated for each data set.
+/// Means near 0, standard deviations near 1 and no correlations mean that training has converged; they do not mean that
+/// the posterior is calibrated for each data set.
 ///
 /// # Shapes
 /// Latent variables `[M, D]`.

@@ -24,12 +24,13 @@ pub struct SensitivityGrid {
     pub numbers: Array3<f64>,
 }
 
-/// Computes numbers at each pair of two settings, such as how far a model of the simulated data is from the one that was trained on: errors of the
-/// posterior, the discrepancy of its summaries. In order, one after the other; what the function does may be parallel itself.
+/// Computes numbers at each pair of two settings, such as how far a model of the simulated data is from the one that
+/// was trained on: errors of the posterior, the discrepancy of its summaries. In order, one after the other; what the
+/// function does may be parallel itself.
 ///
 /// # Errors
-/// What the function reports; if there is no value of a setting, or no name; if it returns another number of numbers. The numbers may be infinite or
-/// NaN, and are shown as missing.
+/// What the function reports; if there is no value of a setting, or no name; if it returns another number of numbers.
+/// The numbers may be infinite or NaN, and are shown as missing.
 ///
 /// ```
 /// use bayesburn_diagnostics::{DiagnosticsError, sensitivity_grid};
@@ -83,14 +84,16 @@ pub struct PosteriorShifts {
     pub distances: Vec<f64>,
 }
 
-/// Compares posteriors with one of them: the same data under other priors (contexts of an amortized prior), or without one observation after the
-/// other. An amortized posterior makes each of them in milliseconds: Elsemüller et al., *Sensitivity-aware amortized Bayesian inference*, 2024.
+/// Compares posteriors with one of them: the same data under other priors (contexts of an amortized prior), or without
+/// one observation after the other. An amortized posterior makes each of them in milliseconds: Elsemüller et al.,
+/// *Sensitivity-aware amortized Bayesian inference*, 2024.
 ///
 /// # Shapes
 /// Draws `[1, L, D]` of the posterior that the others are compared with, and `[K, L', D]` of these, with K labels.
 ///
 /// # Errors
-/// If parameters or numbers of labels differ, there are fewer than two draws, a value is not finite, or a parameter of the first posterior does not vary.
+/// If parameters or numbers of labels differ, there are fewer than two draws, a value is not finite, or a parameter of
+/// the first posterior does not vary.
 ///
 /// ```
 /// use bayesburn_core::Draws;

@@ -6,7 +6,8 @@ use ndarray_npy::read_npy;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// Rows of sbibm 1.1.0's reference posteriors (MIT licence) and scores of scikit-learn 1.9.1; the README there says more.
+/// Rows of sbibm 1.1.0's reference posteriors (MIT licence) and scores of scikit-learn 1.9.1; the README there says
+/// more.
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/c2st")
 }
@@ -46,9 +47,9 @@ impl Case {
     }
 }
 
-/// 2 · 2,000 rows for each case, seed 1. The tolerance is 4.3 standard deviations of one of scikit-learn's scores around the mean
-/// of eight, and at least what three of them lie apart. Passing shows that the classifiers are alike to 1% to 5% of accuracy, the
-/// former for sets that differ.
+/// 2 · 2,000 rows for each case, seed 1. The tolerance is 4.3 standard deviations of one of scikit-learn's scores
+/// around the mean of eight, and at least what three of them lie apart. Passing shows that the classifiers are alike to
+/// 1% to 5% of accuracy, the former for sets that differ.
 #[test]
 fn scores_are_those_of_scikit_learn() {
     let cases = Case::all();
@@ -60,8 +61,9 @@ fn scores_are_those_of_scikit_learn() {
     }
 }
 
-/// The twin: classifiers that stop after 3 epochs. On sets that differ scikit-learn's then score 0.46 to 0.76, better than after
-/// the 500 epochs that learn rows by heart for the shifted normals, and worse for the others. The tolerance must tell.
+/// The twin: classifiers that stop after 3 epochs. On sets that differ scikit-learn's then score 0.46 to 0.76, better
+/// than after the 500 epochs that learn rows by heart for the shifted normals, and worse for the others. The tolerance
+/// must tell.
 #[test]
 fn classifiers_that_stop_early_are_found_out() {
     let config = C2stConfig::new().with_max_epochs(3);

@@ -80,8 +80,9 @@ fn a_family_alarms_no_more_often_than_one_parameter() {
     assert!(alarms(Family::AllParameters) < 0.1);
 }
 
-/// 10 bins of 500 calibrated data sets, 500 seeds: 1% of the bins is outside, or a little less, since counts are discrete.
-/// Standard error over 5,000 bins is 0.14% (bins of one histogram are nearly independent); the bound is 4 of them.
+/// 10 bins of 500 calibrated data sets, 500 seeds: 1% of the bins is outside, or a little less, since counts are
+/// discrete. Standard error over 5,000 bins is 0.14% (bins of one histogram are nearly independent); the bound is 4 of
+/// them.
 #[test]
 fn one_percent_of_calibrated_bins_is_outside_its_interval() {
     let outside = |seed| {
@@ -95,8 +96,8 @@ fn one_percent_of_calibrated_bins_is_outside_its_interval() {
     assert!(narrow.num_outside(0) >= 2, "the outer bins must overflow");
 }
 
-/// A coverage has a standard error of at most 0.5/√M = 0.0016 at M = 100,000, and 0.005 is three of them (alpha 2e-3). By quantiles of draws, errors
-/// would be the median of 2α/(L + 1): 0.09, 0.05 and 0.01. The twin is too narrow by 20%.
+/// A coverage has a standard error of at most 0.5/√M = 0.0016 at M = 100,000, and 0.005 is three of them (alpha 2e-3).
+/// By quantiles of draws, errors would be the median of 2α/(L + 1): 0.09, 0.05 and 0.01. The twin is too narrow by 20%.
 #[test]
 fn calibration_errors_of_exact_posteriors_fall_to_0_however_few_draws_there_are() {
     for l in [10, 20, 99] {
@@ -109,9 +110,9 @@ fn calibration_errors_of_exact_posteriors_fall_to_0_however_few_draws_there_are(
     }
 }
 
-/// The model has contraction 1/2 exactly, and R² = 1/2 for its exact medians. With M = 4,000 the standard errors are about
-/// 0.011 (relative error √(2/M) of the prior variance, on 1/2) and 0.011; the bounds are 4 of them. Twin: width 0.5 must
-/// show in the contraction (0.875) and in the z-scores, whose variance is then 4.
+/// The model has contraction 1/2 exactly, and R² = 1/2 for its exact medians. With M = 4,000 the standard errors are
+/// about 0.011 (relative error √(2/M) of the prior variance, on 1/2) and 0.011; the bounds are 4 of them. Twin: width
+/// 0.5 must show in the contraction (0.875) and in the z-scores, whose variance is then 4.
 #[test]
 fn recovery_and_contraction_match_the_conjugate_posterior() {
     let (draws, truths) = conjugate([4_000, 200, 1], 1.0, 3);

@@ -1,4 +1,5 @@
-//! Checks the numbers of pair plots: densities and contours against closed forms, counts by hand, refusals by their words.
+//! Checks the numbers of pair plots: densities and contours against closed forms, counts by hand, refusals by their
+//! words.
 
 use bayesburn_core::ParameterNames;
 use bayesburn_diagnostics::{InputError, PairPlot, PairPlotError, pair_plot};
@@ -12,8 +13,8 @@ fn names(d: usize) -> ParameterNames {
     (0..d).map(|i| format!("p{i}")).collect()
 }
 
-/// 10,000 pairs of standard normals with this correlation: quantiles of points that fill the unit square evenly, so that
-/// nothing here is random.
+/// 10,000 pairs of standard normals with this correlation: quantiles of points that fill the unit square evenly, so
+/// that nothing here is random.
 fn normal_pairs(correlation: f64) -> PairPlot {
     let normal = Normal::standard();
     let golden = (5.0_f64.sqrt() - 1.0) / 2.0;
@@ -61,7 +62,8 @@ fn densities_of_normals_match_the_smoothed_normal() {
 }
 
 /// The region of mass m of a normal of variance s² is a disc of radius² −2 s² ln(1 − m), in which a standard normal has
-/// 1 − (1 − m)^(s²). Seen: levels up to 1.8% above, since a level is that of the last point inside, and masses 0.002 off.
+/// 1 − (1 − m)^(s²). Seen: levels up to 1.8% above, since a level is that of the last point inside, and masses 0.002
+/// off.
 #[test]
 fn contours_hold_their_mass() {
     let pairs = normal_pairs(0.0);

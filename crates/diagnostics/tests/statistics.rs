@@ -43,11 +43,13 @@ fn errors_and_correlations_are_those_of_bayesflow() {
     // BayesFlow computes in f32.
     assert_close("rmse", &errors.rmse, &numbers(&expected["rmse"]), 1e-6);
     assert_close("correlation", &errors.correlations, &numbers(&expected["correlation"]), 1e-6);
-    // BayesFlow resamples the prior: 120 data sets of 49 draws, so that each error is off by about 1/√(2 · 49) = 10%, and their median by 10%/√120 · 1.25.
+    // BayesFlow resamples the prior: 120 data sets of 49 draws, so that each error is off by about 1/√(2 · 49) = 10%,
+    // and their median by 10%/√120 · 1.25.
     assert_close("normalised", &errors.normalized_rmse, &numbers(&expected["normalized_rmse_resampled"]), 0.03);
     let error = calibration_error(&draws, &truths).expect("valid");
     assert_close("calibration error", &error.errors, &numbers(&expected["calibration_error"]), 1e-6);
-    // BayesFlow's intervals lie between quantiles of draws, and hold α (L − 1)/(L + 1) of a posterior on average: 2α/(L + 1) less than α.
+    // BayesFlow's intervals lie between quantiles of draws, and hold α (L − 1)/(L + 1) of a posterior on average: 2α/(L
+    // + 1) less than α.
     for (error, of_quantiles) in error.errors.iter().zip(numbers(&expected["calibration_error_of_quantiles"])) {
         assert!(*error < of_quantiles && of_quantiles - error < 2.0 / 50.0, "{error} and {of_quantiles}");
     }
@@ -66,7 +68,8 @@ fn tests_of_ranks_are_those_of_bayesflow() {
     // BayesFlow simulates the quantile, here of 20,000 gammas: its relative error is some 2%.
     assert_close("log gamma", &tests.log_gamma, &numbers(&expected["log_gamma_simulated"]), 0.08);
     let p_values: Vec<f64> = tests.kolmogorov_smirnov.iter().map(|test| test.p_value).collect();
-    // sbi compares discrete ranks with continuous numbers, which moves the largest distance, of about 0.1 here, by up to 1/50: 0.549, 0.0099, 2.2e-5.
+    // sbi compares discrete ranks with continuous numbers, which moves the largest distance, of about 0.1 here, by up
+    // to 1/50: 0.549, 0.0099, 2.2e-5.
     let of_sbi = numbers(&expected["ks_p_values_continuous"]);
     for (got, of_sbi) in p_values.iter().zip(of_sbi) {
         assert!(*got > of_sbi && got.ln() - of_sbi.ln() < 1.0, "Kolmogorov-Smirnov: {got}, and {of_sbi} of sbi");
@@ -144,13 +147,15 @@ fn misspecification_is_tested_as_by_sbi() {
         let fixed = MmdTestConfig::new().with_bandwidth(Bandwidth::Fixed(1.0));
         let squared = mmd_test_with(&fixed, &reference, &observed, 1).expect("valid").squared;
         assert_close(name, &[squared], &[number(name, "squared")], 1e-9);
-        // sbi resamples the reference, and takes the bandwidth anew each time; 2,000 and 1,000 trials alone are off by 0.015 of 0.78.
+        // sbi resamples the reference, and takes the bandwidth anew each time; 2,000 and 1,000 trials alone are off by
+        // 0.015 of 0.78.
         let p_value = mmd_test_with(&MmdTestConfig::new(), &reference, &observed, 1).expect("valid").p_value;
         assert_close(name, &[p_value], &[number(name, "p_value")], 0.06);
     }
 }
 
-/// Two classifiers that were trained on the same 1,000 pairs, scikit-learn's and ours, are not one: they agree in what is wrong, and how much.
+/// Two classifiers that were trained on the same 1,000 pairs, scikit-learn's and ours, are not one: they agree in what
+/// is wrong, and how much.
 #[test]
 fn posteriors_are_tested_at_an_observation_as_by_sbi() {
     let expected: Value =

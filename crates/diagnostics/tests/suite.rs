@@ -1,7 +1,8 @@
 //! Tests the suite: how often it alarms on an exact posterior, and how often it finds what is wrong with another.
 //!
-//! The model is the quickstart's: four means with a standard normal prior and 50 observations, whose exact posterior is N(n·x̄/(n + 1), 1/(n + 1)).
-//! In some tests the noise of the first two dimensions is correlated, and so is their posterior.
+//! The model is the quickstart's: four means with a standard normal prior and 50 observations, whose exact posterior is
+//! N(n·x̄/(n + 1), 1/(n + 1)). In some tests the noise of the first two dimensions is correlated, and so is their
+//! posterior.
 
 #![allow(clippy::print_stdout, reason = "what was measured")]
 
@@ -99,8 +100,8 @@ fn report(size: [usize; 2], fault: Fault, seed: u64) -> Report {
     DiagnosticsSuite::new().run(&input.expect("sound input")).expect("it runs")
 }
 
-/// 1,000 runs of 200 data sets and 100 draws at a false-alarm rate of 1%: 10 alarms are expected at most, with a standard error of 3.1; 20 are 3.2 of
-/// them more (alpha 0.2%).
+/// 1,000 runs of 200 data sets and 100 draws at a false-alarm rate of 1%: 10 alarms are expected at most, with a
+/// standard error of 3.1; 20 are 3.2 of them more (alpha 0.2%).
 #[test]
 fn exact_posteriors_fail_no_more_often_than_promised() {
     let alarms = |fault, runs: std::ops::Range<u64>| {
@@ -141,8 +142,8 @@ fn faults_are_found_and_named() {
     assert!(text.contains("Draws of `mu_1` follow the truths of `mu_2`"), "{text}");
 }
 
-/// What is said to be found in 90% of runs is: 300 runs of one parameter's bias and width, with many draws and with few. The standard error is 1.7%, the
-/// bound 4 of them.
+/// What is said to be found in 90% of runs is: 300 runs of one parameter's bias and width, with many draws and with
+/// few. The standard error is 1.7%, the bound 4 of them.
 #[test]
 fn deviations_that_are_said_to_be_detectable_are() {
     let (m, runs) = (100, 300);
@@ -170,8 +171,8 @@ fn deviations_that_are_said_to_be_detectable_are() {
     }
 }
 
-/// θ ~ N(0, 1) and N observations x ~ N(θ, 1), N from 5 to 54; of N, a posterior is `width` times as wide as it should be. The report, with or without
-/// the context.
+/// θ ~ N(0, 1) and N observations x ~ N(θ, 1), N from 5 to 54; of N, a posterior is `width` times as wide as it should
+/// be. The report, with or without the context.
 fn over_n(width: impl Fn(f64) -> f64, with_context: bool, seed: u64) -> Report {
     let (m, l) = (600, 50);
     let mut rng = stream(seed, Purpose::new("runs over contexts"), 0);
@@ -197,8 +198,9 @@ fn over_n(width: impl Fn(f64) -> f64, with_context: bool, seed: u64) -> Report {
     DiagnosticsSuite::new().run(&input).expect("it runs")
 }
 
-/// 300 runs of 600 data sets at a false-alarm rate of 1%: 3 alarms expected at most, with a standard error of 1.7; 9 are 3.5 of them more. The twins,
-/// 60 runs each, are too narrow for the smallest fifth of N alone, and also too wide for the largest, which together nobody sees who does not look at N.
+/// 300 runs of 600 data sets at a false-alarm rate of 1%: 3 alarms expected at most, with a standard error of 1.7; 9
+/// are 3.5 of them more. The twins, 60 runs each, are too narrow for the smallest fifth of N alone, and also too wide
+/// for the largest, which together nobody sees who does not look at N.
 #[test]
 fn a_posterior_that_is_wrong_for_some_contexts_alone_is_found() {
     let alarms = (0..300).into_par_iter().filter(|&seed| !over_n(|_| 1.0, true, seed).passed()).count();

@@ -1,4 +1,5 @@
-//! Judges exact posteriors whose draws tie with the truth: discrete parameters, bounds that have a probability, values that f32 tells coarsely.
+//! Judges exact posteriors whose draws tie with the truth: discrete parameters, bounds that have a probability, values
+//! that f32 tells coarsely.
 
 use bayesburn_core::{Draws, Purpose, StreamRng, stream};
 use bayesburn_diagnostics::{
@@ -112,7 +113,8 @@ fn one(kind: Kind, fault: Fault, rng: &mut StreamRng) -> (f32, f32, Vec<(f32, f3
         }
         Kind::Known => {
             let truth = rng.random_range(0..6) as f32;
-            // A spread cannot be too small here: both faults are wrong values for a third of the data sets, on one side or on both.
+            // A spread cannot be too small here: both faults are wrong values for a third of the data sets, on one side
+            // or on both.
             let off = match (fault, rng.random_range(0..6)) {
                 (Fault::Shifted, 0..2) | (Fault::Narrow, 0) => 1.0,
                 (Fault::Narrow, 1) => -1.0,
@@ -177,8 +179,8 @@ fn counted(kind: Kind, fault: Fault) -> Vec<(&'static str, usize, usize)> {
     (0..runs[0].len()).map(of).collect()
 }
 
-/// 20 runs of 400 data sets with 49 draws: of 20 or 40 verdicts at 5%, 1 or 2 are alarms. More than 5 of 20 have a probability of 3e-4, more than 8 of 40
-/// of 2e-4 (alpha 1.4% over 54 bounds).
+/// 20 runs of 400 data sets with 49 draws: of 20 or 40 verdicts at 5%, 1 or 2 are alarms. More than 5 of 20 have a
+/// probability of 3e-4, more than 8 of 40 of 2e-4 (alpha 1.4% over 54 bounds).
 #[test]
 fn exact_posteriors_pass_all_checks() {
     for kind in KINDS {
@@ -188,7 +190,8 @@ fn exact_posteriors_pass_all_checks() {
     }
 }
 
-/// The twins: the same posteriors shifted, or too narrow. Each check of a parameter by itself finds most of them; narrow ones of two values show less.
+/// The twins: the same posteriors shifted, or too narrow. Each check of a parameter by itself finds most of them;
+/// narrow ones of two values show less.
 #[test]
 fn wrong_posteriors_fail() {
     for kind in KINDS {
@@ -202,7 +205,8 @@ fn wrong_posteriors_fail() {
     }
 }
 
-/// The suite alarms at 1%: of 120 runs, 1.2 are expected, and more than 6 have a probability of 2e-4. Each wrong posterior fails.
+/// The suite alarms at 1%: of 120 runs, 1.2 are expected, and more than 6 have a probability of 2e-4. Each wrong
+/// posterior fails.
 #[test]
 fn the_suite_passes_exact_posteriors_and_fails_wrong_ones() {
     let failed = |kind: Kind, fault: Fault| {
@@ -225,8 +229,9 @@ fn the_suite_passes_exact_posteriors_and_fails_wrong_ones() {
     }
 }
 
-/// A coverage of 400 truths has a standard error of at most 0.5/√400 = 0.025. The mean of two parameters' errors has 0.018, and 0.04 is more than two
-/// of them (alpha 3% for each kind if α is 1/2, less elsewhere). The twin is off by more than twice as much.
+/// A coverage of 400 truths has a standard error of at most 0.5/√400 = 0.025. The mean of two parameters' errors has
+/// 0.018, and 0.04 is more than two of them (alpha 3% for each kind if α is 1/2, less elsewhere). The twin is off by
+/// more than twice as much.
 #[test]
 fn calibration_errors_of_exact_posteriors_are_small() {
     for kind in KINDS {
@@ -241,7 +246,8 @@ fn calibration_errors_of_exact_posteriors_are_small() {
     }
 }
 
-/// A third of the data sets have draws that are all equal, and right: what is divided by their standard deviation leaves them out.
+/// A third of the data sets have draws that are all equal, and right: what is divided by their standard deviation
+/// leaves them out.
 #[test]
 fn draws_without_a_spread_make_no_nonsense() {
     let mut s = simulated(Kind::Integers, Fault::Nothing, 3);

@@ -36,7 +36,8 @@ pub(crate) struct Named {
     pub(crate) are_ordered: bool,
 }
 
-/// The arrays of an archive, each of which may be something else, and whether they are in the order in which they were written.
+/// The arrays of an archive, each of which may be something else, and whether they are in the order in which they were
+/// written.
 type Archive = (Vec<(String, Parsed<ArrayD<f32>>)>, bool);
 
 impl Content {

@@ -33,10 +33,12 @@ fn is_foreign_counter(name: &str) -> bool {
 /// Posterior draws, `[M, L, D]`: M data sets, L draws for each, D parameters.
 ///
 /// - An array is `[M, L, D]`, or `[L, D]` of one data set; its parameters are named `theta_1`, `theta_2` …
-/// - An archive has an array `[M, L]`, or `[L]` of one data set, for each parameter; or one array `[M, L, D]` of any name.
-/// - A table has a row for each draw and a column for each parameter, named in its first row. Its column `data_set`, if it has one, numbers
-///   data sets, which are put into the order of their numbers and have equally many draws; columns named `draw`, `chain` and `row` are left
-///   out, and so are, which is said, those of R's package `posterior` and of Stan's samplers. Lines that begin with `#` are comments.
+/// - An archive has an array `[M, L]`, or `[L]` of one data set, for each parameter; or one array `[M, L, D]` of any
+///   name.
+/// - A table has a row for each draw and a column for each parameter, named in its first row. Its column `data_set`, if
+///   it has one, numbers data sets, which are put into the order of their numbers and have equally many draws; columns
+///   named `draw`, `chain` and `row` are left out, and so are, which is said, those of R's package `posterior` and of
+///   Stan's samplers. Lines that begin with `#` are comments.
 ///
 /// [`TableOptions::columns`] are the names of the parameters, if they are known.
 ///
@@ -56,11 +58,12 @@ pub fn read_draws(path: impl AsRef<Path>, options: &TableOptions) -> Result<Note
 
 /// Draws, and the parameters of which the data sets were simulated, `[M, D]`: what a calibration check is made from.
 ///
-/// If both files have names, truths are put into the order of draws; if one has, its names are taken. Tables that number data sets have the
-/// same numbers.
+/// If both files have names, truths are put into the order of draws; if one has, its names are taken. Tables that
+/// number data sets have the same numbers.
 ///
 /// # Errors
-/// As [`read_draws`] and [`read_parameters`]; names or numbers of data sets that differ; names in no order beside a file without names.
+/// As [`read_draws`] and [`read_parameters`]; names or numbers of data sets that differ; names in no order beside a
+/// file without names.
 pub fn read_draws_and_truths(
     draws: impl AsRef<Path>,
     truths: impl AsRef<Path>,
@@ -95,8 +98,9 @@ pub fn read_draws_and_truths(
 ///
 /// - An array is `[M, D]`, or `[D]` for one row, in the order of the names.
 /// - An archive has an array `[M]` for each parameter; or one array `[M, D]` of any name.
-/// - A table has a column for each parameter, named in its first row, or in the order of the names; its rows are put into the order of its
-///   column `data_set`, if it has one, and columns named `draw`, `chain` and `row` are left out. Lines that begin with `#` are comments.
+/// - A table has a column for each parameter, named in its first row, or in the order of the names; its rows are put
+///   into the order of its column `data_set`, if it has one, and columns named `draw`, `chain` and `row` are left out.
+///   Lines that begin with `#` are comments.
 ///
 /// # Errors
 /// As [`read_array`](crate::read_array); other shapes; other names.

@@ -1,4 +1,4 @@
-//! What can be wrong with a file.
+//! Says what is wrong with a file.
 
 use bayesburn_core::FileError;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ pub enum IoError {
     /// A file that cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// What is in it.
+    /// A file with other content than is needed.
     #[error("{}: {reason}", path.display())]
     Content {
         /// The file.
@@ -19,8 +19,8 @@ pub enum IoError {
         /// What is wrong, and what to do.
         reason: String,
     },
-    /// A path that ends in no format.
-    #[error("{}: its ending is no format: use {formats}", path.display())]
+    /// A path that ends in no known format.
+    #[error("{}: unknown file format: end the path in {formats}", path.display())]
     Format {
         /// The path.
         path: PathBuf,

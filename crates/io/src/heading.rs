@@ -99,7 +99,8 @@ pub(crate) fn first_row(
     }
     let in_doubt = |why: &str| {
         Err(format!(
-            "its first row, {first:?}, may be a heading or data: {why}; say which it is, by `--header yes` or `--header no` on a command line, \
+            "its first row, {first:?}, may be a heading or data: {why}; say which it is, by `--header yes` or \
+             `--header no` on a command line, \
              or `Heading::Present` or `Absent` in a program"
         ))
     };

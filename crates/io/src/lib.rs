@@ -9,11 +9,11 @@
 //! | `.csv` | yes | yes | a table, for draws with a column for each parameter |
 //! | `.nc` | no | yes | draws as ArviZ reads them: `arviz.from_netcdf`, or any reader of NetCDF 4 |
 //!
-//! Integers, floats and truth values of all sizes are read, as `f32`; a number that `f32` cannot hold is an error. Of an archive with several arrays, one is chosen by its
-//! name after the path: `data.npz:observed`.
+//! Integers, floats and truth values of all sizes are read as `f32`; a number that `f32` cannot hold is an error. To
+//! choose one array of an archive, put its name after the path: `data.npz:observed`.
 //!
-//! [`TableOptions`] say what is known of a table: the names of its columns, whether it has a heading, whether values may be missing. What its user should
-//! know of how it was read comes back with it, as [`Noted`].
+//! [`TableOptions`] describe a table: the names of its columns, whether it has a heading, whether values may be
+//! missing. Readers return [`Noted`] values, with notes for the user on how a table was read.
 //!
 //! ```
 //! use bayesburn_core::Draws;

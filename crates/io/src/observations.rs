@@ -10,11 +10,13 @@ use crate::{
 use ndarray::{Array1, Array2, Array3, ArrayD, Axis, Ix1, Ix3};
 use std::path::Path;
 
-/// The array of a file: of any shape, `[rows, columns]` of a table. Columns of a table are in the order of [`TableOptions::columns`].
+/// The array of a file: of any shape, `[rows, columns]` of a table. Columns of a table are in the order of
+/// [`TableOptions::columns`].
 ///
 /// # Errors
-/// A file that cannot be read or holds no numbers; several arrays, none of which is chosen; a number that `f32` cannot hold. Of a table, a
-/// first row that may be a heading or data; columns that are not those expected; values that are missing, unless they may be.
+/// A file that cannot be read or holds no numbers; several arrays, none of which is chosen; a number that `f32` cannot
+/// hold. Of a table, a first row that may be a heading or data; columns that are not those expected; values that are
+/// missing, unless they may be.
 pub fn read_array(path: impl AsRef<Path>, options: &TableOptions) -> Result<Noted<ArrayD<f32>>> {
     let path = path.as_ref();
     let Noted { value, mut notes } = Content::read(path, options)?;
@@ -66,7 +68,8 @@ fn selected(
     };
     let Some(expected) = &options.columns else {
         if of_table.iter().any(|name| name == DATA_SET) {
-            let reason = "numbers data sets, of which a table of observations holds one: give several as an array [M, N, F], by .npy";
+            let reason = "numbers data sets, of which a table of observations holds one: give several as an array [M, \
+             N, F], by .npy";
             return Err(format!("its column `{DATA_SET}` {reason}"));
         }
         let note =

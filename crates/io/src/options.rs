@@ -28,15 +28,17 @@ pub struct TableOptions {
 
 /// What a first row of numbers is. A first row of words is a heading in any case.
 ///
-/// Pandas labels columns without names 0, 1, 2 …, and tables with a column for each year have numbers above numbers. So a first row of numbers
-/// is taken for
-/// - a heading if its cells are the names of the columns that are expected, or if it stands beside the empty corner of an index column;
+/// Pandas labels columns without names 0, 1, 2 …, and tables with a column for each year have numbers above numbers. So
+/// a first row of numbers is taken for
+/// - a heading if its cells are the names of the columns that are expected, or if it stands beside the empty corner of
+///   an index column;
 /// - a heading, and said so, if it is 0, 1 … F − 1 and other numbers than whole ones are below it;
 /// - data if one of its numbers is not a whole one: of what stands below, decimal numbers, it is one more row;
-/// - data if it is of whole numbers, as all below, unless it is 0, 1 … F − 1, or, with rows below it, F ≥ 3 numbers that follow one
-///   another, or each is more than twice as large as all below it, as a year is.
+/// - data if it is of whole numbers, as all below, unless it is 0, 1 … F − 1, or, with rows below it, F ≥ 3 numbers
+///   that follow one another, or each is more than twice as large as all below it, as a year is.
 ///
-/// Anything else is an error that asks for [`Heading::Present`] or [`Heading::Absent`]: a number of a heading never becomes data silently.
+/// Anything else is an error that asks for [`Heading::Present`] or [`Heading::Absent`]: a number of a heading never
+/// becomes data silently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Heading {
     /// What it looks like, by the rules above.
@@ -71,7 +73,8 @@ impl TableOptions {
         Self { heading, ..self }
     }
 
-    /// Says which columns are expected. If the table has a heading, they are found by it; otherwise they are taken in this order.
+    /// Says which columns are expected. If the table has a heading, they are found by it; otherwise they are taken in
+    /// this order.
     #[must_use]
     pub fn with_columns(self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self { columns: Some(names.into_iter().map(Into::into).collect()), ..self }
@@ -95,7 +98,8 @@ impl TableOptions {
 pub struct Noted<T> {
     /// What was read.
     pub value: T,
-    /// Columns that were left out or put in order, headings that are numbers, decimal commas: a sentence each, which begins with the file.
+    /// Columns that were left out or put in order, headings that are numbers, decimal commas: a sentence each, which
+    /// begins with the file.
     pub notes: Vec<String>,
 }
 

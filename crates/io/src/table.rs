@@ -64,8 +64,9 @@ pub(crate) fn parse(bytes: &[u8], options: &TableOptions) -> Parsed<Noted<Table>
     Ok(Noted { value: Table { names: Some(names), rows }, notes })
 }
 
-/// Whether the first column may have the names of rows, for which R's heading has no cell: not if the last is empty, behind separators at the
-/// ends of rows, and not if a column is cut in two by its decimal commas, which may count 1, 2, 3 by chance.
+/// Whether the first column may have the names of rows, for which R's heading has no cell: not if the last is empty,
+/// behind separators at the ends of rows, and not if a column is cut in two by its decimal commas, which may count 1,
+/// 2, 3 by chance.
 fn are_rows_named(columns: &[Column]) -> bool {
     columns.last().is_some_and(|last| last.numbers > 0 && (columns.len() > 2 || last.rows > 3))
 }
@@ -77,7 +78,8 @@ fn named_columns(names: &[&str], columns: &[Column], notes: &mut Vec<String>) ->
         let number = i + 1;
         let Some(from) = columns[i].counts_from else {
             return Err(format!(
-                "column {number} has no name, and does not number the rows from 0 or 1 on: name it, or leave it out, by `index=False` in \
+                "column {number} has no name, and does not number the rows from 0 or 1 on: name it, or leave it out, \
+                 by `index=False` in \
                  pandas or `row.names=FALSE` in R"
             ));
         };
@@ -177,7 +179,8 @@ impl Cells<'_> {
             }
             Cell::Missing if self.options.missing == Missing::Nan => Ok(f32::NAN),
             Cell::Missing => wrong(format!(
-                "{}, where a number is needed: only a posterior that was trained on simulations with missing values takes missing ones",
+                "{}, where a number is needed: only a posterior that was trained on simulations with missing values \
+                 takes missing ones",
                 if text.is_empty() { "an empty cell".to_owned() } else { format!("`{text}`, a missing value") }
             )),
             Cell::Word => {
@@ -186,7 +189,8 @@ impl Cells<'_> {
                 let remedy = match (parts.len() > 1 && are_numbers, text.contains(',')) {
                     (true, _) => ": separate cells by commas, semicolons or tabs, not by spaces",
                     (_, true) => {
-                        ": write numbers without separators of thousands, and with a decimal point, or cells with semicolons between them"
+                        ": write numbers without separators of thousands, and with a decimal point, or cells with \
+                         semicolons between them"
                     }
                     _ => "",
                 };
@@ -199,10 +203,12 @@ impl Cells<'_> {
     fn decimal_comma(&self) -> Parsed<Option<&str>> {
         match &self.commas {
             Some((comma, _)) if self.has_points => Err(format!(
-                "`{comma}` has a comma, and other numbers have a point: write all numbers with a decimal point, and none for thousands"
+                "`{comma}` has a comma, and other numbers have a point: write all numbers with a decimal point, and \
+                 none for thousands"
             )),
             Some((comma, true)) => Err(format!(
-                "`{comma}`, as all of its numbers with a comma, may be written with a decimal comma, or with one for thousands: write numbers with a \
+                "`{comma}`, as all of its numbers with a comma, may be written with a decimal comma, or with one for \
+                 thousands: write numbers with a \
                  decimal point, and none for thousands"
             )),
             commas => Ok(commas.as_ref().map(|(comma, _)| comma.as_str())),
@@ -215,7 +221,8 @@ pub(crate) fn too_large(value: f64) -> String {
     format!("{value:e} is too large for f32: use other units")
 }
 
-/// The columns of these names, and as many others behind them, in order: their numbers, and whether that is another order than theirs.
+/// The columns of these names, and as many others behind them, in order: their numbers, and whether that is another
+/// order than theirs.
 pub(crate) fn places(of_table: &[String], names: &[String], others: usize) -> Parsed<(Vec<usize>, bool)> {
     let found: Option<Vec<usize>> =
         names.iter().map(|name| of_table.iter().position(|column| column == name)).collect();

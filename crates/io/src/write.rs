@@ -38,7 +38,8 @@ pub fn check_draws_path(path: impl AsRef<Path>) -> Result<()> {
 /// Refuses names of parameters that the format of a path has no room for.
 ///
 /// # Errors
-/// In tables, names that count rows, that are empty, or that are numbers; in NetCDF, names of dimensions, and those with a `/`.
+/// In tables, names that count rows, that are empty, or that are numbers; in NetCDF, names of dimensions, and those
+/// with a `/`.
 pub fn check_draws_names(path: impl AsRef<Path>, names: &[String]) -> Result<()> {
     let path = path.as_ref();
     let has_room = |name: &String| match extension(path).as_deref() {
@@ -60,8 +61,8 @@ pub fn check_draws_names(path: impl AsRef<Path>, names: &[String]) -> Result<()>
 /// - `.npy`: `[M, L, D]`, without names.
 /// - `.npz`, `.safetensors`: `[M, L]` for each parameter.
 /// - `.csv`: the columns `data_set`, `draw`, and one for each parameter.
-/// - `.nc`: the group `posterior` with a variable for each parameter, `[chain, draw]` of one data set and `[chain, draw, data_set]` of
-///   more, with one chain.
+/// - `.nc`: the group `posterior` with a variable for each parameter, `[chain, draw]` of one data set and `[chain,
+///   draw, data_set]` of more, with one chain.
 ///
 /// # Errors
 /// Another ending; names that the format has no room for; a file that cannot be written.

@@ -55,14 +55,16 @@ pub struct DiagnoseOptions {
 /// Options of `sample`.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct SampleOptions {
-    /// Observed data: [N, F] or [M, N, F] as .npy, .npz or .safetensors, or .csv with a row for each of N observations; N is 1 for
-    /// data that are one vector. Columns of a .csv are found by their headings, if the model's features have names.
+    /// Observed data: [N, F] or [M, N, F] as .npy, .npz or .safetensors, or .csv with a row for each of N observations;
+    /// N is 1 for data that are one vector. Columns of a .csv are found by their headings, if the model's features have
+    /// names.
     #[arg(long, value_name = "FILE")]
     pub data: PathBuf,
     /// The simulator's batchable context, [M, ...].
     #[arg(long, value_name = "FILE")]
     pub batchable_context: Option<PathBuf>,
-    /// The simulator's non-batchable context, shared by all data sets. Not needed if it is the number of observations alone.
+    /// The simulator's non-batchable context, shared by all data sets. Not needed if it is the number of observations
+    /// alone.
     #[arg(long, value_name = "FILE")]
     pub non_batchable_context: Option<PathBuf>,
     /// Take data of a number of observations that the networks were never trained on. The posterior may then be wrong.
@@ -97,8 +99,8 @@ struct Line {
 }
 
 impl Command {
-    /// The command, and the options that all have, of a command line without the program's name; `None` if its first word is no command, so that a
-    /// program may have a command line of its own.
+    /// The command, and the options that all have, of a command line without the program's name; `None` if its first
+    /// word is no command, so that a program may have a command line of its own.
     ///
     /// # Errors
     /// Unknown options, missing or unreadable values.
@@ -176,7 +178,8 @@ mod tests {
     #[test]
     fn options_are_read() {
         let Command::Diagnose(options) = command(
-            "diagnose --data-sets 50 --draws=20 --seed 3 --alpha 0.05 --junit a/b.xml --html c.html --baseline d.json --drift 0.2",
+            "diagnose --data-sets 50 --draws=20 --seed 3 --alpha 0.05 --junit a/b.xml --html c.html --baseline d.json \
+             --drift 0.2",
         ) else {
             panic!("another command");
         };

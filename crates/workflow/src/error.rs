@@ -16,28 +16,32 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum WorkflowError {
-    /// A command line that is not understood.
+    /// A command line that cannot be understood.
     #[error("{reason}; `help` lists the commands and their options")]
     Usage {
         /// What is wrong with it.
         reason: String,
     },
-    /// Nothing was trained yet.
+    /// A command that needs a training that has not begun.
     #[error("no checkpoint in `{}`: run `train` first", folder.display())]
     Untrained {
         /// Where checkpoints would be.
         folder: PathBuf,
     },
-    /// Something was trained already.
-    #[error("`{}` holds checkpoints already: run `resume` to go on with that training, or `train --force` for a new one", folder.display())]
+    /// A new training where there is one already.
+    #[error(
+        "`{}` holds checkpoints already: run `resume` to continue that training, or `train --force` to begin a new one",
+        folder.display()
+    )]
     Trained {
         /// Where they are.
         folder: PathBuf,
     },
-    /// A posterior that can't be judged by data sets of the prior.
+    /// A posterior for one observation, which data sets from the whole prior cannot judge.
     #[error(
-        "this posterior was trained in {rounds} rounds for one observation, and a diagnosis asks about data sets of the whole prior: judge it by \
-         `diagnostics::LocalC2st`, which looks at one observation, or judge the posterior of the first round"
+        "this posterior was trained in {rounds} rounds for one observation, and a diagnosis needs data sets from the \
+         whole prior: \
+         judge it by `diagnostics::LocalC2st`, which tests one observation, or judge the posterior of the first round"
     )]
     OneObservation {
         /// The rounds.
@@ -55,7 +59,7 @@ pub enum WorkflowError {
     /// A saved amortizer cannot be found or read.
     #[error(transparent)]
     Saved(#[from] SavedError),
-    /// Training, or what it stands on, failed.
+    /// The training failed.
     #[error(transparent)]
     Trainer(#[from] TrainerError),
     /// A posterior could not be drawn from.

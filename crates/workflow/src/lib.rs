@@ -1,8 +1,9 @@
-//! Judges a trained posterior in one call, and gives a program the commands that a CI job or a colleague needs.
+//! Judges a trained posterior in one call, and gives a training program commands: train, resume, diagnose, sample,
+//! info.
 //!
 //! | type | what it is |
 //! |---|---|
-//! | [`Diagnose`] | how a posterior is judged: how many data sets and draws, by which suite, by which quantities of one's own |
+//! | [`Diagnose`] | settings of a diagnosis: numbers of data sets and draws, the suite, derived quantities |
 //! | [`Diagnosis`] | its result: a report to print, to save, or to assert in a test |
 //! | [`Workflow`] | a trainer and its training, as a program with the commands `train`, `resume`, `diagnose`, `sample` and `info` |
 //! | [`Command`] | one of these, read from a command line |
@@ -20,8 +21,8 @@
 //! }
 //! ```
 //!
-//! A program that is a workflow needs no more than this for all five commands. Its exit code is 0 if a command ran, 1 if `diagnose`
-//! judged a posterior that failed, and 2 if a command could not run:
+//! A program that is a workflow needs no more than this for all five commands. Its exit code is 0 if a command ran, 1
+//! if `diagnose` judged a posterior that failed, and 2 if a command could not run:
 //!
 //! ```no_run
 //! use bayesburn_amortizers::PosteriorConfig;

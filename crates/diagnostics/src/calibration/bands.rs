@@ -19,13 +19,13 @@ pub(crate) fn points(num_ranks: usize, candidates: usize) -> Vec<usize> {
 /// Simultaneous confidence bands for the ECDF of N ranks that are uniform on {0, …, L}.
 ///
 /// At rank j the number of ranks <= j is Binomial(N, z_j) with z_j = (j + 1)/(L + 1). The band takes the equal-tailed
-/// interval of tail probability γ at each point, with one γ for all, the largest for which the *whole* path stays inside
-/// with at least the asked confidence: Säilynoja, Bürkner and Vehtari, *Graphical test for discrete uniformity and its
-/// applications in goodness-of-fit evaluation and multiple sample comparison*, 2022, sections 2 and 3. The coverage of a
-/// path comes from a recursion, without simulation, so the band is the same on every run.
+/// interval of tail probability γ at each point, with one γ for all, the largest for which the *whole* path stays
+/// inside with at least the asked confidence: Säilynoja, Bürkner and Vehtari, *Graphical test for discrete uniformity
+/// and its applications in goodness-of-fit evaluation and multiple sample comparison*, 2022, sections 2 and 3. The
+/// coverage of a path comes from a recursion, without simulation, so the band is the same on every run.
 ///
-/// The points are all ranks 0..L if L <= max(N, 100) and L <= 1,000, and else that many, evenly spread: an ECDF of N steps
-/// says little between them. Rank L itself is left out, since every path ends there at N.
+/// The points are all ranks 0..L if L <= max(N, 100) and L <= 1,000, and else that many, evenly spread: an ECDF of N
+/// steps says little between them. Rank L itself is left out, since every path ends there at N.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EcdfBands {
     num_ranks: usize,

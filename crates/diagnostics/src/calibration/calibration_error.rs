@@ -26,17 +26,19 @@ pub struct CalibrationError {
     pub errors: Vec<f64>,
 }
 
-/// The calibration error of Radev et al., *BayesFlow*, 2020: the median over 20 probabilities α of |coverage − α|, with the coverage that of the
-/// central interval from probability (1 − α)/2 to (1 + α)/2.
+/// The calibration error of Radev et al., *BayesFlow*, 2020: the median over 20 probabilities α of |coverage − α|, with
+/// the coverage that of the central interval from probability (1 − α)/2 to (1 + α)/2.
 ///
-/// The coverage is computed from ranks, not from quantiles of the draws: an interval between interpolated quantiles of L draws has the probability
-/// α (L − 1)/(L + 1) on average, so that the error of exact posteriors would not fall below 0.01 at L = 100. Given r of L draws below the truth and t
-/// equal to it, the truth's probability integral transform is uniform between r/(L + 1) and (r + t + 1)/(L + 1). The share of that range inside
-/// (1 ± α)/2 is the probability that the interval holds the truth, and its mean over data sets is the coverage. Ties count by their expectation, so
-/// that nothing is random. If the posterior is exact, the coverage has the expectation α for any number of draws, also for discrete parameters.
+/// The coverage is computed from ranks, not from quantiles of the draws: an interval between interpolated quantiles of
+/// L draws has the probability α (L − 1)/(L + 1) on average, so that the error of exact posteriors would not fall below
+/// 0.01 at L = 100. Given r of L draws below the truth and t equal to it, the truth's probability integral transform is
+/// uniform between r/(L + 1) and (r + t + 1)/(L + 1). The share of that range inside (1 ± α)/2 is the probability that
+/// the interval holds the truth, and its mean over data sets is the coverage. Ties count by their expectation, so that
+/// nothing is random. If the posterior is exact, the coverage has the expectation α for any number of draws, also for
+/// discrete parameters.
 ///
-/// A number to compare posteriors by. That of an exact posterior is not 0, but falls to 0 with the number of data sets; whether coverages are as they
-/// should be is what [`central_coverage`](crate::central_coverage) tells.
+/// A number to compare posteriors by. That of an exact posterior is not 0, but falls to 0 with the number of data sets;
+/// whether coverages are as they should be is what [`central_coverage`](crate::central_coverage) tells.
 ///
 /// # Shapes
 /// Draws `[M, L, D]`, truths `[M, D]`.
@@ -94,8 +96,8 @@ mod tests {
 
     #[test]
     fn coverages_match_a_hand_computed_table() {
-        // Two draws make three parts. The first truth is in the last, which the middle of probability α reaches from α = 1/3 on; the second truth is in
-        // the middle one; the third one is equal to both draws, and may be anywhere.
+        // Two draws make three parts. The first truth is in the last, which the middle of probability α reaches from α
+        // = 1/3 on; the second truth is in the middle one; the third one is equal to both draws, and may be anywhere.
         let draws = ndarray::array![[[0.0], [1.0]], [[0.0], [0.5]], [[3.0], [3.0]]];
         let draws = Draws::new(["mu".to_owned()].into(), draws).expect("one name");
         let error = calibration_error(&draws, &ndarray::array![[2.0], [0.2], [3.0]]).expect("valid");

@@ -1,8 +1,8 @@
 //! Tabulates binomial and Poisson probabilities, and the probability that a counting path stays between two boundaries.
 //!
-//! `statrs` evaluates one probability at a time through the incomplete beta function; a band of 1,000 points needs both tails
-//! of 1,000 binomials at every count that matters. A recurrence gives a whole table for the price of its additions; a test
-//! holds it against `statrs`.
+//! `statrs` evaluates one probability at a time through the incomplete beta function; a band of 1,000 points needs both
+//! tails of 1,000 binomials at every count that matters. A recurrence gives a whole table for the price of its
+//! additions; a test holds it against `statrs`.
 
 use statrs::distribution::{Discrete, Poisson};
 use std::collections::HashMap;
@@ -169,7 +169,8 @@ pub(crate) struct CountLaw {
 }
 
 impl CountLaw {
-    /// Of `num_ranks` ranks in `0..cells`, counted up to and including each of `points`, which increase and are below `cells - 1`.
+    /// Of `num_ranks` ranks in `0..cells`, counted up to and including each of `points`, which increase and are below
+    /// `cells - 1`.
     pub(crate) fn new(num_ranks: usize, cells: usize, points: &[usize]) -> Self {
         let probabilities: Vec<f64> = points.iter().map(|point| (point + 1) as f64 / cells as f64).collect();
         let tails = probabilities.iter().map(|&p| BinomialTails::new(num_ranks, p)).collect();
@@ -191,8 +192,8 @@ impl CountLaw {
         self.tails.iter().map(|tails| (tails.lower(tail), tails.upper(tail))).unzip()
     }
 
-    /// The narrowest band of equal tails γ / 2 that holds a whole path with this confidence: γ, its lower and upper counts, and the probability
-    /// that a path stays inside.
+    /// The narrowest band of equal tails γ / 2 that holds a whole path with this confidence: γ, its lower and upper
+    /// counts, and the probability that a path stays inside.
     pub(crate) fn band(&self, confidence: f64) -> (f64, Vec<usize>, Vec<usize>, f64) {
         let coverage = |gamma: f64| {
             let (lower, upper) = self.interval(gamma / 2.0);
@@ -225,13 +226,14 @@ impl CountLaw {
             at_most.min(at_least)
         });
         let tail = smaller.fold(0.5_f64, f64::min);
-        // Paths whose counts are all more likely are those between the counts that leave more than `tail` on both sides.
+        // Paths whose counts are all more likely are those between the counts that leave more than `tail` on both
+        // sides.
         let (lower, upper) = self.interval(tail * (1.0 + ROUNDING));
         (2.0 * tail, self.not_between(&lower, &upper))
     }
 
-    /// The largest distance of a path from what is expected, as a share of the ranks, and the probability of one as large: the statistic of
-    /// Kolmogorov and Smirnov, whose distribution is exact here although ranks are discrete.
+    /// The largest distance of a path from what is expected, as a share of the ranks, and the probability of one as
+    /// large: the statistic of Kolmogorov and Smirnov, whose distribution is exact here although ranks are discrete.
     pub(crate) fn kolmogorov_smirnov(&self, counts: &[usize]) -> (f64, f64) {
         let n = self.num_ranks as f64;
         let distances = counts.iter().zip(&self.probabilities).map(|(&count, p)| (count as f64 / n - p).abs());
@@ -286,7 +288,8 @@ mod tests {
         }
     }
 
-    /// Two thresholds cut 0..cells in three, so (c₀, c₁ − c₀, N − c₁) is trinomial, and 28 terms can be added up by hand.
+    /// Two thresholds cut 0..cells in three, so (c₀, c₁ − c₀, N − c₁) is trinomial, and 28 terms can be added up by
+    /// hand.
     #[test]
     fn two_points_match_multinomial_enumeration() {
         let (n, cells, points) = (6_usize, 10, [2, 6]);

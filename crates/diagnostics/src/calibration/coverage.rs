@@ -51,15 +51,17 @@ pub enum Region {
 impl Coverage {
     /// Coverage of central intervals, from ranks.
     ///
-    /// The interval from the j-th lowest to the j-th highest of L draws holds the truth with probability (L + 1 − 2j) / (L + 1), if the posterior is
-    /// exact: exactly when its rank is in j..=L − j. The band is simultaneous and exact, as that of [`EcdfBands`](crate::EcdfBands).
+    /// The interval from the j-th lowest to the j-th highest of L draws holds the truth with probability (L + 1 − 2j) /
+    /// (L + 1), if the posterior is exact: exactly when its rank is in j..=L − j. The band is simultaneous and exact,
+    /// as that of [`EcdfBands`](crate::EcdfBands).
     ///
     /// # Errors
     /// If there is a single draw, between which and itself there is nothing.
     pub fn central(ranks: &Ranks) -> Result<Self, RankError> {
         at_least(Extent::Draws, 2, ranks.num_draws())?;
         let cells = ranks.num_draws() + 1;
-        // Intervals of 1, 3, 5, … ranks if their number is odd, of 2, 4, 6, … if it is even; that of all ranks holds every truth.
+        // Intervals of 1, 3, 5, … ranks if their number is odd, of 2, 4, 6, … if it is even; that of all ranks holds
+        // every truth.
         let widths = (0..(cells - 1) / 2).map(|i| 2 * i + 2 - cells % 2).collect();
         let depth = |rank: u32| {
             let beyond = (rank as usize).min(ranks.num_draws() - rank as usize);
@@ -118,8 +120,8 @@ impl Coverage {
     }
 }
 
-/// How often central credible intervals hold the truth, for each parameter, counted from its rank among the draws; ties are broken as
-/// [`Ranks`] says.
+/// How often central credible intervals hold the truth, for each parameter, counted from its rank among the draws; ties
+/// are broken as [`Ranks`] says.
 ///
 /// # Shapes
 /// Draws `[M, L, D]`, truths `[M, D]`.
@@ -132,17 +134,18 @@ pub fn central_coverage(draws: &Draws, truths: &Array2<f32>) -> Result<Coverage,
     Coverage::central(&sbc_ranks(draws, truths)?)
 }
 
-/// How often the regions of highest density hold the truth, of all parameters together: the expected coverage of Hermans et al., *A trust crisis in
-/// simulation-based inference?*, 2022.
+/// How often the regions of highest density hold the truth, of all parameters together: the expected coverage of
+/// Hermans et al., *A trust crisis in simulation-based inference?*, 2022.
 ///
-/// A region of k / (L + 1) probability holds the truth if fewer than k of L draws have a higher density, where draws of the same density as the truth
-/// have a higher or a lower one at random: ties are broken as [`Ranks`] says.
+/// A region of k / (L + 1) probability holds the truth if fewer than k of L draws have a higher density, where draws of
+/// the same density as the truth have a higher or a lower one at random: ties are broken as [`Ranks`] says.
 ///
 /// # Shapes
 /// ln q of the draws `[M, L]`, and of the truths `[M]`, each given its data set.
 ///
 /// # Errors
-/// If their numbers of data sets differ, an axis is empty, or a value is NaN or ∞. (−∞ is the density outside of the support.)
+/// If their numbers of data sets differ, an axis is empty, or a value is NaN or ∞. (−∞ is the density outside of the
+/// support.)
 ///
 /// ```
 /// use ndarray::{Array1, Array2};

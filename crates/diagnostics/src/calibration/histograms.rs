@@ -13,8 +13,8 @@ const CONFIDENCE: f64 = 0.99;
 /// How many bins a rank histogram has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Bins {
-    /// About M / 20, but 5 to 20, and never more than the L + 1 possible ranks; within the upper half of that, a divisor
-    /// of L + 1 is preferred, because then all bins hold equally many ranks.
+    /// About M / 20, but 5 to 20, and never more than the L + 1 possible ranks; within the upper half of that, a
+    /// divisor of L + 1 is preferred, because then all bins hold equally many ranks.
     #[default]
     Auto,
     /// Exactly this number, 1 to L + 1.

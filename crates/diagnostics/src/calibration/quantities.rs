@@ -8,19 +8,22 @@ use bayesburn_core::{Draws, ParameterNames};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use rayon::prelude::*;
 
-/// Ranks of test quantities: for each, how many draws have a smaller one than the truth. Ties are broken as [`Ranks`] says.
+/// Ranks of test quantities: for each, how many draws have a smaller one than the truth. Ties are broken as [`Ranks`]
+/// says.
 ///
-/// If a posterior is exact, the rank of the truth's quantity among those of its draws is uniform, whatever the quantity is. Ranks of parameters alone
-/// do not see whether draws go together as they should, or whether the data were looked at; those of products, distances and likelihoods do: Modrák et
-/// al., *Simulation-based calibration checking for Bayesian computation: the choice of test quantities shapes sensitivity*, 2025. The ranks are
-/// judged as others are, by [`RankEcdfs`](crate::RankEcdfs), [`RankHistograms`](crate::RankHistograms), [`RankTests`](crate::RankTests) and
+/// If a posterior is exact, the rank of the truth's quantity among those of its draws is uniform, whatever the quantity
+/// is. Ranks of parameters alone do not see whether draws go together as they should, or whether the data were looked
+/// at; those of products, distances and likelihoods do: Modrák et al., *Simulation-based calibration checking for
+/// Bayesian computation: the choice of test quantities shapes sensitivity*, 2025. The ranks are judged as others are,
+/// by [`RankEcdfs`](crate::RankEcdfs), [`RankHistograms`](crate::RankHistograms), [`RankTests`](crate::RankTests) and
 /// [`Coverage`](crate::Coverage).
 ///
-/// The function is given a data set's index and parameters `[D]`, those of the truth and of each draw, and returns one number for each name.
+/// The function is given a data set's index and parameters `[D]`, those of the truth and of each draw, and returns one
+/// number for each name.
 ///
 /// # Errors
-/// If the truths do not fit the draws, an axis is empty, a parameter is not finite, a quantity is NaN or ∞, or the numbers of names and quantities
-/// differ. (−∞ is the logarithm of a likelihood of 0.)
+/// If the truths do not fit the draws, an axis is empty, a parameter is not finite, a quantity is NaN or ∞, or the
+/// numbers of names and quantities differ. (−∞ is the logarithm of a likelihood of 0.)
 ///
 /// ```
 /// use bayesburn_core::Draws;
@@ -50,10 +53,11 @@ pub fn quantity_ranks(
     })
 }
 
-/// Ranks of products of two standardised parameters, one for each pair: whether parameters that go together do so in the draws.
+/// Ranks of products of two standardised parameters, one for each pair: whether parameters that go together do so in
+/// the draws.
 ///
-/// Parameters are standardised by mean and standard deviation of a data set's draws and truth together, so that ranks of an exact posterior are
-/// exactly uniform.
+/// Parameters are standardised by mean and standard deviation of a data set's draws and truth together, so that ranks
+/// of an exact posterior are exactly uniform.
 ///
 /// # Errors
 /// As [`quantity_ranks`], and if there is but one parameter.
@@ -82,7 +86,8 @@ pub(crate) fn ranks_of_pairs(draws: &Draws, truths: &Array2<f32>, pairs: &[[usiz
     })
 }
 
-/// Ranks of Euclidean distances to a reference for each data set, `[M, D]`, of parameters divided by scales `[D]`: one quantity of all of them.
+/// Ranks of Euclidean distances to a reference for each data set, `[M, D]`, of parameters divided by scales `[D]`: one
+/// quantity of all of them.
 ///
 /// References must not depend on the truths, but may on the data.
 ///
@@ -107,13 +112,15 @@ pub fn distance_ranks(
     })
 }
 
-/// Ranks of the truths' densities: how many draws are less probable. Of a posterior that knows its own density. Ties are broken as [`Ranks`] says.
+/// Ranks of the truths' densities: how many draws are less probable. Of a posterior that knows its own density. Ties
+/// are broken as [`Ranks`] says.
 ///
 /// # Shapes
 /// ln q of the draws `[M, L]`, and of the truths `[M]`, each given its data set.
 ///
 /// # Errors
-/// If their numbers of data sets differ, an axis is empty, or a value is NaN or ∞. (−∞ is the density outside of the support.)
+/// If their numbers of data sets differ, an axis is empty, or a value is NaN or ∞. (−∞ is the density outside of the
+/// support.)
 pub fn density_ranks(log_prob: &Array2<f32>, of_truths: &Array1<f32>) -> Result<Ranks, RankError> {
     let (m, l) = log_prob.dim();
     if of_truths.len() != m {
@@ -133,8 +140,8 @@ pub fn density_ranks(log_prob: &Array2<f32>, of_truths: &Array1<f32>) -> Result<
     Ranks::counted(["log density".to_owned()].into(), l, below, ties)
 }
 
-/// By a function of a data set's index, truth `[D]` and draws `[L, D]`, which returns that of parameters. Quantities are not kept: there may be
-/// hundreds, of a million draws.
+/// By a function of a data set's index, truth `[D]` and draws `[L, D]`, which returns that of parameters. Quantities
+/// are not kept: there may be hundreds, of a million draws.
 fn ranks_of<F: FnMut(ArrayView1<'_, f32>) -> Vec<f64>>(
     draws: &Draws,
     truths: &Array2<f32>,

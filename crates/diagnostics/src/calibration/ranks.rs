@@ -10,11 +10,12 @@ use rayon::prelude::*;
 
 /// Ranks of the truths among their draws: what simulation-based calibration (SBC) judges.
 ///
-/// If the posterior is exact, each rank is uniform on {0, …, L}: Talts et al., *Validating Bayesian inference algorithms
-/// with simulation-based calibration*, 2018, theorem 1. For parameters that are discrete, lie on a bound, or differ by less than f32 resolves, this
-/// holds if ties are broken at random: a truth that equals t draws takes each of the t + 1 places among them with the same probability. All
-/// functions that return ranks break ties. The stream of a data set depends on its place and on its counts alone, so that results repeat;
-/// [`Ranks::with_ties_broken`] breaks ties by a seed. Without ties there is nothing random in ranks.
+/// If the posterior is exact, each rank is uniform on {0, …, L}: Talts et al., *Validating Bayesian inference
+/// algorithms with simulation-based calibration*, 2018, theorem 1. For parameters that are discrete, lie on a bound, or
+/// differ by less than f32 resolves, this holds if ties are broken at random: a truth that equals t draws takes each of
+/// the t + 1 places among them with the same probability. All functions that return ranks break ties. The stream of a
+/// data set depends on its place and on its counts alone, so that results repeat; [`Ranks::with_ties_broken`] breaks
+/// ties by a seed. Without ties there is nothing random in ranks.
 ///
 /// Tests of ranks need independent draws for different data sets: see the crate's documentation.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,7 +60,8 @@ impl Ranks {
         }
     }
 
-    /// The same ranks with ties broken by a seed. The result has no ties left: tests of it use these ranks, whatever their own seed.
+    /// The same ranks with ties broken by a seed. The result has no ties left: tests of it use these ranks, whatever
+    /// their own seed.
     #[must_use]
     pub fn with_ties_broken(&self, seed: u64) -> Self {
         let values = broken(&self.below, &self.ties, |_, _| seed);
@@ -75,9 +77,9 @@ impl Ranks {
         Self { names, num_draws: self.num_draws, values, below, ties }
     }
 
-    /// For each data set, the interval on which the probability integral transform of one parameter's truth is uniform, given the draws: from
-    /// r / (L + 1) to (r + t + 1) / (L + 1), with r draws below the truth and t equal to it. Over all data sets of an exact posterior, the
-    /// transform is uniform on [0, 1].
+    /// For each data set, the interval on which the probability integral transform of one parameter's truth is uniform,
+    /// given the draws: from r / (L + 1) to (r + t + 1) / (L + 1), with r draws below the truth and t equal to it. Over
+    /// all data sets of an exact posterior, the transform is uniform on [0, 1].
     pub(crate) fn parts(&self, parameter: usize) -> impl Iterator<Item = (f64, f64)> {
         let cells = (self.num_draws + 1) as f64;
         let part = move |(&below, &ties): (&u32, &u32)| {
@@ -140,7 +142,8 @@ impl Ranks {
     }
 }
 
-/// Puts each truth in one of the t + 1 places among the t draws that it equals. The seed of a data set is a function of its counts.
+/// Puts each truth in one of the t + 1 places among the t draws that it equals. The seed of a data set is a function of
+/// its counts.
 fn broken(
     below: &Array2<u32>,
     ties: &Array2<u32>,
@@ -154,14 +157,15 @@ fn broken(
     values
 }
 
-/// A seed made of a data set's own counts. With one seed for all data, some numbers of data sets would be unlucky: checks of binary parameters at a
-/// level of 5% failed up to 15% of exact posteriors together, and others hardly any.
+/// A seed made of a data set's own counts. With one seed for all data, some numbers of data sets would be unlucky:
+/// checks of binary parameters at a level of 5% failed up to 15% of exact posteriors together, and others hardly any.
 fn seed_of(below: ArrayView1<'_, u32>, ties: ArrayView1<'_, u32>) -> u64 {
     let mixed = |seed: u64, &count: &u32| (seed ^ u64::from(count)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
     below.iter().chain(ties).fold(0, mixed)
 }
 
-/// Ranks each truth among its draws: `rank = #{draws < truth}`, in 0..=L, and with ties broken at random as [`Ranks`] says.
+/// Ranks each truth among its draws: `rank = #{draws < truth}`, in 0..=L, and with ties broken at random as [`Ranks`]
+/// says.
 ///
 /// # Shapes
 /// Draws `[M, L, D]` and truths `[M, D]` give ranks `[M, D]`. One pass over the draws, parallel over data sets.
@@ -249,8 +253,8 @@ mod tests {
         assert_ne!(broken.values(), ranks.values());
     }
 
-    /// 500 truths that are equal to 1,000 draws, and to 999: the correlation of their places has a standard error of 0.045, and 4 of them are allowed (alpha
-    /// 6e-5). The twin are the places by one seed.
+    /// 500 truths that are equal to 1,000 draws, and to 999: the correlation of their places has a standard error of
+    /// 0.045, and 4 of them are allowed (alpha 6e-5). The twin are the places by one seed.
     #[test]
     fn unrelated_data_have_ties_broken_independently() {
         let ranks = |l: usize| {

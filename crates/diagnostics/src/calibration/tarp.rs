@@ -23,18 +23,20 @@ pub struct Tarp {
     pub ecdfs: RankEcdfs,
     /// Tests of the ranks.
     pub tests: RankTests,
-    /// The area between expected coverage and credibility above 1/2, `ATC` in sbi: above 0 if posteriors are too wide, below 0 if they are too
-    /// narrow or biased, 1/8 at most.
+    /// The area between expected coverage and credibility above 1/2, `ATC` in sbi: above 0 if posteriors are too wide,
+    /// below 0 if they are too narrow or biased, 1/8 at most.
     pub area_to_curve: f64,
 }
 
-/// Tests of accuracy with random points (TARP): Lemos et al., *Sampling-based accuracy testing of posterior estimators for general inference*, 2023.
+/// Tests of accuracy with random points (TARP): Lemos et al., *Sampling-based accuracy testing of posterior estimators
+/// for general inference*, 2023.
 ///
-/// A ball around a random reference with the truth on its surface holds a share of the posterior that is uniform on [0, 1] if the posterior is exact.
-/// The references are uniform between the least and the greatest value of each parameter, of truths and draws together, and distances count
-/// parameters in units of that range.
+/// A ball around a random reference with the truth on its surface holds a share of the posterior that is uniform on [0,
+/// 1] if the posterior is exact. The references are uniform between the least and the greatest value of each parameter,
+/// of truths and draws together, and distances count parameters in units of that range.
 ///
-/// Draws of the prior, whatever the data, pass too: references that depend on the data, for [`distance_ranks`](crate::distance_ranks), would see that.
+/// Draws of the prior, whatever the data, pass too: references that depend on the data, for
+/// [`distance_ranks`](crate::distance_ranks), would see that.
 ///
 /// # Shapes
 /// Draws `[M, L, D]`, truths `[M, D]`.
@@ -59,7 +61,8 @@ pub struct Tarp {
 /// ```
 pub fn tarp(draws: &Draws, truths: &Array2<f32>, seed: u64) -> Result<Tarp, RankError> {
     check_draws_and_truths(draws, truths)?;
-    // Of truths and draws together: an outermost truth would otherwise be at the end of its own range, and its rank not uniform.
+    // Of truths and draws together: an outermost truth would otherwise be at the end of its own range, and its rank not
+    // uniform.
     let range = |i: usize| {
         let all = draws.values();
         let column = all.index_axis(Axis(2), i);
@@ -81,13 +84,15 @@ pub fn tarp(draws: &Draws, truths: &Array2<f32>, seed: u64) -> Result<Tarp, Rank
 }
 
 impl Tarp {
-    /// From the ranks of distances to references of one's choice. `seed` is that of what the tests have of chance, and of how ties are broken.
+    /// From the ranks of distances to references of one's choice. `seed` is that of what the tests have of chance, and
+    /// of how ties are broken.
     ///
     /// # Errors
     /// None for ranks that exist.
     pub fn new(ranks: Ranks, seed: u64) -> Result<Self, RankError> {
         let ranks = ranks.with_ties_broken(seed);
-        // Of (rank + ½) / (L + 1) = u, the area between an ECDF and the diagonal above ½ is the mean of 1 − max(u, ½), less 3/8.
+        // Of (rank + ½) / (L + 1) = u, the area between an ECDF and the diagonal above ½ is the mean of 1 − max(u, ½),
+        // less 3/8.
         let cells = (ranks.num_draws() + 1) as f64;
         let u = ranks.values().column(0).mapv(|rank| (f64::from(rank) + 0.5) / cells);
         let area_to_curve = u.mapv(|u| 1.0 - u.max(0.5)).sum() / u.len() as f64 - 0.375;

@@ -26,30 +26,34 @@ pub struct HypothesisTest {
 
 /// Tests of ranks, for each parameter by itself.
 ///
-/// All but the chi-squared test are exact: of ranks that are uniform on 0..=L, a share of at most α has a p-value of at most α. Each sees best what
-/// the others see less well.
+/// All but the chi-squared test are exact: of ranks that are uniform on 0..=L, a share of at most α has a p-value of at
+/// most α. Each sees best what the others see less well.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct RankTests {
     /// The parameters' names, D of them.
     pub names: ParameterNames,
-    /// Normal scores of the ranks, `[M, D]`: Φ⁻¹((rank + V) / (L + 1)), with V uniform on (0, 1). Of an exact posterior they are standard normal and
-    /// do not depend on the data; positive where the truth is above most draws.
+    /// Normal scores of the ranks, `[M, D]`: Φ⁻¹((rank + V) / (L + 1)), with V uniform on (0, 1). Of an exact posterior
+    /// they are standard normal and do not depend on the data; positive where the truth is above most draws.
     pub normal_scores: Array2<f64>,
     /// √M times the mean of the normal scores, standard normal. Sees a bias.
     pub location: Vec<HypothesisTest>,
-    /// Σ (score − mean)², chi-squared with M − 1 degrees of freedom. Sees posteriors that are too narrow (large) or too wide. NaN for one data set.
+    /// Σ (score − mean)², chi-squared with M − 1 degrees of freedom. Sees posteriors that are too narrow (large) or too
+    /// wide. NaN for one data set.
     pub spread: Vec<HypothesisTest>,
-    /// γ: twice the tail probability of the most unlikely of all points of the ranks' ECDF, by a binomial distribution each (Säilynoja et al. 2022;
-    /// equation 7 of Modrák et al. 2025). What [`sbc_ecdf`](crate::sbc_ecdf) shows; sees any shape.
+    /// γ: twice the tail probability of the most unlikely of all points of the ranks' ECDF, by a binomial distribution
+    /// each (Säilynoja et al. 2022; equation 7 of Modrák et al. 2025). What [`sbc_ecdf`](crate::sbc_ecdf) shows; sees
+    /// any shape.
     pub gamma: Vec<HypothesisTest>,
-    /// ln(γ / γ₀), with γ₀ the 5% quantile of γ among uniform ranks, below 0 if γ is below it. The quantile is exact where BayesFlow simulates it.
+    /// ln(γ / γ₀), with γ₀ the 5% quantile of γ among uniform ranks, below 0 if γ is below it. The quantile is exact
+    /// where BayesFlow simulates it.
     pub log_gamma: Vec<f64>,
-    /// The largest distance of the ranks' ECDF from that of uniform ranks, (j + 1) / (L + 1) at rank j (Kolmogorov, Smirnov), at the points of [`EcdfBands`](crate::EcdfBands). (sbi compares with
-    /// numbers that are uniform on [0, L], and so may be up to 1 / (L + 1) off.)
+    /// The largest distance of the ranks' ECDF from that of uniform ranks, (j + 1) / (L + 1) at rank j (Kolmogorov,
+    /// Smirnov), at the points of [`EcdfBands`](crate::EcdfBands). (sbi compares with numbers that are uniform on [0,
+    /// L], and so may be up to 1 / (L + 1) off.)
     pub kolmogorov_smirnov: Vec<HypothesisTest>,
-    /// Σ (count − expected)² / expected over the bins of [`sbc_histograms`](crate::sbc_histograms), about chi-squared with one degree of freedom
-    /// less than there are bins.
+    /// Σ (count − expected)² / expected over the bins of [`sbc_histograms`](crate::sbc_histograms), about chi-squared
+    /// with one degree of freedom less than there are bins.
     pub chi_squared: Vec<HypothesisTest>,
 }
 

@@ -27,7 +27,8 @@ const DOTTED: usize = 50;
 const VOTES: usize = 100;
 /// Percentage of the losses that are no tail: one in four may be, as the first of four points.
 const NO_TAIL: usize = 74;
-/// How far above or below the other losses a curve may lie as a whole and still be on the axis, in lengths of their range.
+/// How far above or below the other losses a curve may lie as a whole and still be on the axis, in lengths of their
+/// range.
 const REACH: f64 = 10.0;
 /// Length of a dash and of the gap after it, in the units of the figure.
 const DASH: f64 = 7.0;
@@ -36,10 +37,11 @@ const EVERY_LOSS: &str = "#bbbbbb";
 impl LossComparison {
     /// A panel for each cost, over one loss axis and one legend, with a colour for each training.
     ///
-    /// Curves of 200 points and more are drawn faint, with their moving average on top. The loss axis leaves out the far
-    /// ends of heavy tails, such as a first loss of 1e6, but shows the smallest loss of every curve; a curve that lies
-    /// further away than ten times the range of the others is not shown, and the legend says so. The title of a panel
-    /// counts the losses that are not shown. From the ninth curve on, lines are dashed and the colours start again.
+    /// Curves of 200 points and more are drawn faint, with their moving average on top. The loss axis leaves out the
+    /// far ends of heavy tails, such as a first loss of 1e6, but shows the smallest loss of every curve; a curve that
+    /// lies further away than ten times the range of the others is not shown, and the legend says so. The title of a
+    /// panel counts the losses that are not shown. From the ninth curve on, lines are dashed and the colours start
+    /// again.
     #[must_use]
     pub fn plot(&self) -> Figure {
         let mut labels: Vec<&str> = Vec::new();
@@ -211,8 +213,8 @@ fn within(points: &[(f64, f64)], (low, high): Range) -> Vec<(f64, f64)> {
     line
 }
 
-/// The line in pieces of the length [`DASH`]: the library's own dashes start again at each point of a PNG, so that a line
-/// of many points has no gap.
+/// The line in pieces of the length [`DASH`]: the library's own dashes start again at each point of a PNG, so that a
+/// line of many points has no gap.
 fn dashes(points: &[(f64, f64)], pixel: (f64, f64)) -> Vec<Vec<(f64, f64)>> {
     let (mut pieces, mut piece, mut travelled) = (Vec::new(), Vec::new(), 0.0);
     for pair in points.windows(2) {

@@ -7,8 +7,8 @@ use crate::{Coverage, Region};
 use kuva::render::plots::Plot;
 
 impl Coverage {
-    /// Coverage minus probability over the probability of the region, with the 95% band, one panel for each name. Below 0, regions hold the truth
-    /// less often than they should.
+    /// Coverage minus probability over the probability of the region, with the 95% band, one panel for each name. Below
+    /// 0, regions hold the truth less often than they should.
     #[must_use]
     pub fn plot(&self) -> Figure {
         let legend = vec![

@@ -11,7 +11,8 @@ use thiserror::Error;
 
 /// Pixels for each unit of length in a PNG: sharp in print at the figures' own size.
 const PNG_SCALE: f64 = 2.0;
-/// A PNG has at most this many pixels, about 100 MiB while it is drawn; a larger figure gets a smaller scale, but at least 1.
+/// A PNG has at most this many pixels, about 100 MiB while it is drawn; a larger figure gets a smaller scale, but at
+/// least 1.
 const MAX_PIXELS: f64 = 25e6;
 
 /// A figure that cannot be saved.

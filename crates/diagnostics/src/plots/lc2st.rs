@@ -7,8 +7,9 @@ use crate::LocalTest;
 use kuva::render::plots::Plot;
 
 impl LocalTest {
-    /// The share of draws to which the network gives a probability or less of being one, over that probability, with what 95% of the trials by chance
-    /// have. Of an exact posterior all are about a half; to the right of the band, there are too many draws where these are.
+    /// The share of draws to which the network gives a probability or less of being one, over that probability, with
+    /// what 95% of the trials by chance have. Of an exact posterior all are about a half; to the right of the band,
+    /// there are too many draws where these are.
     #[must_use]
     pub fn plot(&self) -> Figure {
         let levels: Vec<f64> = (0..self.shares.len()).map(|k| k as f64 / (self.shares.len() - 1) as f64).collect();

@@ -14,9 +14,9 @@ const VALIDATION: &str = "#0072b2";
 impl LossCurves {
     /// Losses over steps: each step faint, the moving average, and the validation losses as dots.
     ///
-    /// The loss axis leaves out the far ends of heavy tails, such as the first steps of a run that starts at 1e6, and the
-    /// title then says how many losses that are. More than 700 steps are drawn as the smallest and largest of each of 700
-    /// stretches, so no spike is lost.
+    /// The loss axis leaves out the far ends of heavy tails, such as the first steps of a run that starts at 1e6, and
+    /// the title then says how many losses that are. More than 700 steps are drawn as the smallest and largest of each
+    /// of 700 stretches, so no spike is lost.
     #[must_use]
     pub fn plot(&self) -> Figure {
         let train: Vec<(f64, f64)> = points(self.train.iter().enumerate().map(|(i, &loss)| (i + 1, loss.into())));
@@ -71,8 +71,8 @@ pub(super) fn not_shown(hidden: usize, not_finite: usize) -> Option<String> {
     (!notes.is_empty()).then(|| format!("Losses not shown: {}", notes.join(", ")))
 }
 
-/// The range of all losses, but no further above their quantile at `upper` percent, or below the one at 10%, than 3 times
-/// the distance of the two.
+/// The range of all losses, but no further above their quantile at `upper` percent, or below the one at 10%, than 3
+/// times the distance of the two.
 pub(super) fn readable_range(losses: &mut [f64], upper: usize) -> Range {
     let (low, high) = range_of(losses.iter().copied(), 0.0);
     let n = losses.len();

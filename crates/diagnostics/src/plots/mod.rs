@@ -1,7 +1,7 @@
 //! Draws the checks' numbers; nothing here computes a statistic.
 //!
-//! `figure` is what users hold, `sheet` lays panels out and `matrix` those of pairs, `style` owns colours, sizes and axes; then
-//! one file for each plot.
+//! `figure` is what users hold, `sheet` lays panels out and `matrix` those of pairs, `style` owns colours, sizes and
+//! axes; then one file for each plot.
 
 mod comparison;
 mod contraction;

@@ -40,11 +40,11 @@ impl PairPlot {
     /// A panel for each parameter on the diagonal, and one for each pair above it, or above and below, if
     /// [`PairPlot::with_lower`] says so. With one parameter, a single panel.
     ///
-    /// Axes span the limits. Points are lines on the diagonal and dots off it. The legend names sets and points where there is
-    /// more than one, and says how many of them are outside the limits and how few scatter panels draw.
+    /// Axes span the limits. Points are lines on the diagonal and dots off it. The legend names sets and points where
+    /// there is more than one, and says how many of them are outside the limits and how few scatter panels draw.
     ///
-    /// From 7 parameters on, histograms and densities of pairs are drawn in 25 by 25 cells. Of more than 12 parameters the first
-    /// 12 are shown, and the title says so. From the ninth set or point on, colours start again.
+    /// From 7 parameters on, histograms and densities of pairs are drawn in 25 by 25 cells. Of more than 12 parameters
+    /// the first 12 are shown, and the title says so. From the ninth set or point on, colours start again.
     #[must_use]
     pub fn plot(&self) -> Figure {
         if let [parameter] = self.subset[..] {
@@ -167,7 +167,8 @@ impl PairPlot {
         self.points.iter().enumerate().map(|(index, points)| (points, color(self.sets.len() + index)))
     }
 
-    /// Every how many samples of each set a scatter panel has a dot, with so many parameters; none if there is no such panel.
+    /// Every how many samples of each set a scatter panel has a dot, with so many parameters; none if there is no such
+    /// panel.
     fn strides(&self, shown: usize) -> Vec<usize> {
         let scatter =
             [Some(self.upper), self.lower].iter().filter(|style| **style == Some(OffDiagonal::Scatter)).count();
@@ -207,8 +208,8 @@ fn color(index: usize) -> &'static str {
     CURVES[index % CURVES.len()]
 }
 
-/// An axis that spans these limits. Panels are drawn in shares of it: the library draws nothing between numbers that are less
-/// than 2e-16 apart.
+/// An axis that spans these limits. Panels are drawn in shares of it: the library draws nothing between numbers that
+/// are less than 2e-16 apart.
 #[derive(Clone, Copy)]
 struct Axis(Range);
 
@@ -254,8 +255,8 @@ fn coarsened(grid: &Array2<f64>, cell: usize) -> Array2<f64> {
     Array2::from_shape_fn((rows / cell, columns / cell), |(i, j)| sums[i * (columns / cell) + j])
 }
 
-/// Each set in shades of its colour, the darkest where it is densest, printed over each other. A shade grows with the square
-/// root, or else tails would not show.
+/// Each set in shades of its colour, the darkest where it is densest, printed over each other. A shade grows with the
+/// square root, or else tails would not show.
 fn shades(layers: &[(Array2<f64>, &'static str)]) -> Plot {
     let (columns, rows) = layers.first().map_or((1, 1), |(grid, _)| grid.dim());
     let tops: Vec<f64> = layers.iter().map(|(grid, _)| grid.iter().copied().fold(0.0, f64::max)).collect();
@@ -293,8 +294,8 @@ fn shades(layers: &[(Array2<f64>, &'static str)]) -> Plot {
 
 /// Lines around the smallest regions that hold these shares of the mass, increasing.
 fn contours(pair: &PairDensity, masses: &[f64], color: &'static str) -> Vec<Plot> {
-    // Scaled to a peak of 1: the library takes differences below 1e-12 for none. The outermost points are repeated at the
-    // limits, where lines would end half a cell before them.
+    // Scaled to a peak of 1: the library takes differences below 1e-12 for none. The outermost points are repeated at
+    // the limits, where lines would end half a cell before them.
     let peak = pair.density.iter().copied().fold(0.0, f64::max).max(f64::MIN_POSITIVE);
     let (columns, rows) = pair.density.dim();
     let nearest = |i: usize, points: usize| i.saturating_sub(1).min(points - 1);

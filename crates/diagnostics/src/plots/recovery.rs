@@ -12,8 +12,8 @@ use kuva::render::plots::Plot;
 impl Recovery {
     /// Median ± median absolute deviation over truth for each parameter, on square axes with the identity.
     ///
-    /// At most 1,000 data sets a panel are drawn, evenly chosen, fewer if there are many panels; the legend says so. R² and
-    /// r count all of them.
+    /// At most 1,000 data sets a panel are drawn, evenly chosen, fewer if there are many panels; the legend says so. R²
+    /// and r count all of them.
     #[must_use]
     pub fn plot(&self) -> Figure {
         let m = self.truths.nrows();

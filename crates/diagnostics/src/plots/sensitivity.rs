@@ -48,7 +48,8 @@ impl SensitivityGrid {
 }
 
 impl PosteriorShifts {
-    /// For each parameter the means of all posteriors, with one standard deviation on either side, against the one that they are compared with.
+    /// For each parameter the means of all posteriors, with one standard deviation on either side, against the one that
+    /// they are compared with.
     #[must_use]
     pub fn plot(&self) -> Figure {
         let k = self.labels.len();

@@ -18,7 +18,8 @@ const SPACING: f64 = 8.0;
 const PADDING: f64 = 10.0;
 const TITLE_SIZE: u32 = 15;
 const LEGEND_LINE: f64 = 17.0;
-/// Symbol and space of a legend entry, and the mean width of a character of its text; the library keeps its own to itself.
+/// Symbol and space of a legend entry, and the mean width of a character of its text; the library keeps its own to
+/// itself.
 const LEGEND_SYMBOL: f64 = 44.0;
 const LEGEND_CHARACTER: f64 = 6.4;
 

@@ -28,7 +28,8 @@ pub enum CheckKind {
     Distance,
     /// Whether a parameter's ranks depend on the data: is something in the data overlooked?
     DataBias,
-    /// Whether the spread of a parameter's ranks depends on the data: are posteriors too narrow for some data, and too wide for others?
+    /// Whether the spread of a parameter's ranks depends on the data: are posteriors too narrow for some data, and too
+    /// wide for others?
     DataWidth,
     /// The ranks of the density: is the truth as probable as draws are?
     Density,
@@ -52,7 +53,8 @@ pub struct Check {
     pub subject: String,
     /// The parameters that it is about; none of a quantity.
     pub parameters: Vec<String>,
-    /// The range of the context that it is about, in words, as in [`Stratum::label`](super::Stratum::label); `None` if it is about all data sets.
+    /// The range of the context that it is about, in words, as in [`Stratum::label`](super::Stratum::label); `None` if
+    /// it is about all data sets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stratum: Option<String>,
     /// The probability of something as extreme from an exact posterior.
@@ -79,7 +81,8 @@ impl Check {
         Self { stratum: Some(stratum.to_owned()), ..self }
     }
 
-    /// Whether a bias or a wrong width of one of its parameters would explain it: these bend the shape, and are seen in pairs and distances.
+    /// Whether a bias or a wrong width of one of its parameters would explain it: these bend the shape, and are seen in
+    /// pairs and distances.
     pub(super) fn is_explained_by_margins(&self) -> bool {
         matches!(self.kind, CheckKind::Shape | CheckKind::Pair | CheckKind::Distance | CheckKind::ContextShape)
     }
@@ -90,7 +93,8 @@ impl Check {
     }
 }
 
-/// Bias, width and shape of one parameter's posteriors, of so many data sets, by the tests of its ranks and the sizes of bias and width.
+/// Bias, width and shape of one parameter's posteriors, of so many data sets, by the tests of its ranks and the sizes
+/// of bias and width.
 fn of_margin(
     [bias, width, shape]: [CheckKind; 3],
     name: &String,
@@ -107,8 +111,8 @@ fn of_margin(
     ]
 }
 
-/// Runs all checks for which the input has what they need, and shares `alpha` among them: each kind has as much, and so has each check of a kind
-/// (Bonferroni).
+/// Runs all checks for which the input has what they need, and shares `alpha` among them: each kind has as much, and so
+/// has each check of a kind (Bonferroni).
 pub(super) fn checks(
     input: &SuiteInput<'_>,
     metrics: &Metrics,

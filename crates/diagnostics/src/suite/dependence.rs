@@ -8,7 +8,8 @@ use statrs::distribution::{ContinuousCDF, FisherSnedecor};
 /// Data sets for each direction that is looked at, and the most directions: a test of more sees less in each.
 const DATA_SETS_EACH: usize = 20;
 const MOST_DIRECTIONS: usize = 20;
-/// Features at most; of more, neighbours are averaged. The decomposition of 1,000 rows of so many takes a tenth of a second.
+/// Features at most; of more, neighbours are averaged. The decomposition of 1,000 rows of so many takes a tenth of a
+/// second.
 const MOST_FEATURES: usize = 256;
 /// Directions with less than this of the largest one's spread are rounding.
 const NEGLIGIBLE: f64 = 1e-6;
@@ -41,8 +42,8 @@ impl Directions {
         (largest > 0.0 && kept > 0).then(|| Self(left.columns(0, kept).into_owned()))
     }
 
-    /// Whether scores, standard normal whatever the data are, are as if they did not depend on them: Fisher's test of a linear regression, and the
-    /// share of their variance that it explains.
+    /// Whether scores, standard normal whatever the data are, are as if they did not depend on them: Fisher's test of a
+    /// linear regression, and the share of their variance that it explains.
     pub(super) fn test(&self, scores: impl ExactSizeIterator<Item = f64>) -> (HypothesisTest, f64) {
         let m = scores.len();
         let mut scores = nalgebra::DVector::from_iterator(m, scores);

@@ -1,4 +1,5 @@
-//! Holds the input of the suite: draws for simulated data sets, the truths, and optionally data, densities and quantities.
+//! Holds the input of the suite: draws for simulated data sets, the truths, and optionally data, densities and
+//! quantities.
 
 use super::strata::Context;
 use crate::calibration::density_ranks;
@@ -7,12 +8,14 @@ use crate::{Extent, InputError, InputValue, RankError, Ranks, Result};
 use bayesburn_core::Draws;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView3, Axis, concatenate};
 
-/// The input of a [`DiagnosticsSuite`](crate::DiagnosticsSuite): posterior draws for M simulated data sets and the parameters that simulated them.
+/// The input of a [`DiagnosticsSuite`](crate::DiagnosticsSuite): posterior draws for M simulated data sets and the
+/// parameters that simulated them.
 ///
-/// The draws of a data set are independent, as those of a network are; those of a Markov chain have to be thinned until they are. Draws for
-/// different data sets must be independent as well: one call with the same seed for each data set repeats its random numbers. Draws and truths are
-/// enough for most checks. With [`SuiteInput::with_data`] the suite also sees posteriors that overlook some of the data; without,
-/// it can't tell draws of the prior, which are calibrated too, from those of a posterior.
+/// The draws of a data set are independent, as those of a network are; those of a Markov chain have to be thinned until
+/// they are. Draws for different data sets must be independent as well: one call with the same seed for each data set
+/// repeats its random numbers. Draws and truths are enough for most checks. With [`SuiteInput::with_data`] the suite
+/// also sees posteriors that overlook some of the data; without, it can't tell draws of the prior, which are calibrated
+/// too, from those of a posterior.
 ///
 /// ```
 /// use bayesburn_core::Draws;
@@ -46,7 +49,8 @@ impl<'a> SuiteInput<'a> {
     /// Draws `[M, L, D]` and truths `[M, D]`.
     ///
     /// # Errors
-    /// If the truths do not fit the draws, a value is not finite, there are fewer than 2 draws or 20 data sets, or all draws of a parameter are equal.
+    /// If the truths do not fit the draws, a value is not finite, there are fewer than 2 draws or 20 data sets, or all
+    /// draws of a parameter are equal.
     pub fn new(draws: &'a Draws, truths: &'a Array2<f32>) -> Result<Self, InputError> {
         check_draws_and_truths(draws, truths)?;
         at_least(Extent::Draws, 2, draws.num_draws())?;
@@ -66,8 +70,9 @@ impl<'a> SuiteInput<'a> {
         Ok(Self { draws, truths, features: None, density: None, quantities: Vec::new(), contexts: Vec::new() })
     }
 
-    /// The data that posteriors were inferred from, `[M, N, F]`: N observations of F numbers each. They are summed up by means and standard
-    /// deviations over the observations, or taken as they are if N is 1. Called again, it adds more.
+    /// The data that posteriors were inferred from, `[M, N, F]`: N observations of F numbers each. They are summed up
+    /// by means and standard deviations over the observations, or taken as they are if N is 1. Called again, it adds
+    /// more.
     ///
     /// # Errors
     /// If there are not M data sets, or a number is infinite. (NaN are missing values, and left out.)
@@ -75,8 +80,8 @@ impl<'a> SuiteInput<'a> {
         self.with_data_of_sizes([data])
     }
 
-    /// As [`SuiteInput::with_data`], of data sets with different numbers of observations: `[m, N, F]` of those that have as many, one array after the
-    /// other, M data sets in all.
+    /// As [`SuiteInput::with_data`], of data sets with different numbers of observations: `[m, N, F]` of those that
+    /// have as many, one array after the other, M data sets in all.
     ///
     /// # Errors
     /// If there are not M data sets, a number is infinite, or F is not the same in all arrays.
@@ -97,8 +102,9 @@ impl<'a> SuiteInput<'a> {
         self.with_features(features)
     }
 
-    /// A number that each data set shares with others, `[M]`, such as how many observations it has: what the verdict is over. Posteriors are judged
-    /// for ranges of it, too, of about 40 data sets each or more, never below 20, and the report names them. Called again, it adds more.
+    /// A number that each data set shares with others, `[M]`, such as how many observations it has: what the verdict is
+    /// over. Posteriors are judged for ranges of it, too, of about 40 data sets each or more, never below 20, and the
+    /// report names them. Called again, it adds more.
     ///
     /// ```
     /// # use bayesburn_core::{Draws, Purpose, stream};
@@ -129,7 +135,8 @@ impl<'a> SuiteInput<'a> {
         Ok(self)
     }
 
-    /// Numbers that sum up each data set, `[M, F]`, and are made of the data alone: what posteriors should depend on. Called again, it adds more.
+    /// Numbers that sum up each data set, `[M, F]`, and are made of the data alone: what posteriors should depend on.
+    /// Called again, it adds more.
     ///
     /// # Errors
     /// If there are not M rows, or a number is not finite.
@@ -201,7 +208,8 @@ impl<'a> SuiteInput<'a> {
     }
 }
 
-/// Means and standard deviations over observations of what is not missing, or the one observation itself; 0 for what is all missing.
+/// Means and standard deviations over observations of what is not missing, or the one observation itself; 0 for what is
+/// all missing.
 fn features_of(data: ArrayView3<'_, f32>, sums_up: bool) -> Array2<f32> {
     let (m, _, f) = data.dim();
     if !sums_up {

@@ -14,14 +14,16 @@ use thiserror::Error;
 pub struct ParameterMetrics {
     /// The parameter.
     pub name: String,
-    /// The mean of (posterior mean − truth) / posterior standard deviation: 0 at best. Data sets whose draws are all equal, as
-    /// draws of discrete parameters may be, do not count; NaN, and `null` in JSON, if there are no others.
+    /// The mean of (posterior mean − truth) / posterior standard deviation: 0 at best. Data sets whose draws are all
+    /// equal, as draws of discrete parameters may be, do not count; NaN, and `null` in JSON, if there are no others.
     #[serde(with = "nan_as_null")]
     pub bias: f64,
-    /// The posterior's width as a share of what it should be, one over the standard deviation of the same: 1 at best, below if it is too narrow.
+    /// The posterior's width as a share of what it should be, one over the standard deviation of the same: 1 at best,
+    /// below if it is too narrow.
     #[serde(with = "nan_as_null")]
     pub width: f64,
-    /// The mean of 1 − posterior variance / prior variance: 0 if the data say nothing. NaN, and `null` in JSON, if all truths are equal.
+    /// The mean of 1 − posterior variance / prior variance: 0 if the data say nothing. NaN, and `null` in JSON, if all
+    /// truths are equal.
     #[serde(with = "nan_as_null")]
     pub contraction: f64,
     /// The median root mean squared error of the draws, in the parameter's unit.
@@ -98,8 +100,8 @@ impl Metrics {
         })
     }
 
-    /// [`ParameterMetrics::bias`] and [`ParameterMetrics::width`] of posterior z-scores. Draws that are all equal have no standard deviation to
-    /// count in.
+    /// [`ParameterMetrics::bias`] and [`ParameterMetrics::width`] of posterior z-scores. Draws that are all equal have
+    /// no standard deviation to count in.
     pub(super) fn bias_and_width(z_scores: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
         let finite = z_scores.filter(|z| z.is_finite());
         let n = finite.clone().count() as f64;
@@ -160,8 +162,8 @@ pub enum Limit {
     CalibrationErrorAtMost(f64),
     /// The mean of −ln q of the truths is at most this. It must be known: [`SuiteInput::with_log_prob`].
     NegativeLogProbAtMost(f64),
-    /// Nothing is worse than in an earlier report by more than this: contraction, normalised root mean squared error, calibration error, and the mean
-    /// of −ln q, if both have it, by three standard errors more.
+    /// Nothing is worse than in an earlier report by more than this: contraction, normalised root mean squared error,
+    /// calibration error, and the mean of −ln q, if both have it, by three standard errors more.
     DriftAtMost {
         /// The earlier report's numbers.
         baseline: Metrics,

@@ -1,4 +1,4 @@
-//! Judges a trained posterior by all that is true of exact ones, so that a program may pass or fail by it.
+//! Judges a trained posterior by properties that every exact posterior has, with a verdict that a program can act on.
 
 mod checks;
 mod dependence;
@@ -24,13 +24,13 @@ use strata::{Context, strata};
 
 /// Checks of a posterior with one false-alarm rate for all of them.
 ///
-/// What is tested holds exactly for every exact posterior, whatever the model: ranks of truths among draws are uniform, for parameters by
-/// themselves (their mean, their spread, their shape), for products of two and for distances to random points, and they do not depend on the data.
-/// Where data sets share a number with others, such as how many observations they have ([`SuiteInput::with_context`]), parameters' ranks are tested in
-/// ranges of it, too.
+/// The tested properties hold for every exact posterior, whatever the model: ranks of truths among draws are uniform,
+/// for single parameters (their mean, their spread, their shape), for products of two, and for distances to random
+/// points; and the ranks do not depend on the data. Where data sets share a number with others, such as how many
+/// observations they have ([`SuiteInput::with_context`]), parameters' ranks are tested in ranges of it, too.
 ///
-/// Each check has its share of the false-alarm rate, so that all of them together alarm on an exact posterior with at most that probability. Limits are
-/// set to effect sizes beside them. The same input and seed give the same report.
+/// The checks share one false-alarm rate: together they fail an exact posterior with at most that probability. Limits
+/// bound effect sizes in addition. The same input and seed give the same report.
 ///
 /// ```
 /// use bayesburn_core::{Draws, Purpose, stream};
@@ -145,7 +145,8 @@ impl DiagnosticsSuite {
     }
 }
 
-/// Pairs of parameters of which the first one's ranks failed, and its posterior means follow the other one's truths far better than its own.
+/// Pairs of parameters of which the first one's ranks failed, and its posterior means follow the other one's truths far
+/// better than its own.
 fn swapped(input: &SuiteInput<'_>, findings: &[&Check]) -> Vec<(String, String)> {
     const FAR: f64 = 0.5;
     let names = input.draws.names();

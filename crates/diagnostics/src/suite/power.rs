@@ -7,7 +7,8 @@ use std::fmt;
 /// The probability with which a deviation would have been found.
 const POWER: f64 = 0.9;
 
-/// The smallest deviations of one parameter that the suite finds with a probability of 90%, of posteriors that are about normal.
+/// The smallest deviations of one parameter that the suite finds with a probability of 90%, of posteriors that are
+/// about normal.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Detectable {
@@ -53,7 +54,8 @@ impl Scores {
     fn new(num_draws: usize) -> Self {
         let l = num_draws.min(Self::MOST_DRAWS);
         let (normal, cells) = (Normal::standard(), l as f64 + 1.0);
-        // Between the quantiles a and b the score's mean is (φ(a) − φ(b)) / (Φ(b) − Φ(a)), that of its square 1 + (a φ(a) − b φ(b)) / (Φ(b) − Φ(a)).
+        // Between the quantiles a and b the score's mean is (φ(a) − φ(b)) / (Φ(b) − Φ(a)), that of its square 1 + (a
+        // φ(a) − b φ(b)) / (Φ(b) − Φ(a)).
         let end = |k: usize| match k {
             0 => [0.0; 2],
             k if k == l + 1 => [0.0; 2],
@@ -125,8 +127,8 @@ mod tests {
 
     #[test]
     fn deviations_match_tables() {
-        // z of 0.975 and 0.9: 1.960 and 1.2816. χ² with 99 degrees of freedom: 81.449 at 0.1, 128.422 at 0.975, 117.407 at 0.9, 73.361 at 0.025.
-        // 1,000 draws lose up to 1% of a width: their scores end at ±3.
+        // z of 0.975 and 0.9: 1.960 and 1.2816. χ² with 99 degrees of freedom: 81.449 at 0.1, 128.422 at 0.975, 117.407
+        // at 0.9, 73.361 at 0.025. 1,000 draws lose up to 1% of a width: their scores end at ±3.
         let detectable = Detectable::new(100, 100_000, 0.05, 0.05);
         assert!((detectable.bias - 0.32415).abs() < 3e-3, "{detectable:?}");
         assert!((detectable.narrow - (81.449_f64 / 128.422).sqrt()).abs() < 1e-2, "{detectable:?}");

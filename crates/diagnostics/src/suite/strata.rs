@@ -4,8 +4,8 @@ use super::{Check, CheckKind, Detectable, Metrics, input::SuiteInput, metrics::n
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-/// Groups of one number at most, and about how many data sets each has at least (half as many where values are equal): fewer would show
-/// gross faults alone.
+/// Groups of one number at most, and about how many data sets each has at least (half as many where values are equal):
+/// fewer would show gross faults alone.
 const MOST_STRATA: usize = 5;
 const DATA_SETS_EACH: usize = 40;
 

@@ -1,9 +1,9 @@
-//! Says in words what a check found, and what may be tried.
+//! Words the findings of checks, and advises what to try.
 
 use super::checks::{Check, CheckKind};
 
-/// The direction is that of the ranks, which were tested. The size of the bias is added if it has the same direction; with discrete parameters and
-/// skewed posteriors it may not.
+/// The direction is that of the ranks, which were tested. The size of the bias is added if it has the same direction;
+/// with discrete parameters and skewed posteriors it may not.
 pub(super) fn bias(name: &str, ranks_are_high: bool, bias: f64) -> String {
     let direction = if ranks_are_high { "low" } else { "high" };
     if (ranks_are_high && bias < 0.0) || (!ranks_are_high && bias > 0.0) {
@@ -41,20 +41,23 @@ pub(super) fn pair(pair: &str, higher: bool) -> String {
 pub(super) fn distance(area: f64) -> String {
     let direction = if area > 0.0 { "wide" } else { "narrow, or off the truth" };
     format!(
-        "all parameters together: posteriors are too {direction}: truths are not among the draws as one of them would be"
+        "all parameters together: posteriors are too {direction}: distances of truths to random points do not rank \
+         like those of draws"
     )
 }
 
 pub(super) fn data_bias(name: &str, share: f64) -> String {
     format!(
-        "`{name}`: posteriors overlook something in the data, which tells {:.0}% of where in its posterior the truth lies",
+        "`{name}`: posteriors overlook something in the data, which tells {:.0}% of where in its posterior the truth \
+         lies",
         100.0 * share
     )
 }
 
 pub(super) fn data_width(name: &str, share: f64) -> String {
     format!(
-        "`{name}`: posteriors are too narrow for some data and too wide for others; the data tell {:.0}% of how far out the truth lies",
+        "`{name}`: posteriors are too narrow for some data and too wide for others; the data tell {:.0}% of how far \
+         out the truth lies",
         100.0 * share
     )
 }
@@ -62,7 +65,8 @@ pub(super) fn data_width(name: &str, share: f64) -> String {
 pub(super) fn density(lower: bool) -> String {
     let direction = if lower { "less" } else { "more" };
     format!(
-        "the truth is {direction} probable than draws are by the posterior's own density, or its density is differently spread"
+        "the truth is {direction} probable than draws are by the posterior's own density, or its density is \
+         differently spread"
     )
 }
 
@@ -82,34 +86,33 @@ pub(super) fn advice(findings: &[&Check], swapped: &[(String, String)]) -> Vec<S
     let has = |kinds: &[CheckKind]| findings.iter().any(|check| kinds.contains(&check.kind));
     if has(&[CheckKind::ContextBias, CheckKind::ContextWidth, CheckKind::ContextShape]) {
         all.push(
-            "See that the networks are told the context, as the default configurator does by direct conditions, and that the training covers \
-             all of it, the rare ends too."
+            "Check that the networks are given the context (the default configurator passes it as direct conditions), \
+             and that the training covers its whole range, with the rare ends."
                 .to_owned(),
         );
     }
     if has(&[CheckKind::Bias, CheckKind::Width, CheckKind::Shape, CheckKind::Distance, CheckKind::Density]) {
         all.push(
-            "Train longer, with more simulations or a larger network, and look whether the validation loss still falls; see that \
-             draws and truths are of the same data sets, in the same order."
+            "Train longer, with more simulations or a larger network, as long as the validation loss falls; check that \
+             draws and truths belong to the same data sets, in the same order."
                 .to_owned(),
         );
     }
     if has(&[CheckKind::Pair]) {
         all.push(
-            "Use a density estimator that can express how parameters depend on each other: more coupling layers, or a full covariance."
+            "Use a density estimator that can express dependence between parameters: more coupling layers, or a full \
+             covariance."
                 .to_owned(),
         );
     }
     if has(&[CheckKind::DataBias, CheckKind::DataWidth]) {
         all.push(
-            "Give the summary network more outputs or more units, or train it longer; see that all data reach it."
+            "Give the summary network more outputs or more units, or train it longer; check that it gets all of the data."
                 .to_owned(),
         );
     }
     if has(&[CheckKind::Quantity]) {
-        all.push(
-            "The quantity says what is wrong: compare its values for truths and draws of one data set.".to_owned(),
-        );
+        all.push("Compare the quantity's values for the truth and the draws of one data set.".to_owned());
     }
     all
 }

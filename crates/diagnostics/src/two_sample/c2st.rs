@@ -17,11 +17,12 @@ use rayon::prelude::*;
 const FOLDS: Purpose = Purpose::new("c2st folds");
 /// Initial weights and the order of rows in training; the index is that of the fold.
 const CLASSIFIER: Purpose = Purpose::new("c2st classifier");
-/// The largest standard score. A row beyond gives itself away anyway, and squares of gradients would overflow from 10¹⁹ on.
+/// The largest standard score. A row beyond gives itself away anyway, and squares of gradients would overflow from 10¹⁹
+/// on.
 pub(super) const LARGEST_SCORE: f64 = 1e4;
 
-/// How [`c2st_with`] trains and tests. The default is what published scores are computed with; scores of other settings do not
-/// compare with them.
+/// How [`c2st_with`] trains and tests. The default is what published scores are computed with; scores of other settings
+/// do not compare with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct C2stConfig {
     /// The number of parts that are tested in turn, each by a classifier trained on the others; 2 or more. Default 5.
@@ -78,27 +79,30 @@ pub struct C2st {
 
 /// The classifier two-sample test (C2ST): the accuracy at which a small network tells samples from a reference.
 ///
-/// Lopez-Paz and Oquab, *Revisiting classifier two-sample tests*, 2017; with the settings of Lueckmann, Boelts, Greenberg,
-/// Gonçalves and Macke, *Benchmarking simulation-based inference*, 2021, so that scores compare with those published for sbibm:
-/// 1. All rows are standardised by the reference's means and standard deviations (divisor N − 1). Departing from sbibm, scores
-///    beyond ±10⁴ become ±10⁴.
+/// Lopez-Paz and Oquab, *Revisiting classifier two-sample tests*, 2017; with the settings of Lueckmann, Boelts,
+/// Greenberg, Gonçalves and Macke, *Benchmarking simulation-based inference*, 2021, so that scores compare with those
+/// published for sbibm:
+/// 1. All rows are standardised by the reference's means and standard deviations (divisor N − 1). Departing from sbibm,
+///   scores beyond ±10⁴ become ±10⁴.
 /// 2. Rows are shuffled and dealt to 5 folds, which need not have as many of one set as of the other.
-/// 3. For each fold a network with two hidden layers of 10 D rectified linear units is trained on the other four: logistic
-///    output, Glorot-uniform weights and biases, binary cross-entropy with ½ · 10⁻⁴ · Σ w² / B, Adam with a rate of 10⁻³, batches of
-///    B = 200, until 11 epochs in a row have brought the mean loss by no more than 10⁻⁴ below the best.
+/// 3. For each fold a network with two hidden layers of 10 D rectified linear units is trained on the other four:
+///   logistic output, Glorot-uniform weights and biases, binary cross-entropy with ½ · 10⁻⁴ · Σ w² / B, Adam with a
+///   rate of 10⁻³, batches of B = 200, until 11 epochs in a row have brought the mean loss by no more than 10⁻⁴ below
+///   the best.
 /// 4. The score is the mean accuracy on the folds that were left out.
 ///
-/// These are the defaults of scikit-learn's `MLPClassifier`, whose scores this matches within their spread over seeds: 0.01 for
-/// sets that differ, 0.03 for equal ones. More rows train a better classifier, so scores compare only at equal N; published ones
-/// have N = 10,000. With fewer, in many dimensions, the network learns its rows by heart, and even sets that differ come near 0.5.
+/// These are the defaults of scikit-learn's `MLPClassifier`, whose scores this matches within their spread over seeds:
+/// 0.01 for sets that differ, 0.03 for equal ones. More rows train a better classifier, so scores compare only at equal
+/// N; published ones have N = 10,000. With fewer, in many dimensions, the network learns its rows by heart, and even
+/// sets that differ come near 0.5.
 ///
 /// # Shapes
-/// Reference `[N, D]` and samples `[N, D]`. Folds run in parallel. What comes out depends on the seed and not on the number of
-/// threads; on another processor it may differ within the spread over seeds, since the last bits of sums do.
+/// Reference `[N, D]` and samples `[N, D]`. Folds run in parallel. What comes out depends on the seed and not on the
+/// number of threads; on another processor it may differ within the spread over seeds, since the last bits of sums do.
 ///
 /// # Errors
-/// If the sets differ in the number of columns or rows, have fewer than three rows or no column, or a value that is not finite, or
-/// if a column of the reference is constant.
+/// If the sets differ in the number of columns or rows, have fewer than three rows or no column, or a value that is not
+/// finite, or if a column of the reference is constant.
 ///
 /// ```
 /// use bayesburn_core::{Purpose, settings::{at_least_one, in_range}, stream};
@@ -214,9 +218,9 @@ mod tests {
         assert!(matches!(error, Err(TwoSampleError::ConstantColumn { column: 1 })));
     }
 
-    /// N(0, I) and N(v, I) with ‖v‖ = 2: the best possible accuracy is Φ(1) = 0.841. With 2 · 1,000 rows it has a standard error
-    /// of 0.008, and these few rows cost the network about as much: the bound is 0.04, for seeds 1 to 3. The twins are equal
-    /// sets, and sets that lie further apart.
+    /// N(0, I) and N(v, I) with ‖v‖ = 2: the best possible accuracy is Φ(1) = 0.841. With 2 · 1,000 rows it has a
+    /// standard error of 0.008, and these few rows cost the network about as much: the bound is 0.04, for seeds 1 to 3.
+    /// The twins are equal sets, and sets that lie further apart.
     #[test]
     fn shifted_normals_get_the_best_possible_accuracy() {
         let (reference, samples) = (normal(1_000, 2, 1), normal(1_000, 2, 2));

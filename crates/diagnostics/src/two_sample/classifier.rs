@@ -1,9 +1,9 @@
 //! Trains a small network to tell two classes apart, with the settings of scikit-learn's `MLPClassifier`.
 //!
-//! Two hidden layers of rectified linear units and a logistic output, binary cross-entropy with a penalty on the weights, Adam.
-//! Sets of 10,000 rows in 10 dimensions that are equal take 500 epochs in each of 5 folds, 200,000 steps of 13 million operations.
-//! Hence forward and backward pass are written by hand, on flat arrays: of a tensor library's graph the overhead alone would be
-//! minutes.
+//! Two hidden layers of rectified linear units and a logistic output, binary cross-entropy with a penalty on the
+//! weights, Adam. Sets of 10,000 rows in 10 dimensions that are equal take 500 epochs in each of 5 folds, 200,000 steps
+//! of 13 million operations. Hence forward and backward pass are written by hand, on flat arrays: of a tensor library's
+//! graph the overhead alone would be minutes.
 
 use bayesburn_core::StreamRng;
 use ndarray::{ArrayView2, ArrayViewMut2, aview1, linalg::general_mat_mul};
@@ -119,8 +119,8 @@ impl Classifier {
         (network, epochs)
     }
 
-    /// Trains on some of the rows until the loss on others no longer falls, and has the weights of its least: probabilities, and not labels, are
-    /// wanted of it.
+    /// Trains on some of the rows until the loss on others no longer falls, and has the weights of its least:
+    /// probabilities, and not labels, are wanted of it.
     pub(super) fn train_until_overfitted(
         examples: &Examples,
         (mut rows, held_out): (Vec<usize>, &[usize]),
@@ -305,7 +305,8 @@ fn sum_rows(values: &[f32], sums: &mut [f32]) {
     }
 }
 
-/// Adam (Kingma and Ba 2015), in the order of operations of its section 2: ε is added to the square root before its correction.
+/// Adam (Kingma and Ba 2015), in the order of operations of its section 2: ε is added to the square root before its
+/// correction.
 struct Adam {
     first: Vec<f32>,
     second: Vec<f32>,

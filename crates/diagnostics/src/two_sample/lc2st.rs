@@ -11,7 +11,8 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
-/// Which pairs are held out; initial weights, and the order of rows; which pairs are exchanged. The index is that of the trial, 0 for the real one.
+/// Which pairs are held out; initial weights, and the order of rows; which pairs are exchanged. The index is that of
+/// the trial, 0 for the real one.
 const HELD_OUT: Purpose = Purpose::new("lc2st held out");
 const CLASSIFIER: Purpose = Purpose::new("lc2st classifier");
 const EXCHANGED: Purpose = Purpose::new("lc2st exchanged");
@@ -21,7 +22,8 @@ const HELD_OUT_OF_TEN: usize = 1;
 /// How [`LocalC2st::train_with`] trains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalC2stConfig {
-    /// Trainings on pairs of which draws and truths are exchanged at random; 1 or more. The smallest p-value is one over one more. Default 100.
+    /// Trainings on pairs of which draws and truths are exchanged at random; 1 or more. The smallest p-value is one
+    /// over one more. Default 100.
     pub trials: usize,
     /// Units of each of the two hidden layers, for each parameter; 1 or more. Default 10.
     pub units_per_parameter: usize,
@@ -61,16 +63,17 @@ impl LocalC2stConfig {
     }
 }
 
-/// The local classifier two-sample test (ℓ-C2ST): Linhart, Gramfort and Rodrigues, *L-C2ST: local diagnostics for posterior approximations in
-/// simulation-based inference*, 2023.
+/// The local classifier two-sample test (ℓ-C2ST): Linhart, Gramfort and Rodrigues, *L-C2ST: local diagnostics for
+/// posterior approximations in simulation-based inference*, 2023.
 ///
-/// A network learns to tell a posterior draw from the truth, given the data, on M simulated data sets. Where it can, the posterior is wrong: at an
-/// observation x, the statistic is the mean over posterior draws of (p − ½)², with p the probability that it gives a draw. What that is by chance is
-/// learnt from the same pairs with draws and truths exchanged at random, which changes nothing if the posterior is exact. One training serves all
-/// observations.
+/// A network learns to tell a posterior draw from the truth, given the data, on M simulated data sets. Where it can,
+/// the posterior is wrong: at an observation x, the statistic is the mean over posterior draws of (p − ½)², with p the
+/// probability that it gives a draw. What that is by chance is learnt from the same pairs with draws and truths
+/// exchanged at random, which changes nothing if the posterior is exact. One training serves all observations.
 ///
-/// For a normalizing flow, latent variables of the truths against standard normal numbers are the same test, in a space where it is often easier (ℓ-C2ST-NF):
-/// pass normal numbers as draws and latents as truths, to [`LocalC2st::train`], and normal numbers to [`LocalC2st::test`].
+/// For a normalizing flow, latent variables of the truths against standard normal numbers are the same test, in a space
+/// where it is often easier (ℓ-C2ST-NF): pass normal numbers as draws and latents as truths, to [`LocalC2st::train`],
+/// and normal numbers to [`LocalC2st::test`].
 #[derive(Debug)]
 pub struct LocalC2st {
     /// Mean and standard deviation of each parameter, then of each number of the data.
@@ -90,7 +93,8 @@ pub struct LocalTest {
     pub null: Vec<f64>,
     /// The share of all, the real one among them, that are as large.
     pub p_value: f64,
-    /// The probability that the network gives each draw of being one: where it is high, there are too many draws, and where it is low, too few.
+    /// The probability that the network gives each draw of being one: where it is high, there are too many draws, and
+    /// where it is low, too few.
     pub probabilities: Vec<f64>,
     /// The share of draws to which it gives a probability of k / 100 or less, for k from 0 to 100.
     pub shares: Vec<f64>,
@@ -270,7 +274,8 @@ mod tests {
     use super::super::tests::{assert_same_on_any_number_of_threads, normal};
     use super::*;
 
-    /// θ ~ N(0, 1) in two dimensions, x ~ N(θ, 1): posterior N(x/2, 1/2), in the draws shifted by so much where the first number of x is above 0.
+    /// θ ~ N(0, 1) in two dimensions, x ~ N(θ, 1): posterior N(x/2, 1/2), in the draws shifted by so much where the
+    /// first number of x is above 0.
     fn simulated(m: usize, shift: f32, seed: u64) -> (Array2<f32>, Array2<f32>, Array2<f32>) {
         let truths = normal(m, 2, 10 * seed);
         let x = &truths + &normal(m, 2, 10 * seed + 1);
@@ -290,8 +295,9 @@ mod tests {
         test.test(&posterior(&repeated, shift, seed), repeated.row(0)).expect("valid").p_value
     }
 
-    /// 60 trainings of 200 data sets with 19 trials: 5% alarm if nothing is wrong, with a standard error of 2.8%; the bound is 3.2 of them. The twin, where
-    /// the posterior is off by 0.8, is found in most, and less often where it is right.
+    /// 60 trainings of 200 data sets with 19 trials: 5% alarm if nothing is wrong, with a standard error of 2.8%; the
+    /// bound is 3.2 of them. The twin, where the posterior is off by 0.8, is found in most, and less often where it is
+    /// right.
     #[test]
     fn faults_are_found_where_they_are_and_exact_posteriors_pass() {
         let config = LocalC2stConfig::new().with_trials(19).with_max_epochs(60);

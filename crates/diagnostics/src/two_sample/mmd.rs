@@ -14,8 +14,8 @@ const MEDIAN_ROWS: usize = 2000;
 /// The bandwidth σ of the kernel k(a, b) = exp(−‖a − b‖² / 2σ²).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Bandwidth {
-    /// The median distance between the rows of both sets together (Gretton et al. 2012, section 8); of 2,000 of them, evenly
-    /// spaced, if there are more.
+    /// The median distance between the rows of both sets together (Gretton et al. 2012, section 8); of 2,000 of them,
+    /// evenly spaced, if there are more.
     #[default]
     Median,
     /// This one, finite and positive, in the unit of the samples. Needed to compare one discrepancy with another.
@@ -25,7 +25,8 @@ pub enum Bandwidth {
 /// How the squared discrepancy is estimated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MmdEstimator {
-    /// Without bias, and hence below 0 about half of the time if the distributions are equal: Gretton et al. 2012, eq. 3.
+    /// Without bias, and hence below 0 about half of the time if the distributions are equal: Gretton et al. 2012, eq.
+    /// 3.
     #[default]
     Unbiased,
     /// Never below 0, and above it even if the distributions are equal: Gretton et al. 2012, eq. 5, squared.
@@ -73,16 +74,18 @@ pub struct Mmd {
 
 /// The squared maximum mean discrepancy of two sample sets: unbiased, with the median heuristic's bandwidth.
 ///
-/// MMD² = E k(x, x′) + E k(y, y′) − 2 E k(x, y) is 0 only if the distributions are equal, for this kernel: Gretton, Borgwardt,
-/// Rasch, Schölkopf and Smola, *A kernel two-sample test*, 2012. There is no scale on which it is large; compare with that of
-/// two reference sets, at the same bandwidth. Columns of different scales should be standardised first.
+/// MMD² = E k(x, x′) + E k(y, y′) − 2 E k(x, y) is 0 only if the distributions are equal, for this kernel: Gretton,
+/// Borgwardt, Rasch, Schölkopf and Smola, *A kernel two-sample test*, 2012. There is no scale on which it is large;
+/// compare with that of two reference sets, at the same bandwidth. Columns of different scales should be standardised
+/// first.
 ///
 /// # Shapes
-/// Samples `[N, D]` and `[M, D]`. In f64, all pairs of rows, parallel over blocks of them; the number of threads changes nothing.
+/// Samples `[N, D]` and `[M, D]`. In f64, all pairs of rows, parallel over blocks of them; the number of threads
+/// changes nothing.
 ///
 /// # Errors
-/// If the sets differ in the number of columns, have fewer than two rows or no column, or a value that is not finite, or if the
-/// median distance is 0.
+/// If the sets differ in the number of columns, have fewer than two rows or no column, or a value that is not finite,
+/// or if the median distance is 0.
 ///
 /// ```
 /// let x = ndarray::array![[0.0], [2.0]];
@@ -234,8 +237,8 @@ mod tests {
         assert!((biased - expected).abs() < 1e-6, "{biased}, not {expected}");
     }
 
-    /// For N(0, I) and N(μ, I), MMD² = 2 (σ²/(σ² + 2))^{D/2} (1 − exp(−‖μ‖²/(2 (σ² + 2)))): 0.1023 with D = 2, σ = 1 and
-    /// ‖μ‖ = 1. With N = M = 1,000 rows the unbiased estimate has standard deviation 0.0104, and 0.0007 for equal
+    /// For N(0, I) and N(μ, I), MMD² = 2 (σ²/(σ² + 2))^{D/2} (1 − exp(−‖μ‖²/(2 (σ² + 2)))): 0.1023 with D = 2, σ = 1
+    /// and ‖μ‖ = 1. With N = M = 1,000 rows the unbiased estimate has standard deviation 0.0104, and 0.0007 for equal
     /// distributions, as 60 simulations say. The bounds are 4 of them, for seeds 3 and 4; each set fails the other's.
     #[test]
     fn normals_are_as_far_apart_as_theory_says() {
@@ -255,8 +258,9 @@ mod tests {
         assert_eq!(mmd(&array![[0.0], [1.0]], &array![[3.0], [3.0]]).expect("valid").bandwidth, 2.0);
     }
 
-    /// Distances of standard normals in one dimension are |N(0, 2)|, with median 0.954. Of the 4,000 rows 2,000 are taken, whose
-    /// median has a standard error of 2%. The bound is 4 of them, for seeds 5 and 6; the twin has a spread larger by a fifth.
+    /// Distances of standard normals in one dimension are |N(0, 2)|, with median 0.954. Of the 4,000 rows 2,000 are
+    /// taken, whose median has a standard error of 2%. The bound is 4 of them, for seeds 5 and 6; the twin has a spread
+    /// larger by a fifth.
     #[test]
     fn the_median_of_many_rows_is_that_of_some() {
         let (x, y) = (normal(2_500, 1, 5), normal(1_500, 1, 6));

@@ -1,4 +1,5 @@
-//! Tests whether observed data could have come from a model: the maximum mean discrepancy against that of simulated data.
+//! Tests whether observed data could have come from a model: the maximum mean discrepancy against that of simulated
+//! data.
 
 use super::{
     TwoSampleError, check_sets,
@@ -23,7 +24,8 @@ const ROUNDING: f64 = 1e-12;
 pub struct MmdTestConfig {
     /// The bandwidth. Default: the median heuristic.
     pub bandwidth: Bandwidth,
-    /// How many times observed rows are exchanged for others. Default: 1,000; the smallest p-value is one over one more.
+    /// How many times observed rows are exchanged for others. Default: 1,000; the smallest p-value is one over one
+    /// more.
     pub permutations: usize,
 }
 
@@ -69,18 +71,20 @@ pub struct MmdTest {
 
 /// Tests whether observed rows are of the same distribution as a reference: whether a model is misspecified for them.
 ///
-/// The reference are simulated data sets, or what a summary network makes of them, one row each; the observed ones the same of real data, and one row is
-/// enough. A posterior is trained where simulations are, and may be anything where they are not: Schmitt, Bürkner, Köthe and Radev, *Detecting model
-/// misspecification in amortized Bayesian inference with neural networks*, 2023. The null distribution is that of rows exchanged at random between
-/// both sets, so that a share of at most α of all tests has a p-value of at most α: exactly, whatever the bandwidth. (BayesFlow resamples the
-/// reference, and compares it with itself.)
+/// The reference are simulated data sets, or what a summary network makes of them, one row each; the observed ones the
+/// same of real data, and one row is enough. A posterior is trained where simulations are, and may be anything where
+/// they are not: Schmitt, Bürkner, Köthe and Radev, *Detecting model misspecification in amortized Bayesian inference
+/// with neural networks*, 2023. The null distribution is that of rows exchanged at random between both sets, so that a
+/// share of at most α of all tests has a p-value of at most α: exactly, whatever the bandwidth. (BayesFlow resamples
+/// the reference, and compares it with itself.)
 ///
 /// # Shapes
-/// Reference `[N, F]` and observed `[M, F]`, of which at most 2,000 rows each are taken, evenly spaced. In f64; parallel, and the same on any number of threads.
+/// Reference `[N, F]` and observed `[M, F]`, of which at most 2,000 rows each are taken, evenly spaced. In f64;
+/// parallel, and the same on any number of threads.
 ///
 /// # Errors
-/// If the sets differ in the number of columns, the reference has fewer than two rows, there is no observed row, a value is not finite, or the median
-/// distance is 0.
+/// If the sets differ in the number of columns, the reference has fewer than two rows, there is no observed row, a
+/// value is not finite, or the median distance is 0.
 ///
 /// ```
 /// use ndarray::{Array2, array};
@@ -176,8 +180,8 @@ mod tests {
         assert_eq!(test.p_value, 1.0);
     }
 
-    /// 400 tests of 5 rows against 100: a share of at most 5% has a p-value of at most 0.05, with a standard error of 1.1%; the bound is 3 of them. The
-    /// twin, shifted by one standard deviation, is found most times.
+    /// 400 tests of 5 rows against 100: a share of at most 5% has a p-value of at most 0.05, with a standard error of
+    /// 1.1%; the bound is 3 of them. The twin, shifted by one standard deviation, is found most times.
     #[test]
     fn five_percent_of_tests_alarm_where_nothing_is_wrong() {
         let config = MmdTestConfig::new().with_permutations(199);

@@ -13,19 +13,22 @@ const DIRECTIONS: Purpose = Purpose::new("sliced wasserstein");
 
 /// The sliced 2-Wasserstein distance of two sample sets, in the parameters' own units.
 ///
-/// SW₂ = √( E_u W₂²(uᵀx, uᵀy) ) over directions u that are uniform on the sphere, here the mean of `num_projections` of them:
-/// Bonneel, Rabin, Peyré and Pfister, *Sliced and Radon Wasserstein barycenters of measures*, 2015. In one dimension
-/// W₂² = ∫₀¹ (F⁻¹(q) − G⁻¹(q))² dq, which is exact for any two numbers of rows: both quantile functions are steps.
+/// SW₂ = √( E_u W₂²(uᵀx, uᵀy) ) over directions u that are uniform on the sphere, here the mean of `num_projections` of
+/// them: Bonneel, Rabin, Peyré and Pfister, *Sliced and Radon Wasserstein barycenters of measures*, 2015. In one
+/// dimension W₂² = ∫₀¹ (F⁻¹(q) − G⁻¹(q))² dq, which is exact for any two numbers of rows: both quantile functions are
+/// steps.
 ///
-/// It is 0 for equal sets, and |v|/√D for sets that differ by a shift v. Finite samples of one distribution are some way apart
-/// too, so compare with the distance of two reference sets. Several columns of different scales should be standardised first.
+/// It is 0 for equal sets, and |v|/√D for sets that differ by a shift v. Finite samples of one distribution are some
+/// way apart too, so compare with the distance of two reference sets. Several columns of different scales should be
+/// standardised first.
 ///
 /// # Shapes
-/// Samples `[N, D]` and `[M, D]`. Time grows as `num_projections` · (N + M) · (D + ln(N + M)), parallel over directions; the
-/// result depends on the seed, not on the number of threads. 100 directions or more are usual.
+/// Samples `[N, D]` and `[M, D]`. Time grows as `num_projections` · (N + M) · (D + ln(N + M)), parallel over
+/// directions; the result depends on the seed, not on the number of threads. 100 directions or more are usual.
 ///
 /// # Errors
-/// If the sets differ in the number of columns, have no row or no column, or a value that is not finite, or there is no projection.
+/// If the sets differ in the number of columns, have no row or no column, or a value that is not finite, or there is no
+/// projection.
 ///
 /// ```
 /// let x = ndarray::array![[0.0], [6.0]];
@@ -69,7 +72,8 @@ fn projected(samples: &Array2<f32>, direction: &[f64]) -> Vec<f64> {
     values
 }
 
-/// W₂² of two sorted samples of N and M values. Quantiles are counted in units of 1/(N M), so that no step is missed by rounding.
+/// W₂² of two sorted samples of N and M values. Quantiles are counted in units of 1/(N M), so that no step is missed by
+/// rounding.
 fn squared_wasserstein(x: &[f64], y: &[f64]) -> f64 {
     let (n, m) = (x.len() as u64, y.len() as u64);
     let (mut i, mut j, mut from, mut cost) = (0, 0, 0, 0.0);
@@ -109,9 +113,9 @@ mod tests {
         assert!(distance(&x, &twice) < 1e-12 && distance(&x, &y) > 0.1);
     }
 
-    /// A shift by v gives W₂ = |vᵀu| along u, and (vᵀu)² has mean |v|²/D and variance |v|⁴ · 2 (D − 1) / (D² (D + 2)): with
-    /// D = 3, |v| = 3 and 2,000 directions a standard error of 0.060. The bound is 4 of them (alpha 6e-5), for seed 5. The
-    /// twin is a shift longer by a tenth, whose mean square is 3.63 in place of 3.
+    /// A shift by v gives W₂ = |vᵀu| along u, and (vᵀu)² has mean |v|²/D and variance |v|⁴ · 2 (D − 1) / (D² (D + 2)):
+    /// with D = 3, |v| = 3 and 2,000 directions a standard error of 0.060. The bound is 4 of them (alpha 6e-5), for
+    /// seed 5. The twin is a shift longer by a tenth, whose mean square is 3.63 in place of 3.
     #[test]
     fn a_shift_is_as_far_as_its_length() {
         let x = normal(50, 3, 4);
@@ -124,9 +128,10 @@ mod tests {
         assert!((square(1.1) - 3.0).abs() > 4.0 * 0.060, "{}", square(1.1));
     }
 
-    /// W₂² of N(0, 1) and N(μ, σ²) is μ² + (σ − 1)², here 0.25 + 1. With N = 20,000, M = 10,000 and seeds 6 and 7 the means'
-    /// difference has standard error √(1/N + 4/M) = 0.021 and that of the standard deviations √(1/2N + 4/2M) = 0.015, hence
-    /// the square one of √((2 · 0.5 · 0.021)² + (2 · 1 · 0.015)²) = 0.037. The bound is 4 of them; the twin has σ = 1.
+    /// W₂² of N(0, 1) and N(μ, σ²) is μ² + (σ − 1)², here 0.25 + 1. With N = 20,000, M = 10,000 and seeds 6 and 7 the
+    /// means' difference has standard error √(1/N + 4/M) = 0.021 and that of the standard deviations √(1/2N + 4/2M) =
+    /// 0.015, hence the square one of √((2 · 0.5 · 0.021)² + (2 · 1 · 0.015)²) = 0.037. The bound is 4 of them; the
+    /// twin has σ = 1.
     #[test]
     fn normals_are_as_far_apart_as_theory_says() {
         let (x, y) = (normal(20_000, 1, 6), normal(10_000, 1, 7));

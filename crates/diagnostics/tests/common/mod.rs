@@ -5,7 +5,8 @@ use ndarray::{Array2, Array3};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
-/// Draws `[M, L, D]` and truths `[M, D]` of D independent copies of θ ~ N(0, 1), x ~ N(θ, 1), so that θ | x ~ N(x/2, 1/2).
+/// Draws `[M, L, D]` and truths `[M, D]` of D independent copies of θ ~ N(0, 1), x ~ N(θ, 1), so that θ | x ~ N(x/2,
+/// 1/2).
 ///
 /// The draws' standard deviation is `width` times the exact one: 1 is calibrated, 0.8 overconfident by 20%.
 pub(crate) fn conjugate([m, l, d]: [usize; 3], width: f32, seed: u64) -> (Draws, Array2<f32>) {

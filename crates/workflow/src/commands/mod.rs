@@ -1,7 +1,7 @@
 //! What all command lines of the library share: options, outcomes, exit codes and output.
 //!
-//! The commands of a [`Workflow`](crate::Workflow) and the program `bayesburn` are made of these. A program of your own can use them
-//! too: each group of options is a struct for `#[command(flatten)]` of clap.
+//! The commands of a [`Workflow`](crate::Workflow) and the program `bayesburn` are made of these. A program of your own
+//! can use them too: each group of options is a struct for `#[command(flatten)]` of clap.
 
 mod options;
 mod outcome;

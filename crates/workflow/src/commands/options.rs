@@ -8,13 +8,15 @@ use clap::{
 };
 use std::path::PathBuf;
 
-/// How much worse than a baseline a posterior may be, by default: contraction, errors and coverage of 1,000 data sets vary by some 0.02.
+/// How much worse than a baseline a posterior may be, by default: contraction, errors and coverage of 1,000 data sets
+/// vary by some 0.02.
 const DRIFT: f64 = 0.05;
 
 /// Where networks are computed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
 pub struct DeviceOption {
-    /// Where the networks are computed: flex (the processor), ndarray, or cuda or cuda:N (a GPU, if the program was built with it).
+    /// Where the networks are computed: flex (the processor), ndarray, or cuda or cuda:N (a GPU, if the program was
+    /// built with it).
     #[arg(long, value_name = "DEVICE", global = true)]
     pub device: Option<String>,
 }
@@ -22,8 +24,8 @@ pub struct DeviceOption {
 /// How tables are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Args)]
 pub struct Tables {
-    /// Whether the first row of each .csv is a heading (yes) or data (no). If left out, this is detected, and an error where it is in
-    /// doubt.
+    /// Whether the first row of each .csv is a heading (yes) or data (no). If left out, this is detected, and an error
+    /// where it is in doubt.
     #[arg(long, value_name = "yes|no", value_enum, hide_possible_values = true)]
     pub header: Option<Header>,
 }
@@ -55,12 +57,12 @@ pub struct Drawing {
     /// Draws for each data set.
     #[arg(long, value_name = "L", default_value_t = 1000)]
     pub draws: usize,
-    /// The seed of the draws: the same seed gives the same draws. Runs with one seed use the same random numbers for other data too: to
-    /// check calibration, put all data sets into one file, or give each run a seed of its own.
+    /// The seed of the draws: the same seed gives the same draws. Runs with one seed use the same random numbers for
+    /// other data too: to check calibration, put all data sets into one file, or give each run a seed of its own.
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
-    /// Where draws go: .npz or .safetensors with an array [M, L] for each parameter, .nc (NetCDF) for ArviZ, .csv with a column for each
-    /// parameter, or .npy [M, L, D].
+    /// Where draws go: .npz or .safetensors with an array [M, L] for each parameter, .nc (NetCDF) for ArviZ, .csv with
+    /// a column for each parameter, or .npy [M, L, D].
     #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(draws_path))]
     pub out: PathBuf,
 }

@@ -5,8 +5,8 @@ use bayesburn_trainers::LossHistory;
 use serde_json::{Value, json};
 use std::fmt::{self, Write as _};
 
-/// What is known of a saved amortizer, as JSON; without its posterior, which only the program that trained it can load, what the
-/// files say.
+/// What is known of a saved amortizer, as JSON; without its posterior, which only the program that trained it can load,
+/// what the files say.
 ///
 /// # Errors
 /// A history that cannot be read.

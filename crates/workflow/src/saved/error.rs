@@ -21,7 +21,8 @@ pub enum SavedError {
     },
     /// A folder without anything saved.
     #[error(
-        "`{}` holds no trained posterior: give the folder of a saved one, which has `{AMORTIZER}` or `{INFERENCE}` in it, or of a \
+        "`{}` holds no trained posterior: give the folder of a saved one, which has `{AMORTIZER}` or `{INFERENCE}` in \
+         it, or of a \
          training or an inference",
         path.display()
     )]
@@ -43,7 +44,8 @@ pub enum SavedError {
     },
     /// A summary network that this program does not know.
     #[error(
-        "the summary network in `{}` is `{name}`, and this program knows {known:?}: use the commands of the program that trained \
+        "the summary network in `{}` is `{name}`, and this program knows {known:?}: use the commands of the program \
+         that trained \
          it, or register the network by `Registry::with`",
         folder.display()
     )]

@@ -27,7 +27,8 @@ use std::{
 /// The kind of the amortizers that this program can use.
 const POSTERIOR: &str = "posterior";
 
-/// A saved amortizer on disk: where it is, and what its files say of it. Its networks are not loaded; see [`Registry::load`].
+/// A saved amortizer on disk: where it is, and what its files say of it. Its networks are not loaded; see
+/// [`Registry::load`].
 #[derive(Debug, Clone)]
 pub struct Saved {
     folder: PathBuf,
@@ -37,11 +38,12 @@ pub struct Saved {
 }
 
 impl Saved {
-    /// Finds the amortizer of a folder: of one that was saved, of a checkpoint, or the newest of a training's checkpoints or of an
-    /// inference's posteriors.
+    /// Finds the amortizer of a folder: of one that was saved, of a checkpoint, or the newest of a training's
+    /// checkpoints or of an inference's posteriors.
     ///
     /// # Errors
-    /// A path that is not a folder; a folder without anything saved; a description that cannot be read, or of a newer version.
+    /// A path that is not a folder; a folder without anything saved; a description that cannot be read, or of a newer
+    /// version.
     pub fn find(path: &Path) -> Result<Self, SavedError> {
         if !path.is_dir() {
             return Err(SavedError::NotAFolder { path: path.to_owned() });

@@ -13,13 +13,15 @@ use std::path::PathBuf;
 /// What a posterior is conditioned on, in files.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
 pub struct ObservedOptions {
-    /// Observed data as .npy, .npz, .safetensors or .csv, whose columns are found by their headings; of an archive with several arrays,
-    /// FILE:NAME. For a network that pools observations [N, F], or [M, N, F] for M data sets; for others one data set as it was
-    /// simulated, or M of them along a first axis. May be left out for a posterior with an observation of its own.
+    /// Observed data as .npy, .npz, .safetensors or .csv, whose columns are found by their headings; of an archive with
+    /// several arrays, FILE:NAME. For a network that pools observations [N, F], or [M, N, F] for M data sets; for
+    /// others one data set as it was simulated, or M of them along a first axis. May be left out for a posterior with
+    /// an observation of its own.
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
-    /// What the network is given beside the data, [C] or [M, C]. Not needed for the number of observations alone, which is that of the
-    /// data. A configurator of the training program's own is not known here: give data and this as it makes them.
+    /// What the network is given beside the data, [C] or [M, C]. Not needed for the number of observations alone, which
+    /// is that of the data. A configurator of the training program's own is not known here: give data and this as it
+    /// makes them.
     #[arg(long, value_name = "FILE")]
     pub direct: Option<PathBuf>,
     /// Take data of a number of observations that the networks were never trained on. The posterior may then be wrong.
@@ -95,7 +97,8 @@ pub(super) fn conditions_for<C: SummaryConfig>(
             Ok(conditions.with_num_observations())
         }
         (None, _) => Err(SavedError::observed(format!(
-            "the posterior takes {direct} direct conditions beside the data: give them by --direct FILE, with {direct} numbers for \
+            "the posterior takes {direct} direct conditions beside the data: give them by --direct FILE, with \
+             {direct} numbers for \
              each data set"
         ))),
         (path, _) => {

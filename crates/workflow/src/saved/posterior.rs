@@ -24,7 +24,8 @@ pub struct Sampled {
     pub acceptance: Option<Vec<Acceptance>>,
 }
 
-/// A posterior, whatever its summary network. Remarks are lines about data and posterior for the user, also where a method fails.
+/// A posterior, whatever its summary network. Remarks are lines about data and posterior for the user, also where a
+/// method fails.
 pub trait AnyPosterior {
     /// The parameters' names.
     fn names(&self) -> &ParameterNames;

@@ -58,7 +58,8 @@ impl Registry {
     /// Loads a saved posterior to a device of this name, see [`device`]; by default to the processor.
     ///
     /// # Errors
-    /// A kind or a network that is not known; files that are damaged, or of a newer version; a device that is not there.
+    /// A kind or a network that is not known; files that are damaged, or of a newer version; a device that is not
+    /// there.
     pub fn load(&self, saved: &Saved, device: Option<&str>) -> Result<Box<dyn AnyPosterior>, SavedError> {
         self.loader(saved)?(saved, device)
     }

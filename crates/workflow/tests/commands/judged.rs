@@ -20,8 +20,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// θ ~ N(0, 1), two values x ~ N(5 + θ, 0.5²), of which the second is missing where the first is above 5: a posterior that passes. n = 500
-/// data sets of 200 draws, a false-alarm rate of 1%, seed 0. The twin is asked about zeros in place of what is missing, and fails.
+/// θ ~ N(0, 1), two values x ~ N(5 + θ, 0.5²), of which the second is missing where the first is above 5: a posterior
+/// that passes. n = 500 data sets of 200 draws, a false-alarm rate of 1%, seed 0. The twin is asked about zeros in
+/// place of what is missing, and fails.
 #[test]
 fn missing_values_are_missing_to_the_judge() {
     let prior = Prior::independent([("theta", Univariate::normal(0.0, 1.0).expect("sound"))]);
@@ -89,9 +90,9 @@ fn judge<C: SummaryConfig>(trainer: &Trainer<AmortizedPosterior<C>>) -> Report {
     diagnosis.report().clone()
 }
 
-/// θ ~ N(0, 1) and x ~ N(θ + c, 1/4), with a shift c that a batch shares. Told c, the posterior N(4 (x − c) / 5, 1/5) is in reach of a normal density,
-/// and passes (1,000 data sets at a false-alarm rate of 1%, seed 0). The twin is not told c: its posteriors are right on average over c, too high
-/// for large c, and too low for small ones.
+/// θ ~ N(0, 1) and x ~ N(θ + c, 1/4), with a shift c that a batch shares. Told c, the posterior N(4 (x − c) / 5, 1/5)
+/// is in reach of a normal density, and passes (1,000 data sets at a false-alarm rate of 1%, seed 0). The twin is not
+/// told c: its posteriors are right on average over c, too high for large c, and too low for small ones.
 #[test]
 fn context_that_a_batch_shares_is_judged_over_all_of_it() {
     let prior = Prior::from_fn(["theta"], |rng, _| [rng.sample(StandardNormal)]);
@@ -113,10 +114,11 @@ fn context_that_a_batch_shares_is_judged_over_all_of_it() {
     assert!(low.bias[0] < -0.5 && high.bias[0] > 0.5 && untold.metrics.parameters[0].bias.abs() < 0.2, "{untold}");
     let text = untold.to_string();
     assert!(text.contains(&format!("{}: `theta`: posteriors are too low", low.label)), "{text}");
-    assert!(text.contains("See that the networks are told the context"), "{text}");
+    assert!(text.contains("Check that the networks are given the context"), "{text}");
 }
 
-/// Data sets of 5 to 24 observations, and networks that are not told how many: one verdict for ranges of N, of data of all shapes.
+/// Data sets of 5 to 24 observations, and networks that are not told how many: one verdict for ranges of N, of data of
+/// all shapes.
 #[test]
 fn numbers_of_observations_are_judged_over_all_of_them() {
     let prior = Prior::from_fn(["mu"], |rng, _| [rng.sample(StandardNormal)]);

@@ -1,4 +1,5 @@
-//! Writes a report as one HTML page that needs nothing else: figures are in it, and it reads on a phone, on paper and in the dark.
+//! Writes a report as one HTML page that needs nothing else: figures are in it, and it reads on a phone, on paper and
+//! in the dark.
 
 use super::Report;
 use super::text::{number, p_value};
