@@ -172,5 +172,5 @@ fn every_refusal_says_what_came_and_what_to_do() {
         let subset = say(pairs().with_subset(wrong));
         assert!(subset.contains(&format!("{wrong:?}")) && subset.contains("below 2"), "{subset}");
     }
-    assert!(say(pairs().with_contours([0.5, 1.0])).contains("confidence 1"));
+    assert!(say(pairs().with_contours([0.5, 1.0])).contains("contour` is 1, but must be above 0 and below 1"));
 }
