@@ -547,8 +547,11 @@ fn folders_that_hold_no_such_posterior_are_refused() {
     }
     let info = json(at, &["info", "p"]);
     assert_eq!((&info["kind"], &info["can_be_used"]), (&"classifier".into(), &false.into()));
-    changed("\"format_version\": 5", "\"format_version\": 4");
-    refused(at, &sample("p"), &["`format_version` is 4", "reads 5"]);
+    changed("\"format_version\": 6", "\"format_version\": 4");
+    refused(at, &sample("p"), &["`format_version` is 4", "reads 5 to 6"]);
+    changed("\"format_version\": 6", "\"format_version\": 999");
+    refused(at, &sample("p"), &["`format_version` is 999", "the version of bayesburn that wrote it"]);
+    refused(at, &["info", "p"], &["`format_version` is 999", "a newer one"]);
     changed("{", "[");
     refused(at, &sample("p"), &["amortizer.json"]);
     changed("", "");

@@ -83,12 +83,12 @@ pub struct C2st {
 /// Greenberg, Gonçalves and Macke, *Benchmarking simulation-based inference*, 2021, so that scores compare with those
 /// published for sbibm:
 /// 1. All rows are standardised by the reference's means and standard deviations (divisor N − 1). Departing from sbibm,
-///   scores beyond ±10⁴ become ±10⁴.
+///    scores beyond ±10⁴ become ±10⁴.
 /// 2. Rows are shuffled and dealt to 5 folds, which need not have as many of one set as of the other.
 /// 3. For each fold a network with two hidden layers of 10 D rectified linear units is trained on the other four:
-///   logistic output, Glorot-uniform weights and biases, binary cross-entropy with ½ · 10⁻⁴ · Σ w² / B, Adam with a
-///   rate of 10⁻³, batches of B = 200, until 11 epochs in a row have brought the mean loss by no more than 10⁻⁴ below
-///   the best.
+///    logistic output, Glorot-uniform weights and biases, binary cross-entropy with ½ · 10⁻⁴ · Σ w² / B, Adam with a
+///    rate of 10⁻³, batches of B = 200, until 11 epochs in a row have brought the mean loss by no more than 10⁻⁴ below
+///    the best.
 /// 4. The score is the mean accuracy on the folds that were left out.
 ///
 /// These are the defaults of scikit-learn's `MLPClassifier`, whose scores this matches within their spread over seeds:
