@@ -61,7 +61,7 @@ impl<C: SummaryConfig> Posterior<C> {
     ///
     /// # Errors
     /// Zero draws; an observation of another shape or with values that are not finite; draws that were not found within the limits of
-    /// [`RejectionConfig`].
+    /// [`RejectionConfig`](crate::RejectionConfig).
     pub fn sample_for<D: Dimension>(
         &self,
         x: &Array<f32, D>,
