@@ -1,8 +1,15 @@
-//! One network for data sets of any size: the number of observations N is drawn anew for each batch of the training.
+//! One network for data sets of any size: the number of observations N is drawn anew for each batch of the training, or
+//! for each simulation.
 //!
-//! The model is that of the quickstart, four means with a standard normal prior and observations x ~ N(μ, I), but N is *non-batchable
-//! context*: it sets the shape of the data, so a batch shares it. The inference network gets it as a *direct condition*, because
-//! summaries that are means over observations do not tell how many there were, and so how narrow the posterior must be.
+//! The model is that of the quickstart, four means with a standard normal prior and observations x ~ N(μ, I). Summaries
+//! that are means over observations do not tell how many there were, and so how narrow the posterior must be: the
+//! inference network is told.
+//!
+//! - Without an option, N is *non-batchable context*: it sets the shape of the data, so a batch shares it, and the
+//!   configurator makes it a *direct condition*. All data sets of a batch are of one length, which is fastest.
+//! - With `--each`, the simulator returns another number of observations in each simulation, as simulators do that end
+//!   when something happens. They are padded to the longest of their batch, with a mask that the summary network pools
+//!   by; and the posterior tells its inference network ln N by itself.
 //!
 //! `cargo run --release --example varying_n` prints the learned posteriors at N = 5, 20 and 100 beside the exact ones,
 //! N(N·x̄/(N+1), 1/(N+1)). With `--quick` it only shows that everything runs.
@@ -13,27 +20,38 @@ use bayesburn::{amortizers::DefaultConfigurator, core::Purpose, prelude::*};
 use ndarray::Axis;
 
 fn main() -> bayesburn::Result<()> {
-    let quick = match std::env::args().nth(1).as_deref() {
-        None => false,
-        Some("--quick") => true,
-        Some(other) => {
-            return Err(bayesburn::Error::message(format!("unknown option `{other}`: there is only --quick")));
+    let (mut quick, mut each) = (false, false);
+    for option in std::env::args().skip(1) {
+        match option.as_str() {
+            "--quick" => quick = true,
+            "--each" => each = true,
+            other => {
+                let message = format!("unknown option `{other}`: there are only --quick and --each");
+                return Err(bayesburn::Error::message(message));
+            }
         }
-    };
+    }
 
     let names = ["mu_1", "mu_2", "mu_3", "mu_4"];
     let prior = Prior::from_fn(names, |rng, _| [(); 4].map(|()| rng.sample(StandardNormal)));
-    let simulator = Simulator::from_fn(|rng, mu, context| {
-        Array2::from_shape_fn((context.num_observations(), 4), |(_, d)| mu[d] + rng.sample::<f32, _>(StandardNormal))
-    })
-    .with_context(ContextGenerator::num_observations(5..=100));
+    let simulator = match each {
+        true => Simulator::from_fn(|rng, mu, _| {
+            let n = rng.random_range(5..=100);
+            observations(rng, mu, n)
+        }),
+        false => Simulator::from_fn(|rng, mu, context| observations(rng, mu, context.num_observations()))
+            .with_context(ContextGenerator::num_observations(5..=100)),
+    };
     let model = GenerativeModel::new(prior, simulator)?;
 
     // The default configurator passes N itself. The posterior's log-sd, which affine coupling layers set, falls linearly in ln N:
     // told that instead, the networks need not learn a logarithm.
-    let configurator = |simulations: &Simulations| {
+    let configurator = move |simulations: &Simulations| {
         let configured = DefaultConfigurator.configure(simulations)?;
-        Configured::new(configured.parameters, with_log_n(configured.conditions))
+        Configured::new(
+            configured.parameters,
+            if each { configured.conditions } else { with_log_n(configured.conditions) },
+        )
     };
     let config =
         PosteriorConfig::new(DeepSetConfig::new(10), InvertibleNetworkConfig::new().with_num_coupling_layers(4));
@@ -48,7 +66,8 @@ fn main() -> bayesburn::Result<()> {
     println!("  N   exact sd   learned sd   |learned mean - exact mean|");
     for n in [5_u8, 20, 100] {
         let data = simulate(200, n.into());
-        let conditions = with_log_n(Conditions::new(data.clone()));
+        let conditions = Conditions::new(data.clone());
+        let conditions = if each { conditions } else { with_log_n(conditions) };
         let draws = trainer.amortizer().sample(&conditions, 1000, 1)?;
 
         let n = f64::from(n);
@@ -67,9 +86,14 @@ fn main() -> bayesburn::Result<()> {
     Ok(())
 }
 
+/// So many observations around the means.
+fn observations(rng: &mut StreamRng, mu: &[f32], n: usize) -> Array2<f32> {
+    Array2::from_shape_fn((n, 4), |(_, d)| mu[d] + rng.sample::<f32, _>(StandardNormal))
+}
+
 /// The conditions with ln N as direct condition, for data `[M, N, 4]`.
 fn with_log_n(conditions: Conditions) -> Conditions {
-    let (data_sets, n, _) = conditions.summary_conditions.dim();
+    let (data_sets, n, _) = conditions.sets().dim();
     conditions.with_direct(Array2::from_elem((data_sets, 1), (n as f32).ln()))
 }
 

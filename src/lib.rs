@@ -73,7 +73,7 @@ pub mod prelude {
             AmortizedPosterior, Amortizer, Conditions, Configurator, Configured, PosteriorConfig, Standardization,
             SummaryLoss,
         },
-        core::{Draws, Interval, Simulations, StreamRng},
+        core::{Data, DataShape, Draws, Interval, Simulations, StreamRng},
         diagnostics,
         inference::{Npe, NpeConfig, NpeTraining, ParameterSpace, Posterior, Proposal, infer},
         networks::{

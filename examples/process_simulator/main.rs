@@ -51,7 +51,7 @@ fn main() -> bayesburn::Result<()> {
     let test = trainer.simulate(200, 1)?;
     let draws = trainer.amortizer().sample(&test.conditions, 1000, 1)?;
     let exact_sd = (N as f64 + 1.0).sqrt().recip();
-    let exact_mean = test.conditions.summary_conditions.mapv(f64::from).sum_axis(Axis(1)) / (N as f64 + 1.0);
+    let exact_mean = test.conditions.sets().mapv(f64::from).sum_axis(Axis(1)) / (N as f64 + 1.0);
     let error = ((draws.mean() - &exact_mean) / exact_sd).mapv(f64::abs).mean().unwrap_or(f64::NAN);
     let ratio = (draws.std() / exact_sd).mean().unwrap_or(f64::NAN);
     println!("Posterior means of three data sets, and averages over 200, in units of the exact posterior sd:");

@@ -1,7 +1,7 @@
 //! Compares learned posteriors with the exact ones of the normal model with known variance.
 
 use bayesburn::prelude::*;
-use ndarray::Axis;
+use ndarray::{ArrayView3, Axis};
 
 /// How far the learned posteriors are from the exact ones.
 pub(crate) struct Comparison {
@@ -18,7 +18,7 @@ pub(crate) fn nll(dim: usize, n: usize) -> f64 {
 
 /// The mean of −log p(μ | x) over these simulations, of data `[M, n, D]`: what no network can be expected to beat on them.
 pub(crate) fn nll_of(simulations: &Configured) -> f64 {
-    let data = simulations.conditions.summary_conditions.mapv(f64::from);
+    let data = simulations.conditions.sets().mapv(f64::from);
     let n = data.dim().1 as f64;
     let error = simulations.parameters.mapv(f64::from) - data.sum_axis(Axis(1)) / (n + 1.0);
     let log_prob = error.mapv(|e| 0.5 * ((n + 1.0).ln() - std::f64::consts::TAU.ln() - e * e * (n + 1.0)));
@@ -26,7 +26,7 @@ pub(crate) fn nll_of(simulations: &Configured) -> f64 {
 }
 
 /// Compares draws with N(n·x̄/(n+1), 1/(n+1)) for data `[M, n, D]`.
-pub(crate) fn compare(draws: &Draws, data: &Array3<f32>) -> Comparison {
+pub(crate) fn compare(draws: &Draws, data: ArrayView3<'_, f32>) -> Comparison {
     let n = data.dim().1 as f64;
     let exact_mean = data.mapv(f64::from).sum_axis(Axis(1)) / (n + 1.0);
     let exact_sd = (n + 1.0).sqrt().recip();

@@ -166,7 +166,7 @@ fn tour() -> bayesburn::Result<()> {
     contraction.plot().save(out.join("z_score_contraction.png"))?;
 
     // ---- 5. Against the exact posterior ------------------------------------------------------------------------------------
-    let comparison = exact::compare(&draws, &test.conditions.summary_conditions);
+    let comparison = exact::compare(&draws, test.conditions.sets());
     let fresh = trainer.simulate(if options.quick { 200 } else { 2000 }, options.seed + 1)?;
     let val_nll = amortizer.negative_log_prob(&fresh)?;
     // Over all data sets the exact posterior's is `exact::nll(4, N)`, -2.188; on 2,000 of them it varies by 0.03.

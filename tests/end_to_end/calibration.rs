@@ -29,7 +29,7 @@ fn a_short_training_comes_close_to_the_exact_posterior() {
 fn errors(trainer: &Trainer) -> (f64, f64) {
     let test = trainer.simulate(300, 5).expect("the simulator succeeds");
     let draws = trainer.amortizer().sample(&test.conditions, 500, 6).expect("500 draws");
-    let exact_mean = test.conditions.summary_conditions.mapv(f64::from).sum_axis(Axis(1)) / 11.0;
+    let exact_mean = test.conditions.sets().mapv(f64::from).sum_axis(Axis(1)) / 11.0;
     let exact_sd = 11f64.sqrt().recip();
     let error = ((draws.mean() - exact_mean) / exact_sd).mapv(f64::abs);
     (error.mean().expect("300 data sets"), (draws.std() / exact_sd).mean().expect("300 data sets"))

@@ -108,7 +108,7 @@ fn invalid_simulations_are_redrawn_dropped_or_masked_and_counted_and_can_be_repl
                 assert_eq!((rows, bad_rows), (800, counted));
                 assert!(EXPECTED_INVALID.contains(&counted), "{counted}");
                 let test = trainer.simulate(3, 1).expect("simulates");
-                assert_eq!(test.conditions.summary_conditions.dim().2, 4, "the mask beside the data");
+                assert_eq!(test.conditions.sets().dim().2, 4, "the mask beside the data");
             }
         }
         assert_eq!(history.invalid_simulations.len(), counted.min(100));

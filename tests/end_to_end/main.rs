@@ -5,6 +5,7 @@
 mod bad_input;
 mod calibration;
 mod checkpoints;
+mod data_shapes;
 mod direct;
 mod failures;
 mod feature_names;

@@ -139,7 +139,7 @@ impl Callback for AtStep {
 fn batches_without_a_weight_are_taken() {
     let configurator = |simulations: &Simulations| {
         let configured = DefaultConfigurator.configure(simulations)?;
-        let means = configured.conditions.summary_conditions.mean_axis(Axis(1)).expect("10 observations");
+        let means = configured.conditions.sets().mean_axis(Axis(1)).expect("10 observations");
         let weights = means.column(0).mapv(|mean| if (mean - 0.5).abs() < 0.05 { 20.0 } else { 0.0 });
         configured.with_weights(weights)
     };
@@ -589,7 +589,7 @@ fn a_trainer_made_from_data_trains_offline_alone() {
         let held_out = invalid == 0; // in which case it is never trained on
         assert!(held_out || invalid == 2, "{policy:?}: {invalid} in two epochs");
         let all = trainer.configure(&data.select(&(0..80).collect::<Vec<_>>()).expect("rows")).expect("configures");
-        assert_eq!((all.conditions.summary_conditions.dim().2, all.len()), (features, rows), "{policy:?}");
+        assert_eq!((all.conditions.sets().dim().2, all.len()), (features, rows), "{policy:?}");
         let error = trainer.train(short_run(), &TrainingConfig::new()).map(|_| ()).expect_err("no model").to_string();
         assert!(error.contains("needs a generative model") && error.contains("offline"), "{error}");
     }

@@ -46,7 +46,7 @@ impl Amortizer for Classifier {
     }
 
     fn untrained(config: ClassifierConfig, init: &mut ParameterInit) -> Result<Self, AmortizerError> {
-        let summary = config.summary.init(config.features, init)?;
+        let summary = config.summary.init(&DataShape::of_sets(config.features), init)?;
         let head = init.linear(summary.summary_dim(), 1, OutputInit::Glorot);
         Ok(Self(config, ClassifierNetworks { summary, head }, init.device().clone()))
     }
@@ -61,9 +61,8 @@ impl Amortizer for Classifier {
 
     /// The cross-entropy: −ln σ(±logit) of the model that the data are from, 0 or 1.
     fn loss(&self, batch: &Configured, pass: &mut Pass) -> Result<Tensor<1>, AmortizerError> {
-        let data = &batch.conditions.summary_conditions;
-        let values = TensorData::new(data.iter().copied().collect::<Vec<_>>(), data.shape());
-        let logits = self.1.head.forward(self.1.summary.forward(Tensor::from_data(values, &self.2), pass));
+        let data = batch.conditions.to_tensor(&self.2);
+        let logits = self.1.head.forward(self.1.summary.forward(&data, pass));
         let signs: Vec<f32> = batch.parameters.iter().map(|model| 2.0 * model - 1.0).collect();
         Ok(log_sigmoid(logits * Tensor::from_data(TensorData::new(signs, [batch.len(), 1]), &self.2)).mean().neg())
     }

@@ -4,7 +4,7 @@ use crate::models::{normal_means, short_run, small_networks, training};
 use bayesburn::{
     amortizers::AmortizedPosterior,
     networks::{
-        ActNormConfig, AffineConfig, ConfigError, DeepSetConfig, InterleavedConfig, ParameterInit, Pass,
+        ActNormConfig, AffineConfig, ConfigError, DataTensor, DeepSetConfig, InterleavedConfig, ParameterInit, Pass,
         PermutationConfig, SoftFlowConfig, SummaryConfig, SummaryNetwork,
     },
     prelude::*,
@@ -116,7 +116,8 @@ impl SummaryConfig for MomentsConfig {
 
     type Network = Moments;
 
-    fn init(&self, features: usize, init: &mut ParameterInit) -> Result<Moments, ConfigError> {
+    fn init(&self, shape: &DataShape, init: &mut ParameterInit) -> Result<Moments, ConfigError> {
+        let features = shape.inputs()[0].features();
         let layer = init.linear(2 * features, 4, bayesburn::networks::OutputInit::Glorot);
         Ok(Moments { layer, power: self.power })
     }
@@ -127,7 +128,8 @@ impl SummaryNetwork for Moments {
         4
     }
 
-    fn forward(&self, data: Tensor<3>, _pass: &mut Pass) -> Tensor<2> {
+    fn forward(&self, data: &DataTensor, _pass: &mut Pass) -> Tensor<2> {
+        let data = data.only().values::<3>();
         let [rows, _, features] = data.dims();
         let powers = data.clone().abs().powf_scalar(self.power);
         let moments = Tensor::cat(vec![data.mean_dim(1), powers.mean_dim(1)], 2);

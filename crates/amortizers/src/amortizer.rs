@@ -71,7 +71,7 @@ use std::{collections::HashSet, fmt, path::Path};
 ///     fn loss(&self, batch: &Configured, _: &mut Pass) -> Result<Tensor<1>, AmortizerError> {
 ///         let rows = batch.len();
 ///         let column = |values: Vec<f32>| Tensor::<2>::from_data(TensorData::new(values, [rows, 1]), &self.device);
-///         let means = batch.conditions.summary_conditions.outer_iter().map(|x| x.mean().unwrap_or(0.0)).collect();
+///         let means = batch.conditions.sets().outer_iter().map(|x| x.mean().unwrap_or(0.0)).collect();
 ///         let estimates = self.networks.forward(column(means));
 ///         Ok((estimates - column(batch.parameters.iter().copied().collect())).square().mean())
 ///     }

@@ -1,16 +1,18 @@
 //! Holds what networks see: data sets, and the parameters that go with them.
 
 use crate::AmortizerError;
-use ndarray::{Array, Array1, Array2, Array3, Axis, RemoveAxis, Slice, concatenate};
-use std::ops::Range;
+use bayesburn_core::{Data, Input, InvalidData};
+use ndarray::{Array, Array1, Array2, Array3, ArrayView3, Axis, Ix3, RemoveAxis, Slice, concatenate};
+use std::{borrow::Cow, ops::Range};
 
-/// Data sets to condition on, simulated or observed.
+/// Data sets to condition on, simulated or observed, as the networks see them.
 ///
 /// # Shapes
-/// M data sets of N observations of F features each, and C direct conditions.
+/// M data sets of any shape ([`Data`]), usually of N observations of F features each, and C direct conditions.
 ///
 /// ```
 /// use bayesburn_amortizers::Conditions;
+/// use bayesburn_core::Data;
 /// use ndarray::{Array2, Array3};
 ///
 /// let observed = Conditions::one(Array2::zeros((30, 4))); // one data set of 30 observations
@@ -18,16 +20,20 @@ use std::ops::Range;
 /// // 500 of 50 observations, for a network that is told how many there are.
 /// let many = Conditions::new(Array3::zeros((500, 50, 4))).with_num_observations();
 /// assert_eq!(many.direct_conditions.map(|n| n[[0, 0]]), Some(50.0));
+/// // Of 5 and of 100 observations.
+/// let two = Conditions::from(Data::padded([5, 100].map(|n| Array2::<f32>::zeros((n, 4))))?);
+/// assert_eq!(two.data.num_rows(0), 5);
+/// # Ok::<(), bayesburn_core::InvalidData>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conditions {
-    /// What goes through the summary network, `[M, N, F]`; all finite. For data with missing values see
-    /// [`Conditions::with_missing`].
-    pub summary_conditions: Array3<f32>,
+    /// What goes through the summary network; all finite. Where values may be missing, their mask is among the
+    /// features, as [`Conditions::from`] puts it there.
+    pub data: Data,
     /// What goes to the inference network beside the summaries, `[M, C]`.
     pub direct_conditions: Option<Array2<f32>>,
-    /// How many features of an observation are followed by as many columns of a mask; 0 where nothing may be missing.
-    pub(crate) masked: usize,
+    /// How many features of each input are followed by as many columns of a mask; 0 where nothing may be missing.
+    pub(crate) masked: Vec<usize>,
 }
 
 /// Parameters, the conditions they were simulated under, and how much each simulation counts.
@@ -62,8 +68,8 @@ pub struct Configured {
 impl Conditions {
     /// M data sets, `[M, N, F]`.
     #[must_use]
-    pub fn new(summary_conditions: Array3<f32>) -> Self {
-        Self { summary_conditions, direct_conditions: None, masked: 0 }
+    pub fn new(data: Array3<f32>) -> Self {
+        Self::from(Data::new(data))
     }
 
     /// One data set, `[N, F]`.
@@ -72,24 +78,28 @@ impl Conditions {
         Self::new(data_set.insert_axis(Axis(0)))
     }
 
-    /// M data sets `[M, N, F]` in which NaN marks what is missing: `[M, N, 2 F]`, each missing value as 0, and behind the data a mask of 1
-    /// for each value that is there and 0 for each that is not (Wang et al. 2024).
-    ///
-    /// So does the default configurator with simulations that have a mask, which a network for data with missing values is
-    /// trained on. Batchable contexts go behind the mask. Where data are standardised, so are the values that are there; what is missing is 0
-    /// afterwards, the mean, whatever the data's offset.
+    /// M data sets `[M, N, F]` in which NaN marks what is missing: as [`Conditions::from`] has it, `[M, N, 2 F]`.
     ///
     /// ```
     /// use bayesburn_amortizers::Conditions;
     /// use ndarray::array;
     ///
     /// let observed = Conditions::with_missing(array![[[1.5, f32::NAN], [2.5, 3.5]]]);
-    /// assert_eq!(observed.summary_conditions, array![[[1.5, 0.0, 1.0, 0.0], [2.5, 3.5, 1.0, 1.0]]]);
+    /// assert_eq!(observed.sets(), array![[[1.5, 0.0, 1.0, 0.0], [2.5, 3.5, 1.0, 1.0]]]);
     /// ```
     #[must_use]
     pub fn with_missing(data: Array3<f32>) -> Self {
-        let (masked, mask) = (data.dim().2, data.mapv(|value| if value.is_nan() { 0.0 } else { 1.0 }));
-        Self { masked, ..Self::new(beside_mask(data, mask)) }
+        Self::from(Data::with_missing(data))
+    }
+
+    /// The data as sets `[M, N, F]`, with padding as 0.
+    ///
+    /// # Panics
+    /// If they are not one input of sets.
+    #[must_use]
+    pub fn sets(&self) -> ArrayView3<'_, f32> {
+        let only = self.data.only().and_then(|only| only.values().view().into_dimensionality::<Ix3>().ok());
+        only.unwrap_or_else(|| panic!("data of the shape {} are no sets [N, F]", self.data.shape()))
     }
 
     /// Adds direct conditions, `[M, C]`, for example the number of observations.
@@ -103,14 +113,88 @@ impl Conditions {
     /// non-batchable context is N.
     #[must_use]
     pub fn with_num_observations(self) -> Self {
-        let (data_sets, n, _) = self.summary_conditions.dim();
-        self.with_direct(Array2::from_elem((data_sets, 1), n as f32))
+        let direct = Array2::from_shape_fn((self.len(), 1), |(data_set, _)| self.num_observations(data_set) as f32);
+        self.with_direct(direct)
+    }
+
+    /// The number of observations of a data set: N of its sets or series `[N, F]`, of the first input that has them,
+    /// without padding; 1 of other data.
+    ///
+    /// # Panics
+    /// If the data set is not there.
+    #[must_use]
+    pub fn num_observations(&self, data_set: usize) -> usize {
+        self.sets_input().map_or(1, |sets| sets.num_rows(data_set))
+    }
+
+    fn sets_input(&self) -> Option<&Input> {
+        self.data.inputs().iter().find(|input| input.values().ndim() == 3)
+    }
+
+    /// The least and the greatest number of observations.
+    pub(crate) fn range_of_observations(&self) -> [usize; 2] {
+        match self.sets_input() {
+            Some(sets) if sets.row_mask().is_some() => {
+                let each = (0..self.len()).map(|data_set| sets.num_rows(data_set));
+                each.fold([usize::MAX, 0], |[fewest, most], n| [fewest.min(n), most.max(n)])
+            }
+            Some(sets) => [sets.values().shape()[1]; 2],
+            None => [1; 2],
+        }
+    }
+
+    /// Direct conditions, and behind them ln N for each input of which data sets may be of different lengths: summaries
+    /// such as means do not tell how many observations there were.
+    pub(crate) fn direct_with_lengths(&self, padded: &[bool]) -> Option<Cow<'_, Array2<f32>>> {
+        let lengths: Vec<&Input> =
+            self.data.inputs().iter().zip(padded).filter(|(_, padded)| **padded).map(|(input, _)| input).collect();
+        if lengths.is_empty() {
+            return self.direct_conditions.as_ref().map(Cow::Borrowed);
+        }
+        let lengths = Array2::from_shape_fn((self.len(), lengths.len()), |(m, i)| (lengths[i].num_rows(m) as f32).ln());
+        Some(Cow::Owned(match &self.direct_conditions {
+            Some(direct) => concatenate(Axis(1), &[direct.view(), lengths.view()]).expect("of the same data sets"),
+            None => lengths,
+        }))
+    }
+
+    /// The rows of each input that exist, `[rows, F]`.
+    pub(crate) fn rows_of(&self, input: usize) -> Array2<f32> {
+        let input = &self.data.inputs()[input];
+        let features = input.features();
+        let rows = input.values().len() / features.max(1);
+        let flat = input.values().to_shape((rows, features)).expect("as many values as before");
+        match exist(input) {
+            None => flat.into_owned(),
+            Some(exist) => {
+                let rows: Vec<usize> = (0..rows).filter(|row| exist[*row]).collect();
+                flat.select(Axis(0), &rows)
+            }
+        }
+    }
+
+    /// Calls `f` with each row that exists of a data set, or of all: the input's number, and the features.
+    pub(crate) fn for_each_row(&self, data_set: Option<usize>, mut f: impl FnMut(usize, &[f32])) {
+        for (i, input) in self.data.inputs().iter().enumerate() {
+            let values = input.values().as_standard_layout();
+            let values = values.as_slice().expect("in standard layout");
+            let (features, sets) = (input.features().max(1), input.len().max(1));
+            let each = values.len() / features / sets;
+            let range = data_set.map_or(0..each * sets, |m| m * each..(m + 1) * each);
+            let rows = values[range.start * features..range.end * features].chunks_exact(features);
+            match exist(input) {
+                None => rows.for_each(|row| f(i, row)),
+                Some(exist) => {
+                    rows.zip(&exist[range]).filter(|(_, exists)| **exists).for_each(|(row, _)| f(i, row));
+                }
+            }
+        }
     }
 
     /// M, the number of data sets.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.summary_conditions.dim().0
+        self.data.len()
     }
 
     /// Whether there is no data set.
@@ -126,33 +210,40 @@ impl Conditions {
     #[must_use]
     pub fn select(&self, data_sets: &[usize]) -> Self {
         Self {
-            summary_conditions: self.summary_conditions.select(Axis(0), data_sets),
+            data: self.data.select(data_sets),
             direct_conditions: self.direct_conditions.as_ref().map(|direct| direct.select(Axis(0), data_sets)),
-            masked: self.masked,
+            masked: self.masked.clone(),
         }
     }
 
     /// Some of the data sets.
     pub(crate) fn range(&self, range: Range<usize>) -> Self {
         Self {
-            summary_conditions: self.summary_conditions.slice_axis(Axis(0), Slice::from(range.clone())).to_owned(),
+            data: self.data.range(range.clone()),
             direct_conditions: self
                 .direct_conditions
                 .as_ref()
                 .map(|direct| direct.slice_axis(Axis(0), Slice::from(range)).to_owned()),
-            masked: self.masked,
+            masked: self.masked.clone(),
         }
     }
 
     /// Whether the arrays fit each other, hold something and hold only finite values.
     pub(crate) fn check(&self) -> Result<(), AmortizerError> {
-        if self.summary_conditions.is_empty() {
+        if self.data.inputs().iter().any(|input| input.values().is_empty()) {
             return Err(AmortizerError::Empty {
                 what: "the array of summary conditions",
                 remedy: "pass at least one data set with at least one observation",
             });
         }
-        check_finite("the data", &self.summary_conditions)?;
+        if let Some((data_set, value)) = self.data.first_non_finite() {
+            return Err(AmortizerError::NonFinite { what: "the data", data_set, value });
+        }
+        if self.data.inputs().iter().any(|input| input.value_mask().is_some())
+            || self.masked.len() != self.data.inputs().len()
+        {
+            return Err(AmortizerError::RawData);
+        }
         if let Some(direct) = &self.direct_conditions {
             let (expected, got) = (self.len(), direct.nrows());
             if expected != got {
@@ -239,22 +330,22 @@ impl Configured {
         }
     }
 
-    /// Batches of equal shapes, in one and without weights.
+    /// Batches in one, without weights. Where data sets are of different lengths, they are padded.
     ///
     /// # Errors
-    /// No batch; batches that differ in the number of observations, features or direct conditions.
+    /// No batch; batches that differ in features or direct conditions.
     pub fn joined(batches: &[Configured]) -> Result<Self, AmortizerError> {
         let remedy = "pass at least one batch";
         let first = batches.first().ok_or(AmortizerError::Empty { what: "the list of batches", remedy })?;
         let error = |error: ndarray::ShapeError| AmortizerError::Configurator(format!("batches differ: {error}"));
         let parameters: Vec<_> = batches.iter().map(|batch| batch.parameters.view()).collect();
-        let data: Vec<_> = batches.iter().map(|batch| batch.conditions.summary_conditions.view()).collect();
+        let data = Data::join(batches.iter().map(|batch| &batch.conditions.data));
         let direct: Vec<_> =
             batches.iter().filter_map(|batch| batch.conditions.direct_conditions.as_ref().map(|d| d.view())).collect();
         let direct = (!direct.is_empty()).then(|| concatenate(Axis(0), &direct)).transpose().map_err(error)?;
-        let data = concatenate(Axis(0), &data).map_err(error)?;
-        let masked = first.conditions.masked;
-        let conditions = Conditions { summary_conditions: data, direct_conditions: direct, masked };
+        let data = data.map_err(|error| AmortizerError::Configurator(format!("batches differ: {error}")))?;
+        let masked = first.conditions.masked.clone();
+        let conditions = Conditions { data, direct_conditions: direct, masked };
         Self::new(concatenate(Axis(0), &parameters).map_err(error)?, conditions)
     }
 
@@ -279,14 +370,41 @@ impl Configured {
     }
 }
 
-/// Data and mask side by side, `[M, N, F]` each; what the mask calls missing is 0, whatever it was.
-pub(crate) fn beside_mask(mut data: Array3<f32>, mask: Array3<f32>) -> Array3<f32> {
-    data.zip_mut_with(&mask, |value, &there| {
-        if there == 0.0 {
-            *value = 0.0;
-        }
-    });
-    concatenate(Axis(2), &[data.view(), mask.view()]).expect("the mask has the data's shape")
+impl From<Data> for Conditions {
+    /// Data as the networks see them. Behind the features of each input that has a mask of values comes that mask: 1
+    /// for each value that is there and 0 for each that is not (Wang et al. 2024), with 0 for what is missing. Data
+    /// that are vectors `[M, F]`, of one input, are one observation each, `[M, 1, F]`.
+    ///
+    /// So does the default configurator with simulations that have a mask, which a network for data with missing values
+    /// is trained on. Batchable contexts go behind the mask. Where data are standardised, so are the values that are
+    /// there; what is missing is 0 afterwards, the mean, whatever the data's offset.
+    fn from(data: Data) -> Self {
+        let one_vector = data.only().is_some_and(|only| only.values().ndim() == 2);
+        let masked = data.inputs().iter().map(|input| input.value_mask().map_or(0, |_| input.features())).collect();
+        let shaped = data.map_inputs::<InvalidData>(|input| {
+            let (values, there) = (input.values().view(), input.value_mask().map(|mask| mask.view()));
+            let last = Axis(values.ndim() - 1);
+            let columns: Vec<_> = [Some(values), there].into_iter().flatten().collect();
+            let mut values = if columns.len() == 1 {
+                input.values().clone()
+            } else {
+                concatenate(last, &columns).expect("of one shape")
+            };
+            if one_vector {
+                values.insert_axis_inplace(Axis(1));
+            }
+            input.with_features(values)
+        });
+        Self { data: shaped.expect("rows are as before"), direct_conditions: None, masked }
+    }
+}
+
+/// Whether each row of an input exists; `None` if all do.
+fn exist(input: &Input) -> Option<Vec<bool>> {
+    let mask = input.row_mask()?;
+    let shape = input.values().shape();
+    let inner: usize = shape[mask.ndim()..shape.len() - 1].iter().product();
+    Some(mask.iter().flat_map(|exists| std::iter::repeat_n(*exists != 0.0, inner)).collect())
 }
 
 /// Whether there is a weight for each data set, finite and not negative.

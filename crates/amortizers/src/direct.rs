@@ -73,6 +73,9 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// The same for the networks as they are in this pass, without a summary loss.
     pub(crate) fn direct(&self, pass: &Pass) -> Option<(DirectLoss, Vec<f32>)> {
         let networks = &self.networks;
+        if !self.widths.is_plain() {
+            return None;
+        }
         let Widths { names, features, .. } = &self.widths;
         // What is computed later is on the device of these.
         let data = Tensor::zeros([1, 1, *features], &self.device);
@@ -146,7 +149,7 @@ impl DirectLoss {
         self.widths.check_conditions(&batch.conditions)?;
         let support = Support(self.support.as_deref());
         support.check(&self.widths.names, &batch.parameters)?;
-        let (sets, got, _) = batch.conditions.summary_conditions.dim();
+        let (sets, got, _) = batch.conditions.sets().dim();
         if let Some(expected) = self.num_observations.filter(|expected| *expected != got) {
             return Err(AmortizerError::Observations { expected, got });
         }
@@ -165,10 +168,11 @@ impl DirectLoss {
 
     /// What data sets are for the kernels.
     pub(crate) fn given(&self, conditions: &Conditions) -> Given {
-        let (sets, observations, features) = conditions.summary_conditions.dim();
-        let mut data = standardized(&conditions.summary_conditions, self.data.as_ref());
+        let sets_of = conditions.data.values();
+        let (sets, observations, features) = conditions.sets().dim();
+        let mut data = standardized(sets_of, self.data.as_ref());
         if let (Some([_, std]), masked @ 1..) = (&self.data, self.widths.masked) {
-            let raw = conditions.summary_conditions.rows();
+            let raw = sets_of.rows();
             for (row, raw) in data.chunks_exact_mut(std.len()).zip(raw) {
                 // What is missing is the mean, 0.
                 row.iter_mut().zip(raw.iter().skip(masked)).take(masked).for_each(|(value, there)| *value *= there);

@@ -29,6 +29,27 @@ pub enum AmortizerError {
     /// Data whose inputs or masks do not fit each other.
     #[error(transparent)]
     Data(#[from] InvalidData),
+    /// Data whose mask of values is not among the features.
+    #[error(
+        "the data have a mask of values, or other inputs than they were made with: make conditions of data by `Conditions::from`"
+    )]
+    RawData,
+    /// Data of other inputs or axes than the networks were made for.
+    #[error(
+        "the data are {got}, but the networks were made for {expected}: give data of the same inputs and axes, or train on such data"
+    )]
+    DataShape {
+        /// What the networks were made for.
+        expected: String,
+        /// What came.
+        got: String,
+    },
+    /// Data sets of different lengths in one batch, for networks that were made for one length.
+    #[error(
+        "the data sets are of different lengths, and the networks were not trained on such: give those of each length by themselves, by \
+         `sample_each`, or train on simulations of different lengths"
+    )]
+    NotPadded,
     /// Names of features that do not fit the data.
     #[error(
         "the feature names {names:?} do not fit data with {features} features: give each feature a name of its own"

@@ -45,8 +45,9 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             support.iter().try_for_each(|interval| interval.checked().map(|_| ()))?;
         }
         let device = init.device().clone();
-        let summary = config.summary.init(widths.features, init)?;
-        let condition_dim = summary.summary_dim() + widths.direct;
+        let summary = config.summary.init(&widths.shape(), init)?;
+        let width_of_direct = widths.direct_with_lengths();
+        let condition_dim = summary.summary_dim() + width_of_direct;
         let inference = config.inference.init(widths.names.len(), condition_dim, init)?;
         let mut standardizer = |applies: bool, width| {
             applies.then(|| {
@@ -55,18 +56,18 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             })
         };
         let all = matches!(config.standardization, Standardization::All | Standardization::Moments);
-        let of_data = config.summary.num_observations() == Some(1);
-        let features = widths.direct + if of_data { widths.features } else { 0 };
+        let of_data = config.summary.num_observations() == Some(1) && widths.is_plain();
+        let features = width_of_direct + if of_data { widths.features } else { 0 };
         let regresses = config.standardization == Standardization::All && (1..=MOST_FEATURES).contains(&features);
         let parameters = standardizer(config.standardization != Standardization::None, widths.names.len());
         let data = standardizer(all, widths.features);
-        let direct = standardizer(all && widths.direct > 0, widths.direct);
+        let direct = standardizer(all && width_of_direct > 0, width_of_direct);
         let regression = regresses.then(|| {
             init.spend(&[features, widths.names.len()]);
             Regression::none(features, widths.names.len(), of_data, &device)
         });
-        let masked = widths.masked;
-        let networks = PosteriorNetworks { summary, inference, parameters, data, direct, regression, masked };
+        let (masked, padded) = (widths.masked(), widths.padded());
+        let networks = PosteriorNetworks { summary, inference, parameters, data, direct, regression, masked, padded };
         let names = widths.names.iter().cloned().collect();
         Ok(Self {
             config,
@@ -85,26 +86,24 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// Sets the standardisation's constants; returns the moments of the data's columns and of the targets.
     pub(crate) fn fit_standardization(&mut self, pilot: &[Configured]) -> (Vec<ColumnMoments>, Vec<ColumnMoments>) {
         let device = &self.device;
-        let data = |batch: &Configured| {
-            let data = &batch.conditions.summary_conditions;
-            let (m, n, features) = data.dim();
-            data.to_shape((m * n, features))
-                .map(|flat| flat.to_owned())
-                .unwrap_or_else(|_| Array2::zeros((0, features)))
-        };
         let targets: Vec<_> = pilot.iter().map(|batch| self.support().targets(&batch.parameters)).collect();
         let targets = ColumnMoments::of_columns(targets.iter().map(|targets| targets.values.view()), 0);
         if self.networks.parameters.is_some() {
             self.networks.parameters = Some(Standardizer::fitted(&targets, device));
         }
-        let flat: Vec<Array2<f32>> = pilot.iter().map(data).collect();
-        let columns = ColumnMoments::of_columns(flat.iter().map(|rows| rows.view()), self.widths.masked);
+        let of_input = |(input, &masked): (usize, &usize)| {
+            let flat: Vec<Array2<f32>> = pilot.iter().map(|batch| batch.conditions.rows_of(input)).collect();
+            ColumnMoments::of_columns(flat.iter().map(|rows| rows.view()), masked)
+        };
+        let columns: Vec<ColumnMoments> = self.widths.masked().iter().enumerate().flat_map(of_input).collect();
         if self.networks.data.is_some() {
             self.networks.data = Some(Standardizer::fitted(&columns, device));
         }
         if self.networks.direct.is_some() {
-            let rows = pilot.iter().filter_map(|batch| batch.conditions.direct_conditions.as_ref().map(|d| d.view()));
-            self.networks.direct = Some(Standardizer::fitted(&ColumnMoments::of_columns(rows, 0), device));
+            let padded = &self.networks.padded;
+            let rows: Vec<_> = pilot.iter().filter_map(|batch| batch.conditions.direct_with_lengths(padded)).collect();
+            let moments = ColumnMoments::of_columns(rows.iter().map(|rows| rows.view()), 0);
+            self.networks.direct = Some(Standardizer::fitted(&moments, device));
         }
         (columns, targets)
     }
@@ -129,7 +128,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             }
             let conditions = batch.conditions.select(&of_batch);
             let (data, direct) = self.networks.standardized_conditions(&conditions, &self.device);
-            features.push(rows(regression.features(data, direct)));
+            features.push(rows(regression.features(&data, direct)));
             let targets = self.support().targets(&batch.parameters).values.select(Axis(0), &of_batch);
             let targets = tensor::<2, _>(&targets, &self.device);
             parameters.push(rows(self.networks.standardized_targets(targets, None)));
@@ -162,8 +161,9 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
 
     /// Fits on all pilot batches that have as many observations as the first: only these fit into one tensor.
     pub(crate) fn fit_act_norm(mut self, pilot: &[Configured]) -> Result<Self, AmortizerError> {
-        let observations = |batch: &Configured| batch.conditions.summary_conditions.dim().1;
-        let alike = pilot.iter().filter(|batch| observations(batch) == observations(&pilot[0]));
+        let observations = |batch: &Configured| batch.conditions.range_of_observations();
+        let all = !self.widths.is_plain();
+        let alike = pilot.iter().filter(|batch| all || observations(batch) == observations(&pilot[0]));
         let batch = Configured::joined(&alike.cloned().collect::<Vec<_>>())?;
         let mut pass = Pass::inference(0);
         let (condition, _) = self.networks.condition(&batch.conditions, &self.device, &mut pass);

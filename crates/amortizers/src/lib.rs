@@ -35,6 +35,7 @@ mod difference;
 mod direct;
 mod error;
 mod evaluator;
+mod familiar;
 mod fit;
 #[cfg(feature = "gpu")]
 mod gpu;
@@ -53,7 +54,7 @@ mod widths;
 pub use amortizer::{Amortizer, AmortizerConfig, Pilot};
 pub use conditions::{Conditions, Configured};
 pub use config::{PosteriorConfig, Standardization, SummaryLoss};
-pub use configurator::{Configurator, DefaultConfigurator};
+pub use configurator::{Configurator, DefaultConfigurator, SplitConfigurator, TrainingTargets};
 pub use difference::Difference;
 pub use error::AmortizerError;
 #[cfg(feature = "gpu")]

@@ -3,12 +3,14 @@
 use crate::{
     Conditions, SummaryLoss, mmd::squared_mmd, regression::Regression, standardize::Standardizer, targets::Targets,
 };
-use bayesburn_networks::{DensityEstimator, InferenceNetwork, Pass, SummaryNetwork, repeated};
+use bayesburn_core::Input;
+use bayesburn_networks::{DataTensor, DensityEstimator, InferenceNetwork, InputTensor, Pass, SummaryNetwork, repeated};
 use burn::{
     module::Module,
     tensor::{Device, Tensor, TensorData},
 };
 use ndarray::{Array, Array1, Dimension};
+use std::borrow::Cow;
 
 /// The summary network, the inference network and the standardisation constants: all that training changes and checkpoints
 /// hold.
@@ -21,9 +23,12 @@ pub struct PosteriorNetworks<S: Module> {
     pub(crate) direct: Option<Standardizer>,
     /// Taken off standardised parameters.
     pub(crate) regression: Option<Regression>,
-    /// How many features are followed by as many columns of a mask.
+    /// How many features of each input are followed by as many columns of a mask.
     #[module(skip)]
-    pub(crate) masked: usize,
+    pub(crate) masked: Vec<usize>,
+    /// Whether data sets of each input may be of different lengths.
+    #[module(skip)]
+    pub(crate) padded: Vec<bool>,
 }
 
 impl<S: Module> PosteriorNetworks<S> {
@@ -69,33 +74,54 @@ impl<S: SummaryNetwork> PosteriorNetworks<S> {
         pass: &mut Pass,
     ) -> (Tensor<2>, Tensor<2>) {
         let (data, direct) = self.standardized_conditions(conditions, device);
-        let summary = self.summary.forward(data.clone(), pass);
-        let predicted = self.regression.as_ref().map(|regression| regression.predict(data, direct.clone()));
+        let summary = self.summary.forward(&data, pass);
+        let predicted = self.regression.as_ref().map(|regression| regression.predict(&data, direct.clone()));
         let row = [Some(summary.clone()), direct, predicted].into_iter().flatten();
         (Tensor::cat(row.collect(), 1), summary)
     }
 
-    /// Data `[M, N, F]` and direct conditions `[M, C]`.
+    /// Data and direct conditions `[M, C]`, standardised.
     pub(crate) fn standardized_conditions(
         &self,
         conditions: &Conditions,
         device: &Device,
-    ) -> (Tensor<3>, Option<Tensor<2>>) {
-        let raw = tensor::<3, _>(&conditions.summary_conditions, device);
-        let data = match (&self.data, self.masked) {
+    ) -> (DataTensor, Option<Tensor<2>>) {
+        let mut first = 0;
+        let inputs = conditions.data.inputs();
+        let tensors = inputs.iter().zip(&self.masked).map(|(input, &masked)| {
+            let data = self.standardized_input(input, (first, masked), inputs.len() == 1, device);
+            first += input.features();
+            data
+        });
+        let data = DataTensor::new(tensors.collect());
+        let direct = conditions.direct_with_lengths(&self.padded);
+        let direct = direct.map(|direct| standardized(self.direct.as_ref(), tensor::<2, _>(&*direct, device)));
+        (data, direct)
+    }
+
+    /// An input whose features begin at `first` of all, `masked` of them followed by a mask.
+    fn standardized_input(
+        &self,
+        input: &Input,
+        (first, masked): (usize, usize),
+        is_only: bool,
+        device: &Device,
+    ) -> InputTensor {
+        let features = input.features();
+        let standardizer = match &self.data {
+            Some(standardizer) if !is_only => Some(Cow::Owned(standardizer.part(first, features))),
+            standardizer => standardizer.as_ref().map(Cow::Borrowed),
+        };
+        input_tensor(input, device, |raw| match (&standardizer, masked) {
             (Some(standardizer), 1..) => {
                 let data = standardizer.forward(raw.clone());
-                let [_, _, width] = raw.dims();
                 // What is missing is the mean, 0.
-                let there = raw.narrow(2, self.masked, self.masked);
-                let values = data.clone().narrow(2, 0, self.masked) * there;
-                Tensor::cat(vec![values, data.narrow(2, self.masked, width - self.masked)], 2)
+                let there = raw.narrow(2, masked, masked);
+                let values = data.clone().narrow(2, 0, masked) * there;
+                Tensor::cat(vec![values, data.narrow(2, masked, features - masked)], 2)
             }
-            (standardizer, _) => standardized(standardizer.as_ref(), raw),
-        };
-        let direct = conditions.direct_conditions.as_ref();
-        let direct = direct.map(|direct| standardized(self.direct.as_ref(), tensor::<2, _>(direct, device)));
-        (data, direct)
+            (standardizer, _) => standardized(standardizer.as_deref(), raw),
+        })
     }
 
     /// What the inference network is conditioned on, and what is predicted of standardised parameters, of rows of
@@ -192,6 +218,33 @@ impl<S: SummaryNetwork> PosteriorNetworks<S> {
             Some(standardizer) => standardizer.inverse(targets),
             None => targets,
         }
+    }
+}
+
+impl Conditions {
+    /// The data as tensors, as they are: what a summary network takes, of an amortizer of one's own.
+    #[must_use]
+    pub fn to_tensor(&self, device: &Device) -> DataTensor {
+        DataTensor::new(self.data.inputs().iter().map(|input| input_tensor(input, device, |raw| raw)).collect())
+    }
+}
+
+/// An input with its mask, of which `of` makes something else of the rows `[M, rows, F]`; padding is 0.
+fn input_tensor(input: &Input, device: &Device, of: impl FnOnce(Tensor<3>) -> Tensor<3>) -> InputTensor {
+    let shape = input.values().shape();
+    let (sets, features, axes) = (shape[0], input.features(), &shape[1..shape.len() - 1]);
+    let values: Vec<f32> = input.values().iter().copied().collect();
+    let rows = axes.iter().product();
+    let data = of(Tensor::<3>::from_data(TensorData::new(values, [sets, rows, features]), device));
+    let Some(mask) = input.row_mask() else { return InputTensor::of_rows(input.name(), data, axes) };
+    let places: usize = mask.shape()[1..].iter().product();
+    let exists: Vec<f32> = mask.iter().copied().collect();
+    let exists = Tensor::<2>::from_data(TensorData::new(exists, [sets, places]), device);
+    let of_rows = exists.clone().unsqueeze_dim::<3>(2).repeat_dim(2, rows / places).reshape([sets, rows, 1]);
+    let data = InputTensor::of_rows(input.name(), data * of_rows, axes);
+    match mask.ndim() {
+        2 => data.with_row_mask(exists),
+        _ => data.with_row_mask(exists.reshape([sets, mask.shape()[1], places / mask.shape()[1]])),
     }
 }
 

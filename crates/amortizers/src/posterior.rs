@@ -4,12 +4,13 @@ use crate::{
     Amortizer, AmortizerError, Conditions, Configured, PosteriorConfig, PosteriorNetworks,
     conditions::check_finite,
     evaluator::{Evaluator, Kept},
+    familiar::{Familiar, reference},
     networks::to_vec,
     targets::{Support, Targets},
-    training_range::{Familiar, TrainingRange, named, reference, warnings_of},
+    training_range::{TrainingRange, named, warnings_of},
     widths::Widths,
 };
-use bayesburn_core::ParameterNames;
+use bayesburn_core::{DataShape, ParameterNames};
 use bayesburn_networks::{
     DeepSetConfig, MixtureParameters, Pass, SummaryConfig, num_trainable_parameters, number_parameters,
 };
@@ -61,13 +62,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             what: "the pilot",
             remedy: "pass at least one batch of configured simulations",
         })?;
-        let widths = Widths {
-            names: names.into_iter().map(Into::into).collect(),
-            features: first.conditions.summary_conditions.dim().2,
-            direct: first.conditions.direct_conditions.as_ref().map_or(0, |direct| direct.ncols()),
-            masked: first.conditions.masked,
-            feature_names: None,
-        };
+        first.check()?;
+        let widths = Widths::new(names.into_iter().map(Into::into).collect(), pilot)?;
         let mut posterior = Self::untrained(config, widths, seed, device)?;
         for batch in pilot {
             posterior.check(batch)?;
@@ -255,9 +251,12 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// Whether data sets are of the networks' widths, and of as many observations as they take.
     pub(crate) fn check_conditions(&self, conditions: &Conditions) -> Result<(), AmortizerError> {
         self.widths.check_conditions(conditions)?;
-        let got = conditions.summary_conditions.dim().1;
+        let [fewest, most] = conditions.range_of_observations();
         match self.config.summary.num_observations() {
-            Some(expected) if expected != got => Err(AmortizerError::Observations { expected, got }),
+            Some(expected) if [fewest, most] != [expected; 2] => {
+                let got = if fewest == expected { most } else { fewest };
+                Err(AmortizerError::Observations { expected, got })
+            }
             _ => Ok(()),
         }
     }
@@ -313,7 +312,14 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// on simulations with missing values.
     #[must_use]
     pub fn num_masked_features(&self) -> usize {
-        self.widths.masked
+        self.widths.masked().iter().sum()
+    }
+
+    /// The shapes of the data that the networks take: what [`Conditions`] for this posterior have, masks of values
+    /// among the features.
+    #[must_use]
+    pub fn data_shape(&self) -> DataShape {
+        self.widths.shape()
     }
 
     /// The networks: what an optimizer changes.
@@ -352,7 +358,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// refused or warned of later.
     pub fn extend_training_range(&mut self, batch: &Configured) {
         if let Some(range) = &mut self.range {
-            range.extend(&batch.conditions, self.widths.masked);
+            range.extend(&batch.conditions, &self.networks.masked);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     AmortizedPosterior, Amortizer, AmortizerConfig, AmortizerError, Configured, Pilot, PosteriorConfig,
-    PosteriorNetworks, Standardization, TrainingRange, training_range::Familiar, widths::Widths,
+    PosteriorNetworks, Standardization, TrainingRange, familiar::Familiar, widths::Widths,
 };
 use bayesburn_core::{FileError, Interval};
 use bayesburn_networks::{ParameterInit, Pass, SummaryConfig, SummaryNetwork, parameter_ids};
@@ -114,7 +114,7 @@ impl<C: SummaryConfig> Amortizer for AmortizedPosterior<C> {
         }
         let description: PosteriorDescription<C> =
             serde_json::from_value(crate::saved::own(description.clone())).map_err(|error| error.to_string())?;
-        description.widths.check_masked()?;
+        description.widths.check_saved()?;
         description.widths.check_feature_names().map_err(|error| error.to_string())
     }
 
@@ -141,7 +141,8 @@ impl<C: SummaryConfig> Amortizer for AmortizedPosterior<C> {
         let text = fs::read_to_string(&path).map_err(FileError::read(&path))?;
         let wrong = |reason: String| AmortizerError::SavedConfig { path: path.clone(), reason };
         let SavedRange { range, familiar } = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        let Widths { features, masked, direct, .. } = self.widths;
+        let Widths { features, direct, .. } = self.widths;
+        let masked = self.num_masked_features();
         let summaries = self.networks.summary.summary_dim();
         if !range.fits(features, masked, direct) || !familiar.iter().all(|familiar| familiar.fits(summaries)) {
             return Err(wrong("it is of other networks".to_owned()));

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "flex")]
 use crate::networks::to_vec;
+use bayesburn_networks::DataTensor;
 use burn::{
     module::{Module, Param},
     tensor::{Device, Tensor, TensorData},
@@ -183,13 +184,13 @@ impl Regression {
     }
 
     /// The features `[M, F]` of data `[M, N, ..]`, of which N is 1 if they are among them, and direct conditions.
-    pub(crate) fn features(&self, data: Tensor<3>, direct: Option<Tensor<2>>) -> Tensor<2> {
-        let data = self.of_data.then(|| data.flatten(1, 2));
+    pub(crate) fn features(&self, data: &DataTensor, direct: Option<Tensor<2>>) -> Tensor<2> {
+        let data = self.of_data.then(|| data.only().values::<3>().flatten(1, 2));
         Tensor::cat(data.into_iter().chain(direct).collect(), 1)
     }
 
     /// A prediction for each data set, `[M, D]`.
-    pub(crate) fn predict(&self, data: Tensor<3>, direct: Option<Tensor<2>>) -> Tensor<2> {
+    pub(crate) fn predict(&self, data: &DataTensor, direct: Option<Tensor<2>>) -> Tensor<2> {
         let predicted = self.features(data, direct).matmul(self.slopes.val());
         predicted.max_pair(self.low.val().unsqueeze()).min_pair(self.high.val().unsqueeze())
     }

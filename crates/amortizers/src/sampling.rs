@@ -4,9 +4,9 @@ use crate::{
     AmortizedPosterior, AmortizerError, Conditions, Configured,
     conditions::{check_finite, check_weights},
     evaluator::Evaluator,
-    training_range::Familiar,
+    familiar::Familiar,
 };
-use bayesburn_core::{Draws, Purpose, stream};
+use bayesburn_core::{Draws, Input, Purpose, stream};
 use bayesburn_networks::{Pass, SummaryConfig, SummaryNetwork};
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, Slice};
 use rand::RngExt;
@@ -162,7 +162,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let mut warnings: Vec<String> = groups.iter().flat_map(|(conditions, _)| range.outside(conditions)).collect();
         warnings.dedup();
         if let Some(familiar) = self.familiar()? {
-            let columns = (self.widths.masked, self.feature_names());
+            let columns = (&self.networks.masked[..], self.feature_names());
             warnings.extend(familiar.warning(range, groups, first, columns));
         }
         Ok(warnings)
@@ -333,8 +333,10 @@ fn condition_rows<S: SummaryNetwork>(
     seed: u64,
     first: usize,
 ) -> Result<Array2<f32>, AmortizerError> {
-    let (data_sets, observations, _) = conditions.summary_conditions.dim();
-    let sets_in_chunk = (networks.rows_in_chunk()[0] / observations).max(1);
+    let data_sets = conditions.len();
+    let rows = |input: &Input| input.values().len() / input.features().max(1) / data_sets.max(1);
+    let observations = conditions.data.inputs().iter().map(rows).max().unwrap_or(1);
+    let sets_in_chunk = (networks.rows_in_chunk()[0] / observations.max(1)).max(1);
     let starts: Vec<usize> = (0..data_sets).step_by(sets_in_chunk).collect();
     let chunks = networks.of_each(starts.into_par_iter(), |start| {
         let part = conditions.range(start..(start + sets_in_chunk).min(data_sets));

@@ -2,10 +2,10 @@
 
 use crate::networks::to_vec;
 use burn::{
-    module::{Module, Param},
+    module::{Module, Param, ParamId},
     tensor::{Device, Tensor, TensorData},
 };
-use ndarray::{ArrayView1, ArrayView2, Axis};
+use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
 /// (x − mean) / std for each feature; gradients do not reach the constants.
@@ -43,8 +43,10 @@ impl ColumnMoments {
         // The values of each row that are there, with the number of their column.
         let for_each = |f: &mut dyn FnMut(usize, f32)| {
             for part in rows.clone() {
-                for row in part.axis_iter(Axis(0)) {
-                    row.iter().enumerate().filter(|(i, _)| is_there(&row, *i, masked)).for_each(|(i, &x)| f(i, x));
+                let part = part.as_standard_layout();
+                let values = part.as_slice().expect("in standard layout");
+                for row in values.chunks_exact(width.max(1)) {
+                    row.iter().enumerate().filter(|(i, _)| is_there(row, *i, masked)).for_each(|(i, &x)| f(i, x));
                 }
             }
         };
@@ -82,7 +84,7 @@ impl ColumnMoments {
 }
 
 /// Whether a column's value is there. Behind the first `masked` columns of an observation are those of their mask.
-pub(crate) fn is_there(observation: &ArrayView1<'_, f32>, column: usize, masked: usize) -> bool {
+pub(crate) fn is_there(observation: &[f32], column: usize, masked: usize) -> bool {
     column >= masked || observation[masked + column] != 0.0
 }
 
@@ -104,6 +106,14 @@ impl Standardizer {
             Param::<Tensor<1>>::from_data(TensorData::new(values, [width]), device).set_require_grad(false)
         };
         Self { mean: constant(mean), std: constant(std) }
+    }
+
+    /// For some of the features.
+    pub(crate) fn part(&self, first: usize, features: usize) -> Self {
+        let part = |of: &Param<Tensor<1>>| {
+            Param::<Tensor<1>>::initialized(ParamId::new(), of.val().narrow(0, first, features)).set_require_grad(false)
+        };
+        Self { mean: part(&self.mean), std: part(&self.std) }
     }
 
     pub(crate) fn forward<const R: usize>(&self, x: Tensor<R>) -> Tensor<R> {

@@ -4,11 +4,9 @@ use crate::{
     AmortizerError, Conditions, Configured,
     standardize::{ColumnMoments, is_there},
 };
-use nalgebra::{Cholesky, DMatrix, DVector};
-use ndarray::{Array2, ArrayView1};
+use bayesburn_core::Input;
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{Binomial, DiscreteCDF};
-use std::{cmp::Ordering, ops::RangeInclusive};
+use std::ops::{Range, RangeInclusive};
 
 /// What the simulations were like that a posterior was trained on: the number of observations, and the range of each condition.
 ///
@@ -28,19 +26,6 @@ pub struct TrainingRange {
     direct: Vec<[f32; 2]>,
 }
 
-/// The probability that a data set like the simulations is called unlike them, for each of the two distances.
-const ALPHA: f64 = 1e-4;
-/// The share of the largest distances that a tail is fitted to.
-const TAIL: f64 = 0.1;
-/// The least index of a tail. Bounded and discrete data have none; then a distance 1.15 times the largest is unlike any.
-const LEAST_TAIL_INDEX: f64 = 0.02;
-/// The fewest simulations that distances are calibrated by.
-const FEWEST: usize = 100;
-/// The most simulations that distances are calibrated by, and the most numbers that more than the fewest may have, 16 MB.
-const MOST: usize = 1000;
-const MOST_NUMBERS: usize = 1 << 22;
-/// The most summaries whose correlations count: of more, some hundred simulations tell none.
-const MOST_CORRELATED: usize = 64;
 /// Steps of f32 in a standard deviation below which rounding is said: it then adds 0.3% to the spread.
 const FEW_STEPS: f64 = 100.0;
 /// Standard deviations of the largest value from the mean above which the standardised rest is said to be close together.
@@ -49,38 +34,39 @@ const HEAVY_TAIL: f64 = 25.0;
 impl TrainingRange {
     /// Of pilot simulations, at least one batch, whose columns and parameters, mapped to the reals if they are, have these moments.
     pub(crate) fn new(pilot: &[Configured], columns: &[ColumnMoments], parameters: Vec<ColumnMoments>) -> Self {
-        let masked = pilot[0].conditions.masked;
         let direct = pilot[0].conditions.direct_conditions.as_ref().map_or(0, |direct| direct.ncols());
         let mut range = Self {
             num_observations: [usize::MAX, 0],
             direct_of_num_observations: None,
-            features: [&columns[..masked], &columns[2 * masked..]].concat(),
+            features: without_masks(&pilot[0].conditions, columns),
             parameters,
             direct: vec![[f32::INFINITY, f32::NEG_INFINITY]; direct],
         };
         // The first column that is N in all batches.
         let is_n = |column: usize| pilot.iter().all(|batch| is_num_observations(&batch.conditions, column));
         range.direct_of_num_observations = (0..direct).find(|column| is_n(*column));
-        pilot.iter().for_each(|batch| range.extend(&batch.conditions, masked));
+        pilot.iter().for_each(|batch| range.extend(&batch.conditions, &pilot[0].conditions.masked));
         range
     }
 
     /// Takes in a batch that was trained on. Its features widen the range, and not the moments, by which networks are standardised.
-    pub(crate) fn extend(&mut self, conditions: &Conditions, masked: usize) {
-        let n = conditions.summary_conditions.dim().1;
+    pub(crate) fn extend(&mut self, conditions: &Conditions, masked: &[usize]) {
+        let [least, greatest] = conditions.range_of_observations();
         let [fewest, most] = &mut self.num_observations;
-        (*fewest, *most) = ((*fewest).min(n), (*most).max(n));
-        for observation in conditions.summary_conditions.rows() {
-            for (i, of) in self.features.iter_mut().enumerate() {
+        (*fewest, *most) = ((*fewest).min(least), (*most).max(greatest));
+        let places = places(conditions, masked);
+        conditions.for_each_row(None, |input, observation| {
+            let (features, masked) = places[input].clone();
+            for (i, of) in self.features[features].iter_mut().enumerate() {
                 let column = if i < masked { i } else { i + masked };
-                if is_there(&observation, column, masked) {
+                if is_there(observation, column, masked) {
                     let value = observation[column];
                     (of.low, of.high) = (of.low.min(value), of.high.max(value));
                 } else {
                     of.there = of.there.min(1.0 - f64::EPSILON);
                 }
             }
-        }
+        });
         if let Some(direct) = &conditions.direct_conditions {
             for row in direct.outer_iter() {
                 for ([low, high], &value) in self.direct.iter_mut().zip(row) {
@@ -140,8 +126,9 @@ impl TrainingRange {
 
     /// Refuses a number of observations that networks which know one alone were never shown.
     pub(crate) fn check_num_observations(&self, conditions: &Conditions) -> Result<(), AmortizerError> {
-        let (got, [fewest, most]) = (conditions.summary_conditions.dim().1, self.num_observations);
-        if fewest == most && got != fewest {
+        let ([least, greatest], [fewest, most]) = (conditions.range_of_observations(), self.num_observations);
+        if fewest == most && [least, greatest] != [fewest; 2] {
+            let got = if least == fewest { greatest } else { least };
             return Err(AmortizerError::UnseenObservations { expected: fewest, got });
         }
         Ok(())
@@ -155,7 +142,8 @@ impl TrainingRange {
     /// What is outside of the range of what was trained on: the number of observations, and direct conditions.
     pub(crate) fn outside(&self, conditions: &Conditions) -> Vec<String> {
         let mut warnings = Vec::new();
-        let (n, [fewest, most]) = (conditions.summary_conditions.dim().1, self.num_observations);
+        let ([least, greatest], [fewest, most]) = (conditions.range_of_observations(), self.num_observations);
+        let n = if (fewest..=most).contains(&least) { greatest } else { least };
         if !(fewest..=most).contains(&n) {
             let trained = if fewest == most { format!("{most}") } else { format!("{fewest} to {most}") };
             warnings.push(format!(
@@ -192,16 +180,19 @@ impl TrainingRange {
         warnings
     }
 
-    /// The value of a data set `[N, F]` that is farthest from the simulations, in their standard deviations, and its column; infinitely far, if it
-    /// never varied and has another value now.
-    fn farthest(&self, data_set: &ndarray::ArrayView2<'_, f32>, masked: usize) -> (f64, usize) {
-        let mut farthest = (0.0, 0);
-        for observation in data_set.outer_iter() {
-            for (i, of) in self.features.iter().enumerate() {
+    /// The value of a data set that is farthest from the simulations, in their standard deviations, and its column;
+    /// infinitely far, if it never varied and has another value now.
+    pub(crate) fn farthest(&self, (conditions, data_set): (&Conditions, usize), masked: &[usize]) -> (f64, usize) {
+        let (mut farthest, mut never_missing) = ((0.0, 0), None);
+        let places = places(conditions, masked);
+        conditions.for_each_row(Some(data_set), |input, observation| {
+            let (features, masked) = places[input].clone();
+            let first = features.start;
+            for (i, of) in self.features[features].iter().enumerate() {
                 let column = if i < masked { i } else { i + masked };
-                if !is_there(&observation, column, masked) {
+                if !is_there(observation, column, masked) {
                     if of.there == 1.0 {
-                        return (f64::INFINITY, i);
+                        never_missing.get_or_insert(first + i);
                     }
                     continue;
                 }
@@ -212,16 +203,16 @@ impl TrainingRange {
                     false => f64::INFINITY,
                 };
                 if distance > farthest.0 {
-                    farthest = (distance, i);
+                    farthest = (distance, first + i);
                 }
             }
-        }
-        farthest
+        });
+        never_missing.map_or(farthest, |column| (f64::INFINITY, column))
     }
 
     /// What is off about a value.
-    fn describe(&self, data_set: &ndarray::ArrayView2<'_, f32>, masked: usize, names: Option<&[String]>) -> String {
-        let (distance, column) = self.farthest(data_set, masked);
+    pub(crate) fn describe(&self, data: (&Conditions, usize), masked: &[usize], names: Option<&[String]>) -> String {
+        let (distance, column) = self.farthest(data, masked);
         let (of, name) = (&self.features[column], named(names, column));
         match (distance.is_finite(), of.std == 0.0) {
             (true, _) => format!(
@@ -289,178 +280,33 @@ fn listed(columns: &[&(String, ColumnMoments)]) -> String {
 }
 
 fn is_num_observations(conditions: &Conditions, column: usize) -> bool {
-    let n = conditions.summary_conditions.dim().1 as f32;
-    conditions.direct_conditions.as_ref().is_some_and(|direct| direct.column(column).iter().all(|value| *value == n))
+    let [least, greatest] = conditions.range_of_observations();
+    let is_n = |(data_set, value): (usize, &f32)| match least == greatest {
+        true => *value == least as f32,
+        false => *value == conditions.num_observations(data_set) as f32,
+    };
+    conditions.direct_conditions.as_ref().is_some_and(|direct| direct.column(column).iter().enumerate().all(is_n))
 }
 
-/// Simulations that distances are calibrated by, at most a thousand, from end to end of the pilot's.
-pub(crate) fn reference(pilot: &[Configured]) -> Vec<Conditions> {
-    let numbers = |batch: &Configured| batch.conditions.summary_conditions.len();
-    let (all, size) = pilot.iter().fold((0, 0), |(all, size), batch| (all + batch.len(), size + numbers(batch)));
-    let wanted = all.min(MOST).min((MOST_NUMBERS * all / size.max(1)).max(FEWEST));
-    let mut chosen = (0..wanted).map(|i| i * all / wanted).peekable();
-    let mut start = 0;
-    let parts = pilot.iter().filter_map(|batch| {
-        let end = start + batch.len();
-        let rows: Vec<usize> = std::iter::from_fn(|| chosen.next_if(|row| *row < end)).map(|row| row - start).collect();
-        start = end;
-        (!rows.is_empty()).then(|| batch.conditions.select(&rows))
-    });
-    parts.collect()
+/// Of each input, which features without masks are its, and how many of them may be missing.
+fn places(conditions: &Conditions, masked: &[usize]) -> Vec<(Range<usize>, usize)> {
+    let mut first = 0;
+    let inputs = conditions.data.inputs().iter().zip(masked);
+    let place = |(input, &masked): (&Input, &usize)| {
+        let start = first;
+        first += input.features() - masked;
+        (start..first, masked)
+    };
+    inputs.map(place).collect()
 }
 
-/// How far simulations are from each other, by their summaries and by their values: what makes distances into probabilities.
-///
-/// The mean and covariance of summaries are those of every other reference simulation, and the tails are those of the rest, as in conformal
-/// prediction (Vovk et al. 2005): what counts as far is right whatever the summaries' distribution. Beyond the reference
-/// the tail goes on as a power of the distance (Hill 1975), which errs to the safe side where it is lighter.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Familiar {
-    mean: Vec<f64>,
-    /// The lower triangle of the Cholesky factor of the covariance row by row, or standard deviations of many summaries.
-    factor: Vec<f64>,
-    summaries: Tail,
-    values: Tail,
-}
-
-/// The largest tenth of some distances.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Tail {
-    /// The distance that [`TAIL`] of all are beyond.
-    from: f64,
-    index: f64,
-}
-
-impl Tail {
-    fn of(mut distances: Vec<f64>) -> Self {
-        distances.sort_by(f64::total_cmp);
-        let beyond = (distances.len() as f64 * TAIL).ceil() as usize;
-        let from = distances[distances.len() - 1 - beyond];
-        let logarithms = distances[distances.len() - beyond..].iter().map(|distance| (distance / from).ln());
-        let index = logarithms.sum::<f64>() / beyond as f64;
-        Self { from, index: if index.is_finite() { index.max(LEAST_TAIL_INDEX) } else { LEAST_TAIL_INDEX } }
+/// Columns of all inputs, without those of masks.
+fn without_masks(conditions: &Conditions, columns: &[ColumnMoments]) -> Vec<ColumnMoments> {
+    let (mut first, mut kept) = (0, Vec::new());
+    for (input, masked) in conditions.data.inputs().iter().zip(&conditions.masked) {
+        let of_input = &columns[first..first + input.features()];
+        kept.extend(of_input[..*masked].iter().chain(&of_input[2 * masked..]));
+        first += input.features();
     }
-
-    /// The probability that a simulation is as far away; 1 for one that is not in the tail.
-    fn p_value(&self, distance: f64) -> f64 {
-        match distance.partial_cmp(&self.from) {
-            Some(Ordering::Greater) => TAIL * (distance / self.from).powf(-1.0 / self.index),
-            Some(_) => 1.0,
-            // Summaries that overflow are those of no simulation.
-            None => 0.0,
-        }
-    }
-}
-
-impl Familiar {
-    /// Of reference simulations and their summaries, one array for each part; `None` if there are too few.
-    pub(crate) fn new(range: &TrainingRange, reference: &[Conditions], summaries: &[Array2<f32>]) -> Option<Self> {
-        let rows: Vec<ArrayView1<'_, f32>> = summaries.iter().flat_map(|part| part.outer_iter()).collect();
-        if rows.len() < FEWEST || rows.iter().any(|row| row.iter().any(|value| !value.is_finite())) {
-            return None;
-        }
-        let width = rows[0].len();
-        let fitted: Vec<_> = rows.iter().step_by(2).collect();
-        let mut mean = vec![0.0; width];
-        for row in &fitted {
-            mean.iter_mut().zip(row.iter()).for_each(|(mean, &value)| *mean += f64::from(value) / fitted.len() as f64);
-        }
-        let centred = DMatrix::from_fn(fitted.len(), width, |i, j| f64::from(fitted[i][j]) - mean[j]);
-        let variance = |j: usize| centred.column(j).norm_squared() / (fitted.len() - 1) as f64;
-        let variances: Vec<f64> = (0..width).map(variance).collect();
-        // Summaries may depend on each other, or be constant: those directions count as a thousandth of the others in width.
-        let ridge = 1e-6 * (variances.iter().sum::<f64>() / width as f64).max(f64::MIN_POSITIVE);
-        let factor = if width <= MOST_CORRELATED {
-            let mut covariance = centred.transpose() * &centred / (fitted.len() - 1) as f64;
-            (0..width).for_each(|j| covariance[(j, j)] += ridge);
-            let lower = Cholesky::new(covariance)?.l();
-            (0..width).flat_map(|i| (0..=i).map(move |j| (i, j))).map(|at| lower[at]).collect()
-        } else {
-            variances.iter().map(|variance| (variance + ridge).sqrt()).collect()
-        };
-        let none = Tail { from: 0.0, index: LEAST_TAIL_INDEX };
-        let mut familiar = Self { mean, factor, summaries: none, values: none };
-        familiar.summaries = Tail::of(rows.iter().skip(1).step_by(2).map(|row| familiar.distance(row)).collect());
-        let farthest = reference.iter().flat_map(|part| {
-            part.summary_conditions.outer_iter().map(|data_set| range.farthest(&data_set, part.masked).0)
-        });
-        familiar.values = Tail::of(farthest.collect());
-        Some(familiar)
-    }
-
-    /// Whether this is of so many summaries, and finite; for what a file says.
-    pub(crate) fn fits(&self, summaries: usize) -> bool {
-        let width = self.mean.len();
-        let factor = if width <= MOST_CORRELATED { width * (width + 1) / 2 } else { width };
-        let numbers = self.mean.iter().chain(&self.factor).all(|value| value.is_finite());
-        width == summaries && self.factor.len() == factor && numbers
-    }
-
-    /// The Mahalanobis distance of summaries from the simulations' mean, divided by √S.
-    fn distance(&self, summaries: &ArrayView1<'_, f32>) -> f64 {
-        let width = self.mean.len();
-        let centred = DVector::from_fn(width, |i, _| f64::from(summaries[i]) - self.mean[i]);
-        let whitened = if width <= MOST_CORRELATED {
-            let mut rows = self.factor.iter();
-            let mut whitened = DVector::zeros(width);
-            for i in 0..width {
-                let sum: f64 = (0..i).map(|j| rows.next().unwrap_or(&0.0) * whitened[j]).sum();
-                whitened[i] = (centred[i] - sum) / rows.next().unwrap_or(&1.0);
-            }
-            whitened
-        } else {
-            centred.zip_map(&DVector::from_column_slice(&self.factor), |value, std| value / std)
-        };
-        whitened.norm() / (width as f64).sqrt()
-    }
-
-    /// What data sets are unlike any simulation, and by what: nothing, if there are no more of them than chance explains. Data sets come in
-    /// groups of one size with their summaries, and the first has the number `first`.
-    pub(crate) fn warning(
-        &self,
-        range: &TrainingRange,
-        groups: &[(&Conditions, Array2<f32>)],
-        first: usize,
-        (masked, names): (usize, Option<&[String]>),
-    ) -> Option<String> {
-        let data_sets: Vec<_> = groups
-            .iter()
-            .flat_map(|(conditions, summaries)| conditions.summary_conditions.outer_iter().zip(summaries.outer_iter()))
-            .collect();
-        let p_values = data_sets.iter().map(|(data, summaries)| {
-            let of_values = self.values.p_value(range.farthest(data, masked).0);
-            (of_values, self.summaries.p_value(self.distance(summaries)))
-        });
-        let unlike: Vec<_> = p_values.enumerate().filter(|(_, (a, b))| a.min(*b) < ALPHA).collect();
-        let least = unlike.iter().fold(1.0, |least, (_, (a, b))| a.min(*b).min(least));
-        let all = data_sets.len();
-        let expected = Binomial::new(2.0 * ALPHA, all as u64).ok()?;
-        let by_chance = |alpha: f64| {
-            2.0 * least * all as f64 > alpha && expected.sf((unlike.len() as u64).saturating_sub(1)) > alpha
-        };
-        if unlike.is_empty() || by_chance(5.0 * ALPHA) {
-            return None;
-        }
-        // One whose values say what is off, if there is one.
-        let (which, (of_values, _)) =
-            *unlike.iter().find(|(_, (of_values, _))| *of_values < ALPHA).unwrap_or(&unlike[0]);
-        let ((data, summaries), number) = (&data_sets[which], first + which);
-        let which = match (all, unlike.len()) {
-            (1, _) => "the data are".to_owned(),
-            (_, 1) => format!("data set {number} is"),
-            (_, count) => format!("{count} of {all} data sets are"),
-        };
-        let off = if of_values < ALPHA {
-            range.describe(data, masked, names)
-        } else {
-            let times = self.distance(summaries) / self.summaries.from;
-            format!("its summaries are {times:.1} times as far from their mean as those of 90% of the simulations")
-        };
-        let at = if unlike.len() > 1 { format!("of data set {number}, ") } else { String::new() };
-        Some(format!(
-            "{which} unlike any simulation: {at}{off}; the posterior may be wrong: check units and preprocessing, or widen the model"
-        ))
-    }
+    kept
 }

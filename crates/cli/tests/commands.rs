@@ -1,9 +1,9 @@
 //! The commands, on files, as a shell runs them.
 
 use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, PosteriorConfig};
-use bayesburn_core::{Draws, Purpose, stream};
+use bayesburn_core::{Data, Draws, Purpose, stream};
 use bayesburn_inference::{NpeConfig, NpeTraining, Posterior, infer};
-use bayesburn_io::{TableOptions, write_draws};
+use bayesburn_io::{TableOptions, write_arrays, write_draws};
 use bayesburn_networks::{DeepSetConfig, IdentityConfig, InvertibleNetworkConfig, MixtureConfig};
 use bayesburn_simulation::{InvalidSimulations, Prior, Simulator};
 use burn::tensor::Device;
@@ -219,8 +219,8 @@ fn cells_may_be_empty_for_networks_that_see_a_mask() {
     let conditions = |data: Array3<f32>| {
         let context = data.slice(s![.., .., 2..]).to_owned();
         let mut conditions = Conditions::with_missing(data.slice(s![.., .., ..2]).to_owned());
-        let parts = [conditions.summary_conditions.view(), context.view()];
-        conditions.summary_conditions = concatenate(Axis(2), &parts).expect("of the same data sets");
+        conditions.data =
+            concatenate(Axis(2), &[conditions.sets(), context.view()]).expect("of the same data sets").into();
         conditions
     };
     let mut data = normal((60, 1, 3), 1);
@@ -238,12 +238,50 @@ fn cells_may_be_empty_for_networks_that_see_a_mask() {
     write_npy(at.join("x.npy"), &observed).expect("written");
     assert_eq!(drawn(at, &["sample", "p", "--data", "x.npy"]).1, expected);
     // As a configurator makes them.
-    write_npy(at.join("x.npy"), &conditions(observed).summary_conditions).expect("written");
+    write_npy(at.join("x.npy"), &conditions(observed).sets()).expect("written");
     assert_eq!(drawn(at, &["sample", "p", "--data", "x.npy"]).1, expected);
     fs::write(at.join("x.csv"), "age,y,x\nNA,0.25,0.5\n").expect("written");
     refused(at, &["sample", "p", "--data", "x.csv", "--out", "d.npz"], &["NaN"]);
     fs::write(at.join("x.csv"), "y,x\n0.25,0.5\n").expect("written");
     refused(at, &["sample", "p", "--data", "x.csv", "--out", "d.npz"], &["[\"x\", \"y\"] and 1 more are expected"]);
+}
+
+/// By rows of NaN, by a mask of rows, and each by itself without either; of networks that see what is missing, too.
+#[test]
+fn data_sets_may_be_of_different_lengths() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let sets = |lengths: &[usize]| {
+        let of = |(m, &n): (usize, &usize)| normal((1, n, 2), m as u64).index_axis_move(Axis(0), 0);
+        Data::padded(lengths.iter().enumerate().map(of)).expect("of one width")
+    };
+    let lengths: Vec<usize> = (0..60).map(|m| 5 + m % 7).collect();
+    let networks = || PosteriorConfig::new(DeepSetConfig::new(3).with_units(8), MixtureConfig::new());
+    for masked in [false, true] {
+        let conditions = |data: Data| Conditions::from(if masked { data.nan_as_missing() } else { data });
+        let pilot = Configured::new(normal((60, 1, 2), 1).index_axis_move(Axis(1), 0), conditions(sets(&lengths)));
+        let pilot = [pilot.expect("60 of each")];
+        let posterior = AmortizedPosterior::new(networks(), ["a", "b"], &pilot, 1, &Device::flex()).expect("valid");
+        posterior.save(at.join("p")).expect("written");
+        let mut observed = sets(&[5, 9]);
+        if masked {
+            observed.update(|mut values| values[[1, 3, 0]] = f32::NAN);
+        }
+        let expected = posterior.sample(&conditions(observed.clone()), 20, 0).expect("draws");
+        assert_ne!(expected, posterior.sample(&conditions(sets(&[9, 9])), 20, 0).expect("draws"));
+        let mut rows_of_nan = observed.observations();
+        rows_of_nan.index_axis_mut(Axis(0), 0).slice_axis_mut(Axis(0), (5..).into()).fill(f32::NAN);
+        write_npy(at.join("x.npy"), &rows_of_nan).expect("written");
+        assert_eq!(drawn(at, &["sample", "p", "--data", "x.npy"]).1, expected, "masked: {masked}");
+        let values = observed.values().clone();
+        let rows = observed.row_mask().expect("of two lengths").clone();
+        write_arrays(at.join("x.npz"), &[("x".to_owned(), values), ("x_rows".to_owned(), rows)]).expect("written");
+        assert_eq!(drawn(at, &["sample", "p", "--data", "x.npz"]).1, expected, "masked: {masked}");
+        let (_, alone) = drawn(at, &["sample", "p", "--data", "x.npz:x"]);
+        assert_eq!(alone.num_data_sets(), 2);
+    }
+    write_npy(at.join("x.npy"), &Array1::<f32>::zeros(3)).expect("written");
+    refused(at, &["sample", "p", "--data", "x.npy", "--out", "d.npz"], &["shape [3]", "[N, 4]"]);
 }
 
 #[test]

@@ -40,5 +40,5 @@ pub use draws::{Draws, DrawsError};
 pub use file_error::{FileAction, FileError};
 pub use interval::{Interval, IntervalError};
 pub use settings::SettingError;
-pub use simulations::{PanickedSimulation, ParameterNames, SimulationId, Simulations, SimulationsError};
+pub use simulations::{Given, PanickedSimulation, ParameterNames, SimulationId, Simulations, SimulationsError};
 pub use streams::{Purpose, StreamRng, derive_seed, stream};

@@ -111,7 +111,56 @@ pub struct Simulations {
     pub panicked: Vec<PanickedSimulation>,
 }
 
+/// What is known of data sets without their parameters: data, simulated or observed, and contexts.
+#[derive(Debug, Clone, Copy)]
+pub struct Given<'a> {
+    /// The names of the parameters to infer.
+    pub parameter_names: &'a ParameterNames,
+    /// Some parameters of the prior, for functions of simulations that are called without any; zeros if there are none.
+    pub stand_in: Option<&'a Array1<f32>>,
+    /// As [`Simulations::data`].
+    pub data: &'a Data,
+    /// As [`Simulations::prior_batchable_context`].
+    pub prior_batchable_context: Option<&'a ArrayD<f32>>,
+    /// As [`Simulations::prior_non_batchable_context`].
+    pub prior_non_batchable_context: Option<&'a ArrayD<f32>>,
+    /// As [`Simulations::sim_batchable_context`].
+    pub sim_batchable_context: Option<&'a ArrayD<f32>>,
+    /// As [`Simulations::sim_non_batchable_context`].
+    pub sim_non_batchable_context: Option<&'a ArrayD<f32>>,
+}
+
+impl<'a> Given<'a> {
+    /// Data without contexts.
+    #[must_use]
+    pub fn new(parameter_names: &'a ParameterNames, data: &'a Data) -> Self {
+        Self {
+            parameter_names,
+            stand_in: None,
+            data,
+            prior_batchable_context: None,
+            prior_non_batchable_context: None,
+            sim_batchable_context: None,
+            sim_non_batchable_context: None,
+        }
+    }
+}
+
 impl Simulations {
+    /// The same without the parameters.
+    #[must_use]
+    pub fn given(&self) -> Given<'_> {
+        Given {
+            parameter_names: &self.parameter_names,
+            stand_in: None,
+            data: &self.data,
+            prior_batchable_context: self.prior_batchable_context.as_ref(),
+            prior_non_batchable_context: self.prior_non_batchable_context.as_ref(),
+            sim_batchable_context: self.sim_batchable_context.as_ref(),
+            sim_non_batchable_context: self.sim_non_batchable_context.as_ref(),
+        }
+    }
+
     /// Parameters `[B, D]` and data of B data sets, or an array `[B, ...]`, without contexts.
     ///
     /// # Errors

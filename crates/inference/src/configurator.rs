@@ -1,7 +1,7 @@
 //! Says what the networks see of pairs.
 
-use bayesburn_amortizers::{AmortizerError, Configurator, Configured};
-use bayesburn_core::Simulations;
+use bayesburn_amortizers::{AmortizerError, Conditions, Configurator, Configured, TrainingTargets};
+use bayesburn_core::{Given, Simulations};
 use std::sync::Arc;
 
 /// What networks see of pairs: the data of each as they are, or as one vector; and which proposal their parameters came from.
@@ -17,6 +17,21 @@ impl PairsConfigurator {
 }
 
 impl Configurator for PairsConfigurator {
+    fn conditions(&self, given: &Given<'_>) -> Result<Conditions, AmortizerError> {
+        let flat = if self.flatten { Some(given.data.flattened()?) } else { None };
+        self.inner.conditions(&Given { data: flat.as_ref().unwrap_or(given.data), ..*given })
+    }
+
+    fn targets(&self, simulations: &Simulations) -> Result<TrainingTargets, AmortizerError> {
+        match self.flatten {
+            true => {
+                let flat = simulations.data.flattened()?;
+                self.inner.targets(&Simulations { data: flat, ..simulations.clone() })
+            }
+            false => self.inner.targets(simulations),
+        }
+    }
+
     fn configure(&self, simulations: &Simulations) -> Result<Configured, AmortizerError> {
         let mut simulations = simulations.clone();
         let proposals = simulations.proposals.take();

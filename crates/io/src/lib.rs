@@ -46,6 +46,6 @@ pub use draws::{read_draws, read_draws_and_truths, read_parameters};
 pub use element::Element;
 pub use error::IoError;
 pub use npy::{NamedArray, NpyError, NpyHeader, read_npz};
-pub use observations::{read_array, read_arrays, read_observations, read_values};
+pub use observations::{read_array, read_arrays, read_data, read_observations, read_values};
 pub use options::{Heading, Missing, Noted, TableOptions};
 pub use write::{check_draws_names, check_draws_path, write_arrays, write_draws, write_values};

@@ -7,6 +7,7 @@ use crate::{
     error::Result,
     table::{Table, places},
 };
+use bayesburn_core::{Data, DataShape, InputShape, InvalidData};
 use ndarray::{Array1, Array2, Array3, ArrayD, Axis, Ix1, Ix3};
 use std::path::Path;
 
@@ -105,6 +106,103 @@ pub fn read_observations(path: impl AsRef<Path>, options: &TableOptions) -> Resu
     let reason = || format!("an array of shape {shape:?}: give [N, F] for one data set, or [M, N, F] for M of them");
     let value = array.into_dimensionality::<Ix3>().map_err(|_| wrong(path, reason()))?;
     Ok(Noted { value, notes })
+}
+
+/// Data sets for networks that were made for this shape, of one input or several.
+///
+/// - Of one input, the one array of the file; of several, an archive (`.npz` or `.safetensors`) with an array for each
+///   by its name.
+/// - An array may have an axis for M data sets before those of the shape, or be one data set.
+/// - `NAME_rows` beside an array `NAME` is its mask of rows, 0 for padding, and `NAME_mask` its mask of values, 0 for a
+///   value that is missing. Of the one array of an archive the masks may be called `rows` and `mask`.
+///
+/// ```
+/// use bayesburn_core::{Data, DataShape};
+/// use bayesburn_io::{TableOptions, read_data, write_arrays};
+/// use ndarray::array;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("observed.npz");
+/// let (series, rows) = (array![[[1.0], [2.0]], [[3.0], [0.0]]].into_dyn(), array![[1.0, 1.0], [1.0, 0.0]].into_dyn());
+/// write_arrays(&path, &[("data".to_owned(), series), ("data_rows".to_owned(), rows)])?;
+/// let data = read_data(&path, &DataShape::of_sets(1), &TableOptions::new())?.value;
+/// assert_eq!(data, Data::padded([array![[1.0], [2.0]], array![[3.0]]])?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// As [`read_array`]; arrays that are missing, or of other axes; masks that do not fit.
+pub fn read_data(path: impl AsRef<Path>, shape: &DataShape, options: &TableOptions) -> Result<Noted<Data>> {
+    let path = path.as_ref();
+    let Noted { value: content, notes } = Content::read(path, options)?;
+    let invalid = |error: InvalidData| wrong(path, error.to_string());
+    let mut arrays = match content {
+        Content::Named(Named { arrays, .. }) => arrays,
+        _ => {
+            let Noted { value, notes } = read_array(path, options)?;
+            let Some(only) = shape.only() else {
+                let names: Vec<_> = shape.inputs().iter().map(|input| &input.name).collect();
+                let reason = format!("it holds one array: give {names:?} as arrays of an .npz or .safetensors file");
+                return Err(wrong(path, reason));
+            };
+            let data = Data::new(with_sets(path, only, value)?);
+            return Ok(Noted { value: named(shape, vec![(only, data)]).map_err(invalid)?, notes });
+        }
+    };
+    let names: Vec<String> = arrays.iter().map(|(name, _)| name.clone()).collect();
+    let mut take = |name: &str| {
+        let place = arrays.iter().position(|(other, _)| other == name)?;
+        Some(arrays.swap_remove(place).1)
+    };
+    let is_mask =
+        |name: &&String| name.ends_with("_rows") || name.ends_with("_mask") || *name == "rows" || *name == "mask";
+    let mut inputs = Vec::new();
+    for input in shape.inputs() {
+        // The one array of an archive may have any name.
+        let others: Vec<&String> = names.iter().filter(|name| !is_mask(name)).collect();
+        let name = match (shape.only(), &others[..]) {
+            (Some(_), [only]) => (*only).clone(),
+            _ => input.name.clone(),
+        };
+        let expected = || format!("no array is named `{name}`, but {names:?} are: give {shape}");
+        let data = Data::new(with_sets(path, input, take(&name).ok_or_else(|| wrong(path, expected()))?)?);
+        let mut mask = |end: &str| {
+            let mask = take(&format!("{name}_{end}")).or_else(|| shape.only().and_then(|_| take(end)));
+            mask.map(|mask| if mask.ndim() < 2 { mask.insert_axis(Axis(0)) } else { mask })
+        };
+        let (rows, there) = (mask("rows"), mask("mask"));
+        let data = there.map_or(Ok(data.clone()), |there| {
+            let there = if there.ndim() == input.rank() { there.insert_axis(Axis(0)) } else { there };
+            data.with_value_mask(there)
+        });
+        let data = data.and_then(|data| rows.map_or(Ok(data.clone()), |rows| data.with_row_mask(rows)));
+        inputs.push((input, data.map_err(invalid)?));
+    }
+    Ok(Noted { value: named(shape, inputs).map_err(invalid)?, notes })
+}
+
+/// An array with an axis for data sets, which one data set has not.
+fn with_sets(path: &Path, input: &InputShape, array: ArrayD<f32>) -> Result<ArrayD<f32>> {
+    match array.ndim() {
+        axes if axes == input.rank() => Ok(array.insert_axis(Axis(0))),
+        axes if axes == input.rank() + 1 => Ok(array),
+        _ => {
+            let reason = format!(
+                "an array of shape {:?} for the input `{}`: give {input}, or an axis of data sets before it",
+                array.shape(),
+                input.name
+            );
+            Err(wrong(path, reason))
+        }
+    }
+}
+
+/// Inputs by the names of their shapes, if these have any.
+fn named(shape: &DataShape, inputs: Vec<(&InputShape, Data)>) -> std::result::Result<Data, InvalidData> {
+    if shape.is_named() {
+        return Data::named(inputs.into_iter().map(|(input, data)| (input.name.clone(), data)));
+    }
+    inputs.into_iter().next().map(|(_, data)| data).ok_or(InvalidData::Nothing)
 }
 
 /// One number for each data set, `[M]`: an array, or the one column of a table beside those that count rows.

@@ -104,6 +104,11 @@ pub struct Noted<T> {
 }
 
 impl<T> Noted<T> {
+    /// Something else made of what was read, with the same notes.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Noted<U> {
+        Noted { value: f(self.value), notes: self.notes }
+    }
+
     /// Without a note.
     pub(crate) fn of(value: T) -> Self {
         Self { value, notes: Vec::new() }

@@ -10,6 +10,18 @@ pub enum ConfigError {
     /// A setting outside its range.
     #[error(transparent)]
     Setting(#[from] SettingError),
+    /// Data that the summary network does not take.
+    #[error(
+        "the {network} network takes {expected}, and the data are {got}: take another summary network, or one of your own"
+    )]
+    Data {
+        /// The network.
+        network: &'static str,
+        /// What it takes.
+        expected: &'static str,
+        /// The shapes of the data.
+        got: String,
+    },
     /// A network without anything to condition on.
     #[error(
         "without a condition the network has nothing to depend on: give it one or, to an invertible network, at least two dimensions"

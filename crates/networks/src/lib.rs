@@ -2,7 +2,8 @@
 //!
 //! | type | what it is | reference |
 //! |---|---|---|
-//! | [`SummaryNetwork`], [`SummaryConfig`] | the traits: a data set `[B, N, F]` to a summary `[B, S]`, and what makes such a network | |
+//! | [`SummaryNetwork`], [`SummaryConfig`] | the traits: data sets to summaries `[B, S]`, and what makes such a network | |
+//! | [`DataTensor`], [`InputTensor`] | data sets of any rank, with a mask of rows, as networks see them | |
 //! | [`DeepSet`] | the summary network for exchangeable observations | Zaheer et al. 2017; Bloem-Reddy & Teh 2020 |
 //! | [`Identity`], [`DenseSummary`] | none, and a dense one, for data that are one vector | |
 //! | [`Bijection`] | the trait: targets to latents and back, given a condition | |
@@ -19,17 +20,19 @@
 //! `X`. What a user can get wrong in a configuration is a [`ConfigError`]; a tensor of the wrong shape panics with both shapes.
 //!
 //! ```
+//! use bayesburn_core::DataShape;
 //! use bayesburn_networks::{
 //!     Bijection, DeepSetConfig, InvertibleNetworkConfig, ParameterInit, Pass, SummaryConfig, SummaryNetwork,
 //! };
 //! use burn::tensor::{Device, Tensor};
 //!
 //! let mut init = ParameterInit::new(2023, &Device::default());
-//! let summary_network = DeepSetConfig::new(10).init(4, &mut init)?;
+//! let summary_network = DeepSetConfig::new(10).init(&DataShape::of_sets(4), &mut init)?;
 //! let inference_network = InvertibleNetworkConfig::new().with_num_coupling_layers(4).init(4, 10, &mut init)?;
 //!
 //! let mut pass = Pass::inference(1);
-//! let summary = summary_network.forward(Tensor::ones([3, 50, 4], &Device::default()), &mut pass);
+//! let data = Tensor::<3>::ones([3, 50, 4], &Device::default());
+//! let summary = summary_network.forward(&data.into(), &mut pass);
 //! let (z, log_det) = inference_network.forward(Tensor::ones([3, 4], &Device::default()), Some(summary), &mut pass);
 //! assert_eq!((z.dims(), log_det.dims()), ([3, 4], [3]));
 //! # Ok::<(), bayesburn_networks::ConfigError>(())
@@ -40,6 +43,7 @@ mod autoregressive;
 mod bijection;
 mod chain;
 mod coupling;
+mod data;
 mod dense;
 mod density_estimator;
 mod device;
@@ -60,6 +64,7 @@ pub use coupling::{
     AffineConfig, AffineCoupling, AffineNets, Coupling, CouplingConfig, CouplingLayer, SeparateNets, SplineConfig,
     SplineCoupling,
 };
+pub use data::{DataTensor, InputTensor};
 pub use dense::{Activation, DenseNet, DenseNetConfig};
 pub use density_estimator::{DensityEstimator, InferenceConfig, InferenceNetwork, repeated};
 #[doc(hidden)]

@@ -6,7 +6,8 @@ mod vector;
 pub use deep_set::{DeepSet, DeepSetArchitecture, DeepSetConfig, DenseStageConfig, PlainDeepSetConfig, Pooling};
 pub use vector::{DenseSummary, DenseSummaryConfig, Identity, IdentityConfig};
 
-use crate::{ConfigError, ParameterInit, Pass};
+use crate::{ConfigError, DataTensor, ParameterInit, Pass};
+use bayesburn_core::DataShape;
 #[cfg(feature = "flex")]
 use bayesburn_kernels::{Part, Summary};
 use burn::{
@@ -18,18 +19,19 @@ use burn::{
 /// A network that turns a data set of any size into a vector of fixed length.
 ///
 /// # To implement this
-/// Map `[B, N, F]` to `[B, S]`, such that row b of the result depends on row b of the data alone; and give the network
-/// a configuration, [`SummaryConfig`]. Everything else, training, checkpoints and sampling, then works with a
+/// Map B data sets to summaries `[B, S]`, such that row b of the result depends on data set b alone, and that rows
+/// which are padding, as a mask of rows tells, change nothing; and give the network a configuration, [`SummaryConfig`].
+/// Everything else, training, checkpoints and sampling, then works with a
 /// `PosteriorConfig` of that configuration.
 pub trait SummaryNetwork: Module + ModuleDisplay + Sync + 'static {
     /// S, the length of a summary.
     fn summary_dim(&self) -> usize;
 
-    /// Data `[B, N, F]` to summaries `[B, S]`.
+    /// B data sets to summaries `[B, S]`.
     ///
     /// # Panics
-    /// If F is not the number of features that the network was made for, or N not one that it takes.
-    fn forward(&self, data: Tensor<3>, pass: &mut Pass) -> Tensor<2>;
+    /// If the data are not of the shape that the network was made for.
+    fn forward(&self, data: &DataTensor, pass: &mut Pass) -> Tensor<2>;
 
     /// The network as an operation with its operands, for data like these: it then trains without Burn's graph. `None`,
     /// which networks of one's own leave it at, if kernels cannot do what it does.
@@ -63,9 +65,21 @@ pub trait SummaryConfig: Config + Clone + PartialEq + Send + Sync + 'static {
         false
     }
 
-    /// A network for data of `features` numbers for each observation.
+    /// A network for data of this shape.
     ///
     /// # Errors
-    /// A setting outside its range.
-    fn init(&self, features: usize, init: &mut ParameterInit) -> Result<Self::Network, ConfigError>;
+    /// A setting outside its range; data of a shape that the network does not take.
+    fn init(&self, shape: &DataShape, init: &mut ParameterInit) -> Result<Self::Network, ConfigError>;
+}
+
+/// The number of features of data that are one input of sets or, for some networks, of vectors `[F]`.
+fn features(network: &'static str, shape: &DataShape, vectors: bool) -> Result<usize, ConfigError> {
+    let fits = |rank: usize| rank == 2 || vectors && rank == 1;
+    match shape.only().filter(|input| fits(input.rank())) {
+        Some(input) => Ok(input.features()),
+        None => {
+            let expected = if vectors { "one vector [F], or one observation" } else { "one input of sets [N, F]" };
+            Err(ConfigError::Data { network, expected, got: shape.to_string() })
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Says what the arrays of a simulation look like.
 
-use bayesburn_core::{Data, Simulations};
+use bayesburn_core::{Data, DataShape, Simulations};
 use ndarray::ArrayD;
 use std::fmt;
 
@@ -58,6 +58,12 @@ impl Shapes {
         } else {
             self.inputs.iter().map(|(_, shape)| values(shape)).sum()
         }
+    }
+
+    /// The shapes of the data as a network would see them: sets and series are of any length.
+    #[must_use]
+    pub fn data_shape(&self) -> DataShape {
+        self.nan(0).shape()
     }
 
     /// Data of these shapes that are NaN throughout.

@@ -12,8 +12,10 @@ use crate::{
     stopping::best_epoch,
     weights::Weights,
 };
-use bayesburn_amortizers::{AmortizedPosterior, Amortizer, AmortizerConfig, Configurator, Configured, Difference};
-use bayesburn_core::{ParameterNames, Purpose, Simulations, stream};
+use bayesburn_amortizers::{
+    AmortizedPosterior, Amortizer, AmortizerConfig, Conditions, Configurator, Configured, Difference,
+};
+use bayesburn_core::{Given, ParameterNames, Purpose, Simulations, stream};
 use bayesburn_simulation::{Dataset, GenerativeModel};
 use rand::Rng;
 use serde_json::json;
@@ -146,6 +148,14 @@ impl<A: Amortizer> Trainer<A> {
     /// What the configurator reports.
     pub fn configure(&self, simulations: &Simulations) -> Result<Configured, TrainerError> {
         Ok(self.configurator.configure(simulations)?)
+    }
+
+    /// What the networks see of data without parameters: of what was observed, with its contexts.
+    ///
+    /// # Errors
+    /// What the configurator reports.
+    pub fn conditions(&self, given: &Given<'_>) -> Result<Conditions, TrainerError> {
+        Ok(self.configurator.conditions(given)?)
     }
 
     /// Simulates and configures data sets to test on, as one batch. Training, validation and pilot draw from seeds

@@ -5,7 +5,7 @@ use crate::{
     test_sets::{TestSets, rows_of},
 };
 use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured};
-use bayesburn_core::{Draws, Purpose, Simulations, derive_seed};
+use bayesburn_core::{Data, Draws, Purpose, Simulations, derive_seed};
 use bayesburn_diagnostics::{DiagnosticsSuite, Ranks, Report, SuiteInput, quantity_ranks};
 use bayesburn_inference::Posterior;
 use bayesburn_networks::SummaryConfig;
@@ -81,7 +81,7 @@ impl Diagnose {
     /// let diagnose = Diagnose::new()
     ///     .with_quantity("R_0", |theta, _| f64::from(theta[0] / theta[1]))
     ///     .with_quantity("log likelihood", |theta, x| {
-    ///         x.summary_conditions.iter().map(|x| -0.5 * f64::from(x - theta[0]).powi(2)).sum()
+    ///         x.data.iter().map(|x| -0.5 * f64::from(x - theta[0]).powi(2)).sum()
     ///     });
     /// ```
     #[must_use]
@@ -189,13 +189,12 @@ impl Diagnose {
         let truths = rows_of(test.groups.iter().map(|group| group.parameters.view()))?;
         let log_prob = rows_of(log_prob.iter().map(|log_prob| log_prob.view()))?;
         let quantities = self.quantity_ranks(&draws, &truths, &test)?;
-        let (mut data, mut direct) = (Vec::new(), Vec::new());
-        for group in test.groups {
-            let Conditions { summary_conditions, direct_conditions, .. } = group.conditions;
-            data.push(summary_conditions);
-            direct.extend(direct_conditions.map(|direct| direct.insert_axis(Axis(1))));
-        }
-        let data = [data, direct].into_iter().filter(|arrays| !arrays.is_empty()).collect();
+        let inputs = test.groups.first().map_or(0, |group| group.conditions.data.inputs().len());
+        let of_input = |i| test.groups.iter().flat_map(|group| arrays_of(&group.conditions.data, i)).collect();
+        let mut data: Vec<Vec<Array3<f32>>> = (0..inputs).map(of_input).collect();
+        let direct = test.groups.iter().filter_map(|group| group.conditions.direct_conditions.clone());
+        data.push(direct.map(|direct| direct.insert_axis(Axis(1))).collect());
+        data.retain(|arrays| !arrays.is_empty());
         let judged = Judged { draws, truths, data, contexts: test.contexts, log_prob, quantities };
         let report = self.suite.clone().with_seed(self.seed).run(&judged.suite_input()?)?;
         Ok(Diagnosis { report, judged })
@@ -217,6 +216,20 @@ impl Diagnose {
             self.quantities.iter().map(|(_, quantity)| quantity(theta, &data_sets[data_set])).collect()
         })?;
         Ok(Some(ranks))
+    }
+}
+
+/// The rows of an input, `[m, rows, F]`: of all data sets together where they are of one length, or of each by itself.
+fn arrays_of(data: &Data, input: usize) -> Vec<Array3<f32>> {
+    let whole = |data: &Data| {
+        let input = &data.inputs()[input];
+        let (sets, features) = (input.len(), input.features());
+        let rows = input.values().len() / (sets * features).max(1);
+        input.values().to_shape((sets, rows, features)).expect("as many values as before").into_owned()
+    };
+    match data.inputs()[input].row_mask() {
+        None => vec![whole(data)],
+        Some(_) => (0..data.len()).map(|data_set| whole(&data.select(&[data_set]))).collect(),
     }
 }
 

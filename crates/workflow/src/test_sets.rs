@@ -1,7 +1,7 @@
 //! Gathers the data sets that a posterior is judged by, over the contexts that they share.
 
 use crate::WorkflowError;
-use bayesburn_amortizers::{AmortizerError, Configured};
+use bayesburn_amortizers::{AmortizerError, Conditions, Configured};
 use bayesburn_core::Simulations;
 use bayesburn_simulation::GenerativeModel;
 use ndarray::{Array1, ArrayD, ArrayView, Axis, RemoveAxis, concatenate};
@@ -25,11 +25,10 @@ impl TestSets {
         batches: &[Simulations],
         configure: impl Fn(&Simulations) -> Result<Configured, WorkflowError>,
     ) -> Result<Self, WorkflowError> {
-        let mut by_shape: Vec<([usize; 3], Vec<usize>, Vec<Configured>)> = Vec::new();
+        let mut by_shape: Vec<(Vec<usize>, Vec<usize>, Vec<Configured>)> = Vec::new();
         for (number, batch) in batches.iter().enumerate() {
             let configured = configure(batch)?;
-            let (_, n, f) = configured.conditions.summary_conditions.dim();
-            let shape = [n, f, configured.conditions.direct_conditions.as_ref().map_or(0, |direct| direct.ncols())];
+            let shape = shape_of(&configured.conditions);
             match by_shape.iter_mut().find(|(other, ..)| *other == shape) {
                 Some((_, numbers, group)) => {
                     numbers.push(number);
@@ -38,7 +37,7 @@ impl TestSets {
                 None => by_shape.push((shape, vec![number], vec![configured])),
             }
         }
-        by_shape.sort_by_key(|(shape, ..)| *shape);
+        by_shape.sort_by_key(|(shape, ..)| shape.clone());
         let rows =
             || by_shape.iter().flat_map(|(_, numbers, group)| numbers.iter().zip(group.iter().map(Configured::len)));
         let contexts = contexts(model, batches).into_iter().map(|(name, values)| {
@@ -48,6 +47,18 @@ impl TestSets {
         let groups = by_shape.iter().map(|(.., group)| Configured::joined(group)).collect::<Result<_, _>>()?;
         Ok(Self { groups, contexts })
     }
+}
+
+/// What data sets have in common that can be drawn for together: their shapes, where they are not padded, and how many
+/// direct conditions.
+fn shape_of(conditions: &Conditions) -> Vec<usize> {
+    let lengths = conditions.data.inputs().iter().flat_map(|input| {
+        let shape = &input.values().shape()[1..];
+        // Padded data sets of any length are taken together.
+        let first = if input.row_mask().is_some() { shape.len() - 1 } else { 0 };
+        shape[first..].to_vec()
+    });
+    lengths.chain(conditions.direct_conditions.as_ref().map(|direct| direct.ncols())).collect()
 }
 
 /// One after the other.

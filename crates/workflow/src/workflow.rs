@@ -6,13 +6,15 @@ use crate::{
     saved::{Saved, describe},
 };
 use bayesburn_amortizers::{AmortizedPosterior, Amortizer, AmortizerError, PosteriorConfig};
-use bayesburn_core::{FileError, Simulations, layout::CHECKPOINTS};
+use bayesburn_core::{Data, FileError, Given, layout::CHECKPOINTS};
 use bayesburn_diagnostics::DiagnosticsSuite;
-use bayesburn_io::{IoError, Missing, TableOptions, check_draws_names, read_array, read_observations, write_draws};
+use bayesburn_io::{
+    IoError, Missing, TableOptions, check_draws_names, read_array, read_data, read_observations, write_draws,
+};
 use bayesburn_networks::{SummaryConfig, device};
 use bayesburn_simulation::InvalidSimulations;
 use bayesburn_trainers::{Callback, EpochReport, EpochSummary, Trainer, TrainerBuilder, TrainerError};
-use ndarray::{Array2, ArrayD, arr1};
+use ndarray::{ArrayD, arr1};
 use std::{
     error::Error,
     fmt,
@@ -233,8 +235,16 @@ impl<C: SummaryConfig> Workflow<C> {
         let columns = of_model.or(trainer.amortizer().feature_names()).map(<[_]>::to_vec);
         let is_masked = trainer.amortizer().num_masked_features() > 0
             || trainer.model().is_some_and(|model| model.invalid_simulations() == InvalidSimulations::Mask);
-        let missing = if is_masked { Missing::Nan } else { Missing::Refuse };
-        let data = read_observations(&options.data, &TableOptions { columns, missing, ..tables.clone() })?;
+        let is_padded = trainer.amortizer().data_shape().is_padded();
+        let missing = if is_masked || is_padded { Missing::Nan } else { Missing::Refuse };
+        let table = TableOptions { columns, missing, ..tables.clone() };
+        let shape =
+            trainer.model().map_or_else(|| trainer.amortizer().data_shape(), |model| model.shapes().data_shape());
+        let are_sets = !shape.is_named() && shape.only().is_some_and(|only| only.rank() <= 2);
+        let data = match are_sets && !is_padded {
+            true => read_observations(&options.data, &table)?.map(Data::new),
+            false => read_data(&options.data, &shape, &table)?,
+        };
         let mut notes = data.notes;
         let mut context = |path: &Option<PathBuf>| -> Result<Option<ArrayD<f32>>, IoError> {
             let Some(path) = path else { return Ok(None) };
@@ -243,27 +253,22 @@ impl<C: SummaryConfig> Workflow<C> {
             Ok(Some(read.value))
         };
         let of_each = context(&options.batchable_context)?;
-        let shared = context(&options.non_batchable_context)?;
+        let mut shared = context(&options.non_batchable_context)?;
         notes.iter().try_for_each(|note| say(out, format_args!("Note: {note}\n")))?;
         let data = data.value;
         if let Some(infinite) = data.iter().find(|value| value.is_infinite()) {
             return Err(wrong(format!("a value is {infinite}: give finite numbers")).into());
         }
+        let padded = |data: Data| if is_padded { data.nan_rows_as_padding() } else { Ok(data) };
+        let data = padded(data).map_err(|error| wrong(error.to_string()))?;
         let names = trainer.amortizer().parameter_names().clone();
         check_draws_names(&drawing.out, &names)?;
-        let unknown = Array2::zeros((data.dim().0, names.len()));
-        let mut observed =
-            Simulations::new(names, unknown, data.into_dyn()).map_err(|error| wrong(error.to_string()))?;
-        (observed.sim_batchable_context, observed.sim_non_batchable_context) = (of_each, shared);
-        if is_masked {
-            let rows: Vec<u64> = (0..observed.len() as u64).collect();
-            observed = InvalidSimulations::Mask.apply(observed, &rows)?;
-        }
+        let data = if is_masked { data.nan_as_missing() } else { data };
         // Of data that are a vector each, such as statistics of N observations, N can't be told.
-        let of_sets = trainer.model().filter(|model| model.shapes().data.len() == 2);
+        let of_sets = trainer.model().filter(|model| model.shapes().data.len() == 2 && !is_padded);
         if of_sets.is_some_and(|model| model.num_observations().is_some()) {
-            let n = observed.data.values().shape()[1];
-            let given = observed.sim_non_batchable_context.get_or_insert_with(|| arr1(&[n as f32]).into_dyn());
+            let n = data.values().shape()[1];
+            let given = shared.get_or_insert_with(|| arr1(&[n as f32]).into_dyn());
             if given.first() != Some(&(n as f32)) || given.len() != 1 {
                 let path = options.non_batchable_context.clone().unwrap_or_default();
                 let reason = format!("{given}, where {} has {n} observations", options.data.display());
@@ -276,7 +281,10 @@ impl<C: SummaryConfig> Workflow<C> {
             }
             other => other.into(),
         };
-        let conditions = trainer.configure(&observed)?.conditions;
+        let (of_each, shared) = (of_each.as_ref(), shared.as_ref());
+        let given =
+            Given { sim_batchable_context: of_each, sim_non_batchable_context: shared, ..Given::new(&names, &data) };
+        let conditions = trainer.conditions(&given)?;
         let posterior = trainer.amortizer().clone();
         let posterior = if options.any_num_observations { posterior.with_any_num_observations() } else { posterior };
         let draws = posterior.sample(&conditions, drawing.draws, drawing.seed).map_err(of_file)?;

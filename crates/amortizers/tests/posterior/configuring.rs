@@ -2,9 +2,10 @@
 
 use crate::{config, data_sets, device, pilot, untrained};
 use bayesburn_amortizers::{
-    AmortizedPosterior, AmortizerError, Conditions, Configurator, Configured, DefaultConfigurator,
+    AmortizedPosterior, AmortizerError, Conditions, Configurator, Configured, DefaultConfigurator, SplitConfigurator,
+    TrainingTargets,
 };
-use bayesburn_core::{Data, Simulations};
+use bayesburn_core::{Data, Given, Simulations};
 use bayesburn_networks::Pass;
 use ndarray::{Array1, Array2, Array3, ArrayD, Axis, IxDyn, arr1, arr2};
 
@@ -32,7 +33,7 @@ fn every_combination_of_contexts_has_its_place() {
         let Configured { parameters, conditions, weights, .. } = configure(&given);
         assert_eq!(weights, None);
         assert_eq!(parameters, given.parameters);
-        for ((b, n, f), &v) in conditions.summary_conditions.indexed_iter() {
+        for ((b, n, f), &v) in conditions.sets().indexed_iter() {
             let mut expected = vec![(100 * b + 10 * n) as f32, (100 * b + 10 * n + 1) as f32];
             if has(0) {
                 expected.push([0.5, 0.6][b]); // one for each simulation, repeated for each observation
@@ -40,7 +41,7 @@ fn every_combination_of_contexts_has_its_place() {
             if has(1) {
                 expected.extend([0, 1].map(|c| -((100 * b + 10 * n + c) as f32))); // one for each observation
             }
-            assert_eq!(conditions.summary_conditions.dim(), (2, 3, expected.len()), "contexts {present:04b}");
+            assert_eq!(conditions.sets().dim(), (2, 3, expected.len()), "contexts {present:04b}");
             assert_eq!(v, expected[f], "contexts {present:04b}");
         }
         let mut direct: Vec<f32> = Vec::new();
@@ -61,7 +62,7 @@ fn data_without_an_observation_axis_are_one_observation() {
     given.data = arr2(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]).into();
     given.sim_batchable_context = Some(arr2(&[[7.0], [8.0]]).into_dyn());
     let conditions = configure(&given).conditions;
-    assert_eq!(conditions.summary_conditions, ndarray::arr3(&[[[1.0, 2.0, 3.0, 7.0]], [[4.0, 5.0, 6.0, 8.0]]]));
+    assert_eq!(conditions.sets(), ndarray::arr3(&[[[1.0, 2.0, 3.0, 7.0]], [[4.0, 5.0, 6.0, 8.0]]]));
 }
 
 /// A batch with a mask, and the same data with NaN in place of what is missing, whatever the batch holds there. The sixteen
@@ -84,14 +85,14 @@ fn missing_values_are_the_same_in_a_mask_and_as_nan() {
             data(0.0),
             Array3::from_shape_fn((2, 3, 2), |(b, n, f)| f32::from(!missing(b, n, f)))
         ];
-        assert_eq!(conditions.summary_conditions, expected);
+        assert_eq!(conditions.sets(), expected);
     }
     given.sim_batchable_context = Some(arr2(&[[7.0], [8.0]]).into_dyn());
     given.sim_non_batchable_context = Some(arr1(&[3.0]).into_dyn());
-    let Conditions { summary_conditions, direct_conditions, .. } = configure(&given).conditions;
-    assert_eq!(summary_conditions.dim(), (2, 3, 5));
-    assert_eq!(summary_conditions.index_axis(Axis(2), 4), arr2(&[[7.0; 3], [8.0; 3]]));
-    assert_eq!(direct_conditions, Some(arr2(&[[3.0], [3.0]])));
+    let conditions = configure(&given).conditions;
+    assert_eq!(conditions.sets().dim(), (2, 3, 5));
+    assert_eq!(conditions.sets().index_axis(Axis(2), 4), arr2(&[[7.0; 3], [8.0; 3]]));
+    assert_eq!(conditions.direct_conditions, Some(arr2(&[[3.0], [3.0]])));
 }
 
 #[test]
@@ -99,16 +100,16 @@ fn a_mask_without_an_observation_axis_is_that_of_one_observation() {
     let mut given = simulations();
     given.data = Data::with_missing(arr2(&[[1.0, f32::NAN], [3.0, 4.0]]));
     let conditions = configure(&given).conditions;
-    assert_eq!(conditions.summary_conditions, ndarray::arr3(&[[[1.0, 0.0, 1.0, 0.0]], [[3.0, 4.0, 1.0, 1.0]]]));
+    assert_eq!(conditions.sets(), ndarray::arr3(&[[[1.0, 0.0, 1.0, 0.0]], [[3.0, 4.0, 1.0, 1.0]]]));
 }
 
 /// Infinity is no missing value, and NaN is one only where it is said to be.
 #[test]
 fn infinite_observed_values_are_refused() {
     let mut masked = pilot(2);
-    masked.conditions = Conditions::with_missing(masked.conditions.summary_conditions);
+    masked.conditions = Conditions::with_missing(masked.conditions.sets().to_owned());
     let posterior = untrained(config(), &masked, 1);
-    let mut data = data_sets(8, 5, 3).summary_conditions;
+    let mut data = data_sets(8, 5, 3).sets().to_owned();
     data[[7, 4, 1]] = f32::NAN;
     assert!(posterior.sample(&Conditions::with_missing(data.clone()), 3, 1).is_ok());
     data[[7, 4, 0]] = f32::INFINITY;
@@ -127,12 +128,64 @@ fn arrays_of_other_axes_are_refused_with_both_shapes() {
         let message = error.to_string();
         assert!(message.contains(what) && message.contains("a configurator of your own"), "{message}");
     };
-    wrong("data has shape [2, 3, 2, 2]", &|s| s.data = ArrayD::zeros(IxDyn(&[2, 3, 2, 2])).into());
     wrong("sim_batchable_context has shape [2, 5, 1]", &|s| {
         s.sim_batchable_context = Some(ArrayD::zeros(IxDyn(&[2, 5, 1])));
     });
     wrong("prior_batchable_context has shape [2]", &|s| s.prior_batchable_context = Some(ArrayD::zeros(IxDyn(&[2]))));
     wrong("[2, 3, 1, 1]", &|s| s.prior_batchable_context = Some(ArrayD::zeros(IxDyn(&[2, 3, 1, 1]))));
+}
+
+/// What was observed is configured without parameters, as simulations of the same data are.
+#[test]
+fn conditions_are_of_data_and_contexts_alone() {
+    let mut given = simulations();
+    given.prior_batchable_context = Some(arr2(&[[7.0], [8.0]]).into_dyn());
+    given.sim_non_batchable_context = Some(arr1(&[3.0]).into_dyn());
+    let split = SplitConfigurator::new(
+        |given: &Given<'_>| DefaultConfigurator.conditions(given),
+        |simulations: &Simulations| {
+            let weights = Array1::from_elem(simulations.len(), 0.5);
+            Ok(TrainingTargets::new(simulations.parameters.mapv(f32::exp)).with_weights(weights))
+        },
+    );
+    let one = |simulations: &Simulations| {
+        let configured = DefaultConfigurator.configure(simulations)?;
+        assert!(simulations.parameters.iter().all(|theta| *theta != 0.0), "a stand-in is given");
+        Configured::new(configured.parameters, configured.conditions)
+    };
+    let stand_in = arr1(&[1.0, 2.0]);
+    let observed = Given { stand_in: Some(&stand_in), ..given.given() };
+    let expected = configure(&given).conditions;
+    let both: [&dyn Configurator; 3] = [&split, &DefaultConfigurator, &one];
+    assert!(both.iter().all(|configurator| configurator.conditions(&observed).is_ok_and(|got| got == expected)));
+    let configured = split.configure(&given).expect("sound");
+    assert_eq!((configured.parameters[[0, 0]], configured.conditions), (1_f32.exp(), expected));
+    assert_eq!(configured.weights, Some(Array1::from_elem(2, 0.5)));
+}
+
+/// Where there are no observations that a context could stand beside: of an image, of sets of sets, and of two inputs.
+#[test]
+fn contexts_of_other_data_are_direct_conditions() {
+    let mut given = simulations();
+    given.prior_batchable_context = Some(arr2(&[[7.0, 8.0], [9.0, 10.0]]).into_dyn());
+    given.sim_batchable_context = Some(ArrayD::ones(IxDyn(&[2, 2, 2])));
+    given.sim_non_batchable_context = Some(arr1(&[3.0]).into_dyn());
+    let image = Data::new(ArrayD::<f32>::zeros(IxDyn(&[2, 4, 3, 1])));
+    let two = Data::named([("image", image.clone()), ("sets", given.data.clone())]).expect("as many");
+    for data in [image, two] {
+        given.data = data;
+        let conditions = configure(&given).conditions;
+        assert_eq!(conditions.data, given.data);
+        let expected = arr2(&[[7.0, 8.0, 1.0, 1.0, 1.0, 1.0, 3.0], [9.0, 10.0, 1.0, 1.0, 1.0, 1.0, 3.0]]);
+        assert_eq!(conditions.direct_conditions, Some(expected));
+    }
+    // What may be missing of an image has its mask behind its channels.
+    let mut image = ArrayD::zeros(IxDyn(&[2, 4, 3, 1]));
+    image[[1, 2, 2, 0]] = f32::NAN;
+    given.data = Data::with_missing(image);
+    let conditions = configure(&given).conditions;
+    let values = conditions.data.values();
+    assert_eq!((values.shape(), values.sum()), (&[2, 4, 3, 2][..], 23.0));
 }
 
 /// A log-transform of the parameters, and the sample mean as direct condition.
@@ -143,7 +196,7 @@ fn a_closure_is_a_configurator() {
     }
     let configured = through(|simulations: &Simulations| {
         let Configured { parameters, conditions, .. } = DefaultConfigurator.configure(simulations)?;
-        let mean = conditions.summary_conditions.mean_axis(Axis(1)).unwrap_or_default();
+        let mean = conditions.sets().mean_axis(Axis(1)).unwrap_or_default();
         Configured::new(parameters.mapv(f32::ln), conditions.with_direct(mean))
     })
     .expect("the simulations are sound");
@@ -159,7 +212,7 @@ fn observed_data_can_be_given_what_the_default_configurator_adds() {
     given.sim_non_batchable_context = Some(arr1(&[3.0]).into_dyn());
     let data = given.data.values().clone().into_dimensionality().expect("three axes");
     assert_eq!(Conditions::new(data).with_num_observations(), configure(&given).conditions);
-    assert_eq!(Conditions::one(Array2::zeros((4, 2))).summary_conditions.dim(), (1, 4, 2));
+    assert_eq!(Conditions::one(Array2::zeros((4, 2))).sets().dim(), (1, 4, 2));
 }
 
 /// Every number says which simulation it is of.
@@ -173,7 +226,7 @@ fn rows_are_taken_with_all_that_belongs_to_them() {
     assert_eq!((batch.len(), batch.is_empty()), (6, false));
     let part = batch.rows(2..5);
     assert_eq!((part.len(), part.parameters.clone()), (3, arr2(&[[2.0], [3.0], [4.0]])));
-    assert_eq!(part.conditions.summary_conditions, data.select(Axis(0), &[2, 3, 4]));
+    assert_eq!(part.conditions.sets(), data.select(Axis(0), &[2, 3, 4]));
     assert_eq!(part.conditions.direct_conditions, Some(arr2(&[[-2.0], [-3.0], [-4.0]])));
     assert_eq!(part.weights, Some(arr1(&[1.0, 1.5, 2.0])));
     assert_eq!(batch.rows(0..6), batch);
@@ -253,7 +306,7 @@ fn values_that_are_not_finite_name_the_data_set() {
     let posterior = untrained(config(), &pilot(2), 1);
     for planted in [f32::NAN, f32::INFINITY] {
         let mut bad = pilot(2);
-        bad.conditions.summary_conditions[[7, 4, 1]] = planted;
+        bad.conditions.data.update(|mut values| values[[7, 4, 1]] = planted);
         let mut bad_parameters = pilot(2);
         bad_parameters.parameters[[7, 1]] = planted;
         let mut bad_direct = pilot(2);

@@ -127,8 +127,8 @@ fn one_data_set_serves_all_rows() {
         let log_prob =
             |theta: &Array2<f32>, data: &Conditions| posterior.log_prob(theta, data).expect("the request is sound");
         let broadcast = log_prob(&theta, &data);
-        let (_, n, f) = data.summary_conditions.dim();
-        let repeated = data.summary_conditions.broadcast((64, n, f)).expect("one data set").to_owned();
+        let (_, n, f) = data.sets().dim();
+        let repeated = data.sets().broadcast((64, n, f)).expect("one data set").to_owned();
         assert_eq!(log_prob(&theta, &Conditions::new(repeated)), broadcast);
         let one = |row: usize| log_prob(&theta.select(Axis(0), &[row]), &data)[0];
         assert_eq!((0..64).map(one).collect::<Array1<_>>(), broadcast);
@@ -144,7 +144,7 @@ fn rows_of_all_chunks_keep_their_places() {
     let theta = posterior.sample(&conditions, 1, 1).expect("sound").into_values().index_axis_move(Axis(1), 0);
     let all = posterior.log_prob(&theta, &conditions).expect("the request is sound");
     for row in [0, 2047, 2048, 4999] {
-        let data = conditions.summary_conditions.select(Axis(0), &[row]);
+        let data = conditions.sets().select(Axis(0), &[row]);
         let alone = posterior.log_prob(&theta.select(Axis(0), &[row]), &Conditions::new(data)).expect("sound");
         assert_eq!(alone[0], all[row], "row {row}");
     }

@@ -156,7 +156,7 @@ fn the_loss_without_a_summary_network_and_with_a_support_is_that_of_the_graph() 
             let bounded = |mut batch: Configured| {
                 let given = batch.conditions.direct_conditions.clone();
                 for (m, mut row) in batch.parameters.outer_iter_mut().enumerate() {
-                    row += 5.0 * batch.conditions.summary_conditions[[m, 0, 1]];
+                    row += 5.0 * batch.conditions.sets()[[m, 0, 1]];
                     row += given.as_ref().map_or(0.0, |given| 5.0 * given[[m, 0]]);
                 }
                 batch.parameters.mapv_inplace(|value| 4.0 / (1.0 + (-0.1 * value).exp()));

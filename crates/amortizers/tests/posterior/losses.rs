@@ -87,7 +87,7 @@ fn weights_of_0_and_1_choose_a_subset() {
     let chosen = Array1::from_shape_fn(64, |row| f32::from(row % 3 == 0));
     for design in designs() {
         let posterior = perturbed(config_of(design), &pilot(2), 4);
-        let data = pilot(2).conditions.summary_conditions.select(Axis(0), &rows);
+        let data = pilot(2).conditions.sets().select(Axis(0), &rows);
         let subset = Configured::new(pilot(2).parameters.select(Axis(0), &rows), Conditions::new(data));
         let subset = subset.expect("as many parameters as data sets");
         let loss = |batch: &Configured| posterior.loss(batch, &mut Pass::training(1)).expect("the batch is sound");

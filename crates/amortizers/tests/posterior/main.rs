@@ -13,9 +13,9 @@ mod support;
 mod training_range;
 
 use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, PosteriorConfig};
-use bayesburn_core::{Purpose, StreamRng, stream};
+use bayesburn_core::{DataShape, Purpose, StreamRng, stream};
 use bayesburn_networks::{
-    AffineConfig, AffineNets, ConfigError, CouplingDesign, DeepSetConfig, DenseNetConfig, InferenceConfig,
+    AffineConfig, AffineNets, ConfigError, CouplingDesign, DataTensor, DeepSetConfig, DenseNetConfig, InferenceConfig,
     InterleavedConfig, InvertibleNetworkConfig, ParameterInit, Pass, SplineConfig, SummaryConfig, SummaryNetwork,
 };
 use burn::{
@@ -146,8 +146,8 @@ impl SummaryConfig for MeanConfig {
 
     type Network = Mean;
 
-    fn init(&self, features: usize, _: &mut ParameterInit) -> Result<Mean, ConfigError> {
-        Ok(Mean { features })
+    fn init(&self, shape: &DataShape, _: &mut ParameterInit) -> Result<Mean, ConfigError> {
+        Ok(Mean { features: shape.inputs()[0].features() })
     }
 }
 
@@ -156,7 +156,8 @@ impl SummaryNetwork for Mean {
         self.features
     }
 
-    fn forward(&self, data: Tensor<3>, _: &mut Pass) -> Tensor<2> {
+    fn forward(&self, data: &DataTensor, _: &mut Pass) -> Tensor<2> {
+        let data = data.only().values::<3>();
         let [rows, _, features] = data.dims();
         data.mean_dim(1).reshape([rows, features])
     }

@@ -35,7 +35,7 @@ fn linear(rows: usize, index: u64) -> Configured {
 }
 
 fn exact_log_prob(batch: &Configured) -> f64 {
-    let x = &batch.conditions.summary_conditions;
+    let x = &batch.conditions.sets();
     let rows = batch.parameters.outer_iter().enumerate().map(|(m, theta)| {
         let mean = mean([f64::from(x[[m, 0, 0]]), f64::from(x[[m, 0, 1]])]);
         let of =
@@ -95,7 +95,7 @@ fn simulations_may_be_in_an_order() {
 #[test]
 fn direct_conditions_predict_beside_a_set_network() {
     let direct = |batch: Configured| {
-        let given = batch.conditions.summary_conditions.index_axis(Axis(1), 0).to_owned();
+        let given = batch.conditions.sets().index_axis(Axis(1), 0).to_owned();
         let sets = Array3::from_shape_fn((batch.len(), 5, 2), |(m, n, _)| ((m * 31 + n * 7) % 11) as f32);
         Configured { conditions: Conditions::new(sets).with_direct(given), ..batch }
     };
@@ -206,7 +206,7 @@ fn predictions_stay_inside_of_bounds() {
 #[test]
 fn parameters_that_data_tell_exactly_are_finite() {
     let mut pilot = linear(500, 1);
-    let x = pilot.conditions.summary_conditions.slice(s![.., 0, 0]).to_owned();
+    let x = pilot.conditions.sets().slice(s![.., 0, 0]).to_owned();
     pilot.parameters.column_mut(0).assign(&x.mapv(|x| 3.0 * x + 1.0));
     pilot.parameters.column_mut(1).fill(5.0);
     pilot.parameters[[7, 1]] += 5e-7; // rounding
@@ -221,7 +221,7 @@ fn parameters_that_data_tell_exactly_are_finite() {
 fn units_of_the_data_do_not_matter() {
     let of = |scale: f32, shift: f32| {
         let other = |mut batch: Configured| {
-            batch.conditions.summary_conditions.mapv_inplace(|x| scale * x + shift);
+            batch.conditions.data.update(|mut values| values.mapv_inplace(|x| scale * x + shift));
             batch
         };
         let config = PosteriorConfig::new(IdentityConfig::new(), InvertibleNetworkConfig::neural_spline_flow());

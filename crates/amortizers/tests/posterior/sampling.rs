@@ -65,7 +65,7 @@ fn draws_do_not_depend_on_the_data_sets_that_follow() {
     for posterior in [perturbed(config(), &pilot(3), 1), wide()] {
         let conditions = data_sets(3000, 5, 3);
         let all = draws(&posterior, &conditions, 2, 7);
-        let data = &conditions.summary_conditions;
+        let data = &conditions.sets();
         for m in [1, 2, 700, 1500] {
             let first = Conditions::new(data.slice_axis(Axis(0), Slice::from(..m)).to_owned());
             assert_eq!(draws(&posterior, &first, 2, 7), all.slice_axis(Axis(0), Slice::from(..m)), "{m} of 3,000");
@@ -105,7 +105,7 @@ fn monte_carlo_dropout_repeats() {
 #[test]
 fn seeds_and_data_sets_have_their_own_noise() {
     let posterior = perturbed(config(), &pilot(3), 1);
-    let one = data_sets(1, 5, 3).summary_conditions;
+    let one = data_sets(1, 5, 3).sets().to_owned();
     let twice = Conditions::new(concatenate(Axis(0), &[one.view(), one.view()]).expect("one shape"));
     let sampled = draws(&posterior, &twice, 3000, 7);
     assert_ne!(sampled.index_axis(Axis(0), 0), sampled.index_axis(Axis(0), 1), "equal data, other noise");
@@ -170,9 +170,9 @@ fn data_sets_of_different_sizes_are_sampled_one_after_the_other() {
     let mut first = 0;
     for group in &groups {
         // The same data sets behind as many others of their own size: the noise belongs to the place.
-        let [_, n, _] = *group.summary_conditions.shape() else { panic!("three axes") };
-        let before = data_sets(first, n, 6).summary_conditions;
-        let all = concatenate(Axis(0), &[before.view(), group.summary_conditions.view()]).expect("one size");
+        let [_, n, _] = *group.sets().shape() else { panic!("three axes") };
+        let before = data_sets(first, n, 6).sets().to_owned();
+        let all = concatenate(Axis(0), &[before.view(), group.sets().view()]).expect("one size");
         let expected = draws(&posterior, &Conditions::new(all), 1100, 7);
         let place = first..first + group.len();
         assert_eq!(

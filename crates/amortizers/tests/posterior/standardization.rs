@@ -33,7 +33,7 @@ fn constants_are_the_pilots_moments() {
     };
     let (means, stds) = moments(&batches.each_ref().map(|b| b.parameters.mapv(f64::from)));
     let (data_means, data_stds) = moments(&batches.each_ref().map(|b| {
-        let data = &b.conditions.summary_conditions;
+        let data = &b.conditions.sets();
         let (m, n, f) = data.dim();
         data.mapv(f64::from).into_shape_with_order((m * n, f)).expect("contiguous")
     }));
@@ -56,7 +56,7 @@ fn constants_are_the_pilots_moments() {
 fn what_does_not_vary_is_only_shifted() {
     let mut batch = pilot(2);
     batch.parameters.column_mut(1).fill(5.0);
-    batch.conditions.summary_conditions.index_axis_mut(Axis(2), 0).fill(7.0);
+    batch.conditions.data.update(|mut values| values.index_axis_mut(Axis(2), 0).fill(7.0));
     let posterior = transparent(&[batch]);
     let conditions = Conditions::one(array![[9.0, 0.0]]);
     assert_eq!(posterior.summaries(&conditions).expect("sound")[[0, 0]], 2.0);
@@ -71,7 +71,7 @@ fn units_of_data_do_not_matter_where_they_are_standardised() {
     let direct = Array2::from_shape_fn((64, 1), |(m, _)| (m % 7) as f32 - 3.0);
     let batch = Configured { conditions: pilot(2).conditions.with_direct(direct), ..pilot(2) };
     let mut rescaled = batch.clone();
-    rescaled.conditions.summary_conditions.mapv_inplace(|v| 1000.0 * v - 5.0);
+    rescaled.conditions.data.update(|mut values| values.mapv_inplace(|v| 1000.0 * v - 5.0));
     let direct = rescaled.conditions.direct_conditions.take().expect("given");
     let rescaled = Configured {
         conditions: rescaled.conditions.with_direct(direct.mapv(|v| 0.01 * v + 3.0)),
@@ -127,7 +127,7 @@ fn posteriors_are_the_same_in_any_unit() {
     let of = |unit: f32| {
         let mut batch = pilot(2);
         batch.parameters *= unit;
-        batch.conditions.summary_conditions *= unit;
+        batch.conditions.data.update(|mut values| values *= unit);
         let direct = Array2::from_shape_fn((64, 1), |(m, _)| unit * ((m % 7) as f32 - 3.0));
         batch.conditions = batch.conditions.with_direct(direct);
         let posterior = perturbed(config(), &batch, 1);
@@ -150,7 +150,10 @@ fn posteriors_are_the_same_in_any_unit() {
 fn signals_on_an_offset_are_seen_as_far_as_f32_holds_them() {
     let of = |offset: f64, spread: f64| {
         let mut batch = pilot(2);
-        batch.conditions.summary_conditions.mapv_inplace(|v| (offset + spread * f64::from(v) / 4.0) as f32);
+        batch
+            .conditions
+            .data
+            .update(|mut values| values.mapv_inplace(|v| (offset + spread * f64::from(v) / 4.0) as f32));
         let posterior = transparent(&[batch.clone()]);
         let summaries = posterior.summaries(&batch.conditions.select(&[0])).expect("sound");
         let warnings = posterior.warnings();

@@ -136,7 +136,7 @@ fn densities_of_each_data_set_are_those_of_rows() {
         let each = posterior.log_prob_of_each(&parameters, &data, &mut Pass::inference(1)).expect("2 for each");
         let each: Vec<f32> = each.into_data().iter::<f32>().collect();
         for (row, theta) in parameters.axis_chunks_iter(Axis(0), 1).enumerate() {
-            let set = Conditions::new(data.summary_conditions.slice(ndarray::s![row / 2..=row / 2, .., ..]).to_owned());
+            let set = Conditions::new(data.sets().slice(ndarray::s![row / 2..=row / 2, .., ..]).to_owned());
             let alone = posterior.log_prob(&theta.to_owned(), &set).expect("one row")[0];
             assert!(
                 (alone - each[row]).abs() < 1e-4 * alone.abs().max(1.0),
@@ -186,7 +186,7 @@ fn gradients_by_parameters_are_those_of_differences() {
 /// Data that are one vector need no summary network, and sets of them are refused.
 #[test]
 fn vectors_are_conditions_as_they_are_or_through_a_dense_network() {
-    let one = |m| Conditions::new(data_sets(m, 1, 3).summary_conditions);
+    let one = |m| Conditions::new(data_sets(m, 1, 3).sets().to_owned());
     let pilot = Configured::new(bounded_pilot(1).parameters, one(64)).expect("a sound pilot");
     let estimator = || InvertibleNetworkConfig::new().with_num_coupling_layers(2);
     let identity = perturbed(PosteriorConfig::new(IdentityConfig::new(), estimator()), &pilot, 1);

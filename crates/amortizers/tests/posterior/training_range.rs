@@ -85,7 +85,7 @@ fn data_unlike_any_simulation_are_warned_of() {
     let posterior = posterior([5; 8]).with_feature_names(["rt", "accuracy"]).expect("one for each feature");
     let warned = |count: usize, shift: f32| {
         let mut data = data_sets(count, 5, 11);
-        data.summary_conditions.slice_mut(s![.., .., 1]).mapv_inplace(|x| x + 4.0 * shift);
+        data.data.update(|mut values| values.index_axis_mut(Axis(2), 1).mapv_inplace(|x| x + 4.0 * shift));
         let each = (0..count).map(|m| posterior.warnings_for(&data.select(&[m]).with_num_observations()));
         let each = each.map(|warnings| warnings.expect("sound"));
         each.filter(|warnings| !warnings.is_empty()).collect::<Vec<_>>()
@@ -100,7 +100,7 @@ fn data_unlike_any_simulation_are_warned_of() {
     // All together: no warning for as many as chance explains, and one that names the outlier.
     let mut all = data_sets(1000, 5, 12);
     assert_eq!(posterior.warnings_for(&all.clone().with_num_observations()).expect("sound"), Vec::<String>::new());
-    all.summary_conditions[[777, 3, 0]] = 1e6;
+    all.data.update(|mut values| values[[777, 3, 0]] = 1e6);
     let [warning] = &posterior.warnings_for(&all.with_num_observations()).expect("sound")[..] else {
         panic!("one warning")
     };
@@ -145,7 +145,7 @@ fn what_was_trained_on_is_saved_and_folders_without_it_load() {
     let loaded = load().expect("whole");
     assert_eq!(loaded.training_range(), saved.training_range());
     let mut odd = one(5);
-    odd.summary_conditions[[0, 0, 0]] = 1e4;
+    odd.data.update(|mut values| values[[0, 0, 0]] = 1e4);
     let warnings = saved.warnings_for(&odd).expect("sound");
     assert_eq!((warnings.len(), loaded.warnings_for(&odd).expect("sound")), (1, warnings));
     assert!(loaded.sample(&one(6), 10, 1).is_err());

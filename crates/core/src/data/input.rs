@@ -37,6 +37,14 @@ impl Input {
         Self::new(&self.name, values).checked(self.rows.clone(), self.there.clone())
     }
 
+    /// The same with other features of each row, and without a mask of values.
+    ///
+    /// # Errors
+    /// Values of other rows.
+    pub fn with_features(&self, values: ArrayD<f32>) -> Result<Self, InvalidData> {
+        Self::new(&self.name, values).checked(self.rows.clone(), None)
+    }
+
     pub(super) fn renamed(self, name: String) -> Self {
         Self { name, ..self }
     }

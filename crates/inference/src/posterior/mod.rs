@@ -7,9 +7,9 @@ use crate::{
     rejection::{UsualLeakage, log_acceptance},
 };
 use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configurator, Configured};
-use bayesburn_core::{Interval, Simulations};
+use bayesburn_core::{Data, Given, Interval};
 use bayesburn_networks::{CouplingDesign, IdentityConfig, InferenceConfig, SummaryConfig};
-use bayesburn_simulation::{Density, InvalidSimulations, Prior};
+use bayesburn_simulation::{Density, Prior};
 use ndarray::{Array, Array1, ArrayD, Axis, Dimension};
 use std::{fmt, sync::Arc};
 
@@ -212,15 +212,11 @@ impl<C: SummaryConfig> Posterior<C> {
             let position = if one { position[1..].to_vec() } else { position };
             return Err(InferenceError::NonFiniteObservation { position, value });
         }
-        // Any parameters of the prior will do: the configurator wants some, and may weigh them.
+        // Any parameters of the prior will do, for a configurator that is a function of simulations.
         let some: Array1<f32> = self.density().support().iter().map(|interval| interval.from_real(0.0)).collect();
-        let some = some.broadcast((data.shape()[0], some.len())).expect("one row for each data set").to_owned();
-        let mut simulations = Simulations::new(self.prior.names().clone(), some, data)?;
-        if self.masked {
-            let rows: Vec<u64> = (0..simulations.len() as u64).collect();
-            simulations = InvalidSimulations::Mask.apply(simulations, &rows)?;
-        }
-        Ok(self.configurator.configure(&simulations)?.conditions)
+        let data = if self.masked { Data::with_missing(data) } else { Data::new(data) };
+        let given = Given { stand_in: Some(&some), ..Given::new(self.prior.names(), &data) };
+        Ok(self.configurator.conditions(&given)?)
     }
 
     fn own(&self) -> Result<&ArrayD<f32>, InferenceError> {

@@ -1,8 +1,10 @@
 //! Summarises sets: the order of the observations does not matter, and their number may vary.
 
+use super::features;
 #[cfg(feature = "flex")]
 use crate::dense::dense_layer;
-use crate::{Activation, ConfigError, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork};
+use crate::{Activation, ConfigError, DataTensor, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork};
+use bayesburn_core::DataShape;
 use bayesburn_core::settings::{at_least_one, in_range};
 #[cfg(feature = "flex")]
 use bayesburn_kernels::{
@@ -25,11 +27,16 @@ pub enum Pooling {
 }
 
 impl Pooling {
-    /// `[B, N, U]` to `[B, 1, U]`.
-    fn apply(self, x: Tensor<3>) -> Tensor<3> {
-        match self {
-            Self::Mean => x.mean_dim(1),
-            Self::Max => x.max_dim(1),
+    /// `[B, N, U]` to `[B, 1, U]`, over the observations that the mask `[B, N, 1]` says exist.
+    fn apply(self, x: Tensor<3>, mask: Option<&Tensor<3>>) -> Tensor<3> {
+        match (self, mask) {
+            (Self::Mean, None) => x.mean_dim(1),
+            (Self::Max, None) => x.max_dim(1),
+            (Self::Mean, Some(mask)) => (x * mask.clone()).sum_dim(1) / mask.clone().sum_dim(1),
+            (Self::Max, Some(mask)) => {
+                let padding = mask.clone().equal_elem(0.0).expand(x.dims());
+                x.mask_fill(padding, f32::MIN).max_dim(1)
+            }
         }
     }
 }
@@ -115,7 +122,8 @@ impl SummaryConfig for DeepSetConfig {
         self.dropout > 0.0
     }
 
-    fn init(&self, features: usize, init: &mut ParameterInit) -> Result<DeepSet, ConfigError> {
+    fn init(&self, shape: &DataShape, init: &mut ParameterInit) -> Result<DeepSet, ConfigError> {
+        let features = features(Self::NAME, shape, false)?;
         at_least_one("summary_dim", self.summary_dim)?;
         at_least_one("units", self.units)?;
         at_least_one("features", features)?;
@@ -151,12 +159,13 @@ impl SummaryConfig for DeepSetConfig {
 /// the pooled set (Bloem-Reddy & Teh 2020), then an invariant module and a linear layer.
 ///
 /// ```
+/// use bayesburn_core::DataShape;
 /// use bayesburn_networks::{DeepSetConfig, ParameterInit, Pass, SummaryConfig, SummaryNetwork};
 /// use burn::tensor::{Device, Tensor};
 ///
 /// let device = Device::default();
-/// let network = DeepSetConfig::new(10).init(4, &mut ParameterInit::new(2023, &device))?;
-/// let summaries = network.forward(Tensor::ones([3, 50, 4], &device), &mut Pass::inference(0));
+/// let network = DeepSetConfig::new(10).init(&DataShape::of_sets(4), &mut ParameterInit::new(2023, &device))?;
+/// let summaries = network.forward(&Tensor::<3>::ones([3, 50, 4], &device).into(), &mut Pass::inference(0));
 /// assert_eq!(summaries.dims(), [3, 10]);
 /// # Ok::<(), bayesburn_networks::ConfigError>(())
 /// ```
@@ -212,11 +221,13 @@ impl SummaryNetwork for DeepSet {
         Some(Part { operation: Summary::new(network), operands })
     }
 
-    fn forward(&self, data: Tensor<3>, pass: &mut Pass) -> Tensor<2> {
+    fn forward(&self, data: &DataTensor, pass: &mut Pass) -> Tensor<2> {
+        let (data, mask) = data.only().sets();
         let [_, _, features] = data.dims();
         assert_eq!(features, self.features, "data of {features} features for a network of {}", self.features);
         #[cfg(feature = "flex")]
-        if runs_on(&data)
+        if mask.is_none()
+            && runs_on(&data)
             && let Some(part) = self.fast_path(&data, pass)
             && let Some(summaries) = part.run(data.clone(), None)
         {
@@ -228,9 +239,9 @@ impl SummaryNetwork for DeepSet {
             None => data,
         };
         for module in &self.equivariant {
-            h = module.forward(h, pooling, pass);
+            h = module.forward(h, (pooling, mask.as_ref()), pass);
         }
-        let pooled = pooling.apply(self.s1.forward(h, pass));
+        let pooled = pooling.apply(self.s1.forward(h, pass), mask.as_ref());
         let [rows, _, width] = pooled.dims();
         let mut g = pooled.reshape([rows, width]);
         for layer in &self.s2.layers {
@@ -288,8 +299,8 @@ impl EquivariantModule {
         self.s3.width
     }
 
-    fn forward(&self, x: Tensor<3>, pooling: Pooling, pass: &mut Pass) -> Tensor<3> {
-        let pooled = self.s2.forward(pooling.apply(self.s1.forward(x.clone(), pass)), pass);
+    fn forward(&self, x: Tensor<3>, (pooling, mask): (Pooling, Option<&Tensor<3>>), pass: &mut Pass) -> Tensor<3> {
+        let pooled = self.s2.forward(pooling.apply(self.s1.forward(x.clone(), pass), mask), pass);
         let joint = self.s3.activate(self.joint.forward(x.clone(), pooled), pass);
         let out = self.s3.forward(joint, pass);
         match &self.projection {

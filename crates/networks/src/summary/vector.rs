@@ -1,6 +1,10 @@
 //! Conditions on data that are one vector of numbers: as they are, or through a dense network.
 
-use crate::{ConfigError, DenseNet, DenseNetConfig, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork};
+use super::features;
+use crate::{
+    ConfigError, DataTensor, DenseNet, DenseNetConfig, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork,
+};
+use bayesburn_core::DataShape;
 use bayesburn_core::settings::at_least_one;
 #[cfg(feature = "flex")]
 use bayesburn_kernels::{IdentitySummary, Operands, Part, Summary, has_kernels};
@@ -46,8 +50,8 @@ impl SummaryConfig for IdentityConfig {
         Some(1)
     }
 
-    fn init(&self, features: usize, _init: &mut ParameterInit) -> Result<Identity, ConfigError> {
-        Ok(Identity { features })
+    fn init(&self, shape: &DataShape, _init: &mut ParameterInit) -> Result<Identity, ConfigError> {
+        Ok(Identity { features: features(Self::NAME, shape, true)? })
     }
 }
 
@@ -64,21 +68,24 @@ impl SummaryConfig for DenseSummaryConfig {
         self.net.has_dropout()
     }
 
-    fn init(&self, features: usize, init: &mut ParameterInit) -> Result<DenseSummary, ConfigError> {
+    fn init(&self, shape: &DataShape, init: &mut ParameterInit) -> Result<DenseSummary, ConfigError> {
+        let features = features(Self::NAME, shape, true)?;
         at_least_one("summary_dim", self.summary_dim)?;
         let net = self.net.init(features, self.summary_dim, OutputInit::Glorot, init)?;
         Ok(DenseSummary { net, features, summary_dim: self.summary_dim })
     }
 }
 
-/// `[B, 1, F]` to `[B, F]`.
-fn vectors(data: Tensor<3>, features: usize) -> Tensor<2> {
-    let shape @ [rows, observations, width] = data.dims();
-    assert!(
-        observations == 1 && width == features,
-        "data of shape {shape:?} for a network of one observation of {features} features"
-    );
-    data.reshape([rows, width])
+/// `[B, 1, F]` or `[B, F]` to `[B, F]`.
+fn vectors(data: &DataTensor, features: usize) -> Tensor<2> {
+    let data = data.only();
+    let shape = data.shape();
+    let is_one = matches!(shape, [_, 1, width] | [_, width] if *width == features);
+    assert!(is_one, "data of shape {shape:?} for a network of one observation of {features} features");
+    match shape.len() {
+        2 => data.values::<2>(),
+        _ => data.values::<3>().reshape([shape[0], features]),
+    }
 }
 
 impl SummaryNetwork for Identity {
@@ -92,7 +99,7 @@ impl SummaryNetwork for Identity {
         (pass.uses_kernels() && has_kernels(like)).then(|| Part { operation: identity, operands: Operands::default() })
     }
 
-    fn forward(&self, data: Tensor<3>, _pass: &mut Pass) -> Tensor<2> {
+    fn forward(&self, data: &DataTensor, _pass: &mut Pass) -> Tensor<2> {
         vectors(data, self.features)
     }
 }
@@ -102,7 +109,7 @@ impl SummaryNetwork for DenseSummary {
         self.summary_dim
     }
 
-    fn forward(&self, data: Tensor<3>, pass: &mut Pass) -> Tensor<2> {
+    fn forward(&self, data: &DataTensor, pass: &mut Pass) -> Tensor<2> {
         self.net.forward(vectors(data, self.features), pass)
     }
 }

@@ -1,5 +1,6 @@
 //! Counts parameters against BayesFlow v1, and names what is wrong with a configuration.
 
+use bayesburn_core::DataShape;
 use bayesburn_networks::{
     AffineConfig, AffineNets, ConfigError, CouplingDesign, DeepSetArchitecture, DeepSetConfig, DenseNetConfig,
     DenseStageConfig, InterleavedConfig, InvertibleNetworkConfig, OutputInit, ParameterInit, PlainDeepSetConfig,
@@ -13,7 +14,7 @@ use burn::{
 #[test]
 fn the_networks_of_bayesflow_v1_have_its_number_of_parameters() {
     let mut init = ParameterInit::new(0, &Device::default().autodiff());
-    let summary_network = DeepSetConfig::bayesflow_v1(10).init(4, &mut init).expect("valid");
+    let summary_network = DeepSetConfig::bayesflow_v1(10).init(&DataShape::of_sets(4), &mut init).expect("valid");
     let inference_network =
         InvertibleNetworkConfig::bayesflow_v1().with_num_coupling_layers(4).init(4, 10, &mut init).expect("valid");
     // 64,330 and 4 layers of 2 couplings of 2 networks of (12 · 128 + 128) + (128² + 128) + (128 · 2 + 2), and 2 · 4 for
@@ -65,7 +66,7 @@ fn a_configuration_that_makes_no_network_names_the_field() {
         ("dropout", DeepSetConfig::new(4).with_dropout(f64::NAN), 3),
         ("s3.num_dense", DeepSetConfig::new(4).with_architecture(plain), 3),
     ] {
-        assert_names(field, config.init(features, &mut ParameterInit::new(0, &device)).err());
+        assert_names(field, config.init(&DataShape::of_sets(features), &mut ParameterInit::new(0, &device)).err());
     }
 }
 
@@ -80,7 +81,7 @@ fn assert_names(expected: &str, error: Option<ConfigError>) {
 fn a_setting_of_0_that_makes_sense_is_allowed() {
     let mut init = ParameterInit::new(0, &Device::default());
     assert!(DenseNetConfig::new().with_num_dense(0).init(3, 2, OutputInit::Glorot, &mut init).is_ok());
-    assert!(DeepSetConfig::new(4).with_num_equiv(0).init(3, &mut init).is_ok());
+    assert!(DeepSetConfig::new(4).with_num_equiv(0).init(&DataShape::of_sets(3), &mut init).is_ok());
     // The noise scale of SoftFlow is a condition.
     let soft_flow = InvertibleNetworkConfig::new().with_soft_flow(Some(SoftFlowConfig::new()));
     assert!(soft_flow.init(1, 0, &mut init).is_ok());

@@ -1,6 +1,7 @@
 //! Checks that a seed gives the same weights everywhere, and that they have the distribution they should.
 
 use crate::support::{parameters, values};
+use bayesburn_core::DataShape;
 use bayesburn_networks::{
     DeepSetConfig, InvertibleNetworkConfig, OutputInit, ParameterInit, PermutationConfig, SummaryConfig,
 };
@@ -14,7 +15,7 @@ fn init(seed: u64) -> ParameterInit {
 fn a_seed_determines_every_weight() {
     let weights = |seed| {
         let mut init = init(seed);
-        let summary_network = DeepSetConfig::new(10).init(4, &mut init).expect("valid");
+        let summary_network = DeepSetConfig::new(10).init(&DataShape::of_sets(4), &mut init).expect("valid");
         let config = InvertibleNetworkConfig::new().with_permutation(PermutationConfig::Learnable);
         let inference_network = config.init(4, 10, &mut init).expect("valid");
         (parameters(&summary_network), parameters(&inference_network))

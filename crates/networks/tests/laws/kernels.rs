@@ -2,6 +2,7 @@
 //! shapes and settings; and that nothing depends on threads.
 
 use crate::support::{gradients, in_f64, normal, perturbed, tensor, tensor64, values};
+use bayesburn_core::DataShape;
 use bayesburn_networks::{
     ActNormConfig, Activation, AffineConfig, AffineNets, Bijection, CouplingDesign, DeepSetArchitecture, DeepSetConfig,
     DenseNetConfig, DenseStageConfig, InterleavedConfig, InvertibleNetwork, InvertibleNetworkConfig, ParameterInit,
@@ -214,11 +215,13 @@ fn set_networks_and_their_gradients_are_those_of_the_composition() {
         // Every other case without gradients of the data, which training does not need.
         let of_data = seed % 2 == 0;
         let ways = Ways::of(seed, |mut pass, precision| {
-            let network = config.init(features, &mut ParameterInit::new(seed, &device)).expect("a valid configuration");
+            let network = config
+                .init(&DataShape::of_sets(features), &mut ParameterInit::new(seed, &device))
+                .expect("a valid configuration");
             let network = precision.of(perturbed(network, seed, 0.1));
             let data: Tensor<3> = precision.normal(seed + 1, [sets, n, features], &device);
             let data = if of_data { data.require_grad() } else { data };
-            let summary = network.forward(data.clone(), &mut pass);
+            let summary = network.forward(&data.clone().into(), &mut pass);
             let weights = precision.normal(seed + 2, [sets, config.summary_dim], &device);
             let all = (summary.clone() * weights).sum().backward();
             let of_data = data.grad(&all).map(values).unwrap_or_default();
@@ -236,14 +239,14 @@ fn set_networks_and_their_gradients_are_those_of_the_composition() {
 fn results_do_not_depend_on_threads() {
     let device = Device::default().autodiff();
     let mut init = ParameterInit::new(1, &device);
-    let summary = DeepSetConfig::new(6).init(2, &mut init).expect("valid");
+    let summary = DeepSetConfig::new(6).init(&DataShape::of_sets(2), &mut init).expect("valid");
     let flow = InvertibleNetworkConfig::new().with_num_coupling_layers(3).init(4, 6, &mut init).expect("valid");
     let (summary, flow) = (perturbed(summary, 2, 0.1), perturbed(flow, 3, 0.1));
     let step = || {
         let data: Tensor<3> = tensor(&normal(4, 100 * 20 * 2), [100, 20, 2], &device);
         let targets: Tensor<2> = tensor(&normal(5, 100 * 4), [100, 4], &device);
         let mut pass = Pass::training(1);
-        let condition = summary.forward(data, &mut pass);
+        let condition = summary.forward(&data.into(), &mut pass);
         let (z, log_det) = flow.forward(targets, Some(condition), &mut pass);
         let all = (z.clone().square().sum() - log_det.clone().sum()).backward();
         (values(z), values(log_det), gradients(&summary, &all), gradients(&flow, &all))

@@ -1,6 +1,7 @@
 //! Checks what depends on the pass: dropout, SoftFlow's noise; and what bounds a network, spectral normalisation.
 
 use crate::support::{gradients, largest_error, map_floats, normal, tensor, values};
+use bayesburn_core::DataShape;
 use bayesburn_networks::{
     ActNormConfig, Activation, AffineConfig, AffineNets, Bijection, CouplingDesign, DeepSet, DeepSetArchitecture,
     DeepSetConfig, DenseNet, DenseNetConfig, InvertibleNetworkConfig, OutputInit, ParameterInit, Pass,
@@ -71,7 +72,7 @@ fn deep_sets(dropout: f64, device: &Device) -> [(&'static str, DeepSet); 3] {
     ]
     .map(|(name, config)| {
         let config = config.with_units(8).with_dropout(dropout);
-        let network = config.init(3, &mut ParameterInit::new(1, device)).expect("valid");
+        let network = config.init(&DataShape::of_sets(3), &mut ParameterInit::new(1, device)).expect("valid");
         (name, map_floats(network, |_, old| old.iter::<f64>().map(f64::abs).collect()))
     })
 }
@@ -87,7 +88,7 @@ fn dropout_of_deep_sets_is_on_in_training_alone() {
     let device = Device::default();
     let data = || equal_sets(&device).narrow(0, 0, 3);
     for ((name, with), (_, without)) in deep_sets(DROPOUT, &device).into_iter().zip(deep_sets(0.0, &device)) {
-        let run = |network: &DeepSet, mut pass: Pass| values(network.forward(data(), &mut pass));
+        let run = |network: &DeepSet, mut pass: Pass| values(network.forward(&data().into(), &mut pass));
         let plain = run(&without, Pass::inference(1));
         assert_eq!(run(&with, Pass::inference(1)), plain, "{name}");
         assert_eq!(run(&with, Pass::inference(2)), plain, "{name}");
@@ -108,7 +109,7 @@ fn no_dropout_draws_nothing() {
     for (dropout, same) in [(0.0, true), (DROPOUT, false)] {
         for (name, network) in deep_sets(dropout, &device) {
             let mut pass = Pass::training(7);
-            network.forward(equal_sets(&device).narrow(0, 0, 3), &mut pass);
+            network.forward(&equal_sets(&device).narrow(0, 0, 3).into(), &mut pass);
             let next = values(pass.normal([1, 4], &like));
             let first = values(Pass::training(7).normal([1, 4], &like));
             assert_eq!(next == first, same, "{name}, dropout {dropout}");
@@ -120,7 +121,7 @@ fn no_dropout_draws_nothing() {
 fn dropout_of_deep_sets_keeps_the_mean_of_a_linear_network() {
     let device = Device::default();
     for (name, network) in deep_sets(DROPOUT, &device) {
-        let run = |mut pass: Pass| values(network.forward(equal_sets(&device), &mut pass));
+        let run = |mut pass: Pass| values(network.forward(&equal_sets(&device).into(), &mut pass));
         let (expected, got) = (run(Pass::inference(1)), run(Pass::training(1)));
         for (s, &expected) in expected[..2].iter().enumerate() {
             let rows: Vec<f64> = got.iter().skip(s).step_by(2).copied().collect();
@@ -145,7 +146,7 @@ fn dropout_leaves_rows_independent() {
         Tensor::cat(vec![equal_sets(&device).narrow(0, 0, 1), others], 0)
     };
     for (name, network) in deep_sets(DROPOUT, &device) {
-        let run = |data: Tensor<3>| values(network.forward(data, &mut Pass::training(1)));
+        let run = |data: Tensor<3>| values(network.forward(&data.into(), &mut Pass::training(1)));
         let (a, b) = (run(sets(52)), run(sets(53)));
         assert_eq!(a[..2], b[..2], "{name}");
         assert_ne!(a[2..], b[2..], "{name}");

@@ -4,9 +4,10 @@
 use crate::support::{
     assert_gradient_everywhere, gradients, in_f64, largest_error, loaded, normal, perturbed, saved, tensor64, values,
 };
+use bayesburn_core::{DataShape, InputShape};
 use bayesburn_networks::{
-    Activation, ConfigError, DeepSetArchitecture, DeepSetConfig, DenseStageConfig, OutputInit, ParameterInit, Pass,
-    PlainDeepSetConfig, Pooling, SummaryConfig, SummaryNetwork,
+    Activation, ConfigError, DataTensor, DeepSetArchitecture, DeepSetConfig, DenseStageConfig, IdentityConfig,
+    InputTensor, OutputInit, ParameterInit, Pass, PlainDeepSetConfig, Pooling, SummaryConfig, SummaryNetwork,
 };
 use burn::{
     config::Config,
@@ -37,7 +38,8 @@ impl SummaryConfig for MomentsConfig {
 
     type Network = Moments;
 
-    fn init(&self, features: usize, init: &mut ParameterInit) -> Result<Moments, ConfigError> {
+    fn init(&self, shape: &DataShape, init: &mut ParameterInit) -> Result<Moments, ConfigError> {
+        let features = shape.inputs()[0].features();
         let linear = init.linear(2 * features, self.summary_dim, OutputInit::Glorot);
         Ok(Moments { linear, summary_dim: self.summary_dim })
     }
@@ -48,9 +50,12 @@ impl SummaryNetwork for Moments {
         self.summary_dim
     }
 
-    fn forward(&self, data: Tensor<3>, _pass: &mut Pass) -> Tensor<2> {
+    fn forward(&self, data: &DataTensor, _pass: &mut Pass) -> Tensor<2> {
+        let (data, mask) = data.only().sets();
         let [rows, _, features] = data.dims();
-        let moments = Tensor::cat(vec![data.clone().mean_dim(1), data.square().mean_dim(1)], 2);
+        let mask = mask.unwrap_or_else(|| data.clone().narrow(2, 0, 1).ones_like());
+        let mean = |of: Tensor<3>| (of * mask.clone()).sum_dim(1) / mask.clone().sum_dim(1);
+        let moments = Tensor::cat(vec![mean(data.clone()), mean(data.square())], 2);
         self.linear.forward(moments.reshape([rows, 2 * features]))
     }
 }
@@ -91,7 +96,7 @@ trait Law {
 }
 
 fn network<C: SummaryConfig>(config: &C, seed: u64, device: &Device) -> C::Network {
-    let network = config.init(F, &mut ParameterInit::new(seed, device)).expect("valid");
+    let network = config.init(&DataShape::of_sets(F), &mut ParameterInit::new(seed, device)).expect("valid");
     // Biases begin as 0, where relu has its kink.
     perturbed(network, seed, 0.1)
 }
@@ -101,7 +106,7 @@ fn data(device: &Device) -> Tensor<3> {
 }
 
 fn run<S: SummaryNetwork>(network: &S, data: Tensor<3>) -> Vec<f64> {
-    values(network.forward(data, &mut Pass::inference(0)))
+    values(network.forward(&data.into(), &mut Pass::inference(0)))
 }
 
 #[test]
@@ -135,7 +140,7 @@ fn the_size_of_a_set_may_vary() {
             let whole = run(&network, data.clone());
             for n in [1, 2, 100] {
                 let set = data.clone().repeat_dim(1, 10).narrow(1, 0, n);
-                let summary = network.forward(set, &mut Pass::inference(0));
+                let summary = network.forward(&set.into(), &mut Pass::inference(0));
                 assert_eq!(summary.dims(), [B, network.summary_dim()], "{name}");
                 assert!(values(summary).iter().all(|v| v.is_finite()), "{name}");
             }
@@ -145,6 +150,47 @@ fn the_size_of_a_set_may_vary() {
         }
     }
     for_all(&Size);
+}
+
+/// Whatever stands in the padding: of data sets of 11, 4, 7, 1 and 9 observations together, and of each by itself.
+#[test]
+fn padding_changes_nothing() {
+    struct Padding;
+    impl Law for Padding {
+        fn check<C: SummaryConfig>(&self, name: &str, config: &C) {
+            let device = Device::default();
+            let lengths = [N, 4, 7, 1, 9];
+            let network = in_f64(network(config, 1, &device));
+            let mask = lengths.iter().flat_map(|n| (0..N).map(move |i| f64::from(i < *n)));
+            let mask = tensor64(&mask.collect::<Vec<_>>(), [B, N], &device);
+            // Far beyond what is there.
+            let padding = mask.clone().equal_elem(0.0).unsqueeze_dim::<3>(2).expand([B, N, F]);
+            let padded = data(&device).mask_fill(padding, 1e3);
+            let input = InputTensor::new("data", padded).with_row_mask(mask);
+            let together = values(network.forward(&DataTensor::new(vec![input]), &mut Pass::inference(0)));
+            for (row, together) in together.chunks(network.summary_dim()).enumerate() {
+                let alone = run(&network, data(&device).narrow(0, row, 1).narrow(1, 0, lengths[row]));
+                // Not bit for bit: sums of as many rows and zeros are in another order.
+                let error = largest_error(&alone, together);
+                assert!(error < 1e-13, "{name}, row {row}: off by {error:.1e}");
+            }
+        }
+    }
+    for_all(&Padding);
+}
+
+/// The shapes that a network does not take are errors with what it takes.
+#[test]
+fn data_of_other_shapes_are_refused() {
+    let init = &mut ParameterInit::new(1, &Device::default());
+    let axes = vec![Some(8), Some(8), Some(1)];
+    let image = DataShape::new(vec![InputShape { name: "image".to_owned(), axes, padded: false }]);
+    let error = DeepSetConfig::new(4).init(&image, init).expect_err("no sets").to_string();
+    assert!(error.contains("one input of sets [N, F]") && error.contains("image [8, 8, 1]"), "{error}");
+    assert!(
+        IdentityConfig::new().init(&image, init).is_err()
+            && IdentityConfig::new().init(&DataShape::of_sets(3), init).is_ok()
+    );
 }
 
 #[test]
@@ -174,7 +220,7 @@ fn a_gradient_reaches_every_parameter() {
         fn check<C: SummaryConfig>(&self, name: &str, config: &C) {
             let device = Device::default().autodiff();
             let network = in_f64(network(config, 1, &device));
-            let loss = network.forward(data(&device), &mut Pass::training(0)).square().sum();
+            let loss = network.forward(&data(&device).into(), &mut Pass::training(0)).square().sum();
             assert_gradient_everywhere(name, &gradients(&network, &loss.backward()));
         }
     }

@@ -3,12 +3,13 @@
 use super::SavedError;
 use crate::commands::Tables;
 use bayesburn_amortizers::{AmortizedPosterior, Conditions};
+use bayesburn_core::{Data, DataShape, Input, InvalidData};
 use bayesburn_inference::Posterior;
-use bayesburn_io::{Missing, Noted, TableOptions, read_array};
+use bayesburn_io::{Missing, Noted, TableOptions, read_array, read_data};
 use bayesburn_networks::SummaryConfig;
 use clap::Args;
 use ndarray::{Array3, ArrayD, Axis, Ix1, Ix2, Ix3, concatenate, s};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a posterior is conditioned on, in files.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
@@ -78,9 +79,14 @@ pub(super) fn conditions_for<C: SummaryConfig>(
     let options = TableOptions { columns: names, ..observed.tables.options() };
     let options = options.with_others(others).with_missing(missing(masked > 0));
     let are_vectors = posterior.config().summary.num_observations() == Some(1);
-    let conditions = beside_mask(conditions(observed, are_vectors, &options, remarks)?, masked, features);
+    let shape = posterior.data_shape();
+    let is_plain = !shape.is_named() && !shape.is_padded() && shape.only().is_some_and(|only| only.rank() == 2);
+    let conditions = match is_plain {
+        true => beside_mask(conditions(observed, are_vectors, &options, remarks)?, masked, features),
+        false => conditions_of_shape(observed, &shape, masked > 0, &options, remarks)?,
+    };
     let (got, got_direct) = (
-        conditions.summary_conditions.dim().2,
+        conditions.data.inputs().iter().map(Input::features).sum::<usize>(),
         conditions.direct_conditions.as_ref().map_or(0, |direct| direct.ncols()),
     );
     let name = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
@@ -110,16 +116,43 @@ pub(super) fn conditions_for<C: SummaryConfig>(
 
 /// Data as they are observed, with a mask behind the features that may be missing; as they are, if the mask is there.
 fn beside_mask(conditions: Conditions, masked: usize, features: usize) -> Conditions {
-    let data = &conditions.summary_conditions;
+    let data = conditions.sets();
     if masked == 0 || data.dim().2 + masked != features {
         return conditions;
     }
     let mut with_mask = Conditions::with_missing(data.slice(s![.., .., ..masked]).to_owned());
     let contexts = data.slice(s![.., .., masked..]);
-    let parts = [with_mask.summary_conditions.view(), contexts];
-    with_mask.summary_conditions = concatenate(Axis(2), &parts).expect("of the same data sets");
+    let parts = concatenate(Axis(2), &[with_mask.sets(), contexts]).expect("of the same data sets");
+    with_mask.data = Data::new(parts);
     with_mask.direct_conditions = conditions.direct_conditions;
     with_mask
+}
+
+/// The conditions of a posterior of other data than sets of one length: of several inputs by their names, of images, or
+/// padded. NaN is a missing value, where values may be missing, and a row of NaN is padding, where there may be padding.
+fn conditions_of_shape(
+    observed: &ObservedOptions,
+    shape: &DataShape,
+    may_miss: bool,
+    options: &TableOptions,
+    remarks: &mut Vec<String>,
+) -> Result<Conditions, SavedError> {
+    let path = observed.data.as_ref().ok_or_else(no_data)?;
+    let options = options.clone().with_missing(missing(may_miss || shape.is_padded()));
+    let data = noted(read_data(path, shape, &options)?, remarks);
+    let wrong = |error: InvalidData| SavedError::observed(format!("{}: {error}", path.display()));
+    let data = if shape.is_padded() { data.nan_rows_as_padding().map_err(wrong)? } else { data };
+    let data = if may_miss { data.nan_as_missing() } else { data };
+    with_direct(Conditions::from(data), observed, remarks)
+}
+
+fn no_data() -> SavedError {
+    SavedError::observed("the posterior needs observed data: give them by --data FILE")
+}
+
+/// An array of another shape than is expected.
+fn wrong_shape(path: &Path, shape: &[usize], expected: &str) -> SavedError {
+    SavedError::observed(format!("{}: an array of shape {shape:?}, but {expected} is needed", path.display()))
 }
 
 /// The conditions of a posterior that is used as it was trained. Vectors are of networks that take one observation.
@@ -129,8 +162,7 @@ fn conditions(
     options: &TableOptions,
     remarks: &mut Vec<String>,
 ) -> Result<Conditions, SavedError> {
-    let missing = || SavedError::observed("the posterior needs observed data: give them by --data FILE");
-    let path = observed.data.as_ref().ok_or_else(missing)?;
+    let path = observed.data.as_ref().ok_or_else(no_data)?;
     let array = noted(read_array(path, options)?, remarks);
     let shape = array.shape().to_vec();
     let data: Option<Array3<f32>> = match (array.ndim(), are_vectors) {
@@ -140,12 +172,17 @@ fn conditions(
         _ => array.into_dimensionality::<Ix3>().ok(),
     };
     let expected = if are_vectors { "[F], or [M, F] for M data sets" } else { "[N, F], or [M, N, F] for M data sets" };
-    let wrong = |path: &PathBuf, shape: &[usize], expected: &str| {
-        SavedError::observed(format!("{}: an array of shape {shape:?}, but {expected} is needed", path.display()))
-    };
-    let data = data.ok_or_else(|| wrong(path, &shape, expected))?;
-    let m = data.dim().0;
-    let conditions = Conditions::new(data);
+    let data = data.ok_or_else(|| wrong_shape(path, &shape, expected))?;
+    with_direct(Conditions::new(data), observed, remarks)
+}
+
+/// Adds the direct conditions that are given.
+fn with_direct(
+    conditions: Conditions,
+    observed: &ObservedOptions,
+    remarks: &mut Vec<String>,
+) -> Result<Conditions, SavedError> {
+    let m = conditions.len();
     let Some(path) = &observed.direct else { return Ok(conditions) };
     let array = noted(read_array(path, &observed.tables.options())?, remarks);
     let shape = array.shape().to_vec();
@@ -154,6 +191,6 @@ fn conditions(
         _ => array.into_dimensionality::<Ix2>().ok().map(Some),
     };
     let direct = direct.flatten().filter(|direct| direct.nrows() == m);
-    let direct = direct.ok_or_else(|| wrong(path, &shape, &format!("[C], or [{m}, C],")))?;
+    let direct = direct.ok_or_else(|| wrong_shape(path, &shape, &format!("[C], or [{m}, C],")))?;
     Ok(conditions.with_direct(direct))
 }

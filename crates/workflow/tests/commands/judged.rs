@@ -68,7 +68,7 @@ fn models_are_judged_as_they_are_written() {
 /// What networks see of simulations, but not the context that a batch shares.
 fn without_context(simulations: &Simulations) -> Result<Configured, bayesburn_amortizers::AmortizerError> {
     let configured = DefaultConfigurator.configure(simulations)?;
-    Configured::new(configured.parameters, Conditions::new(configured.conditions.summary_conditions))
+    Configured::new(configured.parameters, Conditions::new(configured.conditions.sets().to_owned()))
 }
 
 fn trained<C: SummaryConfig>(
@@ -135,9 +135,9 @@ fn numbers_of_observations_are_judged_over_all_of_them() {
     let seen = Arc::new(Mutex::new(BTreeSet::new()));
     let sizes = seen.clone();
     let diagnose = Diagnose::new().with_size(1000, 100).with_quantity("mean", move |_, x| {
-        let n = x.summary_conditions.dim().1;
+        let n = x.sets().dim().1;
         sizes.lock().expect("no panic").insert(n);
-        f64::from(x.summary_conditions.sum()) / n as f64
+        f64::from(x.sets().sum()) / n as f64
     });
     let diagnosis = diagnose.trainer(&trainer).expect("it runs");
     let report = diagnosis.report();
@@ -154,6 +154,6 @@ fn numbers_of_observations_are_judged_over_all_of_them() {
     // By hand, batch after batch.
     let batches = trainer.simulate_over_contexts(100, 3).expect("it simulates");
     assert_eq!(batches.iter().map(Configured::len).sum::<usize>(), 100);
-    let sizes: BTreeSet<usize> = batches.iter().map(|batch| batch.conditions.summary_conditions.dim().1).collect();
+    let sizes: BTreeSet<usize> = batches.iter().map(|batch| batch.conditions.sets().dim().1).collect();
     assert!(sizes.len() > 5, "{sizes:?}");
 }

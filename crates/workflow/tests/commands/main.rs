@@ -183,7 +183,7 @@ fn quantities_of_ones_own_are_judged() {
         .with_size(100, 50)
         .with_quantity("difference", |theta, _| f64::from(theta[0] - theta[1]))
         .with_quantity("log likelihood", |theta, x| {
-            x.summary_conditions.indexed_iter().map(|((.., d), x)| -0.5 * f64::from(x - theta[d]).powi(2)).sum()
+            x.sets().indexed_iter().map(|((.., d), x)| -0.5 * f64::from(x - theta[d]).powi(2)).sum()
         });
     let diagnosis = diagnose.trainer(&trainer).expect("it runs");
     let of = |subject: &str| diagnosis.report().checks.iter().find(|check| check.subject == subject).cloned();
