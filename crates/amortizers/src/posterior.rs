@@ -217,7 +217,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     }
 
     /// Means and standard deviations, `[D]` each, by which parameters are standardised after they are mapped to the reals, if they are. With a
-    /// regression (see [`Standardization::All`]) the standard deviations are of what it leaves.
+    /// regression (see [`Standardization::All`](crate::Standardization::All)) the standard deviations are of what it leaves.
     #[must_use]
     pub fn parameter_standardization(&self) -> (Vec<f32>, Vec<f32>) {
         let dim = self.widths.names.len();

@@ -20,7 +20,7 @@ pub struct ObservedOptions {
     /// an observation of its own.
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
-    /// What the network is given beside the data, [C] or [M, C]. Not needed for the number of observations alone, which
+    /// What the network is given beside the data, `[C]` or `[M, C]`. Not needed for the number of observations alone, which
     /// is that of the data. A configurator of the training program's own is not known here: give data and this as it
     /// makes them.
     #[arg(long, value_name = "FILE")]
