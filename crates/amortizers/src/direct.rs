@@ -73,7 +73,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// The same for the networks as they are in this pass, without a summary loss.
     pub(crate) fn direct(&self, pass: &Pass) -> Option<(DirectLoss, Vec<f32>)> {
         let networks = &self.networks;
-        if !self.widths.is_plain() {
+        if !self.widths.is_sets() {
             return None;
         }
         let Widths { names, features, .. } = &self.widths;
@@ -168,7 +168,8 @@ impl DirectLoss {
 
     /// What data sets are for the kernels.
     pub(crate) fn given(&self, conditions: &Conditions) -> Given {
-        let sets_of = conditions.data.values();
+        let input = conditions.data.only().expect("one input of sets");
+        let sets_of = input.values();
         let (sets, observations, features) = conditions.sets().dim();
         let mut data = standardized(sets_of, self.data.as_ref());
         if let (Some([_, std]), masked @ 1..) = (&self.data, self.widths.masked) {
@@ -178,10 +179,17 @@ impl DirectLoss {
                 row.iter_mut().zip(raw.iter().skip(masked)).take(masked).for_each(|(value, there)| *value *= there);
             }
         }
-        let direct = conditions.direct_conditions.as_ref();
-        let direct = direct.map(|direct| standardized(direct, self.direct.as_ref())).unwrap_or_default();
+        let mask: Option<Vec<f32>> = input.row_mask().map(|mask| mask.iter().copied().collect());
+        if let Some(mask) = &mask {
+            // Padding is 0.
+            data.chunks_exact_mut(features)
+                .zip(mask)
+                .for_each(|(row, exists)| row.iter_mut().for_each(|x| *x *= exists));
+        }
+        let direct = conditions.direct_with_lengths(&self.widths.padded());
+        let direct = direct.map(|direct| standardized(&*direct, self.direct.as_ref())).unwrap_or_default();
         let predicted = self.regression.as_ref().map(|predictor| predictor.predict(&data, &direct, sets));
-        let data = Input { values: data, shape: vec![observations, features], mask: None };
+        let data = Input { values: data, shape: vec![observations, features], mask };
         Given { data, direct, predicted: predicted.unwrap_or_default() }
     }
 

@@ -79,7 +79,12 @@ impl Widths {
         })
     }
 
-    /// Whether data are one input of sets, of one length in each batch: what kernels take.
+    /// Whether data are one input of sets, which may be padded: what kernels take.
+    pub(crate) fn is_sets(&self) -> bool {
+        self.inputs.is_empty()
+    }
+
+    /// Whether data are one input of sets, of one length in each batch.
     pub(crate) fn is_plain(&self) -> bool {
         self.inputs.is_empty() && !self.padded
     }

@@ -62,16 +62,16 @@ impl Activation {
 #[cfg(feature = "flex")]
 pub(crate) fn dense_layer(layer: &Linear, operands: &mut Operands) -> Layer {
     let weight = Weight { operand: operands.push_parameter(&layer.weight), first_row: 0 };
+    layer_with(vec![weight], layer, operands)
+}
+
+/// A linear layer of a kernel with these weights; the layer gives the bias.
+#[cfg(feature = "flex")]
+pub(crate) fn layer_with(weights: Vec<Weight>, layer: &Linear, operands: &mut Operands) -> Layer {
     let bias = layer.bias.as_ref().expect("all layers here have a bias");
     let [units] = bias.dims();
-    Layer {
-        weights: vec![weight],
-        bias: operands.push_parameter(bias),
-        units,
-        activation: None,
-        skip: false,
-        dropout: None,
-    }
+    let bias = operands.push_parameter(bias);
+    Layer { weights, bias, units, activation: None, skip: false, dropout: None }
 }
 
 /// The rows of a matrix that belong to inputs of these widths, side by side.
@@ -193,15 +193,18 @@ impl DenseNet {
             return None;
         }
         let activation = self.config.activation.kernel()?;
-        let mut layers = Vec::with_capacity(self.hidden.len() + 1);
-        for (i, layer) in self.hidden.iter().enumerate() {
-            let skip = self.config.residual && i > 0;
-            let layer = Layer { activation: Some(activation), skip, ..dense_layer(layer, operands) };
+        let layers = self.hidden.iter().chain([&self.output]).enumerate().map(|(i, linear)| {
+            let layer = match i {
+                0 => layer_with(side_by_side(operands.push_parameter(&linear.weight), widths), linear, operands),
+                _ => dense_layer(linear, operands),
+            };
+            if i == self.hidden.len() {
+                return layer;
+            }
             let dropout = drops.then(|| operands.push_dropped(self.config.dropout, layer.units));
-            layers.push(Layer { dropout, ..layer });
-        }
-        layers.push(dense_layer(&self.output, operands));
-        layers[0].weights = side_by_side(layers[0].weights[0].operand, widths);
+            Layer { activation: Some(activation), skip: self.config.residual && i > 0, dropout, ..layer }
+        });
+        let layers = layers.collect();
         let shortcut = self.shortcut.as_ref().map(|weight| side_by_side(operands.push_parameter(weight), widths));
         Some(Stack { layers, shortcut: shortcut.unwrap_or_default() })
     }

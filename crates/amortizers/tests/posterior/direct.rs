@@ -5,7 +5,7 @@ use crate::{affine, config, config_of, dense, designs, mean_config, normals, per
 use bayesburn_amortizers::{
     AmortizedPosterior, Conditions, Configured, DensityPart, PosteriorConfig, Standardization, SummaryLoss,
 };
-use bayesburn_core::Interval;
+use bayesburn_core::{Data, Interval};
 use bayesburn_networks::{
     ActNormConfig, AffineNets, AutoregressiveFlowConfig, CouplingDesign, DeepSetConfig, IdentityConfig,
     InferenceConfig, InvertibleNetworkConfig, MixtureConfig, Pass, PermutationConfig, Pooling, SeparateNets,
@@ -269,6 +269,37 @@ fn the_number_of_observations_may_change() {
             .expect("the batch is sound");
         let expected = by_graph(&posterior, &batch).0;
         assert!((loss - expected).abs() <= 1e-5 * expected.abs().max(1.0), "{n}: {loss} against {expected}");
+    }
+}
+
+/// Data sets of different lengths, which are padded anywhere; ln N is behind the direct conditions.
+#[test]
+fn the_loss_of_padded_sets_is_that_of_the_graph() {
+    let padded = |m: usize, direct: usize, index: u64| {
+        let mut batch = batch(m, 6, 2, direct, true, index);
+        let mut rng = rng(1000 + index);
+        let mask = Array2::from_shape_fn((m, 6), |(_, n)| f32::from(u8::from(n == 2 || rng.random_bool(0.6))));
+        let data = Data::new(batch.conditions.data.values().clone());
+        batch.conditions.data = data.with_row_mask(mask).expect("a mask of its rows");
+        batch
+    };
+    for (i, pooling) in [Pooling::Mean, Pooling::Max].into_iter().enumerate() {
+        let config =
+            PosteriorConfig::new(DeepSetConfig::new(3).with_units(8).with_pooling(pooling), config().inference);
+        let posterior = near_start(config, &padded(64, i, 1), i as u64);
+        let batch = padded(40, i, 2);
+        let (loss, _, gradients) = by_direct(&posterior, &batch);
+        let (expected, graph) = by_graph(&posterior, &batch);
+        assert!((loss - expected).abs() <= 1e-5 * expected.abs().max(1.0), "{pooling:?}: {loss} against {expected}");
+        assert!(agree(&gradients, &graph), "{pooling:?}");
+        // The twin: of other lengths it is another loss.
+        let (other, ..) = by_direct(&posterior, &{
+            let values = batch.conditions.data.values().clone();
+            let mut batch = batch.clone();
+            batch.conditions.data = Data::new(values);
+            batch
+        });
+        assert!((other - loss).abs() > 1e-3, "{pooling:?}: {other}");
     }
 }
 

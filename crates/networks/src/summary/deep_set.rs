@@ -2,7 +2,7 @@
 
 use super::features;
 #[cfg(feature = "flex")]
-use crate::dense::dense_layer;
+use crate::dense::{dense_layer, layer_with};
 use crate::{Activation, ConfigError, DataTensor, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork};
 use bayesburn_core::DataShape;
 use bayesburn_core::settings::{at_least_one, in_range};
@@ -209,14 +209,13 @@ impl SummaryNetwork for DeepSet {
         let embedding = self.embedding.as_ref().map(|layer| linear(layer, &mut operands));
         let modules = self.equivariant.iter().map(|module| module.kernel(&mut operands)).collect::<Option<Vec<_>>>()?;
         let before = self.s1.stack(&mut operands)?;
-        let mut after = self.s2.stack(&mut operands)?;
-        after.layers.iter_mut().for_each(|layer| layer.skip = self.is_residual());
-        after.layers.push(dense_layer(&self.output, &mut operands));
+        let mut layers = self.s2.layers(self.is_residual(), &mut operands)?;
+        layers.push(dense_layer(&self.output, &mut operands));
+        let after = Stack { layers, shortcut: Vec::new() };
         let pool = match self.config.pooling {
             Pooling::Mean => Pool::Mean,
             Pooling::Max => Pool::Max,
         };
-        let before = (!before.layers.is_empty()).then_some(before);
         let network = SetNetwork { features: self.features, embedding, modules, before, after, pool };
         Some(Part { operation: Summary::new(network), operands })
     }
@@ -226,10 +225,9 @@ impl SummaryNetwork for DeepSet {
         let [_, _, features] = data.dims();
         assert_eq!(features, self.features, "data of {features} features for a network of {}", self.features);
         #[cfg(feature = "flex")]
-        if mask.is_none()
-            && runs_on(&data)
+        if runs_on(&data)
             && let Some(part) = self.fast_path(&data, pass)
-            && let Some(summaries) = part.run(data.clone(), None)
+            && let Some(summaries) = part.run(data.clone(), mask.clone().map(|mask| mask.squeeze_dim(2)))
         {
             return summaries;
         }
@@ -284,13 +282,12 @@ impl EquivariantModule {
     /// The same as a part of a kernel.
     #[cfg(feature = "flex")]
     fn kernel(&self, operands: &mut Operands) -> Option<SetModule> {
-        let not_empty = |stack: Stack| (!stack.layers.is_empty()).then_some(stack);
-        let before = not_empty(self.s1.stack(operands)?);
-        let after = not_empty(self.s2.stack(operands)?);
-        let mut joint = Stack { layers: vec![self.joint.layer(operands)], shortcut: Vec::new() };
-        joint.layers[0].activation = Some(self.s3.activation.kernel()?);
-        joint.layers.extend(self.s3.stack(operands)?.layers);
-        joint.layers.extend(self.projection.as_ref().map(|projection| dense_layer(projection, operands)));
+        let before = self.s1.stack(operands)?;
+        let after = self.s2.stack(operands)?;
+        let mut layers = vec![Layer { activation: Some(self.s3.activation.kernel()?), ..self.joint.layer(operands) }];
+        layers.extend(self.s3.layers(false, operands)?);
+        layers.extend(self.projection.as_ref().map(|projection| dense_layer(projection, operands)));
+        let joint = Stack { layers, shortcut: Vec::new() };
         Some(SetModule { before, after, joint, skip: self.projection.is_some() })
     }
 
@@ -334,12 +331,19 @@ impl DenseStage {
         Self { layers, activation: config.activation, dropout, width }
     }
 
-    /// The same, without dropout, as a part of a kernel; it may have no layer.
+    /// The same, without dropout, as layers of a kernel; `None` if kernels lack the activation.
     #[cfg(feature = "flex")]
-    fn stack(&self, operands: &mut Operands) -> Option<Stack> {
+    fn layers(&self, skip: bool, operands: &mut Operands) -> Option<Vec<Layer>> {
         let activation = Some(self.activation.kernel()?);
-        let layer = |layer| Layer { activation, ..dense_layer(layer, operands) };
-        Some(Stack { layers: self.layers.iter().map(layer).collect(), shortcut: Vec::new() })
+        let layer = |layer| Layer { activation, skip, ..dense_layer(layer, operands) };
+        Some(self.layers.iter().map(layer).collect())
+    }
+
+    /// As [`DenseStage::layers`]; inside, `None` if there is no layer.
+    #[cfg(feature = "flex")]
+    fn stack(&self, operands: &mut Operands) -> Option<Option<Stack>> {
+        let layers = self.layers(false, operands)?;
+        Some((!layers.is_empty()).then_some(Stack { layers, shortcut: Vec::new() }))
     }
 
     fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
@@ -372,10 +376,9 @@ impl JointLinear {
     /// The same as a layer of a kernel.
     #[cfg(feature = "flex")]
     fn layer(&self, operands: &mut Operands) -> Layer {
-        let element = Weight { operand: operands.push_parameter(&self.element), first_row: 0 };
-        let mut layer = dense_layer(&self.pooled, operands);
-        layer.weights.insert(0, element);
-        layer
+        let weights = [&self.element, &self.pooled.weight]
+            .map(|weight| Weight { operand: operands.push_parameter(weight), first_row: 0 });
+        layer_with(weights.to_vec(), &self.pooled, operands)
     }
 
     fn forward(&self, x: Tensor<3>, pooled: Tensor<3>) -> Tensor<3> {

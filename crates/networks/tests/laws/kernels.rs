@@ -4,9 +4,10 @@
 use crate::support::{gradients, in_f64, normal, perturbed, tensor, tensor64, values};
 use bayesburn_core::DataShape;
 use bayesburn_networks::{
-    ActNormConfig, Activation, AffineConfig, AffineNets, Bijection, CouplingDesign, DeepSetArchitecture, DeepSetConfig,
-    DenseNetConfig, DenseStageConfig, InterleavedConfig, InvertibleNetwork, InvertibleNetworkConfig, ParameterInit,
-    Pass, PermutationConfig, PlainDeepSetConfig, Pooling, SeparateNets, SplineConfig, SummaryConfig, SummaryNetwork,
+    ActNormConfig, Activation, AffineConfig, AffineNets, Bijection, CouplingDesign, DataTensor, DeepSetArchitecture,
+    DeepSetConfig, DenseNetConfig, DenseStageConfig, InputTensor, InterleavedConfig, InvertibleNetwork,
+    InvertibleNetworkConfig, ParameterInit, Pass, PermutationConfig, PlainDeepSetConfig, Pooling, SeparateNets,
+    SplineConfig, SummaryConfig, SummaryNetwork,
 };
 use burn::{
     module::Module,
@@ -104,6 +105,19 @@ impl Precision {
             values.iter_mut().zip(noise).for_each(|(value, noise)| *value *= 1.0 + 3e-7 * noise);
         }
         if self == Self::Single { tensor(&values, shape, device) } else { tensor64(&values, shape, device) }
+    }
+}
+
+impl Precision {
+    /// 1 or 0 for each of N rows, of which at least one of each set is 1.
+    fn mask(self, seed: u64, [sets, n]: [usize; 2], device: &Device) -> Tensor<2> {
+        let mut rng = ChaCha8Rng::seed_from_u64(2000 + seed);
+        let of_set = |rng: &mut ChaCha8Rng| -> Vec<f64> {
+            let kept = rng.random_range(0..n);
+            (0..n).map(|row| f64::from(u8::from(row == kept || rng.random_bool(0.5)))).collect()
+        };
+        let mask: Vec<f64> = (0..sets).flat_map(|_| of_set(&mut rng)).collect();
+        if self == Self::Single { tensor(&mask, [sets, n], device) } else { tensor64(&mask, [sets, n], device) }
     }
 }
 
@@ -221,7 +235,11 @@ fn set_networks_and_their_gradients_are_those_of_the_composition() {
             let network = precision.of(perturbed(network, seed, 0.1));
             let data: Tensor<3> = precision.normal(seed + 1, [sets, n, features], &device);
             let data = if of_data { data.require_grad() } else { data };
-            let summary = network.forward(&data.clone().into(), &mut pass);
+            let input = InputTensor::new("data", data.clone());
+            // A third of the cases with padding anywhere.
+            let input =
+                if seed % 3 == 0 { input.with_row_mask(precision.mask(seed, [sets, n], &device)) } else { input };
+            let summary = network.forward(&DataTensor::new(vec![input]), &mut pass);
             let weights = precision.normal(seed + 2, [sets, config.summary_dim], &device);
             let all = (summary.clone() * weights).sum().backward();
             let of_data = data.grad(&all).map(values).unwrap_or_default();
