@@ -121,6 +121,7 @@ mod gradients {
     use super::*;
     use bayesburn::{
         amortizers::{DensityPart, GpuSteps},
+        core::Data,
         networks::{Pass, Pooling},
     };
     use bayesburn_kernels::{Adam, GpuStep};
@@ -180,6 +181,16 @@ mod gradients {
         same("max, silu, D 3, direct", &sets(max, affine(net())), &simulations(3, 7, 2), &gpu);
         let elu = set().with_activation(Activation::Elu);
         same("elu, D 1", &sets(elu, affine(net().with_activation(Activation::Elu))), &simulations(1, 7, 1), &gpu);
+        for pooling in [Pooling::Mean, Pooling::Max] {
+            let mut padded = simulations(4, 7, 0);
+            let mask = Array2::from_shape_fn(
+                (padded.len(), 7),
+                |(m, n)| if n == m % 7 || (m + n) % 3 == 0 { 1.0 } else { 0.0 },
+            );
+            let values = padded.conditions.data.values().clone();
+            padded.conditions.data = Data::new(values).with_row_mask(mask).expect("a mask of its rows");
+            same("padded sets", &sets(set().with_pooling(pooling), affine(net())), &padded, &gpu);
+        }
         let softplus = affine(net().with_activation(Activation::Softplus)).with_dropout(0.2);
         same("softplus, dropout", &sets(set(), softplus), &simulations(4, 7, 1), &gpu);
         let residual = net().with_residual(true).with_num_dense(3).with_activation(Activation::Tanh);
