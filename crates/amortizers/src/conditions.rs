@@ -38,9 +38,9 @@ pub struct Conditions {
 
 /// Parameters, the conditions they were simulated under, and how much each simulation counts.
 ///
-/// Weights are used as they are: the loss is the mean over simulations of w · (−log q). A kernel w = K(x, x_o) makes training care most
-/// for data near an observation x_o; importance weights w = p(θ) / p̃(θ) make up for parameters from a proposal p̃ in place of the
-/// prior p (Lueckmann et al. 2017).
+/// Weights are used as they are: the loss is the mean over simulations of w · (−log q). A kernel w = K(x, x_o) makes
+/// training care most for data near an observation x_o; importance weights w = p(θ) / p̃(θ) make up for parameters from
+/// a proposal p̃ in place of the prior p (Lueckmann et al. 2017).
 ///
 /// ```
 /// use bayesburn_amortizers::{Conditions, Configured};
@@ -57,11 +57,12 @@ pub struct Configured {
     pub parameters: Array2<f32>,
     /// The data sets, M of them.
     pub conditions: Conditions,
-    /// A factor of each simulation's loss, `[M]`: at least 0 and finite. Those of a mean of 1 keep the loss's scale, and with it the
-    /// meaning of a learning rate. A batch may have none above 0, and then adds nothing. `None`: 1 for all.
+    /// A factor of each simulation's loss, `[M]`: at least 0 and finite. Those of a mean of 1 keep the loss's scale,
+    /// and with it the meaning of a learning rate. A batch may have none above 0, and then adds nothing. `None`: 1 for
+    /// all.
     pub weights: Option<Array1<f32>>,
-    /// The number of the proposal that each simulation's parameters came from, `[M]`, 0 for the prior: for losses that correct for proposals.
-    /// `None`: the prior for all.
+    /// The number of the proposal that each simulation's parameters came from, `[M]`, 0 for the prior: for losses that
+    /// correct for proposals. `None`: the prior for all.
     pub proposals: Option<Array1<u32>>,
 }
 
@@ -270,7 +271,8 @@ impl Configured {
         Ok(configured)
     }
 
-    /// Adds a weight for each simulation, `[M]`, in place of those that are there. All of a batch may be 0, as a narrow kernel makes them.
+    /// Adds a weight for each simulation, `[M]`, in place of those that are there. All of a batch may be 0, as a narrow
+    /// kernel makes them.
     ///
     /// # Errors
     /// Another number of weights than of simulations; one that is negative or not finite.
@@ -292,8 +294,8 @@ impl Configured {
         self.len() == 0
     }
 
-    /// Some of the simulations, with their weights: a batch that does not fit into memory is taken in parts, of which each counts by
-    /// its length.
+    /// Some of the simulations, with their weights: a batch that does not fit into memory is taken in parts, of which
+    /// each counts by its length.
     ///
     /// ```
     /// use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, PosteriorConfig};

@@ -11,11 +11,13 @@ use std::cmp::Ordering;
 const ALPHA: f64 = 1e-4;
 /// The share of the largest distances that a tail is fitted to.
 const TAIL: f64 = 0.1;
-/// The least index of a tail. Bounded and discrete data have none; then a distance 1.15 times the largest is unlike any.
+/// The least index of a tail. Bounded and discrete data have none; then a distance 1.15 times the largest is unlike
+/// any.
 const LEAST_TAIL_INDEX: f64 = 0.02;
 /// The fewest simulations that distances are calibrated by.
 const FEWEST: usize = 100;
-/// The most simulations that distances are calibrated by, and the most numbers that more than the fewest may have, 16 MB.
+/// The most simulations that distances are calibrated by, and the most numbers that more than the fewest may have, 16
+/// MB.
 const MOST: usize = 1000;
 const MOST_NUMBERS: usize = 1 << 22;
 /// The most summaries whose correlations count: of more, some hundred simulations tell none.
@@ -37,16 +39,19 @@ pub(crate) fn reference(pilot: &[Configured]) -> Vec<Conditions> {
     parts.collect()
 }
 
-/// How far simulations are from each other, by their summaries and by their values: what makes distances into probabilities.
+/// How far simulations are from each other, by their summaries and by their values: what makes distances into
+/// probabilities.
 ///
-/// The mean and covariance of summaries are those of every other reference simulation, and the tails are those of the rest, as in conformal
-/// prediction (Vovk et al. 2005): what counts as far is right whatever the summaries' distribution. Beyond the reference
-/// the tail goes on as a power of the distance (Hill 1975), which errs to the safe side where it is lighter.
+/// The mean and covariance of summaries are those of every other reference simulation, and the tails are those of the
+/// rest, as in conformal prediction (Vovk et al. 2005): what counts as far is right whatever the summaries'
+/// distribution. Beyond the reference the tail goes on as a power of the distance (Hill 1975), which errs to the safe
+/// side where it is lighter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Familiar {
     mean: Vec<f64>,
-    /// The lower triangle of the Cholesky factor of the covariance row by row, or standard deviations of many summaries.
+    /// The lower triangle of the Cholesky factor of the covariance row by row, or standard deviations of many
+    /// summaries.
     factor: Vec<f64>,
     summaries: Tail,
     values: Tail,
@@ -98,7 +103,8 @@ impl Familiar {
         let centred = DMatrix::from_fn(fitted.len(), width, |i, j| f64::from(fitted[i][j]) - mean[j]);
         let variance = |j: usize| centred.column(j).norm_squared() / (fitted.len() - 1) as f64;
         let variances: Vec<f64> = (0..width).map(variance).collect();
-        // Summaries may depend on each other, or be constant: those directions count as a thousandth of the others in width.
+        // Summaries may depend on each other, or be constant: those directions count as a thousandth of the others in
+        // width.
         let ridge = 1e-6 * (variances.iter().sum::<f64>() / width as f64).max(f64::MIN_POSITIVE);
         let factor = if width <= MOST_CORRELATED {
             let mut covariance = centred.transpose() * &centred / (fitted.len() - 1) as f64;
@@ -144,8 +150,8 @@ impl Familiar {
         whitened.norm() / (width as f64).sqrt()
     }
 
-    /// What data sets are unlike any simulation, and by what: nothing, if there are no more of them than chance explains. Data sets come in
-    /// groups of one size with their summaries, and the first has the number `first`.
+    /// What data sets are unlike any simulation, and by what: nothing, if there are no more of them than chance
+    /// explains. Data sets come in groups of one size with their summaries, and the first has the number `first`.
     pub(crate) fn warning(
         &self,
         range: &TrainingRange,

@@ -12,8 +12,8 @@ use burn::{
 use ndarray::{Array, Array1, Dimension};
 use std::borrow::Cow;
 
-/// The summary network, the inference network and the standardisation constants: all that training changes and checkpoints
-/// hold.
+/// The summary network, the inference network and the standardisation constants: all that training changes and
+/// checkpoints hold.
 #[derive(Module, Debug)]
 pub struct PosteriorNetworks<S: Module> {
     pub(crate) summary: S,
@@ -66,7 +66,8 @@ impl<S: Module> PosteriorNetworks<S> {
 }
 
 impl<S: SummaryNetwork> PosteriorNetworks<S> {
-    /// A row for each data set: summaries, direct conditions and, if there is a regression, what it predicts; and the summaries alone.
+    /// A row for each data set: summaries, direct conditions and, if there is a regression, what it predicts; and the
+    /// summaries alone.
     pub(crate) fn condition(
         &self,
         conditions: &Conditions,
@@ -143,8 +144,8 @@ impl<S: SummaryNetwork> PosteriorNetworks<S> {
     }
 
     /// ln q(θ | condition) `[B]` of targets `[B, D]`, and latents z `[B, D]` of a density that has them, given rows of
-    /// [`PosteriorNetworks::condition`], one for each B / M rows. In the targets' own units: those of parameters, if no interval is mapped to
-    /// the reals.
+    /// [`PosteriorNetworks::condition`], one for each B / M rows. In the targets' own units: those of parameters, if no
+    /// interval is mapped to the reals.
     pub(crate) fn evaluate(
         &self,
         targets: Tensor<2>,
@@ -178,10 +179,11 @@ impl<S: SummaryNetwork> PosteriorNetworks<S> {
         (log_prob, summary)
     }
 
-    /// The mean over the batch of −log q(θ | x) (Radev et al. 2020), each with its weight, plus the summary loss, which has none; `[1]`.
+    /// The mean over the batch of −log q(θ | x) (Radev et al. 2020), each with its weight, plus the summary loss, which
+    /// has none; `[1]`.
     ///
-    /// Its minimum over all networks is reached at the true posterior. With the standardisation's constants included it is
-    /// the negative log-likelihood in the parameters' own units.
+    /// Its minimum over all networks is reached at the true posterior. With the standardisation's constants included it
+    /// is the negative log-likelihood in the parameters' own units.
     pub(crate) fn loss(
         &self,
         targets: &Targets<'_>,

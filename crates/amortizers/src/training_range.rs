@@ -8,10 +8,12 @@ use bayesburn_core::Input;
 use serde::{Deserialize, Serialize};
 use std::ops::{Range, RangeInclusive};
 
-/// What the simulations were like that a posterior was trained on: the number of observations, and the range of each condition.
+/// What the simulations were like that a posterior was trained on: the number of observations, and the range of each
+/// condition.
 ///
-/// A posterior that is asked about anything else answers all the same, and wrongly. So [`AmortizedPosterior::sample`] and its likes refuse
-/// a number of observations that networks trained on one number alone never saw, and warn of data unlike any simulation.
+/// A posterior that is asked about anything else answers all the same, and wrongly. So [`AmortizedPosterior::sample`]
+/// and its likes refuse a number of observations that networks trained on one number alone never saw, and warn of data
+/// unlike any simulation.
 ///
 /// [`AmortizedPosterior::sample`]: crate::AmortizedPosterior::sample
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,11 +30,13 @@ pub struct TrainingRange {
 
 /// Steps of f32 in a standard deviation below which rounding is said: it then adds 0.3% to the spread.
 const FEW_STEPS: f64 = 100.0;
-/// Standard deviations of the largest value from the mean above which the standardised rest is said to be close together.
+/// Standard deviations of the largest value from the mean above which the standardised rest is said to be close
+/// together.
 const HEAVY_TAIL: f64 = 25.0;
 
 impl TrainingRange {
-    /// Of pilot simulations, at least one batch, whose columns and parameters, mapped to the reals if they are, have these moments.
+    /// Of pilot simulations, at least one batch, whose columns and parameters, mapped to the reals if they are, have
+    /// these moments.
     pub(crate) fn new(pilot: &[Configured], columns: &[ColumnMoments], parameters: Vec<ColumnMoments>) -> Self {
         let direct = pilot[0].conditions.direct_conditions.as_ref().map_or(0, |direct| direct.ncols());
         let mut range = Self {
@@ -49,7 +53,8 @@ impl TrainingRange {
         range
     }
 
-    /// Takes in a batch that was trained on. Its features widen the range, and not the moments, by which networks are standardised.
+    /// Takes in a batch that was trained on. Its features widen the range, and not the moments, by which networks are
+    /// standardised.
     pub(crate) fn extend(&mut self, conditions: &Conditions, masked: &[usize]) {
         let [least, greatest] = conditions.range_of_observations();
         let [fewest, most] = &mut self.num_observations;
@@ -134,7 +139,8 @@ impl TrainingRange {
         Ok(())
     }
 
-    /// Whether this is of networks with so many features, of which so many may be missing, and direct conditions; for what a file says.
+    /// Whether this is of networks with so many features, of which so many may be missing, and direct conditions; for
+    /// what a file says.
     pub(crate) fn fits(&self, features: usize, masked: usize, direct: usize) -> bool {
         self.features.len() + masked == features && self.direct.len() == direct
     }
@@ -234,7 +240,8 @@ pub(crate) fn named(names: Option<&[String]>, column: usize) -> String {
     }
 }
 
-/// What to know about columns before they are trained on: which never vary, which f32 hardly resolves, and which a few values dominate.
+/// What to know about columns before they are trained on: which never vary, which f32 hardly resolves, and which a few
+/// values dominate.
 pub(crate) fn warnings_of(columns: &[(String, ColumnMoments)]) -> Vec<String> {
     let constant: Vec<_> = columns.iter().filter(|(_, of)| of.low == of.high).collect();
     // One that varies in training alone has no moments.

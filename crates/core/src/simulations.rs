@@ -81,11 +81,12 @@ pub enum SimulationsError {
 
 /// A batch of B simulations.
 ///
-/// *Batchable* context differs between the simulations of a batch and has the batch as first axis; *non-batchable* context,
-/// such as the number of observations, is shared by the batch and has none.
+/// *Batchable* context differs between the simulations of a batch and has the batch as first axis; *non-batchable*
+/// context, such as the number of observations, is shared by the batch and has none.
 ///
 /// # Shapes
-/// B simulations of D parameters; the axes after B are the model's own, usually `[N, features]` for N observations: see [`Data`].
+/// B simulations of D parameters; the axes after B are the model's own, usually `[N, features]` for N observations: see
+/// [`Data`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Simulations {
     /// The parameters' names, D of them.
@@ -102,8 +103,8 @@ pub struct Simulations {
     pub sim_batchable_context: Option<ArrayD<f32>>,
     /// The simulator's non-batchable context.
     pub sim_non_batchable_context: Option<ArrayD<f32>>,
-    /// Where each simulation's parameters came from, `[B]`: 0 for the prior, and the number of a proposal for others, as
-    /// inference in rounds counts them. `None`: the prior for all.
+    /// Where each simulation's parameters came from, `[B]`: 0 for the prior, and the number of a proposal for others,
+    /// as inference in rounds counts them. `None`: the prior for all.
     pub proposals: Option<Array1<u32>>,
     /// The attempts that were not finite, or panicked, and were redrawn, dropped or masked.
     pub invalid: Vec<SimulationId>,
@@ -202,11 +203,11 @@ impl Simulations {
         self.len() == 0
     }
 
-    /// The data as observations, `[B, ...]`, with NaN where a value is missing or a row is padding, as in data that were measured: see
-    /// [`Data::observations`].
+    /// The data as observations, `[B, ...]`, with NaN where a value is missing or a row is padding, as in data that
+    /// were measured: see [`Data::observations`].
     ///
-    /// This is what a posterior is asked about when a simulation takes the place of an observation; the values alone have a 0 for
-    /// each that is missing, which would be taken for measured.
+    /// This is what a posterior is asked about when a simulation takes the place of an observation; the values alone
+    /// have a 0 for each that is missing, which would be taken for measured.
     ///
     /// ```
     /// use bayesburn_core::{Data, Simulations};
@@ -223,7 +224,8 @@ impl Simulations {
         self.data.observations()
     }
 
-    /// These rows, in this order; a row may be taken more than once. `invalid` and `panicked` stay with the batch that they were counted in.
+    /// These rows, in this order; a row may be taken more than once. `invalid` and `panicked` stay with the batch that
+    /// they were counted in.
     ///
     /// # Panics
     /// If a row is not there.
@@ -244,7 +246,8 @@ impl Simulations {
         }
     }
 
-    /// Batches one after the other, in one. Where data sets are of different lengths, they are padded: see [`Data::join`].
+    /// Batches one after the other, in one. Where data sets are of different lengths, they are padded: see
+    /// [`Data::join`].
     ///
     /// # Errors
     /// No batch; batches that differ in names, in shape, or in shared context.

@@ -9,8 +9,8 @@ use std::fmt;
 pub struct Shapes {
     /// Of the parameters, `[D]`.
     pub parameters: Vec<usize>,
-    /// Of the data of one simulation, of the first input if there are several. Where the number of observations varies, so does that axis; where it
-    /// is another in each simulation, this is the longest.
+    /// Of the data of one simulation, of the first input if there are several. Where the number of observations varies,
+    /// so does that axis; where it is another in each simulation, this is the longest.
     pub data: Vec<usize>,
     /// Of each input, if they have names.
     pub inputs: Vec<(String, Vec<usize>)>,

@@ -28,8 +28,8 @@ impl Input {
         Self { name: name.to_owned(), values, rows: None, there: None }
     }
 
-    /// The same with other values, of the same number of rows in each data set: a transformation, or other features. Where there is a mask of
-    /// values, features must stay as they are.
+    /// The same with other values, of the same number of rows in each data set: a transformation, or other features.
+    /// Where there is a mask of values, features must stay as they are.
     ///
     /// # Errors
     /// Values that do not fit the masks.
@@ -128,13 +128,15 @@ impl Input {
         (self.name, self.values, [self.rows, self.there])
     }
 
-    /// 1 for each row that exists and 0 for each that is padding, of the shape of the values' first axes; `None` if all rows exist.
+    /// 1 for each row that exists and 0 for each that is padding, of the shape of the values' first axes; `None` if all
+    /// rows exist.
     #[must_use]
     pub fn row_mask(&self) -> Option<&ArrayD<f32>> {
         self.rows.as_ref()
     }
 
-    /// 1 for each value that is there and 0 for each that is missing, of the shape of the values; `None` if none may be missing.
+    /// 1 for each value that is there and 0 for each that is missing, of the shape of the values; `None` if none may be
+    /// missing.
     #[must_use]
     pub fn value_mask(&self) -> Option<&ArrayD<f32>> {
         self.there.as_ref()

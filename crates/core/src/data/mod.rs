@@ -16,15 +16,15 @@ use std::{fmt, ops::Range};
 /// M data sets, observed or simulated: one array of numbers, or several named ones, such as a series and a vector.
 ///
 /// # Shapes
-/// Each [`Input`] has values `[M, ...]`: vectors `[M, F]`, sets and series `[M, N, F]`, images `[M, H, W, C]`, sets of sets
-/// `[M, G, N, F]`. The last axis is that of the features.
+/// Each [`Input`] has values `[M, ...]`: vectors `[M, F]`, sets and series `[M, N, F]`, images `[M, H, W, C]`, sets of
+/// sets `[M, G, N, F]`. The last axis is that of the features.
 ///
 /// # Masks
-/// - Data sets of different lengths N are *padded* to the longest of them. A mask of rows, `[M, N]` (`[M, G, N]` of sets of
-///   sets), is 1 for each row that exists and 0 for padding. It is there only if some row does not exist, and no data are
-///   longer than their longest data set: equal data sets compare equal, however they were padded.
-/// - A mask of values, of the shape of the values, is 1 for each value that is there and 0 for each that is *missing*. It is
-///   there where values may be missing, also if none is.
+/// - Data sets of different lengths N are *padded* to the longest of them. A mask of rows, `[M, N]` (`[M, G, N]` of
+///   sets of sets), is 1 for each row that exists and 0 for padding. It is there only if some row does not exist, and
+///   no data are longer than their longest data set: equal data sets compare equal, however they were padded.
+/// - A mask of values, of the shape of the values, is 1 for each value that is there and 0 for each that is *missing*.
+///   It is there where values may be missing, also if none is.
 ///
 /// What a mask calls padding or missing is 0 in memory, and never taken for a 0: [`Input::observations`] has NaN there.
 ///
@@ -82,8 +82,8 @@ impl Data {
     /// Data sets of different lengths, of the same features: each is padded at the end to the length of the longest.
     ///
     /// # Errors
-    /// No data set; one without an axis for its length and one for its features, or without rows; data sets that differ in
-    /// other axes than the first.
+    /// No data set; one without an axis for its length and one for its features, or without rows; data sets that differ
+    /// in other axes than the first.
     pub fn padded<D: Dimension>(data_sets: impl IntoIterator<Item = Array<f32, D>>) -> Result<Self, InvalidData> {
         let one = |data_set: Array<f32, D>| Self::new(data_set.insert_axis(ndarray::Axis(0)));
         let data_sets: Vec<Self> = data_sets.into_iter().map(one).collect();
@@ -98,8 +98,9 @@ impl Data {
     /// Several inputs of the same data sets, each by its name. Inputs are in the order in which they are given.
     ///
     /// # Errors
-    /// No input; a name that is empty, there twice, or has other characters than letters, digits, `_` and `-`, or that ends like
-    /// the name of a mask, in `_mask` or `_rows`; inputs of different numbers of data sets; an input that has several itself.
+    /// No input; a name that is empty, there twice, or has other characters than letters, digits, `_` and `-`, or that
+    /// ends like the name of a mask, in `_mask` or `_rows`; inputs of different numbers of data sets; an input that has
+    /// several itself.
     pub fn named(inputs: impl IntoIterator<Item = (impl Into<String>, Self)>) -> Result<Self, InvalidData> {
         let mut all: Vec<Input> = Vec::new();
         for (name, data) in inputs {
@@ -121,8 +122,8 @@ impl Data {
         if all.is_empty() { Err(InvalidData::Nothing) } else { Ok(Self { inputs: all }) }
     }
 
-    /// Adds a mask of rows to data of one input: 1 for each row that exists, 0 for padding, of the shape of the values' first
-    /// axes: `[M, N]` for values `[M, N, F]`. Values of padding become 0.
+    /// Adds a mask of rows to data of one input: 1 for each row that exists, 0 for padding, of the shape of the values'
+    /// first axes: `[M, N]` for values `[M, N, F]`. Values of padding become 0.
     ///
     /// # Errors
     /// Several inputs; a mask of another shape, or with other numbers than 0 and 1; a data set without rows.
@@ -132,8 +133,8 @@ impl Data {
         Ok(Self { inputs: vec![input.checked(Some(mask.into_dyn()), there)?] })
     }
 
-    /// Adds a mask of values to data of one input: 1 for each value that is there, 0 for each that is missing, of the shape of
-    /// the values. Values that are missing become 0.
+    /// Adds a mask of values to data of one input: 1 for each value that is there, 0 for each that is missing, of the
+    /// shape of the values. Values that are missing become 0.
     ///
     /// # Errors
     /// Several inputs; a mask of another shape, or with other numbers than 0 and 1.
@@ -260,10 +261,12 @@ impl Data {
         Self { inputs: self.inputs.iter().map(|input| input.range(range.clone())).collect() }
     }
 
-    /// Data sets one after the other, in one. Those of rank 2 and more may differ in all axes but the last, and are padded where they do.
+    /// Data sets one after the other, in one. Those of rank 2 and more may differ in all axes but the last, and are
+    /// padded where they do.
     ///
     /// # Errors
-    /// Nothing to join; data of other inputs, of another rank or other features; values that may be missing in some of them alone.
+    /// Nothing to join; data of other inputs, of another rank or other features; values that may be missing in some of
+    /// them alone.
     pub fn join<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Result<Self, InvalidData> {
         let parts: Vec<&Self> = parts.into_iter().collect();
         let first = parts.first().ok_or(InvalidData::Nothing)?;
@@ -275,8 +278,8 @@ impl Data {
         Ok(Self { inputs: joined.collect::<Result<_, _>>()? })
     }
 
-    /// Takes these numbers that are not finite for missing: they become 0, and there is a mask of values, also if none is. Such
-    /// numbers in other data sets stay as they are.
+    /// Takes these numbers that are not finite for missing: they become 0, and there is a mask of values, also if none
+    /// is. Such numbers in other data sets stay as they are.
     pub fn mask_non_finite(&mut self, data_sets: &[usize]) {
         self.inputs.iter_mut().for_each(|input| input.mask_non_finite(data_sets));
     }
@@ -322,7 +325,8 @@ impl Data {
         Ok(Self { inputs })
     }
 
-    /// Replaces data sets by others of the same inputs, data set `rows[i]` by number i. Where lengths differ, data are padded.
+    /// Replaces data sets by others of the same inputs, data set `rows[i]` by number i. Where lengths differ, data are
+    /// padded.
     ///
     /// # Errors
     /// As [`Data::join`].

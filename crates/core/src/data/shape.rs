@@ -24,8 +24,8 @@ pub struct DataShape {
 pub struct InputShape {
     /// The input's name.
     pub name: String,
-    /// The length of each axis but that of the data sets; `None` where it may vary. The last is the number of features, and never varies;
-    /// the first of sets and series `[N, F]` always may.
+    /// The length of each axis but that of the data sets; `None` where it may vary. The last is the number of features,
+    /// and never varies; the first of sets and series `[N, F]` always may.
     pub axes: Vec<Option<usize>>,
     /// Whether rows may be padding, so that the input may come with a mask of rows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -92,7 +92,8 @@ pub(crate) fn gather_data(rows: &[(&Part, usize)]) -> Result<Data, DataError> {
     Data::named(named).map_err(first.invalid_data())
 }
 
-/// Adds the values and masks of a row to `out`, without padding at its end: the same for equal rows, whatever else their files hold.
+/// Adds the values and masks of a row to `out`, without padding at its end: the same for equal rows, whatever else
+/// their files hold.
 pub(crate) fn push_data(part: &Part, row: usize, out: &mut Vec<f32>) {
     for input in part.inputs() {
         match input.select(&[row]) {

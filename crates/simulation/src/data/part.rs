@@ -138,8 +138,8 @@ pub(crate) fn arrays(simulations: &Simulations) -> Vec<(Key, CowArray<'_, f32, I
     all
 }
 
-/// Whether arrays of these shapes are simulations: parameters and data are there, each array once, with as many rows each, and as many
-/// names as parameters.
+/// Whether arrays of these shapes are simulations: parameters and data are there, each array once, with as many rows
+/// each, and as many names as parameters.
 pub(crate) fn check(origin: &str, names: Option<usize>, shapes: &[(Key, &[usize])]) -> Result<(), DataError> {
     // Of which of several inputs, since roles have one name.
     let of = |key: &Key| match &key.input {
@@ -331,8 +331,8 @@ impl Part {
         Ok(())
     }
 
-    /// Whether rows of another part, which has the same arrays, can be in one batch with rows of this; lengths may differ, if rows of the data
-    /// set are padded.
+    /// Whether rows of another part, which has the same arrays, can be in one batch with rows of this; lengths may
+    /// differ, if rows of the data set are padded.
     pub(crate) fn check_same_shapes(&self, other: &Self, padded: bool) -> Result<(), DataError> {
         let columns = self.columns.iter().zip(&other.columns);
         let columns = columns.map(|((role, a), (_, b))| (*role, a, b, false));
