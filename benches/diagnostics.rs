@@ -1,6 +1,7 @@
 //! Times calibration checks of 1,000 data sets with 1,000 draws of 4 parameters.
 //!
-//! `cargo bench --bench diagnostics`; threads from `RAYON_NUM_THREADS`. `figures diagnostics` is the same at the size of 400 MB.
+//! `cargo bench --bench diagnostics`; threads from `RAYON_NUM_THREADS`. `figures diagnostics` is the same at the size
+//! of 400 MB.
 
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 

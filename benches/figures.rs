@@ -1,8 +1,8 @@
 //! Measures what criterion is wrong for: whole runs, peaks of memory, one thread against two.
 //!
-//! `cargo bench --bench figures -- NAME [--quick]`; without a name it lists them. `--quick` measures once and briefly, to see that
-//! everything runs. Where a figure depends on the state of a process (its start, its threads, its peak of memory) each repeat is a
-//! process of its own. Linux only: memory is read from `/proc/self/status`.
+//! `cargo bench --bench figures -- NAME [--quick]`; without a name it lists them. `--quick` measures once and briefly,
+//! to see that everything runs. Where a figure depends on the state of a process (its start, its threads, its peak of
+//! memory) each repeat is a process of its own. Linux only: memory is read from `/proc/self/status`.
 
 #![allow(clippy::print_stdout, reason = "a program that measures")]
 
@@ -32,8 +32,10 @@ cargo bench --bench figures -- NAME [--quick]
     draws-one        a million draws for one data set: rate, peak memory
     draws-many       one draw for each of a million data sets: rate, peak memory
     simulation       a million data sets on one thread and on two; milliseconds for a batch of 32
-    inference        neural posterior estimation on sbi's linear Gaussian example: each density estimator once on 2,000 simulations, and
-                     two rounds of 500: seconds, corrected negative log-likelihood (exact: -2.786), seconds for 10,000 draws
+    inference        neural posterior estimation on sbi's linear Gaussian example: each density estimator once on \
+    2,000 simulations, and
+                     two rounds of 500: seconds, corrected negative log-likelihood (exact: -2.786), seconds for \
+                     10,000 draws
     diagnostics      10,000 data sets with 1,000 draws of 10 parameters: seconds, peak memory
 ";
 
@@ -139,7 +141,8 @@ fn on_one_and_two_threads(arguments: &[&str], quick: bool) -> bayesburn::Result<
 
 fn scaling(quick: bool) -> bayesburn::Result<()> {
     println!(
-        "| architecture | batch | observations | units | MFLOP a step | steps/s on 1 thread | on 2 threads | 2 over 1 | GFLOP/s on 2 | time over first row | arithmetic over first row |"
+        "| architecture | batch | observations | units | MFLOP a step | steps/s on 1 thread | on 2 threads | 2 over 1 \
+         | GFLOP/s on 2 | time over first row | arithmetic over first row |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|");
     let rows: [(&str, &[[&str; 3]]); 2] = [
@@ -164,7 +167,8 @@ fn scaling(quick: bool) -> bayesburn::Result<()> {
                 on_one_and_two_threads(&["steps", architecture, batch, observations, units], quick)?;
             let (first_two, first_flops) = *first.get_or_insert((two, flops));
             println!(
-                "| {architecture} | {batch} | {observations} | {units} | {:.0} | {one:.1} | {two:.1} | {ratio:.2} | {:.0} | {:.2} | {:.2} |",
+                "| {architecture} | {batch} | {observations} | {units} | {:.0} | {one:.1} | {two:.1} | {ratio:.2} | \
+                 {:.0} | {:.2} | {:.2} |",
                 flops / 1e6,
                 two * flops / 1e9,
                 first_two / two,
@@ -187,9 +191,9 @@ impl Callback for Goal {
     }
 }
 
-/// An online training of at most 600 steps that ends at the goal. The learning rate, from twice the quickstart's, falls to zero along
-/// these steps, and the loss reaches the goal near their end: a plan of 700 took 630 steps, and one of 500 takes all of them, with
-/// little to spare.
+/// An online training of at most 600 steps that ends at the goal. The learning rate, from twice the quickstart's, falls
+/// to zero along these steps, and the loss reaches the goal near their end: a plan of 700 took 630 steps, and one of
+/// 500 takes all of them, with little to spare.
 fn train_to_loss(seed: u64) -> bayesburn::Result<()> {
     let setting = Setting::quickstart(Architecture::Default, 32);
     let mut trainer = Trainer::builder(setting.model(), setting.networks())
@@ -301,7 +305,8 @@ fn simulation(quick: bool) -> bayesburn::Result<()> {
         let [one, two, ratio] = on_one_and_two_threads(&["simulate", batch], quick)?;
         let ms = |rate: f64| batch.parse::<f64>().map_or(f64::NAN, |batch| batch * 1e3 / rate);
         println!(
-            "batches of {batch}: {one:.0} data sets/s on 1 thread, {two:.0} on 2, ratio {ratio:.2}; {:.3} and {:.3} ms a batch",
+            "batches of {batch}: {one:.0} data sets/s on 1 thread, {two:.0} on 2, ratio {ratio:.2}; {:.3} and {:.3} \
+             ms a batch",
             ms(one),
             ms(two)
         );
@@ -309,7 +314,8 @@ fn simulation(quick: bool) -> bayesburn::Result<()> {
     Ok(())
 }
 
-/// Three parameters, uniform in a box, and data that are the parameters plus 1 and some noise: as `peers/sbi_linear_gaussian.py`.
+/// Three parameters, uniform in a box, and data that are the parameters plus 1 and some noise: as
+/// `peers/sbi_linear_gaussian.py`.
 fn linear_gaussian() -> bayesburn::Result<GenerativeModel> {
     let prior = Prior::box_uniform(["theta_1", "theta_2", "theta_3"], &[-2.0; 3], &[2.0; 3])?;
     let simulator = Simulator::from_fn(|rng, theta, _| {

@@ -1,7 +1,7 @@
 //! Training steps and draws of the quickstart's networks on the processor and on a GPU, for batches of 32 to 8,192.
 //!
-//! `cargo bench -p benchmarks --features bayesburn/cuda --bench gpu`. Devices may be named, `-- flex cuda:1`; the processor's threads are
-//! from `RAYON_NUM_THREADS`. `peers/jax_quickstart.py` is the same in jax.
+//! `cargo bench -p benchmarks --features bayesburn/cuda --bench gpu`. Devices may be named, `-- flex cuda:1`; the
+//! processor's threads are from `RAYON_NUM_THREADS`. `peers/jax_quickstart.py` is the same in jax.
 
 #![allow(clippy::print_stdout, reason = "a program that measures")]
 

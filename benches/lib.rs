@@ -29,7 +29,8 @@ pub struct Setting {
     pub batch: usize,
     /// N, observations in a simulation.
     pub observations: usize,
-    /// Units of the default architecture's summary network; coupling networks have twice as many. The v1 architecture has 64.
+    /// Units of the default architecture's summary network; coupling networks have twice as many. The v1 architecture
+    /// has 64.
     pub units: usize,
 }
 
@@ -67,8 +68,8 @@ impl Setting {
         PosteriorConfig::new(DeepSetConfig::new(10).with_units(self.units), inference)
     }
 
-    /// The matrix products of a forward pass, `[rows, inputs, outputs]` each. The pooled half of an equivariant layer is multiplied
-    /// once for each set.
+    /// The matrix products of a forward pass, `[rows, inputs, outputs]` each. The pooled half of an equivariant layer
+    /// is multiplied once for each set.
     #[must_use]
     pub fn products(&self) -> Vec<[usize; 3]> {
         let (sets, rows, u) = (self.batch, self.batch * self.observations, self.units);
@@ -98,7 +99,8 @@ impl Setting {
         products
     }
 
-    /// Floating-point operations of the products of a training step: the backward pass has two for each of the forward pass.
+    /// Floating-point operations of the products of a training step: the backward pass has two for each of the forward
+    /// pass.
     #[must_use]
     pub fn flops(&self) -> f64 {
         self.products().iter().map(|shape| 6.0 * shape.iter().product::<usize>() as f64).sum()

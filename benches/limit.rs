@@ -1,9 +1,10 @@
-//! Times the bare arithmetic of the v1 networks, by hand, and beside it the training that does the same: what share of what a machine
-//! can do does a step reach?
+//! Times the bare arithmetic of the v1 networks, by hand, and beside it the training that does the same: what share of
+//! what a machine can do does a step reach?
 //!
-//! `cargo bench --bench limit`, on two cores. The bound is every dense layer forward (product, bias, ReLU) and backward (mask, bias
-//! gradient, both products), one pass of Adam on one thread, and nothing else: no autodiff graph, no allocation, no coupling, no loss, no
-//! simulation. The batch is split by hand over two threads that never wait for each other.
+//! `cargo bench --bench limit`, on two cores. The bound is every dense layer forward (product, bias, ReLU) and backward
+//! (mask, bias gradient, both products), one pass of Adam on one thread, and nothing else: no autodiff graph, no
+//! allocation, no coupling, no loss, no simulation. The batch is split by hand over two threads that never wait for
+//! each other.
 
 #![allow(clippy::print_stdout, reason = "a program that measures")]
 #![allow(unsafe_code, reason = "`gemm` takes pointers")]
@@ -70,7 +71,8 @@ impl Dense {
         self.db.fill(0.0);
         for (dy, y) in self.dy.chunks_exact_mut(n).zip(self.y.chunks_exact(n)) {
             for ((d, y), db) in dy.iter_mut().zip(y).zip(&mut self.db) {
-                // 0.999 in place of 0: masked values must stay for the next step, and must not become denormal within 400.
+                // 0.999 in place of 0: masked values must stay for the next step, and must not become denormal within
+                // 400.
                 *d = if *y > 0.0 { *d } else { *d * 0.999 };
                 *db += *d;
             }

@@ -1,5 +1,5 @@
-//! Measures what long trainings need: memory over many steps, memory and speed on data larger than it, and what simulating beside the
-//! training saves.
+//! Measures what long trainings need: memory over many steps, memory and speed on data larger than it, and what
+//! simulating beside the training saves.
 //!
 //! `cargo bench --bench soak -- online | offline | overlap`; each prints a table. Linux only: memory is read from
 //! `/proc/self/status`.
@@ -129,7 +129,8 @@ fn offline() -> bayesburn::Result<()> {
         let ends = meter.epochs.lock().unwrap();
         let rates = vec![steps / (ends[0] - start).as_secs_f64(), steps / (ends[1] - ends[0]).as_secs_f64()];
         println!(
-            "{name}: {:.0} and {:.0} steps/s in the two epochs; memory that is no file's: {before:.0} MB before, {:.0} MB at most",
+            "{name}: {:.0} and {:.0} steps/s in the two epochs; memory that is no file's: {before:.0} MB before, \
+             {:.0} MB at most",
             rates[0],
             rates[1],
             meter.peak.lock().unwrap()
@@ -182,7 +183,8 @@ fn overlap() -> bayesburn::Result<()> {
         let (side_by_side, second) = time(busy, 4)?;
         assert_eq!(first, second, "the same losses");
         println!(
-            "{repeat:>6}   {alone:>9.2} s   {simulations:>15.2} s   {one_after_the_other:>17.2} s   {side_by_side:>10.2} s   {:.3}",
+            "{repeat:>6}   {alone:>9.2} s   {simulations:>15.2} s   {one_after_the_other:>17.2} s   \
+             {side_by_side:>10.2} s   {:.3}",
             side_by_side / alone.max(simulations)
         );
     }

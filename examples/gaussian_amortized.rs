@@ -1,9 +1,9 @@
-//! Amortized inference on the linear Gaussian example of sbi's tutorials: three parameters, uniform in a box, and data that are the parameters
-//! plus 1 and some noise. The posterior is learnt once, and then good for any observation.
+//! Amortized inference on the linear Gaussian example of sbi's tutorials: three parameters, uniform in a box, and data
+//! that are the parameters plus 1 and some noise. The posterior is learnt once, and then good for any observation.
 //!
-//! `cargo run --release --example gaussian_amortized` writes figures and `summary.json` to `out/gaussian_amortized`. Options:
-//! `--simulations N` (2,000), `--seed S`, `--unconstrained` (parameters are mapped to the reals, so that nothing leaks out of the box),
-//! `--device flex|ndarray|cuda[:N]`, `--quick`.
+//! `cargo run --release --example gaussian_amortized` writes figures and `summary.json` to `out/gaussian_amortized`.
+//! Options: `--simulations N` (2,000), `--seed S`, `--unconstrained` (parameters are mapped to the reals, so that
+//! nothing leaks out of the box), `--device flex|ndarray|cuda[:N]`, `--quick`.
 
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
@@ -33,14 +33,14 @@ fn main() -> bayesburn::Result<()> {
     let out = Path::new("out/gaussian_amortized");
     fs::create_dir_all(out)?;
 
-    // ---- The model ----------------------------------------------------------------------------------------------------------
+    // ---- The model --------------------------------------------------------------------------------------------------
     let prior = Prior::box_uniform(["theta_1", "theta_2", "theta_3"], &[-2.0; 3], &[2.0; 3])?;
     let simulator = Simulator::from_fn(|rng, theta, _| {
         Array1::from_shape_fn(3, |d| theta[d] + 1.0 + 0.1 * rng.sample::<f32, _>(StandardNormal))
     });
     let model = GenerativeModel::new(prior, simulator)?;
 
-    // ---- Simulate and train -------------------------------------------------------------------------------------------------
+    // ---- Simulate and train -----------------------------------------------------------------------------------------
     let training = NpeTraining::new().with_max_epochs(if quick { 3 } else { 10_000 });
     let config = NpeConfig::new().with_space(space).with_training(training);
     let mut npe = Npe::builder(model.clone(), config).seed(seed).device(on).build()?;
@@ -51,7 +51,7 @@ fn main() -> bayesburn::Result<()> {
     let summary = npe.summaries().last().expect("it was just trained");
     println!("{summary}\n{posterior}\ntrained in {train_s:.1} s");
 
-    // ---- Two observations, one network --------------------------------------------------------------------------------------
+    // ---- Two observations, one network ------------------------------------------------------------------------------
     let mut moments = Vec::new();
     for (i, x) in [[0.0f32; 3], [2.0; 3]].into_iter().enumerate() {
         let start = Instant::now();
@@ -67,9 +67,9 @@ fn main() -> bayesburn::Result<()> {
         moments.push(json!({ "x": x, "mean": mean, "std": std, "sample_10000_s": sample_s }));
     }
 
-    // ---- How good is it? ----------------------------------------------------------------------------------------------------
-    // The exact posterior is normal with standard deviation 0.1 around x − 1, cut to the box: its mean negative log-density is −2.786. One
-    // normal everywhere leaks out of the box, and cannot be below −2.651.
+    // ---- How good is it? --------------------------------------------------------------------------------------------
+    // The exact posterior is normal with standard deviation 0.1 around x − 1, cut to the box: its mean negative
+    // log-density is −2.786. One normal everywhere leaks out of the box, and cannot be below −2.651.
     let fresh = model.simulate(if quick { 100 } else { 10_000 }, seed + 1)?;
     let nll = |log_prob: Array1<f32>| -f64::from(log_prob.mean().expect("some simulations"));
     let leaking = nll(posterior.uncorrected_log_prob_for(&fresh.parameters, &fresh.observations())?);

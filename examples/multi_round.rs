@@ -1,10 +1,11 @@
-//! Inference in two rounds on the linear Gaussian example of sbi's tutorials: the second round simulates where the first posterior of one
-//! observation is, so that few simulations go far. The posterior is then good for that observation alone.
+//! Inference in two rounds on the linear Gaussian example of sbi's tutorials: the second round simulates where the
+//! first posterior of one observation is, so that few simulations go far. The posterior is then good for that
+//! observation alone.
 //!
-//! `cargo run --release --example multi_round` writes figures and `summary.json` to `out/multi_round`. Options: `--rounds R` (2),
-//! `--simulations N` in each (500), `--seed S`, `--correction atomic|closed-form|truncated` (atomic; with
-//! `truncated` proposals are the prior, cut to where the posterior is), `--resume` (goes on with
-//! what an earlier call has done: nothing is simulated twice), `--quick`.
+//! `cargo run --release --example multi_round` writes figures and `summary.json` to `out/multi_round`. Options:
+//! `--rounds R` (2), `--simulations N` in each (500), `--seed S`, `--correction atomic|closed-form|truncated` (atomic;
+//! with `truncated` proposals are the prior, cut to where the posterior is), `--resume` (goes on with what an earlier
+//! call has done: nothing is simulated twice), `--quick`.
 
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
@@ -35,7 +36,7 @@ fn main() -> bayesburn::Result<()> {
     }
     fs::create_dir_all(out)?;
 
-    // ---- The model ----------------------------------------------------------------------------------------------------------
+    // ---- The model --------------------------------------------------------------------------------------------------
     let prior = Prior::box_uniform(["theta_1", "theta_2", "theta_3"], &[-2.0; 3], &[2.0; 3])?;
     let simulator = Simulator::from_fn(|rng, theta, _| {
         Array1::from_shape_fn(3, |d| theta[d] + 1.0 + 0.1 * rng.sample::<f32, _>(StandardNormal))
@@ -43,9 +44,9 @@ fn main() -> bayesburn::Result<()> {
     let model = GenerativeModel::new(prior, simulator)?;
     let x_o = arr1(&[0.0, 0.0, 0.0]);
 
-    // ---- Rounds -------------------------------------------------------------------------------------------------------------
-    // The first simulates from the prior, the next from the posterior before. A mixture of normals learns a posterior near a normal from few
-    // simulations.
+    // ---- Rounds -----------------------------------------------------------------------------------------------------
+    // The first simulates from the prior, the next from the posterior before. A mixture of normals learns a posterior
+    // near a normal from few simulations.
     let net = DenseNetConfig::new().with_units(50).with_shortcut(true).with_dropout(0.2);
     let mixture = MixtureConfig::new().with_components(3).with_net(net);
     let training = NpeTraining::new()

@@ -1,12 +1,15 @@
-//! Runs a task of the benchmark sbibm with neural posterior estimation, in one round or several, and compares the posterior with the reference.
+//! Runs a task of the benchmark sbibm with neural posterior estimation, in one round or several, and compares the
+//! posterior with the reference.
 //!
-//! `cargo run --release --example sbibm -- --task two_moons --simulations 10000` trains once and draws for an observation. Options:
-//! `--task NAME` (`gaussian_linear`, `gaussian_linear_uniform`, `two_moons`, `slcp`), `--simulations N`, `--rounds R` (1; more are SNPE-C),
-//! `--truncated` (rounds by truncated proposals), `--network nsf|affine|interleaved|maf|mixture`, `--layers L`, `--units U`, `--dropout P`, `--batch-size B`,
-//! `--learning-rate R`, `--atoms A`, `--unconstrained` (parameters are mapped to the reals), `--quick`, `--device flex|ndarray|cuda[:N]`,
-//! `--seed S`, `--observation FILE.npy --reference FILE.npy` (again for each observation: a data vector, and draws of its posterior); without
-//! them one observation is simulated, and its exact posterior is the reference where the task has one. It prints C2ST: 0.5 where a classifier
-//! cannot tell the draws from the reference, 1 where it always can. Results go to `out/sbibm`.
+//! `cargo run --release --example sbibm -- --task two_moons --simulations 10000` trains once and draws for an
+//! observation. Options: `--task NAME` (`gaussian_linear`, `gaussian_linear_uniform`, `two_moons`, `slcp`),
+//! `--simulations N`, `--rounds R` (1; more are SNPE-C), `--truncated` (rounds by truncated proposals), `--network
+//! nsf|affine|interleaved|maf|mixture`, `--layers L`, `--units U`, `--dropout P`, `--batch-size B`, `--learning-rate
+//! R`, `--atoms A`, `--unconstrained` (parameters are mapped to the reals), `--quick`, `--device
+//! flex|ndarray|cuda[:N]`, `--seed S`, `--observation FILE.npy --reference FILE.npy` (again for each observation: a
+//! data vector, and draws of its posterior); without them one observation is simulated, and its exact posterior is the
+//! reference where the task has one. It prints C2ST: 0.5 where a classifier cannot tell the draws from the reference, 1
+//! where it always can. Results go to `out/sbibm`.
 
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 

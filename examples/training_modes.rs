@@ -1,10 +1,11 @@
 //! Four ways to train on the same model: online, with experience replay, in rounds, and offline from disk.
 //!
-//! Which one fits depends on what a simulation costs. Here it costs next to nothing, so online training is as good as any in time; counted
-//! in simulations the others need a fraction, which is what decides when a simulation takes seconds.
+//! Which one fits depends on what a simulation costs. Here it costs next to nothing, so online training is as good as
+//! any in time; counted in simulations the others need a fraction, which is what decides when a simulation takes
+//! seconds.
 //!
-//! `cargo run --release --example training_modes` writes `losses.png` and `summary.json` to `out/training_modes`; `-- --quick` trains for
-//! a few steps, to see that everything runs.
+//! `cargo run --release --example training_modes` writes `losses.png` and `summary.json` to `out/training_modes`; `--
+//! --quick` trains for a few steps, to see that everything runs.
 
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
@@ -67,15 +68,15 @@ fn main() -> bayesburn::Result<()> {
     let model = GenerativeModel::new(prior, simulator)?;
     let scale = if quick { 100 } else { 1 };
 
-    // ---- Online: every step simulates ---------------------------------------------------------------------------------------
+    // ---- Online: every step simulates -------------------------------------------------------------------------------
     let online = Online::new().with_epochs(10).with_iterations_per_epoch(200 / scale);
     let online = train("online", &model, false, |_| Ok(online), |steps| 32 * steps)?;
 
-    // ---- Experience replay: every fourth step simulates ---------------------------------------------------------------------
+    // ---- Experience replay: every fourth step simulates -------------------------------------------------------------
     let replay = Replay::new().with_epochs(12).with_iterations_per_epoch(240_usize.div_ceil(scale));
     let replay = train("replay", &model, false, |_| Ok(replay), |steps| 32 * steps.div_ceil(4))?;
 
-    // ---- Rounds: each adds simulations to those before ----------------------------------------------------------------------
+    // ---- Rounds: each adds simulations to those before --------------------------------------------------------------
     let (per_round, epochs) = (4000 / scale, 3);
     let rounds = Rounds::new().with_rounds(4).with_simulations_per_round(per_round).with_epochs_per_round(epochs);
     let ends: Vec<usize> = rounds
@@ -89,7 +90,7 @@ fn main() -> bayesburn::Result<()> {
     let round_of = |steps: usize| ends.iter().filter(|end| **end < steps).count() / epochs;
     let rounds = train("rounds", &model, false, |_| Ok(rounds), |steps| per_round * (round_of(steps) + 1))?;
 
-    // ---- Offline: simulated beforehand, to disk -----------------------------------------------------------------------------
+    // ---- Offline: simulated beforehand, to disk ---------------------------------------------------------------------
     // A fixed set can be overfitted, so this training is regularised, and ends with the best weights.
     let num = 16_000 / scale;
     let folder = out.join("simulations");
@@ -102,7 +103,7 @@ fn main() -> bayesburn::Result<()> {
     };
     let offline = train("offline", &model, true, offline, |_| num)?;
 
-    // ---- Side by side -------------------------------------------------------------------------------------------------------
+    // ---- Side by side -----------------------------------------------------------------------------------------------
     // The best loss possible on average: the entropy of the exact posterior, N(·, 1/51) for each mean.
     let best = 2.0 * (std::f64::consts::TAU.ln() + 1.0 - 51f64.ln());
     let outcomes = [online, replay, rounds, offline];

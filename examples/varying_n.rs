@@ -44,8 +44,8 @@ fn main() -> bayesburn::Result<()> {
     };
     let model = GenerativeModel::new(prior, simulator)?;
 
-    // The default configurator passes N itself. The posterior's log-sd, which affine coupling layers set, falls linearly in ln N:
-    // told that instead, the networks need not learn a logarithm.
+    // The default configurator passes N itself. The posterior's log-sd, which affine coupling layers set, falls
+    // linearly in ln N: told that instead, the networks need not learn a logarithm.
     let configurator = move |simulations: &Simulations| {
         let configured = DefaultConfigurator.configure(simulations)?;
         Configured::new(

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// Any error. Unlike a boxed one, what `main` prints of it is its message, with what to do, and not the fields of a struct.
+/// Any error. Unlike a boxed one, what `main` prints of it is its message, with what to do, and not the fields of a
+/// struct.
 ///
 /// ```
 /// use bayesburn::prelude::*;

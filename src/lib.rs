@@ -1,5 +1,5 @@
-//! Amortized Bayesian inference: write a prior and a simulator in Rust, train a neural posterior once, check its calibration, and
-//! draw from the posterior of any observation in milliseconds.
+//! Amortized Bayesian inference: write a prior and a simulator in Rust, train a neural posterior once, check its
+//! calibration, and draw from the posterior of any observation in milliseconds.
 //!
 //! This crate re-exports the others and has no logic of its own.
 //!
@@ -27,7 +27,8 @@
 //!     });
 //!     let model = GenerativeModel::new(prior, simulator)?;
 //!
-//!     let config = PosteriorConfig::new(DeepSetConfig::new(4), InvertibleNetworkConfig::new().with_num_coupling_layers(2));
+//!     let flow = InvertibleNetworkConfig::new().with_num_coupling_layers(2);
+//!     let config = PosteriorConfig::new(DeepSetConfig::new(4), flow);
 //!     let mut trainer = Trainer::builder(model, config).seed(2023).build()?;
 //!     let source = Online::new().with_epochs(1).with_iterations_per_epoch(20); // 1,000 or more for real
 //!     trainer.train(source, &TrainingConfig::new())?;
@@ -45,7 +46,8 @@
 //!
 //! # Features
 //! - `flex` (default): Burn Flex, the CPU backend; `ndarray`, `cuda`: others. Flex is used unless
-//!   [`TrainerBuilder::device`](trainers::TrainerBuilder::device) is given another, such as [`networks::device("cuda")?`](networks::device).
+//!   [`TrainerBuilder::device`](trainers::TrainerBuilder::device) is given another, such as
+//!   [`networks::device("cuda")?`](networks::device).
 //! - `plots` (default): figures as PNG and SVG.
 //! - `tensorboard` (default): event files for TensorBoard.
 

@@ -1,4 +1,5 @@
-//! Computes what the networks are to learn: the posterior of the sine model, by Bayes' rule on a grid, and the losses that follow from it.
+//! Computes what the networks are to learn: the posterior of the sine model, by Bayes' rule on a grid, and the losses
+//! that follow from it.
 
 use std::f64::consts::{PI, TAU};
 

@@ -1,4 +1,5 @@
-//! Neural posterior estimation from the beginning: a regression, why its inverse needs a distribution, and networks that predict one.
+//! Neural posterior estimation from the beginning: a regression, why its inverse needs a distribution, and networks
+//! that predict one.
 //!
 //! The simulator has one parameter and yields one number,
 //!
@@ -6,11 +7,12 @@
 //! θ ~ U(0, 1)        x = θ + 0.3 sin(2πθ) + ε        ε ~ N(0, 0.05²)
 //! ```
 //!
-//! so that everything can be seen in a figure, and be compared with exact posteriors (`exact.rs`). `regression.rs` has the five ingredients
-//! of deep learning in Burn's terms; `figures.rs` draws.
+//! so that everything can be seen in a figure, and be compared with exact posteriors (`exact.rs`). `regression.rs` has
+//! the five ingredients of deep learning in Burn's terms; `figures.rs` draws.
 //!
-//! `cargo run --release --example npe_from_scratch` writes figures and `summary.json` to `out/npe_from_scratch`. Options: `--seed S` (2023),
-//! `--unconstrained` (densities are of Φ⁻¹(θ), so that nothing leaks out of [0, 1]), `--quick`.
+//! `cargo run --release --example npe_from_scratch` writes figures and `summary.json` to `out/npe_from_scratch`.
+//! Options: `--seed S` (2023), `--unconstrained` (densities are of Φ⁻¹(θ), so that nothing leaks out of [0, 1]),
+//! `--quick`.
 
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
@@ -46,7 +48,7 @@ fn main() -> bayesburn::Result<()> {
     fs::create_dir_all(out)?;
     let (num_few, num_many, num_fresh) = if quick { (500, 1000, 1000) } else { (1000, 10_000, 20_000) };
 
-    // ---- The model ----------------------------------------------------------------------------------------------------------
+    // ---- The model --------------------------------------------------------------------------------------------------
     let prior = Prior::box_uniform(["theta"], &[0.0], &[1.0])?;
     let simulator = Simulator::from_fn(|rng, theta, _| {
         let noise: f32 = rng.sample(StandardNormal);
@@ -56,7 +58,7 @@ fn main() -> bayesburn::Result<()> {
     let few = model.simulate(num_few, seed)?;
     let pairs = as_pairs(&few);
 
-    // ---- Part 1: forward, a regression --------------------------------------------------------------------------------------
+    // ---- Part 1: forward, a regression ------------------------------------------------------------------------------
     // What is x, given θ? A network trained on the squared error learns the mean of x.
     let (network, mse) = regression::train(&pairs, if quick { 20 } else { 200 }, seed);
     let thetas: Vec<f64> = exact::midpoints(0.0, 1.0, 500).collect();
@@ -66,28 +68,32 @@ fn main() -> bayesburn::Result<()> {
     let last_mse = mse.last().copied().unwrap_or(f64::NAN);
     let noise = exact::NOISE.powi(2);
     println!(
-        "Forward, from {num_few} pairs: mean squared error of the last epoch {last_mse:.4} (variance of the noise: {noise:.4});"
+        "Forward, from {num_few} pairs: mean squared error of the last epoch {last_mse:.4} (variance of the noise: \
+         {noise:.4});"
     );
     println!("distance of the network from f, root mean square, {rmse:.3} (0 if it were f).\n");
     figures::regression(&out.join("regression.png"), &pairs, &thetas, &predictions)?;
 
-    // ---- Part 2: the inverse problem ----------------------------------------------------------------------------------------
-    // What is θ, given x? For x = 0.5 the same pairs say: one of three values. A regression would answer with their mean, and not even say
-    // how far off it may be. The answer that keeps all of this is a distribution, the posterior p(θ | x) ∝ p(x | θ) p(θ).
+    // ---- Part 2: the inverse problem --------------------------------------------------------------------------------
+    // What is θ, given x? For x = 0.5 the same pairs say: one of three values. A regression would answer with their
+    // mean, and not even say how far off it may be. The answer that keeps all of this is a distribution, the posterior
+    // p(θ | x) ∝ p(x | θ) p(θ).
     figures::both_ways(&out.join("both_ways.png"), &pairs, 0.5)?;
     let exact_half = exact::posterior(&thetas, 0.5);
     let modes = exact::modes(&thetas, &exact_half);
     println!("Inverse: modes of the exact posterior at x = 0.5, θ = {modes:.2?} (f is 0.5 at 0.21, 0.50 and 0.79).\n");
 
-    // ---- Part 3: networks that predict a posterior --------------------------------------------------------------------------
-    // Of x, a network computes the parameters of a density q(θ | x): mean and standard deviation of one normal distribution or, in a mixture
-    // density network, those of several and their weights. The loss is the mean of −ln q(θ | x) over the pairs. It falls if q is high where
-    // θ is, and since q integrates to 1, it cannot be high everywhere. No density has a smaller expected loss than the posterior.
+    // ---- Part 3: networks that predict a posterior ------------------------------------------------------------------
+    // Of x, a network computes the parameters of a density q(θ | x): mean and standard deviation of one normal
+    // distribution or, in a mixture density network, those of several and their weights. The loss is the mean of −ln
+    // q(θ | x) over the pairs. It falls if q is high where θ is, and since q integrates to 1, it cannot be high
+    // everywhere. No density has a smaller expected loss than the posterior.
     let learn = |density: MixtureConfig| {
         let net = DenseNetConfig::new().with_units(32); // two hidden layers with max(0, ·), as in the regression
         let density = density.with_covariance(Covariance::Diagonal).with_net(net);
-        // The loop of `regression.rs`, except that a tenth of the pairs is held out. When the loss of these has not improved for 50 epochs,
-        // the network has begun to learn the others by heart; the weights that were best for them are kept.
+        // The loop of `regression.rs`, except that a tenth of the pairs is held out. When the loss of these has not
+        // improved for 50 epochs, the network has begun to learn the others by heart; the weights that were best for
+        // them are kept.
         let training = NpeTraining::new()
             .with_batch_size(100)
             .with_learning_rate(1e-3)
@@ -131,10 +137,10 @@ fn main() -> bayesburn::Result<()> {
         ],
     )?;
 
-    // ---- What do they say? --------------------------------------------------------------------------------------------------
-    // One network answers for every x, at once: this is what amortized means. For x = 0.5 a normal has one mode, between the outer two of the
-    // exact posterior, and is wide enough to reach them; a mixture has components for all three. For x = 0.8, where one θ is right, a normal
-    // is all it takes.
+    // ---- What do they say? ------------------------------------------------------------------------------------------
+    // One network answers for every x, at once: this is what amortized means. For x = 0.5 a normal has one mode,
+    // between the outer two of the exact posterior, and is wide enough to reach them; a mixture has components for all
+    // three. For x = 0.8, where one θ is right, a normal is all it takes.
     let mut at_observations = Vec::new();
     for (learnt, x) in learnt.iter().flat_map(|learnt| OBSERVATIONS.map(|x| (learnt, x))) {
         at_observations.push(learnt.densities(&thetas, x)?);
@@ -169,13 +175,14 @@ fn main() -> bayesburn::Result<()> {
     }
     figures::over_data(&out.join("posteriors_over_data.png"), &pairs, &thetas, &over_data)?;
 
-    // ---- How good are they? -------------------------------------------------------------------------------------------------
-    // On pairs that no training has seen, the loss says how far a density is from the best possible, on average over x. 1,000 pairs are few: with
-    // six seeds the mixture's loss was 0.05 to 0.12 above that of the exact posterior, and dropout did not help; from 10,000 it was 0.01 to 0.03.
+    // ---- How good are they? -----------------------------------------------------------------------------------------
+    // On pairs that no training has seen, the loss says how far a density is from the best possible, on average over x.
+    // 1,000 pairs are few: with six seeds the mixture's loss was 0.05 to 0.12 above that of the exact posterior, and
+    // dropout did not help; from 10,000 it was 0.01 to 0.03.
     //
-    // These densities reach beyond [0, 1], where the prior says that θ is not; without what leaks out they are higher inside. (Nothing leaks
-    // with `--unconstrained`. With three seeds the mixtures were a little better for it, −1.145 on average from 1,000 pairs instead of −1.131,
-    // and −1.215 from 10,000 instead of −1.212.)
+    // These densities reach beyond [0, 1], where the prior says that θ is not; without what leaks out they are higher
+    // inside. (Nothing leaks with `--unconstrained`. With three seeds the mixtures were a little better for it, −1.145
+    // on average from 1,000 pairs instead of −1.131, and −1.215 from 10,000 instead of −1.212.)
     let fresh = model.simulate(num_fresh, seed + 2)?;
     let best_on = exact::best_on(&as_pairs(&fresh));
     println!("\nmean of −ln q(θ | x)     on {num_fresh} fresh pairs     expected");

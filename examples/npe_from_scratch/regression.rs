@@ -12,7 +12,7 @@ use rand::seq::SliceRandom;
 const BATCH_SIZE: usize = 64;
 const LEARNING_RATE: f64 = 0.01;
 
-// ---- 1. A dataset -----------------------------------------------------------------------------------------------------------
+// ---- 1. A dataset ---------------------------------------------------------------------------------------------------
 /// Pairs of θ and x, in batches. (Burn has data loaders that read from disk in threads; two tensors need none.)
 struct Pairs {
     theta: Tensor<2>,
@@ -35,7 +35,7 @@ impl Pairs {
     }
 }
 
-// ---- 2. A network -----------------------------------------------------------------------------------------------------------
+// ---- 2. A network ---------------------------------------------------------------------------------------------------
 /// 1 → 32 → 32 → 1, with max(0, ·) after the hidden layers: 1,153 weights.
 #[derive(Module, Debug)]
 pub(crate) struct Network {
@@ -78,15 +78,15 @@ pub(crate) fn train(pairs: &[(f64, f64)], epochs: usize, seed: u64) -> (Network,
     let data = Pairs::new(pairs, &device);
     let mut network = Network::new(&device);
 
-    // ---- 3. A loss ----------------------------------------------------------------------------------------------------------
+    // ---- 3. A loss --------------------------------------------------------------------------------------------------
     // The mean squared error: (x̂ − x)², averaged over a batch.
     let loss_function = MseLoss::new();
 
-    // ---- 4. An optimizer ----------------------------------------------------------------------------------------------------
+    // ---- 4. An optimizer --------------------------------------------------------------------------------------------
     // Adam adapts its steps to each weight's gradients so far, so that it rarely needs tuning.
     let mut optimizer = AdamConfig::new().init();
 
-    // ---- 5. A training loop -------------------------------------------------------------------------------------------------
+    // ---- 5. A training loop -----------------------------------------------------------------------------------------
     // An epoch goes once through all pairs, in a new order.
     let mut rng = stream(seed, const { Purpose::new("order of pairs") }, 0);
     let mut order: Vec<i32> = (0..pairs.len() as i32).collect();
@@ -98,7 +98,7 @@ pub(crate) fn train(pairs: &[(f64, f64)], epochs: usize, seed: u64) -> (Network,
             let (theta, x) = data.batch(rows);
             let loss = loss_function.forward(network.forward(theta), x, Reduction::Mean); // forward pass
             let gradients = GradientsParams::from_grads(loss.backward(), &network); // backward pass
-            network = optimizer.step(LEARNING_RATE, network, gradients); // Burn's modules are values: a step returns the next
+            network = optimizer.step(LEARNING_RATE, network, gradients); // modules are values: a step returns the next
             sum += loss.into_scalar::<f64>() * rows.len() as f64;
         }
         losses.push(sum / pairs.len() as f64);

@@ -1,12 +1,13 @@
-//! A posterior from a simulator that is a Python script: worker processes read requests and write answers, line by line.
+//! A posterior from a simulator that is a Python script: worker processes read requests and write answers, line by
+//! line.
 //!
-//! The script, `simulator.py` beside this file, draws 20 observations of two features around two means with a standard normal prior.
-//! The exact posterior of each mean is N(20 x̄ / 21, 1 / 21), and is printed beside the learned one. After that the script's own
-//! speed is measured against that of the pool: the same requests, once read from files by the script alone, and once sent by the
-//! pool.
+//! The script, `simulator.py` beside this file, draws 20 observations of two features around two means with a standard
+//! normal prior. The exact posterior of each mean is N(20 x̄ / 21, 1 / 21), and is printed beside the learned one.
+//! After that the script's own speed is measured against that of the pool: the same requests, once read from files by
+//! the script alone, and once sent by the pool.
 //!
-//! `cargo run --release --example process_simulator` needs `python3`, and nothing but its standard library. With `--quick` it only
-//! shows that everything runs.
+//! `cargo run --release --example process_simulator` needs `python3`, and nothing but its standard library. With
+//! `--quick` it only shows that everything runs.
 
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 

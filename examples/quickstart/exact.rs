@@ -16,7 +16,8 @@ pub(crate) fn nll(dim: usize, n: usize) -> f64 {
     0.5 * dim as f64 * (std::f64::consts::TAU.ln() + 1.0 - (n as f64 + 1.0).ln())
 }
 
-/// The mean of −log p(μ | x) over these simulations, of data `[M, n, D]`: what no network can be expected to beat on them.
+/// The mean of −log p(μ | x) over these simulations, of data `[M, n, D]`: what no network can be expected to beat on
+/// them.
 pub(crate) fn nll_of(simulations: &Configured) -> f64 {
     let data = simulations.conditions.sets().mapv(f64::from);
     let n = data.dim().1 as f64;

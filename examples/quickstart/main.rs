@@ -1,17 +1,19 @@
 //! Amortized posterior estimation from beginning to end: simulate, train, check, infer.
 //!
-//! The model is the simplest that shows everything: four means with a standard normal prior, and 50 observations around them,
+//! The model is the simplest that shows everything: four means with a standard normal prior, and 50 observations around
+//! them,
 //!
 //! ```text
 //! μ ~ N(0, I)        x_1, …, x_50 ~ N(μ, I)
 //! ```
 //!
-//! whose exact posterior, N(n·x̄/(n+1), 1/(n+1)) for each mean, tells in the end how good the learned one is. Usually a posterior
-//! is computed anew for each data set. Here networks learn the map from *any* data set to its posterior, from simulations alone;
-//! afterwards a new data set costs milliseconds.
+//! whose exact posterior, N(n·x̄/(n+1), 1/(n+1)) for each mean, tells in the end how good the learned one is. Usually a
+//! posterior is computed anew for each data set. Here networks learn the map from *any* data set to its posterior, from
+//! simulations alone; afterwards a new data set costs milliseconds.
 //!
-//! `cargo run --release --example quickstart -- --help` lists the options; results go to `out/quickstart`. The same program has commands for what
-//! comes after: `-- diagnose --html out/report.html` judges what was trained, for one; `-- help` lists them.
+//! `cargo run --release --example quickstart -- --help` lists the options; results go to `out/quickstart`. The same
+//! program has commands for what comes after: `-- diagnose --html out/report.html` judges what was trained, for one;
+//! `-- help` lists them.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its reader")]
 
@@ -40,8 +42,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// A prior and a simulator are closures. The generator that they are given makes every simulation reproducible: simulation i of a seed is the same
-/// on any number of cores. Joining them makes a pilot run, which finds most mistakes, and tells the shapes.
+/// A prior and a simulator are closures. The generator that they are given makes every simulation reproducible:
+/// simulation i of a seed is the same on any number of cores. Joining them makes a pilot run, which finds most
+/// mistakes, and tells the shapes.
 fn model() -> bayesburn::Result<GenerativeModel> {
     let prior = Prior::from_fn(["mu_1", "mu_2", "mu_3", "mu_4"], |rng, _| [(); 4].map(|()| rng.sample(StandardNormal)));
     let simulator = Simulator::from_fn(|rng, mu, _| {
@@ -50,8 +53,9 @@ fn model() -> bayesburn::Result<GenerativeModel> {
     Ok(GenerativeModel::new(prior, simulator)?)
 }
 
-/// The observations of a data set are exchangeable, so a permutation-invariant network, a `DeepSet`, reduces them to 10 learned summary statistics.
-/// Given these, an invertible network of 4 coupling layers turns normal noise into posterior draws.
+/// The observations of a data set are exchangeable, so a permutation-invariant network, a `DeepSet`, reduces them to 10
+/// learned summary statistics. Given these, an invertible network of 4 coupling layers turns normal noise into
+/// posterior draws.
 fn builder(options: &Options) -> bayesburn::Result<TrainerBuilder> {
     let config = match options.architecture {
         Architecture::Default => {
@@ -62,8 +66,9 @@ fn builder(options: &Options) -> bayesburn::Result<TrainerBuilder> {
     Ok(Trainer::builder(model()?, config).seed(options.seed).device(options.device.clone()))
 }
 
-/// Simulating is cheap here, so every step gets fresh simulations: online training, in which nothing can be overfitted. The learning rate falls from
-/// its initial value to 0 along half a cosine wave. The residual default architecture bears a larger one than the 5e-4 of the v1 architecture.
+/// Simulating is cheap here, so every step gets fresh simulations: online training, in which nothing can be overfitted.
+/// The learning rate falls from its initial value to 0 along half a cosine wave. The residual default architecture
+/// bears a larger one than the 5e-4 of the v1 architecture.
 fn training(options: &Options) -> (Online, TrainingConfig) {
     let rate = if options.architecture == Architecture::V1 { 5e-4 } else { 1e-3 };
     let source = Online::new()
@@ -74,8 +79,8 @@ fn training(options: &Options) -> (Online, TrainingConfig) {
     (source, TrainingConfig::new().with_validation_simulations(200).with_schedule(schedule))
 }
 
-/// The same training, with the commands `train`, `resume`, `diagnose`, `sample` and `info`. The suite asks for more than calibration here: what 50
-/// observations tell of a mean is known to be 50/51 of its variance.
+/// The same training, with the commands `train`, `resume`, `diagnose`, `sample` and `info`. The suite asks for more
+/// than calibration here: what 50 observations tell of a mean is known to be 50/51 of its variance.
 fn workflow() -> bayesburn::Result<Workflow<DeepSetConfig>> {
     let options = Options::default();
     let (source, training) = training(&options);
@@ -96,7 +101,7 @@ fn tour() -> bayesburn::Result<()> {
         bayesburn::Error::message(format!("cannot write to {}: {error}; choose another --out", out.display()))
     })?;
 
-    // ---- 1. The generative model -------------------------------------------------------------------------------------------
+    // ---- 1. The generative model ------------------------------------------------------------------------------------
     let model = model()?;
     println!("The model's quantities, B simulations at a time:\n{}\n", model.shapes());
 
@@ -104,7 +109,7 @@ fn tour() -> bayesburn::Result<()> {
     let prior_draws = model.prior().sample(2000, options.seed)?;
     diagnostics::prior_pairs(model.parameter_names(), &prior_draws)?.plot().save(out.join("prior.png"))?;
 
-    // ---- 2. Training -------------------------------------------------------------------------------------------------------
+    // ---- 2. Training ------------------------------------------------------------------------------------------------
     let (checkpoints, events) = (out.join("checkpoints"), out.join("tensorboard"));
     if !options.resume && out == Path::new(DEFAULT_OUT) {
         // A new run replaces the last one in the default folder. In a folder of yours the trainer refuses to.
@@ -132,11 +137,11 @@ fn tour() -> bayesburn::Result<()> {
         println!("    validation loss after {steps:>6} steps: {loss:.3}");
     }
 
-    // ---- 3. Did it converge? -----------------------------------------------------------------------------------------------
+    // ---- 3. Did it converge? ----------------------------------------------------------------------------------------
     history.save_csv(out.join("losses.csv"))?;
     diagnostics::losses(&history.train_losses(), &history.validation_losses())?.plot().save(out.join("losses.png"))?;
 
-    // ---- 4. Is it right? ---------------------------------------------------------------------------------------------------
+    // ---- 4. Is it right? --------------------------------------------------------------------------------------------
     // Data sets that training has not seen, and whose true parameters are known.
     let amortizer = trainer.amortizer();
     let num_test = if options.quick { 100 } else { 500 };
@@ -146,8 +151,8 @@ fn tour() -> bayesburn::Result<()> {
     let (z, _) = amortizer.latent(&test)?;
     diagnostics::latent_space(&z)?.plot().save(out.join("latent_space.png"))?;
 
-    // Simulation-based calibration: among draws from a correct posterior the true parameter has a uniform rank. 99 draws make
-    // 100 possible ranks, which 10 bins share equally.
+    // Simulation-based calibration: among draws from a correct posterior the true parameter has a uniform rank. 99
+    // draws make 100 possible ranks, which 10 bins share equally.
     let draws = amortizer.sample(&test.conditions, 99, options.seed)?;
     let histograms = diagnostics::sbc_histograms(&draws, &test.parameters, Bins::Count(10))?;
     histograms.plot().save(out.join("sbc_histograms.png"))?;
@@ -165,7 +170,7 @@ fn tour() -> bayesburn::Result<()> {
     let contraction = diagnostics::z_score_contraction(&draws, &test.parameters)?;
     contraction.plot().save(out.join("z_score_contraction.png"))?;
 
-    // ---- 5. Against the exact posterior ------------------------------------------------------------------------------------
+    // ---- 5. Against the exact posterior -----------------------------------------------------------------------------
     let comparison = exact::compare(&draws, test.conditions.sets());
     let fresh = trainer.simulate(if options.quick { 200 } else { 2000 }, options.seed + 1)?;
     let val_nll = amortizer.negative_log_prob(&fresh)?;
@@ -176,7 +181,7 @@ fn tour() -> bayesburn::Result<()> {
     println!("posterior sd over exact sd    {:>7.3}    {:>7.3}", comparison.sd_ratio, 1.0);
     println!("every rank curve in its band  {:>7}", ecdf.all_inside());
 
-    // ---- 6. Inference ------------------------------------------------------------------------------------------------------
+    // ---- 6. Inference -----------------------------------------------------------------------------------------------
     // A posterior for data that were really observed: any `[N, 4]` array.
     let observed = Array2::from_shape_fn((N, 4), |(i, d)| d as f32 / 2.0 + (i as f32 * 0.7 + d as f32).sin());
     let posterior = amortizer.sample(&Conditions::one(observed), 1000, options.seed)?;

@@ -1,5 +1,5 @@
-//! Checkpoints of a training. The first byte says which file of the newest one is replaced by the rest; it is sealed again, and the training
-//! goes on from there, or says why not.
+//! Checkpoints of a training. The first byte says which file of the newest one is replaced by the rest; it is sealed
+//! again, and the training goes on from there, or says why not.
 #![no_main]
 
 use bayesburn_amortizers::PosteriorConfig;
@@ -19,7 +19,8 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A run's folder, of which the newest checkpoint is that of the second of three epochs, and one that is made anew of it.
+/// A run's folder, of which the newest checkpoint is that of the second of three epochs, and one that is made anew of
+/// it.
 static FOLDERS: LazyLock<(TempDir, PathBuf, PathBuf)> = LazyLock::new(|| {
     // Burn's reader of optimizer states panics, which is caught: only a panic that comes here is a finding.
     std::panic::set_hook(Box::new(|_| {}));

@@ -1,4 +1,5 @@
-//! Saved posteriors. The first byte says which of the files is replaced by the rest; the folder is sealed again, so that it is read.
+//! Saved posteriors. The first byte says which of the files is replaced by the rest; the folder is sealed again, so
+//! that it is read.
 #![no_main]
 
 use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, PosteriorConfig};

@@ -1,4 +1,5 @@
-//! Simulations on disk. The first byte says what the file is: safetensors, an archive of NumPy's, two of its files, or the manifest of a store.
+//! Simulations on disk. The first byte says what the file is: safetensors, an archive of NumPy's, two of its files, or
+//! the manifest of a store.
 #![no_main]
 
 use bayesburn_core::Simulations;

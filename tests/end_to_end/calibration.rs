@@ -6,8 +6,8 @@ use ndarray::Axis;
 
 /// After 600 steps the posterior of the two means is close to N(n·x̄/(n+1), 1/(n+1)) with n = 10.
 ///
-/// Bounds for so short a run, at a fixed seed: the mean within 0.15 exact sd on average, the sd within 12%. An untrained network,
-/// the twin, is off by more than 2 exact sd and a factor of 3.
+/// Bounds for so short a run, at a fixed seed: the mean within 0.15 exact sd on average, the sd within 12%. An
+/// untrained network, the twin, is off by more than 2 exact sd and a factor of 3.
 #[test]
 fn a_short_training_comes_close_to_the_exact_posterior() {
     let mut networks = small_networks();

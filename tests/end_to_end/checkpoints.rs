@@ -27,8 +27,8 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     files
 }
 
-/// Every byte flipped and every length cut to. A checkpoint is read only after `verify`, and every fiftieth damage is brought to a
-/// trainer and to `load` as well: they name the damage, or go on from the checkpoint before it.
+/// Every byte flipped and every length cut to. A checkpoint is read only after `verify`, and every fiftieth damage is
+/// brought to a trainer and to `load` as well: they name the damage, or go on from the checkpoint before it.
 #[test]
 fn every_flipped_byte_and_every_truncation_is_found() {
     let folder = trained();
@@ -80,9 +80,9 @@ fn a_run_goes_on_from_the_checkpoint_before_a_damaged_one_as_if_nothing_had_happ
     assert!(resumed.damaged_checkpoints()[0].folder.join("weights.safetensors").exists());
 }
 
-/// The best epoch's checkpoint is kept for every checkpoint that is kept, not for the newest alone: after damage an older one is resumed
-/// from, which may know an older best.
-/// A process may be killed between its last checkpoint and the deletion of the old ones; the next one deletes them.
+/// The best epoch's checkpoint is kept for every checkpoint that is kept, not for the newest alone: after damage an
+/// older one is resumed from, which may know an older best. A process may be killed between its last checkpoint and the
+/// deletion of the old ones; the next one deletes them.
 #[test]
 fn what_a_killed_process_did_not_delete_is_deleted() {
     let (folder, killed) = (trained(), trained());

@@ -1,4 +1,5 @@
-//! Trains without Burn's graph and with it, side by side: the same losses, and the posterior is never left with weights from before.
+//! Trains without Burn's graph and with it, side by side: the same losses, and the posterior is never left with weights
+//! from before.
 
 use crate::models::{direct_networks, normal_means, short_run, small_networks, training};
 use bayesburn::{

@@ -30,7 +30,8 @@ fn buggy(mended: &Arc<AtomicBool>) -> GenerativeModel {
     GenerativeModel::new(prior, simulator).expect("the pilot run succeeds")
 }
 
-/// P(θ > 2.9) is 0.19%: with this seed the pilot's 512 simulations and validation's 20 have none, and the training's 2,000 some.
+/// P(θ > 2.9) is 0.19%: with this seed the pilot's 512 simulations and validation's 20 have none, and the training's
+/// 2,000 some.
 #[test]
 fn a_panic_of_the_simulator_is_named_and_what_was_trained_is_saved() {
     let source = || Online::new().with_epochs(2).with_iterations_per_epoch(125).with_batch_size(8);
@@ -58,8 +59,9 @@ fn a_panic_of_the_simulator_is_named_and_what_was_trained_is_saved() {
     assert!(weights(folder.path(), 250) == weights(whole.path(), 250));
 }
 
-/// Data are NaN where the first θ is above 1: 15.9% of a standard normal's draws. Training takes 100 steps of 8; of these 800 draws
-/// n·p = 127 are expected to be invalid, with standard deviation 10.3, and the bounds are 4 of them away (alpha 6e-5, fixed seed).
+/// Data are NaN where the first θ is above 1: 15.9% of a standard normal's draws. Training takes 100 steps of 8; of
+/// these 800 draws n·p = 127 are expected to be invalid, with standard deviation 10.3, and the bounds are 4 of them
+/// away (alpha 6e-5, fixed seed).
 fn with_invalid_draws(policy: InvalidSimulations) -> Result<(GenerativeModel, Trainer), TrainerError> {
     let prior = Prior::from_fn(["mu_1", "mu_2"], |rng, _| [(); 2].map(|()| rng.sample(StandardNormal)));
     let simulator = Simulator::from_fn(move |rng, mu, _| {
@@ -249,7 +251,8 @@ impl Source for FailsOnce {
     }
 }
 
-/// An error between the last step of an epoch and its end: the next call ends the epoch, in this process and in another.
+/// An error between the last step of an epoch and its end: the next call ends the epoch, in this process and in
+/// another.
 #[test]
 fn an_epoch_that_could_not_be_validated_is_ended_by_the_next_call() {
     for networks in [small_networks(), direct_networks()] {

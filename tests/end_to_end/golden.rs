@@ -1,7 +1,8 @@
 //! Reads files that earlier versions wrote, `tests/golden`: they load, and give the draws that they gave.
 //!
-//! `2026-11` has posteriors of format 5, a checkpoint of format 2 of a training that was interrupted, and stores of format 1. Beside each
-//! is what the version that wrote it answered. Rounding differs between processors, so that numbers are compared to 1e-4.
+//! `2026-11` has posteriors of format 5, a checkpoint of format 2 of a training that was interrupted, and stores of
+//! format 1. Beside each is what the version that wrote it answered. Rounding differs between processors, so that
+//! numbers are compared to 1e-4.
 
 use bayesburn::{
     networks::{AffineConfig, AffineNets, DenseNetConfig, DenseSummaryConfig, SummaryConfig},

@@ -1,6 +1,7 @@
-//! The same trainings and inferences on a GPU and on the processor. Where there is no GPU, or the tests were built without CUDA, each says
-//! so and passes: `cargo test --release --features cuda --test end_to_end gpu -- --nocapture`. With the feature `cubecl-cpu` they run the
-//! GPU's kernels on CubeCL's processor where there is no GPU; with `cuda` beside it, Burn is to be told so by `BURN_DEVICE=cpu`.
+//! The same trainings and inferences on a GPU and on the processor. Where there is no GPU, or the tests were built
+//! without CUDA, each says so and passes: `cargo test --release --features cuda --test end_to_end gpu -- --nocapture`.
+//! With the feature `cubecl-cpu` they run the GPU's kernels on CubeCL's processor where there is no GPU; with `cuda`
+//! beside it, Burn is to be told so by `BURN_DEVICE=cpu`.
 
 #![allow(clippy::print_stderr, reason = "a test that is skipped says why")]
 
@@ -88,7 +89,8 @@ fn answers<C: SummaryConfig>(posterior: &AmortizedPosterior<C>, data: &Configure
     ]
 }
 
-/// Affine and spline couplings in turn, without normalisation. Half of what the splines get lies beyond their edges, where they are lines.
+/// Affine and spline couplings in turn, without normalisation. Half of what the splines get lies beyond their edges,
+/// where they are lines.
 fn interleaved() -> InvertibleNetworkConfig {
     let net = || DenseNetConfig::new().with_units(20);
     let affine = AffineConfig::new().with_nets(AffineNets::Separate(SeparateNets::new(net(), net())));
@@ -100,8 +102,8 @@ fn interleaved() -> InvertibleNetworkConfig {
         .with_coupling(CouplingDesign::Interleaved(both))
 }
 
-/// Normal numbers: parameters, data sets of so many observations of 2 features, and direct conditions. Of the seed 1 one sum before max(x, 0)
-/// is 0 but for rounding, and its gradients are there on one device and not on the other.
+/// Normal numbers: parameters, data sets of so many observations of 2 features, and direct conditions. Of the seed 1
+/// one sum before max(x, 0) is 0 but for rounding, and its gradients are there on one device and not on the other.
 fn simulations(parameters: usize, observations: usize, direct: usize) -> Configured {
     const SETS: usize = 30;
     let mut rng = stream(2, const { Purpose::new("simulations") }, 0);
@@ -304,8 +306,9 @@ fn a_gpu_trains_as_the_processor_does() {
         if !by_kernels && nvidia().is_none() {
             continue;
         }
-        // Units without a kink. With the default max(x, 0) a sum that is 0 but for rounding, in the 11th step, has its unit's gradients on one
-        // device alone: the weights of that unit were 1e-4 apart, all others 2e-8, and losses in the end 6e-4.
+        // Units without a kink. With the default max(x, 0) a sum that is 0 but for rounding, in the 11th step, has its
+        // unit's gradients on one device alone: the weights of that unit were 1e-4 apart, all others 2e-8, and losses
+        // in the end 6e-4.
         let networks = match name {
             "spline" => {
                 let net = DenseNetConfig::new().with_units(50).with_shortcut(true).with_activation(Activation::Silu);

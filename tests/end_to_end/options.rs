@@ -81,8 +81,8 @@ fn early_stopping_ends_the_run_with_the_best_or_the_last_weights() {
     assert_eq!(of(&saved), of(trainer.amortizer()));
 }
 
-/// A second run whose rate is so large that it only gets worse, on the same held-out simulations: refining ends with the weights of the first, also
-/// if it was interrupted in between. The twin is a run of its own.
+/// A second run whose rate is so large that it only gets worse, on the same held-out simulations: refining ends with
+/// the weights of the first, also if it was interrupted in between. The twin is a run of its own.
 #[test]
 fn a_run_that_refines_another_is_never_worse() {
     let stopping = |config: TrainingConfig| config.with_early_stopping(Some(EarlyStopping::new().with_patience(20)));
@@ -134,7 +134,8 @@ impl Callback for AtStep {
     }
 }
 
-/// Kernels that are 0 for nearly all simulations, by steps without a graph and by Burn's: batches of no weight change nothing but what Adam has kept.
+/// Kernels that are 0 for nearly all simulations, by steps without a graph and by Burn's: batches of no weight change
+/// nothing but what Adam has kept.
 #[test]
 fn batches_without_a_weight_are_taken() {
     let configurator = |simulations: &Simulations| {
@@ -297,8 +298,8 @@ fn an_average_without_a_step_is_forgotten() {
     assert_eq!(loss(&resumed(folder.path())), expected);
 }
 
-/// Untrained, so that draws go wherever they can. The twins: a configurator of one's own, which may have made anything of parameters, and a
-/// configuration that asks for none of it.
+/// Untrained, so that draws go wherever they can. The twins: a configurator of one's own, which may have made anything
+/// of parameters, and a configuration that asks for none of it.
 #[test]
 fn draws_stay_inside_a_prior_with_a_density() {
     let prior = || {
@@ -352,8 +353,9 @@ fn an_average_is_taken_up_again_after_an_error() {
     assert_eq!(loss(&trainer), expected);
 }
 
-/// ln x is θ with noise of 0.1, which a network of dropped units tells worse than it does when none is: what it then takes for the noise is
-/// too large. n = 1,000, of which half should be in the middle half of the draws, with a standard error of 0.016.
+/// ln x is θ with noise of 0.1, which a network of dropped units tells worse than it does when none is: what it then
+/// takes for the noise is too large. n = 1,000, of which half should be in the middle half of the draws, with a
+/// standard error of 0.016.
 #[test]
 fn a_run_without_dropout_mends_what_was_learnt_with_it() {
     let prior = Prior::independent([("theta", Univariate::normal(0.0, 1.0).expect("finite"))]);
@@ -625,7 +627,8 @@ fn a_batch_of_which_all_is_dropped_is_passed_over() {
     assert_eq!(history.steps.len(), 20 * 9);
 }
 
-/// Validation of a model with a varying number of observations sees many of them: its loss is that of simulated batches of 16.
+/// Validation of a model with a varying number of observations sees many of them: its loss is that of simulated batches
+/// of 16.
 #[test]
 fn validation_of_varying_shapes_has_many_batches() {
     let prior = Prior::from_fn(["mu_1", "mu_2"], |rng, _| [(); 2].map(|()| rng.sample(StandardNormal)));

@@ -74,7 +74,8 @@ fn other_data_are_noticed() {
     refused(data(100, 0.5), folder.path(), &["the data set", "CRC-32"]);
 }
 
-/// A simulator that counts its calls, as one does that has randomness of its own: it can't be told from another, and goes on.
+/// A simulator that counts its calls, as one does that has randomness of its own: it can't be told from another, and
+/// goes on.
 #[test]
 fn a_simulator_that_is_not_reproducible_can_be_resumed() {
     static CALLS: AtomicU32 = AtomicU32::new(0);

@@ -1,4 +1,5 @@
-//! Brings an amortizer of one's own: which of two models are data from? It is trained, killed, resumed to the bit, saved and loaded.
+//! Brings an amortizer of one's own: which of two models are data from? It is trained, killed, resumed to the bit,
+//! saved and loaded.
 
 use crate::resume::{MODE, folder_of_process, survives_kills};
 use bayesburn::{

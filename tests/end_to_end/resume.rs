@@ -86,8 +86,8 @@ fn start(folder: &Path, (test, mode): (&str, &str), threads: usize) -> Child {
     command.spawn().expect("the process starts")
 }
 
-/// Every file of the checkpoints, and every simulation kept beside them. The optimizer's state, and with it the checksums, has no
-/// fixed order of entries; that it is restored shows in the weights.
+/// Every file of the checkpoints, and every simulation kept beside them. The optimizer's state, and with it the
+/// checksums, has no fixed order of entries; that it is restored shows in the weights.
 fn outcome(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut open = vec![folder.to_owned()];
@@ -131,8 +131,8 @@ pub(crate) fn survives_kills(test: &str, mode: &str, saved: &str) {
     let expected = outcome(&whole);
     assert!(expected.keys().any(|name| name.contains(saved)), "{saved} in {:?}", expected.keys());
 
-    // Each process gets some time, as much at most as lets 20 of them, which first have to start, come about half way. Where the machine
-    // was slower before than it is now, they are done too soon, and it is tried again with less.
+    // Each process gets some time, as much at most as lets 20 of them, which first have to start, come about half way.
+    // Where the machine was slower before than it is now, they are done too soon, and it is tried again with less.
     let mut longest = Duration::from_millis(300) + time / KILLS as u32;
     let killed = (0..6).map(|attempt| folder.path().join(format!("killed-{attempt}"))).find(|killed| {
         let is_killed = kill_repeatedly(killed, process, longest, steps(&whole));

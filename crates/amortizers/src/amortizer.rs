@@ -11,15 +11,17 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{collections::HashSet, fmt, path::Path};
 
-/// Networks that are trained once on simulations, and then answer for any data set: a posterior, a classifier, an estimator.
+/// Networks that are trained once on simulations, and then answer for any data set: a posterior, a classifier, an
+/// estimator.
 ///
-/// A trainer (`bayesburn_trainers::Trainer`) trains any of them. Sources of simulations, schedules, checkpoints, early stopping,
-/// averages of weights and resumption are the same for all.
+/// A trainer (`bayesburn_trainers::Trainer`) trains any of them. Sources of simulations, schedules, checkpoints, early
+/// stopping, averages of weights and resumption are the same for all.
 ///
 /// # To implement this
-/// Give the networks, their training loss, and a description: plain data that the networks can be made from again. Saving and loading
-/// then work by [`Amortizer::save`] and [`Amortizer::load`]. A configuration makes the amortizer: see [`AmortizerConfig`]. The
-/// weights must come from the given [`ParameterInit`] alone, so that a seed reproduces them.
+/// Give the networks, their training loss, and a description: plain data that the networks can be made from again.
+/// Saving and loading then work by [`Amortizer::save`] and [`Amortizer::load`]. A configuration makes the amortizer:
+/// see [`AmortizerConfig`]. The weights must come from the given [`ParameterInit`] alone, so that a seed reproduces
+/// them.
 ///
 /// ```
 /// use bayesburn_amortizers::{Amortizer, AmortizerConfig, AmortizerError, Conditions, Configured, Pilot};
@@ -91,7 +93,8 @@ pub trait Amortizer: Clone + fmt::Debug + Send + Sync + 'static {
     /// What saved amortizers of this type say that they are. Choose a name of your own for a type of your own.
     const KIND: &'static str;
 
-    /// Plain data that the networks are made from: it is saved, and tells one architecture from another. An object in JSON.
+    /// Plain data that the networks are made from: it is saved, and tells one architecture from another. An object in
+    /// JSON.
     type Description: Serialize + DeserializeOwned;
 
     /// All that training changes, and constants beside it.
@@ -118,7 +121,8 @@ pub trait Amortizer: Clone + fmt::Debug + Send + Sync + 'static {
     /// A batch that does not fit the networks.
     fn loss(&self, batch: &Configured, pass: &mut Pass) -> Result<Tensor<1>, AmortizerError>;
 
-    /// The loss of validation data, the same for the same weights. The training loss without dropout, unless there is a better measure.
+    /// The loss of validation data, the same for the same weights. The training loss without dropout, unless there is a
+    /// better measure.
     ///
     /// # Errors
     /// Data that do not fit the networks.
@@ -173,8 +177,8 @@ pub trait Amortizer: Clone + fmt::Debug + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Saves description and weights into a folder, which is made if need be, and seals it by checksums. Files of an earlier save are
-    /// replaced. The seal is of every file that is there: choose a folder for the amortizer alone.
+    /// Saves description and weights into a folder, which is made if need be, and seals it by checksums. Files of an
+    /// earlier save are replaced. The seal is of every file that is there: choose a folder for the amortizer alone.
     ///
     /// # Errors
     /// A folder or file that cannot be written; a folder that holds other folders, which have no seal.
@@ -185,17 +189,18 @@ pub trait Amortizer: Clone + fmt::Debug + Send + Sync + 'static {
     /// Loads what [`Amortizer::save`] or a trainer's checkpoint wrote. Files know no device: it is chosen here.
     ///
     /// # Errors
-    /// A folder without an amortizer; files that were changed, cut short, added or taken away since; a newer version; another kind, or
-    /// other networks than this type's.
+    /// A folder without an amortizer; files that were changed, cut short, added or taken away since; a newer version;
+    /// another kind, or other networks than this type's.
     fn load(folder: impl AsRef<Path>, device: &Device) -> Result<Self, AmortizerError> {
         saved::load(folder.as_ref(), device)
     }
 
-    /// Replaces the weights, and what is beside them, by those of a folder. The folder's seal is not looked at; [`Amortizer::load`] does
-    /// that.
+    /// Replaces the weights, and what is beside them, by those of a folder. The folder's seal is not looked at;
+    /// [`Amortizer::load`] does that.
     ///
     /// # Errors
-    /// Weights that are missing, damaged or of another architecture; the error names the first tensor that does not fit.
+    /// Weights that are missing, damaged or of another architecture; the error names the first tensor that does not
+    /// fit.
     fn load_weights(mut self, folder: impl AsRef<Path>) -> Result<Self, AmortizerError> {
         self = self.read_weights(folder.as_ref().join(saved::WEIGHTS_FILE))?;
         self.load_beside(folder.as_ref())?;
@@ -226,12 +231,14 @@ pub trait Amortizer: Clone + fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// What an [`Amortizer`] is made from: settings, to which pilot simulations add widths and constants of standardisation.
+/// What an [`Amortizer`] is made from: settings, to which pilot simulations add widths and constants of
+/// standardisation.
 pub trait AmortizerConfig: Clone + fmt::Debug + Send + 'static {
     /// What it makes.
     type Amortizer: Amortizer;
 
-    /// Whether moments of the simulations are needed, for which a trainer draws some hundred of them, and not one batch for widths.
+    /// Whether moments of the simulations are needed, for which a trainer draws some hundred of them, and not one batch
+    /// for widths.
     fn needs_moments(&self) -> bool {
         true
     }

@@ -7,12 +7,14 @@ use serde::{Deserialize, Serialize};
 /// Which inputs are shifted and scaled to mean 0 and standard deviation 1, by constants from pilot simulations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Standardization {
-    /// Parameters, data and direct conditions: the model's units do not matter. And what can be predicted of parameters linearly is taken away
-    /// from them first, if data are one vector or there are direct conditions: the density estimator learns what is left, in its own scale.
+    /// Parameters, data and direct conditions: the model's units do not matter. And what can be predicted of parameters
+    /// linearly is taken away from them first, if data are one vector or there are direct conditions: the density
+    /// estimator learns what is left, in its own scale.
     ///
-    /// The prediction is a ridge regression on the pilot simulations, used as far as its leave-one-out errors say that it predicts. It is part
-    /// of the density, which is exact for any prediction: if the posterior is normal and its mean linear in the data, the estimator begins
-    /// where it is to end; elsewhere it begins nearer (as Beaumont, Zhang & Balding 2002 adjust samples).
+    /// The prediction is a ridge regression on the pilot simulations, used as far as its leave-one-out errors say that
+    /// it predicts. It is part of the density, which is exact for any prediction: if the posterior is normal and its
+    /// mean linear in the data, the estimator begins where it is to end; elsewhere it begins nearer (as Beaumont, Zhang
+    /// & Balding 2002 adjust samples).
     #[default]
     All,
     /// The same without the regression.
@@ -23,8 +25,8 @@ pub enum Standardization {
     None,
 }
 
-/// A term that asks the summaries of the simulated data for a known distribution, so that data unlike any simulation can be
-/// recognised (Schmitt et al. 2021).
+/// A term that asks the summaries of the simulated data for a known distribution, so that data unlike any simulation
+/// can be recognised (Schmitt et al. 2021).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum SummaryLoss {
     /// The squared maximum mean discrepancy to a standard normal, times `weight`.
@@ -42,11 +44,11 @@ pub struct PosteriorConfig<C: SummaryConfig = DeepSetConfig> {
     pub summary: C,
     /// The inference network: an invertible network or another density estimator.
     pub inference: InferenceConfig,
-    /// Where each parameter can lie, if the density is to be one of real numbers that parameters are mapped to. It then has nothing outside. A
-    /// trainer takes it from its model's prior, where neither this nor `bounds` is given.
+    /// Where each parameter can lie, if the density is to be one of real numbers that parameters are mapped to. It then
+    /// has nothing outside. A trainer takes it from its model's prior, where neither this nor `bounds` is given.
     pub support: Option<Vec<Interval>>,
-    /// Where each parameter can lie, if that is known and they are not mapped from there: what is predicted of parameters stays there (see
-    /// [`Standardization::All`]).
+    /// Where each parameter can lie, if that is known and they are not mapped from there: what is predicted of
+    /// parameters stays there (see [`Standardization::All`]).
     pub bounds: Option<Vec<Interval>>,
     /// Which inputs are standardised.
     pub standardization: Standardization,
@@ -69,8 +71,8 @@ impl<C: SummaryConfig> PosteriorConfig<C> {
         }
     }
 
-    /// Maps parameters from these intervals, one for each, to the reals, by logarithms and probits, and estimates the density there: draws
-    /// then lie in the intervals, and no probability leaks out of them.
+    /// Maps parameters from these intervals, one for each, to the reals, by logarithms and probits, and estimates the
+    /// density there: draws then lie in the intervals, and no probability leaks out of them.
     ///
     /// ```
     /// use bayesburn_amortizers::PosteriorConfig;
@@ -92,9 +94,9 @@ impl<C: SummaryConfig> PosteriorConfig<C> {
         self.summary.has_dropout() || self.inference.has_dropout()
     }
 
-    /// Says in which interval each parameter lies, without mapping it: predictions for data unlike any simulation then stay inside of the
-    /// prior, while draws may leave it. Neural posterior estimation, which draws again what leaves, takes them from the prior by itself. Pilot
-    /// simulations outside are an error.
+    /// Says in which interval each parameter lies, without mapping it: predictions for data unlike any simulation then
+    /// stay inside of the prior, while draws may leave it. Neural posterior estimation, which draws again what leaves,
+    /// takes them from the prior by itself. Pilot simulations outside are an error.
     #[must_use]
     pub fn with_bounds(mut self, bounds: impl IntoIterator<Item = Interval>) -> Self {
         self.bounds = Some(bounds.into_iter().collect());
@@ -117,9 +119,9 @@ impl<C: SummaryConfig> PosteriorConfig<C> {
 }
 
 impl PosteriorConfig<DeepSetConfig> {
-    /// Drops hidden units of all networks in training with this probability, in `[0, 1)`: against overfitting to a fixed set of
-    /// simulations. It sets the summary network's dropout and that of every network inside the coupling layers that the
-    /// configuration has now.
+    /// Drops hidden units of all networks in training with this probability, in `[0, 1)`: against overfitting to a
+    /// fixed set of simulations. It sets the summary network's dropout and that of every network inside the coupling
+    /// layers that the configuration has now.
     ///
     /// ```
     /// use bayesburn_amortizers::PosteriorConfig;
@@ -135,8 +137,8 @@ impl PosteriorConfig<DeepSetConfig> {
         self
     }
 
-    /// The networks of the BayesFlow v1 quickstart, layer for layer: with 10 summaries, 4 parameters and 4 coupling layers,
-    /// 362,698 trainable parameters.
+    /// The networks of the BayesFlow v1 quickstart, layer for layer: with 10 summaries, 4 parameters and 4 coupling
+    /// layers, 362,698 trainable parameters.
     #[must_use]
     pub fn bayesflow_v1(summary_dim: usize, num_coupling_layers: usize) -> Self {
         let inference = InvertibleNetworkConfig::bayesflow_v1().with_num_coupling_layers(num_coupling_layers);

@@ -17,7 +17,8 @@ pub enum AmortizerError {
     Device(#[from] DeviceError),
     /// A GPU that failed in the midst of its work.
     #[error(
-        "the GPU failed: {reason}; if its memory ran out, take smaller batches or networks, or choose the processor, the device `flex`"
+        "the GPU failed: {reason}; if its memory ran out, take smaller batches or networks, or choose the processor, \
+         the device `flex`"
     )]
     Gpu {
         /// What its driver says.
@@ -31,12 +32,14 @@ pub enum AmortizerError {
     Data(#[from] InvalidData),
     /// Data whose mask of values is not among the features.
     #[error(
-        "the data have a mask of values, or other inputs than they were made with: make conditions of data by `Conditions::from`"
+        "the data have a mask of values, or other inputs than they were made with: make conditions of data by \
+         `Conditions::from`"
     )]
     RawData,
     /// Data of other inputs or axes than the networks were made for.
     #[error(
-        "the data are {got}, but the networks were made for {expected}: give data of the same inputs and axes, or train on such data"
+        "the data are {got}, but the networks were made for {expected}: give data of the same inputs and axes, or \
+         train on such data"
     )]
     DataShape {
         /// What the networks were made for.
@@ -46,8 +49,8 @@ pub enum AmortizerError {
     },
     /// Data sets of different lengths in one batch, for networks that were made for one length.
     #[error(
-        "the data sets are of different lengths, and the networks were not trained on such: give those of each length by themselves, by \
-         `sample_each`, or train on simulations of different lengths"
+        "the data sets are of different lengths, and the networks were not trained on such: give those of each length \
+         by themselves, by `sample_each`, or train on simulations of different lengths"
     )]
     NotPadded,
     /// Names of features that do not fit the data.
@@ -62,7 +65,8 @@ pub enum AmortizerError {
     },
     /// A folder without a posterior.
     #[error(
-        "{} holds no posterior: give the folder that `save` wrote, or that of one checkpoint, such as `checkpoints/step-00001000`",
+        "{} holds no posterior: give the folder that `save` wrote, or that of one checkpoint, such as \
+         `checkpoints/step-00001000`",
         folder.display()
     )]
     NoPosterior {
@@ -71,8 +75,8 @@ pub enum AmortizerError {
     },
     /// An array of another width than the network was made for.
     #[error(
-        "{what} have {got} values each, but the network was made for {expected}: configure them as the pilot simulations were \
-         configured, or make a new network"
+        "{what} have {got} values each, but the network was made for {expected}: configure them as the pilot \
+         simulations were configured, or make a new network"
     )]
     Width {
         /// Which array.
@@ -113,8 +117,9 @@ pub enum AmortizerError {
     },
     /// A parameter outside of where it was said to lie.
     #[error(
-        "parameter `{name}` of simulation {simulation} is {value}, and its support is {interval}: widen the support by `PosteriorConfig::with_support`, also \
-         where it is the prior's, or mend the prior, the data or the configurator"
+        "parameter `{name}` of simulation {simulation} is {value}, and its support is {interval}: widen the support \
+         by `PosteriorConfig::with_support`, also where it is the prior's, or mend the prior, the data or the \
+         configurator"
     )]
     OutsideSupport {
         /// The parameter.
@@ -128,8 +133,8 @@ pub enum AmortizerError {
     },
     /// A data set of another number of observations than the summary network takes.
     #[error(
-        "data sets of {got} observations, and the summary network takes {expected}: pass data of one vector each as [M, 1, F], or choose a \
-         network for sets, such as `DeepSetConfig`"
+        "data sets of {got} observations, and the summary network takes {expected}: pass data of one vector each as \
+         [M, 1, F], or choose a network for sets, such as `DeepSetConfig`"
     )]
     Observations {
         /// What the network takes.
@@ -139,9 +144,10 @@ pub enum AmortizerError {
     },
     /// A number of observations that networks which know one alone were never shown.
     #[error(
-        "data sets of {got} observations, and the networks were trained on data sets of {expected} alone: of another number their \
-         posterior is wrong; train on simulations whose number varies, by `ContextGenerator::num_observations`, or take the answer as it is \
-         by `with_any_num_observations`, on a command line by --any-num-observations"
+        "data sets of {got} observations, and the networks were trained on data sets of {expected} alone: of another \
+         number their posterior is wrong; train on simulations whose number varies, by \
+         `ContextGenerator::num_observations`, or take the answer as it is by `with_any_num_observations`, on a \
+         command line by --any-num-observations"
     )]
     UnseenObservations {
         /// The number that was trained on.
@@ -175,8 +181,8 @@ pub enum AmortizerError {
     },
     /// NaN or infinity in what goes into a network.
     #[error(
-        "{what} of data set {data_set} holds {value}: remove or replace values that are not finite; NaN that marks missing data, in a \
-         network that was trained with a mask, goes through `Conditions::with_missing`"
+        "{what} of data set {data_set} holds {value}: remove or replace values that are not finite; NaN that marks \
+         missing data, in a network that was trained with a mask, goes through `Conditions::with_missing`"
     )]
     NonFinite {
         /// Which array.
@@ -196,7 +202,8 @@ pub enum AmortizerError {
     },
     /// Weights that leave nothing to learn from, or to validate on.
     #[error(
-        "the weights of all {simulations} {of} simulations are 0: widen the kernel or proposal that gives the weights, or simulate more"
+        "the weights of all {simulations} {of} simulations are 0: widen the kernel or proposal that gives the \
+         weights, or simulate more"
     )]
     NoWeight {
         /// Which simulations.
@@ -206,8 +213,8 @@ pub enum AmortizerError {
     },
     /// Simulated data that the default configurator has no place for.
     #[error(
-        "{what} has shape {got:?}, and the default configurator takes {expected}: pass a configurator of your own, which \
-         returns `Configured`"
+        "{what} has shape {got:?}, and the default configurator takes {expected}: pass a configurator of your own, \
+         which returns `Configured`"
     )]
     Shape {
         /// Which array.

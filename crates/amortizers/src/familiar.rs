@@ -194,7 +194,8 @@ impl Familiar {
         };
         let at = if unlike.len() > 1 { format!("of data set {number}, ") } else { String::new() };
         Some(format!(
-            "{which} unlike any simulation: {at}{off}; the posterior may be wrong: check units and preprocessing, or widen the model"
+            "{which} unlike any simulation: {at}{off}; the posterior may be wrong: check units and preprocessing, or \
+             widen the model"
         ))
     }
 }

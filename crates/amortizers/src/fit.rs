@@ -1,4 +1,5 @@
-//! Makes a posterior's networks, and fits to pilot simulations what is not trained: standardisation, regression, normalisation.
+//! Makes a posterior's networks, and fits to pilot simulations what is not trained: standardisation, regression,
+//! normalisation.
 
 use crate::{
     AmortizedPosterior, AmortizerError, Configured, PosteriorConfig, PosteriorNetworks, Standardization, SummaryLoss,

@@ -6,7 +6,8 @@ use burn::tensor::Tensor;
 const SIGMAS: [f64; 19] =
     [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 100.0, 1e3, 1e4, 1e5, 1e6];
 
-/// The squared maximum mean discrepancy (Gretton et al. 2012, eq. 5, biased) between the rows of x and y, not below 0; `[1]`.
+/// The squared maximum mean discrepancy (Gretton et al. 2012, eq. 5, biased) between the rows of x and y, not below 0;
+/// `[1]`.
 pub(crate) fn squared_mmd(x: Tensor<2>, y: Tensor<2>) -> Tensor<1> {
     let kernel = |a: Tensor<2>, b: Tensor<2>| {
         let distance = squared_distances(a, b);
@@ -17,8 +18,8 @@ pub(crate) fn squared_mmd(x: Tensor<2>, y: Tensor<2>) -> Tensor<1> {
     (kernel(x.clone(), x) + kernel(y.clone(), y) - cross).clamp_min(0.0)
 }
 
-/// ‖a_i − b_j‖², `[n, m]`, by the differences themselves: ‖a‖² + ‖b‖² − 2 a·b is off by 1e-6 in f32, which the narrowest kernels
-/// would take for a distance.
+/// ‖a_i − b_j‖², `[n, m]`, by the differences themselves: ‖a‖² + ‖b‖² − 2 a·b is off by 1e-6 in f32, which the
+/// narrowest kernels would take for a distance.
 fn squared_distances(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
     let ([n, width], [m, _]) = (a.dims(), b.dims());
     let differences = a.reshape([n, 1, width]) - b.reshape([1, m, width]);

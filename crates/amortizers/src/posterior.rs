@@ -21,8 +21,8 @@ use std::{
     sync::{Arc, OnceLock, PoisonError},
 };
 
-/// A posterior q(θ | x) for any data set x: a summary network and a conditional invertible network, trained on simulations
-/// (Radev et al. 2020).
+/// A posterior q(θ | x) for any data set x: a summary network and a conditional invertible network, trained on
+/// simulations (Radev et al. 2020).
 ///
 /// Draws, densities and latents are computed without gradients, in chunks of bounded memory, on all cores or a GPU.
 #[derive(Debug, Clone)]
@@ -32,7 +32,8 @@ pub struct AmortizedPosterior<C: SummaryConfig = DeepSetConfig> {
     pub(crate) names: ParameterNames,
     pub(crate) networks: PosteriorNetworks<C::Network>,
     pub(crate) device: Device,
-    /// The networks without gradients, made when they are first asked: on a GPU that copies all weights. Copies of the posterior share it.
+    /// The networks without gradients, made when they are first asked: on a GPU that copies all weights. Copies of the
+    /// posterior share it.
     pub(crate) evaluator: Kept<C::Network>,
     /// What the simulations were like; unknown of posteriors that an earlier version saved.
     pub(crate) range: Option<TrainingRange>,
@@ -46,8 +47,8 @@ pub struct AmortizedPosterior<C: SummaryConfig = DeepSetConfig> {
 
 impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// An untrained posterior with random weights of this seed. Pilot simulations give the widths, the standardisation
-    /// constants and, if it is asked for, the initial activation normalisation; batches that differ in non-batchable context
-    /// must each be there, so that its range is seen.
+    /// constants and, if it is asked for, the initial activation normalisation; batches that differ in non-batchable
+    /// context must each be there, so that its range is seen.
     ///
     /// # Errors
     /// A configuration outside its ranges; no pilot simulations, or some that differ in width; weights that are all 0.
@@ -85,12 +86,12 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         Ok(posterior)
     }
 
-    /// The training loss of a batch, `[1]`, with gradients: the mean negative log posterior density, each with its simulation's
-    /// weight, plus the summary loss.
+    /// The training loss of a batch, `[1]`, with gradients: the mean negative log posterior density, each with its
+    /// simulation's weight, plus the summary loss.
     ///
     /// # Errors
-    /// If the batch's widths are not those of the networks, its arrays differ in the number of data sets, a value is not finite, or
-    /// a weight is negative.
+    /// If the batch's widths are not those of the networks, its arrays differ in the number of data sets, a value is
+    /// not finite, or a weight is negative.
     pub fn loss(&self, batch: &Configured, pass: &mut Pass) -> Result<Tensor<1>, AmortizerError> {
         self.check(batch)?;
         let (targets, of_batch) =
@@ -98,10 +99,11 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         Ok(self.networks.loss(&targets, of_batch, self.config.summary_loss, &self.device, pass))
     }
 
-    /// log q(θ | x) of each simulation of a batch, `[M]`, with gradients and whatever the weights: what a loss of one's own is made of.
+    /// log q(θ | x) of each simulation of a batch, `[M]`, with gradients and whatever the weights: what a loss of one's
+    /// own is made of.
     ///
-    /// [`AmortizedPosterior::log_prob`] is the same number without gradients. A training pass has dropout and SoftFlow's noise, an
-    /// inference pass has not.
+    /// [`AmortizedPosterior::log_prob`] is the same number without gradients. A training pass has dropout and
+    /// SoftFlow's noise, an inference pass has not.
     ///
     /// ```
     /// use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, PosteriorConfig};
@@ -126,8 +128,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         Ok(self.networks.log_prob(&self.support().targets(&batch.parameters), &batch.conditions, &self.device, pass).0)
     }
 
-    /// log q(θ | x), with gradients, of several parameter vectors for each of M data sets: `[M K, D]`, those of a data set after one another,
-    /// to `[M K]`. What depends on a data set alone is computed once for it.
+    /// log q(θ | x), with gradients, of several parameter vectors for each of M data sets: `[M K, D]`, those of a data
+    /// set after one another, to `[M K]`. What depends on a data set alone is computed once for it.
     ///
     /// # Errors
     /// As [`AmortizedPosterior::loss`]; a number of parameter vectors that M does not divide.
@@ -149,11 +151,13 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         Ok(self.networks.log_prob(&self.support().targets(parameters), conditions, &self.device, pass).0)
     }
 
-    /// ln q(θ | x) of rows of parameters `[K, D]` at one data set, `[K]`, and its gradients by θ, `[K, D]`: for samplers and optimizers that
-    /// follow them. Where a parameter is mapped to the reals, at a bound, the gradient is as large as f32 tells.
+    /// ln q(θ | x) of rows of parameters `[K, D]` at one data set, `[K]`, and its gradients by θ, `[K, D]`: for
+    /// samplers and optimizers that follow them. Where a parameter is mapped to the reals, at a bound, the gradient is
+    /// as large as f32 tells.
     ///
     /// # Errors
-    /// More than one data set; parameters or conditions of another width; values that are not finite; parameters outside of the support.
+    /// More than one data set; parameters or conditions of another width; values that are not finite; parameters
+    /// outside of the support.
     pub fn log_prob_and_gradient(
         &self,
         parameters: &Array2<f32>,
@@ -216,8 +220,9 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         Ok(parameters)
     }
 
-    /// Means and standard deviations, `[D]` each, by which parameters are standardised after they are mapped to the reals, if they are. With a
-    /// regression (see [`Standardization::All`](crate::Standardization::All)) the standard deviations are of what it leaves.
+    /// Means and standard deviations, `[D]` each, by which parameters are standardised after they are mapped to the
+    /// reals, if they are. With a regression (see [`Standardization::All`](crate::Standardization::All)) the standard
+    /// deviations are of what it leaves.
     #[must_use]
     pub fn parameter_standardization(&self) -> (Vec<f32>, Vec<f32>) {
         let dim = self.widths.names.len();
@@ -283,7 +288,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         &self.names
     }
 
-    /// Names the features of the simulator's data, in the order of their last axis, before a mask or contexts are put beside them.
+    /// Names the features of the simulator's data, in the order of their last axis, before a mask or contexts are put
+    /// beside them.
     ///
     /// # Errors
     /// More names than an observation has features; a name that is empty or there twice.
@@ -296,20 +302,22 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         Ok(self)
     }
 
-    /// The names of the simulator's features, F or fewer, if they were given; where the networks see a mask or contexts, these come behind.
+    /// The names of the simulator's features, F or fewer, if they were given; where the networks see a mask or
+    /// contexts, these come behind.
     #[must_use]
     pub fn feature_names(&self) -> Option<&[String]> {
         self.widths.feature_names.as_deref()
     }
 
-    /// F, the features of an observation, and C, the number of direct conditions: what [`Conditions`] for this posterior have.
+    /// F, the features of an observation, and C, the number of direct conditions: what [`Conditions`] for this
+    /// posterior have.
     #[must_use]
     pub fn condition_widths(&self) -> [usize; 2] {
         [self.widths.features, self.widths.direct]
     }
 
-    /// How many features of an observation, the first, may be missing: as many columns of a mask follow them. 0 where the networks were not trained
-    /// on simulations with missing values.
+    /// How many features of an observation, the first, may be missing: as many columns of a mask follow them. 0 where
+    /// the networks were not trained on simulations with missing values.
     #[must_use]
     pub fn num_masked_features(&self) -> usize {
         self.widths.masked().iter().sum()
@@ -341,8 +349,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         self.range.as_ref()
     }
 
-    /// What to know about the simulations that the posterior was made from: features and parameters that never vary, that f32 hardly resolves,
-    /// or that a few values dominate.
+    /// What to know about the simulations that the posterior was made from: features and parameters that never vary,
+    /// that f32 hardly resolves, or that a few values dominate.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let Some(range) = &self.range else { return Vec::new() };
@@ -354,23 +362,24 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         [of(features.collect()), of(parameters.collect())].concat()
     }
 
-    /// Takes in a batch that is trained on: data like it are then within the posterior's range. A [`Configured`] that is not taken in may be
-    /// refused or warned of later.
+    /// Takes in a batch that is trained on: data like it are then within the posterior's range. A [`Configured`] that
+    /// is not taken in may be refused or warned of later.
     pub fn extend_training_range(&mut self, batch: &Configured) {
         if let Some(range) = &mut self.range {
             range.extend(&batch.conditions, &self.networks.masked);
         }
     }
 
-    /// Takes data sets of any number of observations, also where networks were trained on one number alone: their answer may then be
-    /// wrong, and draws have a warning.
+    /// Takes data sets of any number of observations, also where networks were trained on one number alone: their
+    /// answer may then be wrong, and draws have a warning.
     #[must_use]
     pub fn with_any_num_observations(mut self) -> Self {
         self.any_num_observations = true;
         self
     }
 
-    /// Asks the networks without gradients. After an error, which on a GPU may be that of the memory of their weights, they are made anew.
+    /// Asks the networks without gradients. After an error, which on a GPU may be that of the memory of their weights,
+    /// they are made anew.
     pub(crate) fn evaluated<R>(
         &self,
         ask: impl FnOnce(&Evaluator<C::Network>) -> Result<R, AmortizerError>,
@@ -388,7 +397,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         Amortizer::save(self, folder)
     }
 
-    /// As [`Amortizer::load`]: a posterior that [`AmortizedPosterior::save`] or a trainer's checkpoint wrote, on this device.
+    /// As [`Amortizer::load`]: a posterior that [`AmortizedPosterior::save`] or a trainer's checkpoint wrote, on this
+    /// device.
     ///
     /// # Errors
     /// A folder without a posterior; files that were changed since; a newer version; another type of summary network.

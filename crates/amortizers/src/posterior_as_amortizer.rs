@@ -108,7 +108,8 @@ impl<C: SummaryConfig> Amortizer for AmortizedPosterior<C> {
         let name = &description["summary_network"];
         if *name != C::NAME {
             return Err(format!(
-                "its summary network is {name}, and this program asks for \"{}\": load it with the configuration type that it was made from",
+                "its summary network is {name}, and this program asks for \"{}\": load it with the configuration type \
+                 that it was made from",
                 C::NAME
             ));
         }

@@ -1,5 +1,5 @@
-//! Predicts parameters from data linearly, so that density estimators learn what is left: the regression adjustment of Beaumont, Zhang & Balding
-//! (2002), here in front of a network and not behind a sample.
+//! Predicts parameters from data linearly, so that density estimators learn what is left: the regression adjustment of
+//! Beaumont, Zhang & Balding (2002), here in front of a network and not behind a sample.
 
 #[cfg(feature = "flex")]
 use crate::networks::to_vec;
@@ -52,8 +52,8 @@ pub(crate) fn fitted_rows(rows: usize, features: usize) -> impl Iterator<Item = 
     (0..fitted).map(move |i| i * rows / fitted)
 }
 
-/// How much worse −ln q becomes of one parameter, if a network takes the residuals of rows that were fitted to, 1 − h times what is
-/// left of others, for the truth.
+/// How much worse −ln q becomes of one parameter, if a network takes the residuals of rows that were fitted to, 1 − h
+/// times what is left of others, for the truth.
 fn cost_of_overfitting(h: f64) -> f64 {
     let kept = (1.0 - h).max(1e-9);
     kept.ln() + 0.5 / (kept * kept) - 0.5
@@ -65,12 +65,13 @@ impl Predictor {
         Self { slopes: vec![0.0; features * dim], low: vec![0.0; dim], high: vec![0.0; dim], of_data }
     }
 
-    /// From features `[M, F]` and parameters `[M, D]`, both standardised as are the parameters' bounds, by ridge regression; and the standard
-    /// deviation of what is left of each parameter: 1 of those that do not vary.
+    /// From features `[M, F]` and parameters `[M, D]`, both standardised as are the parameters' bounds, by ridge
+    /// regression; and the standard deviation of what is left of each parameter: 1 of those that do not vary.
     ///
-    /// Each parameter has the penalty of the smallest leave-one-out error, and no prediction if all are larger than its own standard deviation.
-    /// The errors are those of the closed form: residuals divided by 1 − h, with h the diagonal of the hat matrix. As the network may be
-    /// trained on the rows that are fitted to, whose residuals are too small, an error counts by its logarithm, plus what that may cost.
+    /// Each parameter has the penalty of the smallest leave-one-out error, and no prediction if all are larger than its
+    /// own standard deviation. The errors are those of the closed form: residuals divided by 1 − h, with h the diagonal
+    /// of the hat matrix. As the network may be trained on the rows that are fitted to, whose residuals are too small,
+    /// an error counts by its logarithm, plus what that may cost.
     pub(crate) fn fitted(
         of_data: bool,
         features: &Array2<f32>,

@@ -14,8 +14,8 @@ use rand_distr::StandardNormal;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Draws that share one stream of noise: that of draw l of data set m comes from stream (m, l / 1024), so it is the same for any
-/// number of draws, chunks or threads.
+/// Draws that share one stream of noise: that of draw l of data set m comes from stream (m, l / 1024), so it is the
+/// same for any number of draws, chunks or threads.
 const DRAWS_IN_BLOCK: usize = 1024;
 
 const LATENTS: Purpose = Purpose::new("posterior latents");
@@ -44,19 +44,22 @@ struct Evaluated {
 impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// Draws from the posterior of each data set: `[M, num_draws, D]`, always with three axes.
     ///
-    /// On Burn Flex to the bit, elsewhere up to rounding: draw l for data set m is the same for any `num_draws` above l, any data sets after m and any number of threads. Monte Carlo
-    /// dropout alone draws its masks chunk by chunk, so that its draws depend on the number of draws and data sets too.
+    /// On Burn Flex to the bit, elsewhere up to rounding: draw l for data set m is the same for any `num_draws` above
+    /// l, any data sets after m and any number of threads. Monte Carlo dropout alone draws its masks chunk by chunk, so
+    /// that its draws depend on the number of draws and data sets too.
     ///
-    /// Data unlike those that the networks were trained on are warned of: see [`Draws::warnings`] and [`AmortizedPosterior::warnings_for`].
+    /// Data unlike those that the networks were trained on are warned of: see [`Draws::warnings`] and
+    /// [`AmortizedPosterior::warnings_for`].
     ///
-    /// The latent numbers of a data set depend on the seed and on the data set's number alone. A call numbers its data sets from 0, so their draws are
-    /// independent, but another call with the same seed uses the same latent numbers again. Checks of calibration need independent draws for different
-    /// data sets: with one call for each data set and one seed, they reject exact posteriors. Draw for all data sets in one call, or for one at a time
-    /// by its number with [`AmortizedPosterior::sample_numbered`].
+    /// The latent numbers of a data set depend on the seed and on the data set's number alone. A call numbers its data
+    /// sets from 0, so their draws are independent, but another call with the same seed uses the same latent numbers
+    /// again. Checks of calibration need independent draws for different data sets: with one call for each data set and
+    /// one seed, they reject exact posteriors. Draw for all data sets in one call, or for one at a time by its number
+    /// with [`AmortizedPosterior::sample_numbered`].
     ///
     /// # Errors
-    /// Zero draws; no data set; conditions of another width than the network's; a number of observations that networks trained on one
-    /// number alone never saw; values that are not finite; a GPU that fails.
+    /// Zero draws; no data set; conditions of another width than the network's; a number of observations that networks
+    /// trained on one number alone never saw; values that are not finite; a GPU that fails.
     pub fn sample(&self, conditions: &Conditions, num_draws: usize, seed: u64) -> Result<Draws, AmortizerError> {
         self.sample_numbered(conditions, 0, num_draws, seed)
     }
@@ -70,8 +73,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         self.sample_groups(&groups, 0, num_draws, seed)
     }
 
-    /// As [`AmortizedPosterior::sample`], with data sets numbered `first`, `first` + 1, …: for data sets that come one at a time. Draws are those that
-    /// one call for all data sets gives to the ones with these numbers.
+    /// As [`AmortizedPosterior::sample`], with data sets numbered `first`, `first` + 1, …: for data sets that come one
+    /// at a time. Draws are those that one call for all data sets gives to the ones with these numbers.
     ///
     /// ```
     /// # use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, PosteriorConfig};
@@ -85,7 +88,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// # let posterior = AmortizedPosterior::new(config, ["mu"], &[pilot], 2023, &Device::default())?;
     /// let at_once = posterior.sample(&all, 99, 1)?;
     /// for (m, x) in data.outer_iter().enumerate() {
-    ///     let draws = posterior.sample_numbered(&Conditions::one(x.to_owned()), m, 99, 1)?; // the same seed, another number
+    ///     let draws = posterior.sample_numbered(&Conditions::one(x.to_owned()), m, 99, 1)?; // one seed
     ///     assert_eq!(draws.data_set(0), at_once.data_set(m));
     /// }
     /// # Ok::<(), bayesburn_amortizers::AmortizerError>(())
@@ -103,7 +106,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         self.sample_groups(&[conditions], first, num_draws, seed)
     }
 
-    /// Draws for groups of data sets, of which the first has the number `first`, with one decision on what is unlike simulations.
+    /// Draws for groups of data sets, of which the first has the number `first`, with one decision on what is unlike
+    /// simulations.
     fn sample_groups(
         &self,
         groups: &[&Conditions],
@@ -128,9 +132,10 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         Ok(draws.join(all)?.with_warnings(warnings))
     }
 
-    /// Some of the draws of [`AmortizedPosterior::sample`], for some of the data sets: those that have these numbers among all. So a sampler
-    /// that rejects some of the draws goes on for data sets that lack some, and the result is the same whatever it asked for at a time. These
-    /// draws have no warnings: see [`AmortizedPosterior::warnings_for`].
+    /// Some of the draws of [`AmortizedPosterior::sample`], for some of the data sets: those that have these numbers
+    /// among all. So a sampler that rejects some of the draws goes on for data sets that lack some, and the result is
+    /// the same whatever it asked for at a time. These draws have no warnings: see
+    /// [`AmortizedPosterior::warnings_for`].
     ///
     /// # Errors
     /// As [`AmortizedPosterior::sample`]; a number of data sets other than of numbers; a number of 2³² or more.
@@ -144,9 +149,10 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         Ok(self.draw(conditions, numbers, draws, seed)?.0)
     }
 
-    /// Why posteriors of these data sets may be wrong: other numbers of observations or direct conditions than in training, and data unlike
-    /// any simulation, by a distance of summaries and one of values that are calibrated by simulations. Of data that are simulated like those that
-    /// were trained on, there is a warning with a probability of about 0.1%, however many data sets are given at a time.
+    /// Why posteriors of these data sets may be wrong: other numbers of observations or direct conditions than in
+    /// training, and data unlike any simulation, by a distance of summaries and one of values that are calibrated by
+    /// simulations. Of data that are simulated like those that were trained on, there is a warning with a probability
+    /// of about 0.1%, however many data sets are given at a time.
     ///
     /// # Errors
     /// As [`AmortizedPosterior::summaries`].
@@ -246,8 +252,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         Ok(log_prob)
     }
 
-    /// The mean of −w log q(θ | x) over simulations, each with its weight w: the validation loss, in the parameters' own units and without
-    /// any summary loss. Where all weights are 0, it is 0.
+    /// The mean of −w log q(θ | x) over simulations, each with its weight w: the validation loss, in the parameters'
+    /// own units and without any summary loss. Where all weights are 0, it is 0.
     ///
     /// # Errors
     /// As [`AmortizedPosterior::log_prob`]; a weight that is negative or not finite.
@@ -263,8 +269,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         Ok((-sum / log_prob.len() as f64) as f32)
     }
 
-    /// Latent variables of simulations: z `[M, D]` and log q(θ | x) `[M]`, whatever their weights. For a posterior that has converged, z is standard
-    /// normal.
+    /// Latent variables of simulations: z `[M, D]` and log q(θ | x) `[M]`, whatever their weights. For a posterior that
+    /// has converged, z is standard normal.
     ///
     /// # Errors
     /// As [`AmortizedPosterior::log_prob`]; a mixture of several normals, which has no latents.
@@ -325,8 +331,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     }
 }
 
-/// Rows of [`Evaluator::condition`] for each data set, `[M, S + C]` or, with a regression, `[M, S + C + D]`; the first data set has
-/// the number `first`.
+/// Rows of [`Evaluator::condition`] for each data set, `[M, S + C]` or, with a regression, `[M, S + C + D]`; the first
+/// data set has the number `first`.
 fn condition_rows<S: SummaryNetwork>(
     networks: &Evaluator<S>,
     conditions: &Conditions,
@@ -373,8 +379,8 @@ fn draw_chunk<S: SummaryNetwork>(
         (0..before * width).for_each(|_| _ = rng.sample::<f32, _>(StandardNormal));
         place.fill_with(|| rng.sample(StandardNormal));
     });
-    // One row for each block where they are of the same length: what depends on the condition alone is then computed once for all of its
-    // draws.
+    // One row for each block where they are of the same length: what depends on the condition alone is then computed
+    // once for all of its draws.
     let alike = blocks.iter().all(|block| block.draws.len() == blocks[0].draws.len());
     let repeats = |block: &Block| if alike { 1 } else { block.draws.len() };
     let of_each = blocks.iter().flat_map(|block| std::iter::repeat_n(block.data_set, repeats(block)));

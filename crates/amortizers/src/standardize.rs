@@ -15,7 +15,8 @@ pub(crate) struct Standardizer {
     std: Param<Tensor<1>>,
 }
 
-/// One column of the pilot simulations: a feature of the observations, or a parameter. Values that are missing do not count.
+/// One column of the pilot simulations: a feature of the observations, or a parameter. Values that are missing do not
+/// count.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnMoments {
@@ -32,8 +33,8 @@ pub struct ColumnMoments {
 }
 
 impl ColumnMoments {
-    /// Of each column of these arrays, `[rows, width]` each. Behind the first `masked` columns are those of their mask: 0 for a value
-    /// that is missing and does not count.
+    /// Of each column of these arrays, `[rows, width]` each. Behind the first `masked` columns are those of their mask:
+    /// 0 for a value that is missing and does not count.
     pub(crate) fn of_columns<'a>(rows: impl Iterator<Item = ArrayView2<'a, f32>> + Clone, masked: usize) -> Vec<Self> {
         let width = rows.clone().next().map_or(0, |part| part.ncols());
         let total: usize = rows.clone().map(|part| part.nrows()).sum();

@@ -153,8 +153,8 @@ impl TrainingRange {
         if !(fewest..=most).contains(&n) {
             let trained = if fewest == most { format!("{most}") } else { format!("{fewest} to {most}") };
             warnings.push(format!(
-                "the data have {n} observations, and the networks were trained on {trained}: the posterior may be wrong; train on \
-                 simulations with as many"
+                "the data have {n} observations, and the networks were trained on {trained}: the posterior may be \
+                 wrong; train on simulations with as many"
             ));
         }
         let direct = conditions.direct_conditions.as_ref();
@@ -162,8 +162,9 @@ impl TrainingRange {
             if self.direct_of_num_observations == Some(column) && fewest < most {
                 if !is_num_observations(conditions, column) {
                     warnings.push(format!(
-                        "direct condition {column} was the number of observations in all of training, and is not that of the data, {n}: the \
-                         posterior may be wrong; give {n}, or leave the condition to `Conditions::with_num_observations`"
+                        "direct condition {column} was the number of observations in all of training, and is not that \
+                         of the data, {n}: the posterior may be wrong; give {n}, or leave the condition to \
+                         `Conditions::with_num_observations`"
                     ));
                 }
                 continue;
@@ -178,8 +179,8 @@ impl TrainingRange {
             });
             if let Some((data_set, value)) = outside {
                 warnings.push(format!(
-                    "direct condition {column} of data set {data_set} is {value}, and the networks were trained on {low} to {high}: the \
-                     posterior may be wrong; train on simulations with such a value"
+                    "direct condition {column} of data set {data_set} is {value}, and the networks were trained on \
+                     {low} to {high}: the posterior may be wrong; train on simulations with such a value"
                 ));
             }
         }
@@ -222,7 +223,8 @@ impl TrainingRange {
         let (of, name) = (&self.features[column], named(names, column));
         match (distance.is_finite(), of.std == 0.0) {
             (true, _) => format!(
-                "{name} is {distance:.0} standard deviations from the mean of the simulations, which have {:.4e} to {:.4e}",
+                "{name} is {distance:.0} standard deviations from the mean of the simulations, which have {:.4e} to \
+                 {:.4e}",
                 of.low, of.high
             ),
             (false, true) if of.low == of.high => format!("{name} was {} in all simulations and is not", of.low),
@@ -253,8 +255,8 @@ pub(crate) fn warnings_of(columns: &[(String, ColumnMoments)]) -> Vec<String> {
     let mut warnings = Vec::new();
     if !constant.is_empty() {
         warnings.push(format!(
-            "the same in all simulations: {}; nothing is learnt from it, and another value there is unlike any simulation: leave it out, or look \
-             whether the model is right",
+            "the same in all simulations: {}; nothing is learnt from it, and another value there is unlike any \
+             simulation: leave it out, or look whether the model is right",
             listed(&constant)
         ));
     }
@@ -264,16 +266,21 @@ pub(crate) fn warnings_of(columns: &[(String, ColumnMoments)]) -> Vec<String> {
         let mean = (of.mean / digit).round() * digit;
         let mean = format!("{:.1$e}", mean, (mean.abs().log10() - digit.log10()).clamp(0.0, 16.0) as usize);
         warnings.push(format!(
-            "close to what f32 can tell apart: {}; a standard deviation of {:.1e} around {mean} is {:.1} steps of f32, and rounding hides what is \
-             smaller: subtract {mean} in f64, in the model and from the observed data, before values become f32",
-            listed(&coarse), of.std, steps(of)
+            "close to what f32 can tell apart: {}; a standard deviation of {:.1e} around {mean} is {:.1} steps of \
+             f32, and rounding hides what is smaller: subtract {mean} in f64, in the model and from the observed \
+             data, before values become f32",
+            listed(&coarse),
+            of.std,
+            steps(of)
         ));
     }
     if let Some((_, of)) = heavy.iter().max_by(|(_, a), (_, b)| reach(a).total_cmp(&reach(b))) {
         warnings.push(format!(
-            "dominated by a few values: {}, up to {:.0} standard deviations from the mean; the networks see the others close together: take \
-             the logarithm, or ln(1 + x) of counts, in the model and of observed data, or a prior on a logarithmic scale",
-            listed(&heavy), reach(of)
+            "dominated by a few values: {}, up to {:.0} standard deviations from the mean; the networks see the \
+             others close together: take the logarithm, or ln(1 + x) of counts, in the model and of observed data, or \
+             a prior on a logarithmic scale",
+            listed(&heavy),
+            reach(of)
         ));
     }
     warnings

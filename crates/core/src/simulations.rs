@@ -67,7 +67,8 @@ pub enum SimulationsError {
     Data(#[from] InvalidData),
     /// A quantity differs in shape, is missing in one of the batches, or is shared and differs.
     #[error(
-        "`{quantity}` is {got} in one batch and {expected} in the first: join batches that agree in everything but their length"
+        "`{quantity}` is {got} in one batch and {expected} in the first: join batches that agree in everything but \
+         their length"
     )]
     Quantity {
         /// Which field.

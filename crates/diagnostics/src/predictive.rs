@@ -44,11 +44,12 @@ pub struct Observed {
 ///
 /// ```
 /// use bayesburn_diagnostics::predictive_check;
-/// use ndarray::{Array3, array};
+/// use ndarray::{Array3, ArrayView2, array};
 ///
 /// let observed = array![[0.9_f32], [1.2]];
 /// let simulated = Array3::from_shape_fn((99, 2, 1), |(l, _, _)| l as f32 / 49.0);
-/// let check = predictive_check(["mean"], observed.view(), simulated.view(), |x| vec![f64::from(x.mean().unwrap_or(0.0))])?;
+/// let mean = |x: ArrayView2<'_, f32>| vec![f64::from(x.mean().unwrap_or(0.0))];
+/// let check = predictive_check(["mean"], observed.view(), simulated.view(), mean)?;
 /// let observed = check.observed.as_ref().expect("it was given");
 /// assert!((observed.values[0] - 1.05).abs() < 1e-6 && observed.p_values[0] > 0.9);
 /// # Ok::<(), bayesburn_diagnostics::DiagnosticsError>(())

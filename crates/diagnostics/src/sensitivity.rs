@@ -37,7 +37,8 @@ pub struct SensitivityGrid {
 ///
 /// let noise = ("noise", vec![1.0, 2.0]);
 /// let shift = ("shift", vec![0.0, 1.0, 2.0]);
-/// let grid = sensitivity_grid(noise, shift, ["error"], |noise, shift| Ok::<_, DiagnosticsError>(vec![noise * shift]))?;
+/// let error = |noise: f64, shift: f64| Ok::<_, DiagnosticsError>(vec![noise * shift]);
+/// let grid = sensitivity_grid(noise, shift, ["error"], error)?;
 /// assert_eq!(grid.numbers[[1, 2, 0]], 4.0);
 /// # Ok::<(), DiagnosticsError>(())
 /// ```

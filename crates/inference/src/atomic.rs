@@ -1,12 +1,14 @@
 //! The loss of rounds whose parameters a posterior proposed: SNPE-C with atoms.
 //!
-//! Simulations of proposed parameters have the density p̃(θ) p(x | θ), and the loss −ln q(θ | x) would make q the posterior under the
-//! proposal p̃. Greenberg et al. (2019) ask instead which of some parameters, atoms, an observation belongs to: under a uniform choice among
-//! atoms, the posterior probability of θ_0 is f_0 / Σ_j f_j with f_j = p(θ_j | x) / p(θ_j), whatever the proposal. So
+//! Simulations of proposed parameters have the density p̃(θ) p(x | θ), and the loss −ln q(θ | x) would make q the
+//! posterior under the proposal p̃. Greenberg et al. (2019) ask instead which of some parameters, atoms, an observation
+//! belongs to: under a uniform choice among atoms, the posterior probability of θ_0 is f_0 / Σ_j f_j with f_j = p(θ_j |
+//! x) / p(θ_j), whatever the proposal. So
 //!
 //! −ln q(θ_0 | x) + ln p(θ_0) + ln Σ_j q(θ_j | x) / p(θ_j)
 //!
-//! is minimal where q is the posterior under the prior p (their eq. 7 and 8). Atoms are the parameters of other simulations of the batch.
+//! is minimal where q is the posterior under the prior p (their eq. 7 and 8). Atoms are the parameters of other
+//! simulations of the batch.
 //!
 //! It is the same for q and any multiple of q: mass where no atom is costs nothing, and gaps between the parameters
 //! of some thousand simulations hold all of a narrow posterior. The combined loss adds −ln q(θ | x) of simulations

@@ -87,7 +87,8 @@ impl<C: SummaryConfig> NpeBuilder<C> {
         self
     }
 
-    /// The device to train on, such as `device("cuda")?` of [`bayesburn_networks`](bayesburn_networks::device); the processor if not set.
+    /// The device to train on, such as `device("cuda")?` of [`bayesburn_networks`](bayesburn_networks::device); the
+    /// processor if not set.
     #[must_use]
     pub fn device(mut self, device: Device) -> Self {
         self.device = device;
@@ -101,31 +102,32 @@ impl<C: SummaryConfig> NpeBuilder<C> {
         self
     }
 
-    /// A configurator of one's own: what the networks see of simulations. Parameters must stay what they are, since the prior is of them.
+    /// A configurator of one's own: what the networks see of simulations. Parameters must stay what they are, since the
+    /// prior is of them.
     #[must_use]
     pub fn configurator(mut self, configurator: impl Configurator) -> Self {
         self.configurator = Some(Arc::new(configurator));
         self
     }
 
-    /// Names of the features of the data, which posteriors keep: of pairs that are appended. Those of a model are taken if this is not called,
-    /// unless there is a configurator of one's own.
+    /// Names of the features of the data, which posteriors keep: of pairs that are appended. Those of a model are taken
+    /// if this is not called, unless there is a configurator of one's own.
     #[must_use]
     pub fn feature_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.feature_names = Some(names.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Keeps simulations, checkpoints and posteriors in this folder: `posterior-000` of the first training and so on, which
-    /// [`Posterior::load`](crate::Posterior::load) reads.
+    /// Keeps simulations, checkpoints and posteriors in this folder: `posterior-000` of the first training and so on,
+    /// which [`Posterior::load`](crate::Posterior::load) reads.
     #[must_use]
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
         self
     }
 
-    /// Goes on with the inference that the folder holds, if it holds one. The program is run as before: simulations that are there are not
-    /// made again, and trainings go on where they were, to the bit.
+    /// Goes on with the inference that the folder holds, if it holds one. The program is run as before: simulations
+    /// that are there are not made again, and trainings go on where they were, to the bit.
     #[must_use]
     pub fn resume(mut self) -> Self {
         self.resume = true;
@@ -150,7 +152,8 @@ impl<C: SummaryConfig> NpeBuilder<C> {
     /// The inference, without simulations yet.
     ///
     /// # Errors
-    /// A prior without a density; a simulator with context, unless a configurator takes care of it; a number of observations that varies; settings outside their range; a folder that cannot be used.
+    /// A prior without a density; a simulator with context, unless a configurator takes care of it; a number of
+    /// observations that varies; settings outside their range; a folder that cannot be used.
     pub fn build(self) -> Result<Npe<C>, InferenceError> {
         self.config.training.check()?;
         in_range(self.folder.is_some() || !self.resume, "resume", "with a folder", "without one")?;

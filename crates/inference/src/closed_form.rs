@@ -1,4 +1,5 @@
-//! The loss of rounds whose parameters a posterior proposed, in closed form: both it and the network are mixtures of normals.
+//! The loss of rounds whose parameters a posterior proposed, in closed form: both it and the network are mixtures of
+//! normals.
 //!
 //! Simulations of a proposal p̃ have the posterior q(θ | x) p̃(θ) / (p(θ) Z(x)). Proposal and prior do not depend on
 //! the network, so that what is left of its −ln is −ln q(θ | x) + ln Z(x), with Z(x) = ∫ q(θ | x) p̃(θ) / p(θ) dθ:

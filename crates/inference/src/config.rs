@@ -20,9 +20,10 @@ use burn::{config::Config, optim::AdamConfig};
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct NpeConfig<C: SummaryConfig = IdentityConfig> {
-    /// The networks: a neural spline flow with dropout of 0.2, without a summary network, unless set. (Some thousand simulations are few for a
-    /// flow: without dropout it learns them by heart.) Trainings of networks with dropout are finished without: when the validation loss no longer
-    /// improves, they go on from the best weights until it again does not, for half as many epochs.
+    /// The networks: a neural spline flow with dropout of 0.2, without a summary network, unless set. (Some thousand
+    /// simulations are few for a flow: without dropout it learns them by heart.) Trainings of networks with dropout are
+    /// finished without: when the validation loss no longer improves, they go on from the best weights until it again
+    /// does not, for half as many epochs.
     pub networks: PosteriorConfig<C>,
     /// In which space the density is one.
     pub space: ParameterSpace,
@@ -32,19 +33,20 @@ pub struct NpeConfig<C: SummaryConfig = IdentityConfig> {
 
 /// The space in which a posterior's density is estimated.
 ///
-/// To choose one, compare [`TrainingSummary::corrected_validation_loss`](crate::TrainingSummary) of both on the same simulations: the loss as the
-/// posterior is used, in the parameters' own units. (The validation loss itself counts what leaks out of the prior against `Bounded`, though
-/// draws there are drawn again.) A posterior far narrower than its prior is easier in the parameters' own space; one that the prior's bounds
-/// cut widely, in the unconstrained (`gaussian_linear_uniform` with 10,000 simulations: 0.08 there, and above 0.7 in its own space).
+/// To choose one, compare [`TrainingSummary::corrected_validation_loss`](crate::TrainingSummary) of both on the same
+/// simulations: the loss as the posterior is used, in the parameters' own units. (The validation loss itself counts
+/// what leaks out of the prior against `Bounded`, though draws there are drawn again.) A posterior far narrower than
+/// its prior is easier in the parameters' own space; one that the prior's bounds cut widely, in the unconstrained
+/// (`gaussian_linear_uniform` with 10,000 simulations: 0.08 there, and above 0.7 in its own space).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ParameterSpace {
-    /// That of the parameters, and of their logarithms where the prior spans decades. Some of the density leaks out of a bounded prior; draws
-    /// there are rejected, and densities corrected.
+    /// That of the parameters, and of their logarithms where the prior spans decades. Some of the density leaks out of
+    /// a bounded prior; draws there are rejected, and densities corrected.
     ///
-    /// A parameter is on the scale of ln θ, or of ln|θ − bound| if the prior has its decades there, where 5% and 95% quantiles of the prior's
-    /// draws are a factor of 20 apart, which a log-normal prior of a standard deviation of 0.91 or more has, and lie evenly on that scale and not on
-    /// θ's own. [`PosteriorConfig::with_support`] says otherwise: with [`Interval::Real`](bayesburn_core::Interval::Real) for each
-    /// parameter, none is.
+    /// A parameter is on the scale of ln θ, or of ln|θ − bound| if the prior has its decades there, where 5% and 95%
+    /// quantiles of the prior's draws are a factor of 20 apart, which a log-normal prior of a standard deviation of
+    /// 0.91 or more has, and lie evenly on that scale and not on θ's own. [`PosteriorConfig::with_support`] says
+    /// otherwise: with [`Interval::Real`](bayesburn_core::Interval::Real) for each parameter, none is.
     #[default]
     Bounded,
     /// The reals, which parameters are mapped to from the prior's support by logarithms and probits: nothing leaks.
@@ -73,9 +75,9 @@ impl<C: SummaryConfig> NpeConfig<C> {
         NpeConfig { networks, space: self.space, training: self.training }
     }
 
-    /// Another density estimator, given the same summary network, as it is: the default's dropout goes with the default's estimator. A flow or a
-    /// mixture of several normals learns few simulations by heart without it: [`NpeConfig::with_dropout`] sets it again. One normal distribution
-    /// does without.
+    /// Another density estimator, given the same summary network, as it is: the default's dropout goes with the
+    /// default's estimator. A flow or a mixture of several normals learns few simulations by heart without it:
+    /// [`NpeConfig::with_dropout`] sets it again. One normal distribution does without.
     ///
     /// ```
     /// use bayesburn_inference::NpeConfig;
@@ -137,9 +139,10 @@ pub enum Correction {
         /// Parameters to choose from, at least 2; at most a batch.
         atoms: usize,
     },
-    /// For a mixture density network ([`MixtureConfig`](bayesburn_networks::MixtureConfig)) and a prior that is uniform or normal: the posterior
-    /// under the proposal, which is q(θ | x) p̃(θ) / p(θ), normalised in closed form (Greenberg et al. 2019, appendix A.1). It has not the noise
-    /// of atoms; the bounds of a uniform prior are not looked at.
+    /// For a mixture density network ([`MixtureConfig`](bayesburn_networks::MixtureConfig)) and a prior that is uniform
+    /// or normal: the posterior under the proposal, which is q(θ | x) p̃(θ) / p(θ), normalised in closed form
+    /// (Greenberg et al. 2019, appendix A.1). It has not the noise of atoms; the bounds of a uniform prior are not
+    /// looked at.
     ClosedForm,
 }
 

@@ -4,7 +4,8 @@ use bayesburn_amortizers::{AmortizerError, Conditions, Configurator, Configured,
 use bayesburn_core::{Given, Simulations};
 use std::sync::Arc;
 
-/// What networks see of pairs: the data of each as they are, or as one vector; and which proposal their parameters came from.
+/// What networks see of pairs: the data of each as they are, or as one vector; and which proposal their parameters came
+/// from.
 pub(crate) struct PairsConfigurator {
     inner: Arc<dyn Configurator>,
     flatten: bool,

@@ -31,8 +31,8 @@ pub enum InferenceError {
     Setting(#[from] SettingError),
     /// A prior whose draws depend on context.
     #[error(
-        "the prior has no density that inference could use: {reason}; make it from distributions, or give its function a density by \
-         `Prior::with_log_prob`"
+        "the prior has no density that inference could use: {reason}; make it from distributions, or give its \
+         function a density by `Prior::with_log_prob`"
     )]
     Prior {
         /// Why.
@@ -59,8 +59,8 @@ pub enum InferenceError {
     NoSimulations,
     /// Too few simulations to hold some out.
     #[error(
-        "of {got} simulations a validation fraction of {fraction} leaves {held_out} to validate on and {trained} to train on: simulate or \
-         append at least {needed} in all, or change the fraction"
+        "of {got} simulations a validation fraction of {fraction} leaves {held_out} to validate on and {trained} to \
+         train on: simulate or append at least {needed} in all, or change the fraction"
     )]
     TooFewSimulations {
         /// The number of simulations.
@@ -91,8 +91,8 @@ pub enum InferenceError {
     },
     /// A parameter that the prior gives no probability.
     #[error(
-        "parameters of simulation {simulation} are {values:?}, where the prior's density is 0 (`{name}` can be {interval}): append \
-         simulations of parameters that the prior can have, or widen the prior"
+        "parameters of simulation {simulation} are {values:?}, where the prior's density is 0 (`{name}` can be \
+         {interval}): append simulations of parameters that the prior can have, or widen the prior"
     )]
     OutsidePrior {
         /// The row.
@@ -106,7 +106,8 @@ pub enum InferenceError {
     },
     /// No simulation is finite.
     #[error(
-        "none of {got} simulations is finite, so that leaving out those that are not leaves nothing: mend the simulator or the prior"
+        "none of {got} simulations is finite, so that leaving out those that are not leaves nothing: mend the \
+         simulator or the prior"
     )]
     NothingValid {
         /// The number of simulations.
@@ -114,8 +115,9 @@ pub enum InferenceError {
     },
     /// Invalid simulations where leaving them out would bias the result.
     #[error(
-        "{invalid} of {got} simulations of a posterior proposal are not finite; leaving them out would weigh parameters by how often their \
-         simulations fail: use `Proposal::truncated`, which allows it, or have missing values masked by `Simulator::on_invalid`"
+        "{invalid} of {got} simulations of a posterior proposal are not finite; leaving them out would weigh \
+         parameters by how often their simulations fail: use `Proposal::truncated`, which allows it, or have missing \
+         values masked by `Simulator::on_invalid`"
     )]
     InvalidUnderProposal {
         /// How many are not finite.
@@ -125,7 +127,8 @@ pub enum InferenceError {
     },
     /// An observation of another shape than simulated data.
     #[error(
-        "an observation of shape {got:?} where simulated data have shape {expected:?}: pass one as the simulator returns it"
+        "an observation of shape {got:?} where simulated data have shape {expected:?}: pass one as the simulator \
+         returns it"
     )]
     Observation {
         /// That of simulated data, of one simulation.
@@ -157,9 +160,10 @@ pub enum InferenceError {
     },
     /// Draws inside the support that were not found.
     #[error(
-        "{accepted} of {wanted} draws for data set {data_set} are inside the prior's support after {tried} tries ({:.3}% accepted): the \
-         posterior has little probability there; train with more simulations, map parameters to the reals by `NpeConfig::with_space`, \
-         allow more by `RejectionConfig`, or take what there is by `WhenUnfinished::Partial`",
+        "{accepted} of {wanted} draws for data set {data_set} are inside the prior's support after {tried} tries \
+         ({:.3}% accepted): the posterior has little probability there; train with more simulations, map parameters \
+         to the reals by `NpeConfig::with_space`, allow more by `RejectionConfig`, or take what there is by \
+         `WhenUnfinished::Partial`",
         100.0 * *accepted as f64 / *tried as f64
     )]
     Rejection {
@@ -174,8 +178,8 @@ pub enum InferenceError {
     },
     /// A truncated prior that hardly has anything in it.
     #[error(
-        "{accepted} of {wanted} parameters were found in the truncated prior after {tried} draws from the prior: it is too small a part of it; \
-         use `Proposal::posterior`"
+        "{accepted} of {wanted} parameters were found in the truncated prior after {tried} draws from the prior: it \
+         is too small a part of it; use `Proposal::posterior`"
     )]
     Truncated {
         /// Parameters found.
@@ -192,7 +196,8 @@ pub enum InferenceError {
         needs: &'static str,
     },
     /// A folder that holds another inference.
-    #[error("{} holds an inference that this one is not: {reason}; choose another folder, delete this one, or make the calls that made it", folder.display())]
+    #[error("{} holds an inference that this one is not: {reason}; choose another folder, delete this one, or make \
+         the calls that made it", folder.display())]
     OtherInference {
         /// The folder.
         folder: PathBuf,
@@ -201,8 +206,8 @@ pub enum InferenceError {
     },
     /// Data of another number of observations in each call.
     #[error(
-        "data sets have {least} to {most} observations, and all simulations of an inference share one shape: fix their number in the simulator, or \
-         train on sets of any size by `Trainer` with `Online`"
+        "data sets have {least} to {most} observations, and all simulations of an inference share one shape: fix \
+         their number in the simulator, or train on sets of any size by `Trainer` with `Online`"
     )]
     Observations {
         /// The least number of observations.
@@ -212,13 +217,14 @@ pub enum InferenceError {
     },
     /// A simulator with context, which observations come without.
     #[error(
-        "the simulator's data depend on context, which the networks would see and observations come without: draw it inside the simulator's \
-         function, or leave it out by a configurator"
+        "the simulator's data depend on context, which the networks would see and observations come without: draw it \
+         inside the simulator's function, or leave it out by a configurator"
     )]
     Context,
     /// A folder without a posterior.
     #[error(
-        "{} holds no posterior of an inference: give the folder that `Posterior::save` wrote, or one in that of an inference, such as `posterior-000`",
+        "{} holds no posterior of an inference: give the folder that `Posterior::save` wrote, or one in that of an \
+         inference, such as `posterior-000`",
         folder.display()
     )]
     NoPosterior {

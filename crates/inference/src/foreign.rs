@@ -12,8 +12,8 @@ pub(crate) const MOST_ROWS: usize = 10_000;
 /// The most pairs of parameters that are compared.
 const MOST_PAIRS: usize = 120;
 
-/// Appended parameters that are said to be from the prior, and those from the proposal of this round: call by call, small calls of a round
-/// together.
+/// Appended parameters that are said to be from the prior, and those from the proposal of this round: call by call,
+/// small calls of a round together.
 pub(crate) fn samples(appended: &[Appended], round: usize) -> [Vec<Array2<f32>>; 2] {
     const SMALL: usize = 100;
     let (mut large, mut small) = ([Vec::new(), Vec::new()], BTreeMap::new());
@@ -33,9 +33,10 @@ pub(crate) fn samples(appended: &[Appended], round: usize) -> [Vec<Array2<f32>>;
 
 /// How parameters `[M, D]` differ from draws `[K, D]`, if they do, as one of so many comparisons.
 ///
-/// Kolmogorov-Smirnov distances of each parameter, and of the sum of each two parameters' ranks, which tells whether they depend on each other
-/// alike. Ranks are among both samples, so that the test is right for any distribution, discrete ones too. The bound is that of Dvoretzky, Kiefer
-/// and Wolfowitz for two samples (Wei & Dudley 2012), e exp(−2 d² M K / (M + K)), for all distances together.
+/// Kolmogorov-Smirnov distances of each parameter, and of the sum of each two parameters' ranks, which tells whether
+/// they depend on each other alike. Ranks are among both samples, so that the test is right for any distribution,
+/// discrete ones too. The bound is that of Dvoretzky, Kiefer and Wolfowitz for two samples (Wei & Dudley 2012), e
+/// exp(−2 d² M K / (M + K)), for all distances together.
 pub(crate) fn difference(
     names: &ParameterNames,
     parameters: &Array2<f32>,
@@ -122,8 +123,9 @@ mod tests {
         difference(prior.names(), parameters, &prior.sample(MOST_ROWS, 0).expect("it draws"), 1)
     }
 
-    /// 600 samples of n from 10 to 2,000 from the prior itself, continuous and of whole numbers: at alpha = 1e-4 for each, 2 or more differ with a
-    /// probability of 0.002. The twins: a standard deviation of 0.6, a mean of half a deviation, a correlation of 0.5, each of n = 1,000.
+    /// 600 samples of n from 10 to 2,000 from the prior itself, continuous and of whole numbers: at alpha = 1e-4 for
+    /// each, 2 or more differ with a probability of 0.002. The twins: a standard deviation of 0.6, a mean of half a
+    /// deviation, a correlation of 0.5, each of n = 1,000.
     #[test]
     fn draws_of_the_prior_do_not_differ_and_others_do() {
         let whole = Prior::from_fn(["a", "b"], |rng, _| {

@@ -1,5 +1,5 @@
-//! Infers parameters as `sbi` does, on the same networks, trainers and diagnostics as the rest: from pairs of parameters and data, with a
-//! prior that has a density, in one round or several.
+//! Infers parameters as `sbi` does, on the same networks, trainers and diagnostics as the rest: from pairs of
+//! parameters and data, with a prior that has a density, in one round or several.
 //!
 //! | type | what it is | reference |
 //! |---|---|---|

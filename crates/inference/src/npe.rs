@@ -21,8 +21,9 @@ use std::{
 
 /// Neural posterior estimation: pairs of parameters and data are appended, and networks trained on all of them.
 ///
-/// With simulations from the prior the posterior is amortized, good for any observation. In further rounds parameters come from a
-/// [`Proposal`], simulations are where they matter for one observation, and the posterior is good for that one.
+/// With simulations from the prior the posterior is amortized, good for any observation. In further rounds parameters
+/// come from a [`Proposal`], simulations are where they matter for one observation, and the posterior is good for that
+/// one.
 ///
 /// ```no_run
 /// use bayesburn_inference::{Npe, NpeConfig, Proposal};
@@ -92,7 +93,8 @@ impl<C: SummaryConfig> fmt::Debug for Npe<C> {
 }
 
 impl<C: SummaryConfig> Npe<C> {
-    /// Begins to build an inference with these networks, on a [`GenerativeModel`], or on a [`Prior`] alone for simulations that are appended.
+    /// Begins to build an inference with these networks, on a [`GenerativeModel`], or on a [`Prior`] alone for
+    /// simulations that are appended.
     pub fn builder(origin: impl Into<NpeOrigin>, config: NpeConfig<C>) -> NpeBuilder<C> {
         NpeBuilder::new(origin.into(), config)
     }
@@ -138,13 +140,14 @@ impl<C: SummaryConfig> Npe<C> {
         self.round += 1;
     }
 
-    /// Appends parameters `[M, D]` and their data `[M, ...]`, simulated elsewhere; `[M]`, of one number each, is taken for `[M, 1]`. The parameters are taken to come from the proposal, at
-    /// first the prior. Data that are not finite are left out and counted. Trainings warn of parameters that do not look like it, and of pairs
-    /// that occur more than once.
+    /// Appends parameters `[M, D]` and their data `[M, ...]`, simulated elsewhere; `[M]`, of one number each, is taken
+    /// for `[M, 1]`. The parameters are taken to come from the proposal, at first the prior. Data that are not finite
+    /// are left out and counted. Trainings warn of parameters that do not look like it, and of pairs that occur more
+    /// than once.
     ///
     /// # Errors
-    /// No pairs; another number of data than of parameters; rows of another width; parameters where the prior's density is 0; data of another shape
-    /// than before, or none that is finite; a proposal that is of other parameters or data.
+    /// No pairs; another number of data than of parameters; rows of another width; parameters where the prior's density
+    /// is 0; data of another shape than before, or none that is finite; a proposal that is of other parameters or data.
     pub fn append(&mut self, parameters: Array2<f32>, data: impl Into<Data>) -> Result<(), InferenceError> {
         let data = data.into();
         let (rows, dim) = (parameters.nrows(), self.prior.names().len());

@@ -22,7 +22,8 @@ pub(crate) struct Appended {
     pub(crate) round: usize,
     /// Whether the parameters are said to be from the prior.
     pub(crate) is_of_prior: bool,
-    /// All parameters as they were appended, those of pairs that were left out among them; `None` if they were simulated here.
+    /// All parameters as they were appended, those of pairs that were left out among them; `None` if they were
+    /// simulated here.
     pub(crate) foreign: Option<Array2<f32>>,
 }
 
@@ -44,8 +45,9 @@ pub(crate) struct Pairs {
 }
 
 impl Pairs {
-    /// Splits the pairs of each call by themselves: what a later one adds does not change that. Of calls too small for it, one after the other, as
-    /// many are held out as of one call. Copies go where the first of them is; whether equal pairs are copies, is for `are_copies` to say.
+    /// Splits the pairs of each call by themselves: what a later one adds does not change that. Of calls too small for
+    /// it, one after the other, as many are held out as of one call. Copies go where the first of them is; whether
+    /// equal pairs are copies, is for `are_copies` to say.
     pub(crate) fn new(
         appended: &[Appended],
         seed: u64,

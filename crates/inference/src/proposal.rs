@@ -35,8 +35,8 @@ impl<C: SummaryConfig> Proposal<C> {
         Ok(Self::Posterior(posterior))
     }
 
-    /// The prior cut to the region where the posterior's density at its observation is at least that which all but one in 10⁴ of its draws
-    /// have.
+    /// The prior cut to the region where the posterior's density at its observation is at least that which all but one
+    /// in 10⁴ of its draws have.
     ///
     /// # Errors
     /// A posterior without an observation.
@@ -88,7 +88,8 @@ const QUANTILE_DRAWS: usize = 100_000;
 const MOST_TRIES: usize = 100_000;
 
 impl<C: SummaryConfig> TruncatedPrior<C> {
-    /// The prior where the posterior's density at its observation is at least that which a share 1 − `tail` of its draws have.
+    /// The prior where the posterior's density at its observation is at least that which a share 1 − `tail` of its
+    /// draws have.
     ///
     /// # Errors
     /// A posterior without an observation; a tail that is not above 0 and below 1.

@@ -15,11 +15,12 @@ use std::{
 /// How long draws outside of the prior's support are drawn again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RejectionConfig {
-    /// The most tries for each draw asked for, on average over the draws of a data set. A data set of which nothing was inside after ten times
-    /// as many is given up at once, since it would need more: with a share of 1 in so many inside, that has a probability of exp(−10).
+    /// The most tries for each draw asked for, on average over the draws of a data set. A data set of which nothing was
+    /// inside after ten times as many is given up at once, since it would need more: with a share of 1 in so many
+    /// inside, that has a probability of exp(−10).
     pub max_tries_per_draw: usize,
-    /// The longest time for all data sets together; looked at after each round of tries. With a limit of time, what is found depends on the
-    /// machine.
+    /// The longest time for all data sets together; looked at after each round of tries. With a limit of time, what is
+    /// found depends on the machine.
     pub max_time: Option<Duration>,
     /// What comes of data sets that lack draws then.
     pub when_unfinished: WhenUnfinished,
@@ -98,7 +99,8 @@ pub struct Sampled {
     usual: Option<UsualLeakage>,
 }
 
-/// How much leaks at most for held-out simulations: for another observation as much is unusual, with a probability of 1 in so many.
+/// How much leaks at most for held-out simulations: for another observation as much is unusual, with a probability of 1
+/// in so many.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UsualLeakage {
@@ -138,23 +140,25 @@ impl Sampled {
         self.values.iter().position(|values| values.len() < self.wanted * self.names.len())
     }
 
-    /// Why the draws may be wrong: observations unlike the simulations, and much that leaks. `None` if nothing is known against them.
+    /// Why the draws may be wrong: observations unlike the simulations, and much that leaks. `None` if nothing is known
+    /// against them.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         let all: Vec<String> = self.warnings.iter().cloned().chain(self.leakage_warning()).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 
-    /// What is to be known about the acceptance: if it is below 1% for some data set; or if the odds of leaking are more than twice those of any
-    /// simulation that was held out of the training, for more than 2% of the data sets, where there were 100 such simulations or more.
+    /// What is to be known about the acceptance: if it is below 1% for some data set; or if the odds of leaking are
+    /// more than twice those of any simulation that was held out of the training, for more than 2% of the data sets,
+    /// where there were 100 such simulations or more.
     fn leakage_warning(&self) -> Option<String> {
         const REMEDY: &str = "train with more simulations, or map parameters to the reals by `NpeConfig::with_space`";
         let (data_set, worst) =
             self.acceptance.iter().enumerate().min_by(|(_, a), (_, b)| a.rate().total_cmp(&b.rate()))?;
         if worst.rate() < LOW_ACCEPTANCE {
             return Some(format!(
-                "only {:.3}% of the draws for data set {data_set} are inside the prior's support: drawing is slow, and the density hardly \
-                 fits there; {REMEDY}",
+                "only {:.3}% of the draws for data set {data_set} are inside the prior's support: drawing is slow, \
+                 and the density hardly fits there; {REMEDY}",
                 100.0 * worst.rate()
             ));
         }
@@ -168,8 +172,9 @@ impl Sampled {
         let unusual = unusual.count();
         (50 * unusual > self.acceptance.len()).then(|| {
             format!(
-                "{:.0}% of the density for data set {data_set} is outside of the prior's support, and at most {:.0}% for {simulations} simulations \
-                 that training has not seen: data like these were rare in training, or the density hardly fits there; {REMEDY}",
+                "{:.0}% of the density for data set {data_set} is outside of the prior's support, and at most {:.0}% \
+                 for {simulations} simulations that training has not seen: data like these were rare in training, or \
+                 the density hardly fits there; {REMEDY}",
                 100.0 * (1.0 - worst.rate()),
                 100.0 * (1.0 - least_inside)
             )
@@ -201,8 +206,8 @@ impl Sampled {
     }
 }
 
-/// The first `wanted` draws, among those of `amortizer` in their order, that `accept` takes, for each data set; only data sets that lack some
-/// are drawn for again. The first data set has the number `first`.
+/// The first `wanted` draws, among those of `amortizer` in their order, that `accept` takes, for each data set; only
+/// data sets that lack some are drawn for again. The first data set has the number `first`.
 pub(crate) fn sample<C: SummaryConfig>(
     amortizer: &AmortizedPosterior<C>,
     (conditions, first): (&Conditions, usize),
@@ -299,8 +304,8 @@ pub(crate) fn acceptance<C: SummaryConfig>(
     Ok(all)
 }
 
-/// ln of the probability that `accept` has, for each data set, from few draws: 0 where it takes all of the first, and elsewhere from others. Where a
-/// tenth leaks its standard error is 0.04. And what leaks at most.
+/// ln of the probability that `accept` has, for each data set, from few draws: 0 where it takes all of the first, and
+/// elsewhere from others. Where a tenth leaks its standard error is 0.04. And what leaks at most.
 pub(crate) fn log_acceptance<C: SummaryConfig>(
     amortizer: &AmortizedPosterior<C>,
     conditions: &Conditions,

@@ -13,8 +13,8 @@ use std::sync::atomic::Ordering;
 impl<C: SummaryConfig> Npe<C> {
     /// Draws parameters from the proposal, at first the prior, simulates their data on all cores, and appends both.
     ///
-    /// Simulations that are not finite are left out and counted, unless the model's simulator says otherwise; so are those that panic, if the
-    /// simulator says so by [`Panics::AsInvalid`](bayesburn_simulation::Panics::AsInvalid).
+    /// Simulations that are not finite are left out and counted, unless the model's simulator says otherwise; so are
+    /// those that panic, if the simulator says so by [`Panics::AsInvalid`](bayesburn_simulation::Panics::AsInvalid).
     ///
     /// # Errors
     /// No simulator; a proposal that cannot be drawn from, or is of other parameters or data; simulations that fail,
@@ -56,7 +56,8 @@ impl<C: SummaryConfig> Npe<C> {
         self.add(simulations, excluded)
     }
 
-    /// An error if the first simulation that is on disk is not what the model makes now: the prior or the simulator is another.
+    /// An error if the first simulation that is on disk is not what the model makes now: the prior or the simulator is
+    /// another.
     fn check_model(
         &self,
         stored: &Simulations,
@@ -88,7 +89,8 @@ impl<C: SummaryConfig> Npe<C> {
         Err(InferenceError::OtherInference { folder, reason })
     }
 
-    /// So many simulations, in parts of this length: from disk, as far as they are there, or made by `make`, given the first and how many.
+    /// So many simulations, in parts of this length: from disk, as far as they are there, or made by `make`, given the
+    /// first and how many.
     fn in_parts(
         &self,
         count: usize,

@@ -5,12 +5,14 @@ use bayesburn_simulation::{Density, Prior};
 
 /// Draws of the prior whose quantiles decide: a tenth of the skewness that does has a standard error of 0.01.
 const DRAWS: usize = 10_000;
-/// The skewness (q₅ + q₉₅ − 2 q₅₀) / (q₉₅ − q₅) above which a parameter's own scale is skewed; an exponential distribution has 0.57.
+/// The skewness (q₅ + q₉₅ − 2 q₅₀) / (q₉₅ − q₅) above which a parameter's own scale is skewed; an exponential
+/// distribution has 0.57.
 const SKEWED: f64 = 0.3;
-/// The skewness up to which a logarithm is even: 0 for log-normal and log-uniform distributions, −0.28 for the exponential one.
+/// The skewness up to which a logarithm is even: 0 for log-normal and log-uniform distributions, −0.28 for the
+/// exponential one.
 const EVEN: f64 = 0.15;
-/// The least factor between the quantiles of 5% and 95%, of the distance from a bound, that counts as decades: that of a log-normal distribution
-/// whose logarithm has a standard deviation of 0.91.
+/// The least factor between the quantiles of 5% and 95%, of the distance from a bound, that counts as decades: that of
+/// a log-normal distribution whose logarithm has a standard deviation of 0.91.
 const DECADES: f64 = 20.0;
 /// The factor above which there is a warning where a logarithm is not even either.
 const WIDE: f64 = 100.0;
@@ -18,7 +20,8 @@ const WIDE: f64 = 100.0;
 /// How a prior spreads, parameter by parameter.
 #[derive(Debug, Default)]
 pub(crate) struct Scales {
-    /// What parameters are mapped to the reals from, so that those over decades are logarithms and the others what they are; `None` if all are.
+    /// What parameters are mapped to the reals from, so that those over decades are logarithms and the others what they
+    /// are; `None` if all are.
     pub(crate) support: Option<Vec<Interval>>,
     /// Parameters over decades of which a logarithm is no better.
     pub(crate) unresolved: Vec<String>,

@@ -23,9 +23,9 @@ pub struct TrainingSummary {
     pub best_epoch: usize,
     /// That loss: in the first round, and with truncated priors, the mean of −ln q(θ | x).
     pub best_validation_loss: f32,
-    /// The same as the posterior is used, with densities corrected for what leaks out of the prior: the mean of −ln p(θ | x). Of two spaces or
-    /// networks for the same simulations, the one where it is lower is the better. The correction is from 128 held-out simulations at most. `None`
-    /// in rounds of which a posterior proposed parameters.
+    /// The same as the posterior is used, with densities corrected for what leaks out of the prior: the mean of −ln p(θ
+    /// | x). Of two spaces or networks for the same simulations, the one where it is lower is the better. The
+    /// correction is from 128 held-out simulations at most. `None` in rounds of which a posterior proposed parameters.
     pub corrected_validation_loss: Option<f32>,
     /// Why the training stopped.
     pub stop_reason: String,
@@ -61,7 +61,8 @@ pub(crate) fn panics<'a>(simulations: impl Iterator<Item = &'a Simulations>) -> 
     let all: Vec<_> = simulations.flat_map(|part| &part.panicked).collect();
     let first = all.first()?;
     Some(format!(
-        "{} simulations panicked, the first of them, number {} of seed {}, with: {}; all are in `Simulations::panicked` of `Npe::simulations`",
+        "{} simulations panicked, the first of them, number {} of seed {}, with: {}; all are in \
+         `Simulations::panicked` of `Npe::simulations`",
         all.len(),
         first.id.index,
         first.id.seed,

@@ -17,7 +17,8 @@ use bayesburn_trainers::{Trainer, TrainerError, TrainingLoss};
 use ndarray::Axis;
 use std::sync::Arc;
 
-/// Held-out simulations below which there is a warning: the standard error of their mean loss is then a fifth of a nat or more.
+/// Held-out simulations below which there is a warning: the standard error of their mean loss is then a fifth of a nat
+/// or more.
 const FEW_HELD_OUT: usize = 20;
 /// Rounds after one whose posterior strayed that are warned of it.
 const REMEMBERED: usize = 2;
@@ -25,11 +26,12 @@ const REMEMBERED: usize = 2;
 const CORRECTED: usize = 128;
 
 impl<C: SummaryConfig> Npe<C> {
-    /// Trains on all simulations so far, from the weights of the last training, until the validation loss has not improved for some epochs;
-    /// returns the posterior with the best weights.
+    /// Trains on all simulations so far, from the weights of the last training, until the validation loss has not
+    /// improved for some epochs; returns the posterior with the best weights.
     ///
     /// # Errors
-    /// No simulations, or too few that differ to hold some out; a training that fails or is interrupted, which another call goes on with.
+    /// No simulations, or too few that differ to hold some out; a training that fails or is interrupted, which another
+    /// call goes on with.
     pub fn train(&mut self) -> Result<Posterior<C>, InferenceError> {
         let data_shape = self.data_shape.clone().ok_or(InferenceError::NoSimulations)?;
         let training = self.config.training.clone();
@@ -63,20 +65,22 @@ impl<C: SummaryConfig> Npe<C> {
         let mut warnings: Vec<String> = panics(self.simulations()).into_iter().collect();
         if held_out < FEW_HELD_OUT {
             warnings.push(format!(
-                "only {held_out} simulations are held out, which hardly tell when to stop: simulate or append more, hundreds at least"
+                "only {held_out} simulations are held out, which hardly tell when to stop: simulate or append more, \
+                 hundreds at least"
             ));
         }
         if !self.unresolved.is_empty() {
             warnings.push(format!(
-                "the prior of {} spans decades, which is hard to resolve on its own scale: compare `corrected_validation_loss` with that of \
-                 `NpeConfig::with_space(ParameterSpace::Unconstrained)`, or infer logarithms",
+                "the prior of {} spans decades, which is hard to resolve on its own scale: compare \
+                 `corrected_validation_loss` with that of `NpeConfig::with_space(ParameterSpace::Unconstrained)`, or \
+                 infer logarithms",
                 self.unresolved.join(", ")
             ));
         }
         if pairs.copies() > 0 {
             warnings.push(format!(
-                "{} of {} simulations are copies of others, equal to the bit: copies are held out or trained on together, and nothing more is \
-                 learnt from them; append each once",
+                "{} of {} simulations are copies of others, equal to the bit: copies are held out or trained on \
+                 together, and nothing more is learnt from them; append each once",
                 pairs.copies(),
                 self.num_simulations()
             ));
@@ -185,7 +189,8 @@ impl<C: SummaryConfig> Npe<C> {
         derive_seed(self.seed, const { Purpose::new("draws to compare with") })
     }
 
-    /// A warning for appended parameters that do not look like draws from the prior, or in this round from its proposal.
+    /// A warning for appended parameters that do not look like draws from the prior, or in this round from its
+    /// proposal.
     fn foreign_parameters(&self) -> Result<Vec<String>, InferenceError> {
         /// Draws from a proposal, which may take long.
         const PROPOSED: usize = 2000;
@@ -220,8 +225,9 @@ impl<C: SummaryConfig> Npe<C> {
                 let comparisons = samples.iter().map(Vec::len).sum();
                 warnings.extend(difference(self.prior.names(), &looked_at, &draws, comparisons).map(|what| {
                     format!(
-                        "the parameters of {} appended simulations do not look like draws from the {name}: {what}; the posterior is as if they \
-                         were: append simulations of the {name}, name their proposal by `set_proposal`, or change the prior to what they are from",
+                        "the parameters of {} appended simulations do not look like draws from the {name}: {what}; \
+                         the posterior is as if they were: append simulations of the {name}, name their proposal by \
+                         `set_proposal`, or change the prior to what they are from",
                         parameters.nrows()
                     )
                 }));

@@ -76,11 +76,11 @@ impl AutoregressiveFlowConfig {
     }
 }
 
-/// A masked autoregressive flow (Papamakarios et al. 2017), conditional: z_i = x_i · exp(s_i) + t_i, where s_i and t_i are functions of
-/// x_1 … x_{i−1} and the condition, layer after layer.
+/// A masked autoregressive flow (Papamakarios et al. 2017), conditional: z_i = x_i · exp(s_i) + t_i, where s_i and t_i
+/// are functions of x_1 … x_{i−1} and the condition, layer after layer.
 ///
-/// All of them come from one pass of a masked network (Germain et al. 2015), so that evaluating takes one pass; drawing takes one for each
-/// dimension.
+/// All of them come from one pass of a masked network (Germain et al. 2015), so that evaluating takes one pass; drawing
+/// takes one for each dimension.
 #[derive(Module, Debug)]
 pub struct AutoregressiveFlow {
     layers: Vec<AutoregressiveLayer>,
@@ -102,8 +102,8 @@ struct AutoregressiveLayer {
 /// A dense network with weights masked so that output i depends on inputs 1 … i − 1 alone, and all on the condition.
 #[derive(Module, Debug)]
 struct MaskedNet {
-    /// Of the targets, into the first hidden layer and to the outputs, which a linear posterior needs no hidden layer for. A single target
-    /// depends on the condition alone.
+    /// Of the targets, into the first hidden layer and to the outputs, which a linear posterior needs no hidden layer
+    /// for. A single target depends on the condition alone.
     targets: Option<TargetWeights>,
     /// Of the condition, into the first hidden layer.
     condition: Linear,

@@ -14,8 +14,9 @@ use burn::{module::Module, tensor::Tensor};
 /// A `Vec` of bijections is a bijection: one after the other, the first one first.
 ///
 /// # To implement this
-/// Give the two directions; `inverse(forward(x).0)` must return x, and `log_det` must be ln|det ∂z/∂x|, row by row, with no
-/// influence of one row on another. The law tests of this crate check all of that for everything in their table.
+/// Give the two directions; `inverse(forward(x).0)` must return x, and `log_det` must be ln|det ∂z/∂x|, row by row,
+/// with no influence of one row on another. The law tests of this crate check all of that for everything in their
+/// table.
 pub trait Bijection: Module {
     /// Targets to latents z, with ln|det ∂z/∂targets|.
     fn forward(&self, targets: Tensor<2>, condition: Option<Tensor<2>>, pass: &mut Pass) -> (Tensor<2>, Tensor<1>);

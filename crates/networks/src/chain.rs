@@ -22,7 +22,8 @@ impl<B: Bijection> Link for B {
     }
 }
 
-/// Bijections one after the other, the first one first. Each gets the same condition, and log-determinants are added in order.
+/// Bijections one after the other, the first one first. Each gets the same condition, and log-determinants are added in
+/// order.
 impl<B: Bijection> Bijection for Vec<B> {
     fn forward(&self, targets: Tensor<2>, condition: Option<Tensor<2>>, pass: &mut Pass) -> (Tensor<2>, Tensor<1>) {
         forward(self.iter().map(|link| link as &dyn Link), targets, condition, pass)

@@ -10,7 +10,8 @@ use burn::tensor::Tensor;
 ///
 /// let device = Device::default();
 /// let image = InputTensor::new("image", Tensor::<4>::ones([8, 16, 16, 1], &device));
-/// let series = InputTensor::new("series", Tensor::<3>::ones([8, 50, 2], &device)).with_row_mask(Tensor::<2>::ones([8, 50], &device));
+/// let series = InputTensor::new("series", Tensor::<3>::ones([8, 50, 2], &device));
+/// let series = series.with_row_mask(Tensor::<2>::ones([8, 50], &device));
 /// let data = DataTensor::new(vec![image, series]);
 /// assert_eq!(data.input("image").values::<4>().dims(), [8, 16, 16, 1]);
 /// assert_eq!(data.input("series").row_mask::<2>().map(|mask| mask.dims()), Some([8, 50]));

@@ -10,16 +10,16 @@ use std::f64::consts::TAU;
 /// A density q(targets | condition) that can be evaluated and drawn from.
 ///
 /// # Shapes
-/// Targets `[B, D]`; condition `[M, C]`, where M divides B and each row belongs to B / M rows of targets that follow one another;
-/// log-densities `[B]`; noise `[B, K]`, K standard normals for each draw.
+/// Targets `[B, D]`; condition `[M, C]`, where M divides B and each row belongs to B / M rows of targets that follow
+/// one another; log-densities `[B]`; noise `[B, K]`, K standard normals for each draw.
 ///
 /// # Panics
 /// All methods panic, with the shapes, on tensors of other widths than the density was made for.
 ///
 /// # To implement this
-/// Every [`Bijection`] is one, with a standard normal for its latents. For others, give the density, normalised for every condition, and
-/// draws as a function of noise: what this crate's law tests check is that the draws have the density, that rows do not influence one another
-/// and that every parameter has a gradient.
+/// Every [`Bijection`] is one, with a standard normal for its latents. For others, give the density, normalised for
+/// every condition, and draws as a function of noise: what this crate's law tests check is that the draws have the
+/// density, that rows do not influence one another and that every parameter has a gradient.
 pub trait DensityEstimator: Module {
     /// ln q(targets | condition), and the latents `[B, D]` of a density that is a map to a standard normal.
     fn evaluate(&self, targets: Tensor<2>, condition: Tensor<2>, pass: &mut Pass) -> (Option<Tensor<2>>, Tensor<1>);
@@ -52,7 +52,8 @@ fn log_standard_normal(z: Tensor<2>) -> Tensor<1> {
     sum_dimensions(z.square()).mul_scalar(-0.5).sub_scalar(0.5 * dim as f64 * TAU.ln())
 }
 
-/// A row of the condition for each of some rows of targets: each row that there is belongs to as many that follow one another.
+/// A row of the condition for each of some rows of targets: each row that there is belongs to as many that follow one
+/// another.
 ///
 /// # Panics
 /// If the number of its rows does not divide that of the targets.

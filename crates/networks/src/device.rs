@@ -12,7 +12,8 @@ use thiserror::Error;
 pub enum DeviceError {
     /// A name that no device has.
     #[error(
-        "no device is called `{name}`: devices are `flex` and `ndarray`, which are processors, and `cuda` or `cuda:N`, NVIDIA's GPU number N from 0"
+        "no device is called `{name}`: devices are `flex` and `ndarray`, which are processors, and `cuda` or \
+         `cuda:N`, NVIDIA's GPU number N from 0"
     )]
     Unknown {
         /// The name.
@@ -28,12 +29,14 @@ pub enum DeviceError {
     },
     /// No GPU, or no driver.
     #[error(
-        "there is no GPU of NVIDIA's here, or no driver: `nvidia-smi` must list it; choose another device, such as `flex`, to run on the processor"
+        "there is no GPU of NVIDIA's here, or no driver: `nvidia-smi` must list it; choose another device, such as \
+         `flex`, to run on the processor"
     )]
     NoGpu,
     /// A number beyond those of the GPUs.
     #[error(
-        "there is no `cuda:{index}`: this machine has {available} of NVIDIA's GPUs, numbered from 0, and CUDA_VISIBLE_DEVICES may hide others"
+        "there is no `cuda:{index}`: this machine has {available} of NVIDIA's GPUs, numbered from 0, and \
+         CUDA_VISIBLE_DEVICES may hide others"
     )]
     Index {
         /// The number asked for.
@@ -43,8 +46,8 @@ pub enum DeviceError {
     },
     /// The library of mathematical functions, which kernels are made with when the program runs.
     #[error(
-        "CUDA's libdevice.10.bc is not in {}: install the CUDA toolkit, or NVIDIA's package nvidia-nvvm of PyPI, and set CUDA_PATH to the folder that has \
-         nvvm/libdevice in it", folder.display()
+        "CUDA's libdevice.10.bc is not in {}: install the CUDA toolkit, or NVIDIA's package nvidia-nvvm of PyPI, and \
+         set CUDA_PATH to the folder that has nvvm/libdevice in it", folder.display()
     )]
     NoLibdevice {
         /// Where it was looked for.
@@ -52,7 +55,8 @@ pub enum DeviceError {
     },
 }
 
-/// The device of this name: `flex` or `ndarray`, which compute on the processor, `cuda` or `cuda:N`, NVIDIA's GPU number N.
+/// The device of this name: `flex` or `ndarray`, which compute on the processor, `cuda` or `cuda:N`, NVIDIA's GPU
+/// number N.
 ///
 /// ```
 /// use bayesburn_networks::{default_device, device};
@@ -80,8 +84,8 @@ pub fn device(name: &str) -> Result<Device, DeviceError> {
     Ok(device)
 }
 
-/// The device where none is chosen: Burn Flex, or Burn's own default in a program that was built without it. So a program that was built
-/// with CUDA uses a GPU when it is told to, and runs where there is none.
+/// The device where none is chosen: Burn Flex, or Burn's own default in a program that was built without it. So a
+/// program that was built with CUDA uses a GPU when it is told to, and runs where there is none.
 #[must_use]
 pub fn default_device() -> Device {
     flex().unwrap_or_else(|_| Device::default())

@@ -12,7 +12,8 @@ pub enum ConfigError {
     Setting(#[from] SettingError),
     /// Data that the summary network does not take.
     #[error(
-        "the {network} network takes {expected}, and the data are {got}: take another summary network, or one of your own"
+        "the {network} network takes {expected}, and the data are {got}: take another summary network, or one of your \
+         own"
     )]
     Data {
         /// The network.
@@ -24,7 +25,8 @@ pub enum ConfigError {
     },
     /// A network without anything to condition on.
     #[error(
-        "without a condition the network has nothing to depend on: give it one or, to an invertible network, at least two dimensions"
+        "without a condition the network has nothing to depend on: give it one or, to an invertible network, at least \
+         two dimensions"
     )]
     NothingToConditionOn,
 }

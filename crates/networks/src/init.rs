@@ -1,7 +1,7 @@
 //! Draws initial weights on the host, so that one seed gives the same network on every backend.
 //!
-//! Burn initialises lazily and from one process-wide generator on its CPU backends: the weights would depend on which layer is
-//! used first and on what else the process draws.
+//! Burn initialises lazily and from one process-wide generator on its CPU backends: the weights would depend on which
+//! layer is used first and on what else the process draws.
 
 use bayesburn_core::{Purpose, StreamRng, stream};
 use burn::{
@@ -49,8 +49,8 @@ impl ParameterInit {
         &self.device
     }
 
-    /// What `make` makes, unless it has more numbers than these: a configuration from a file may say anything, and memory that is not there
-    /// ends the program.
+    /// What `make` makes, unless it has more numbers than these: a configuration from a file may say anything, and
+    /// memory that is not there ends the program.
     ///
     /// # Errors
     /// More numbers than the budget.
@@ -63,7 +63,8 @@ impl ParameterInit {
         })
     }
 
-    /// As many layers, made one after the other: room is made for them as they come, so that the budget is what ends too many.
+    /// As many layers, made one after the other: room is made for them as they come, so that the budget is what ends
+    /// too many.
     pub(crate) fn layers<T>(&mut self, num: usize, mut layer: impl FnMut(usize, &mut Self) -> T) -> Vec<T> {
         let mut layers = Vec::new();
         for i in 0..num {

@@ -16,8 +16,9 @@
 //! | [`Pass`] | training or inference, and the generator of dropout and noise | |
 //! | [`ParameterInit`] | draws initial weights from a seeded stream | Glorot & Bengio 2010 |
 //!
-//! Networks follow Burn's pattern: `XConfig` is plain data that is saved in checkpoints, `config.init(...)` makes the module
-//! `X`. What a user can get wrong in a configuration is a [`ConfigError`]; a tensor of the wrong shape panics with both shapes.
+//! Networks follow Burn's pattern: `XConfig` is plain data that is saved in checkpoints, `config.init(...)` makes the
+//! module `X`. What a user can get wrong in a configuration is a [`ConfigError`]; a tensor of the wrong shape panics
+//! with both shapes.
 //!
 //! ```
 //! use bayesburn_core::DataShape;

@@ -84,8 +84,8 @@ impl MixtureConfig {
     }
 }
 
-/// q(θ | c) = Σ_k w_k N(θ; μ_k, (L_kᵀ L_k)⁻¹), where a network makes weights, means and the factors L of the precisions of c (Bishop
-/// 1994, *Mixture density networks*, with full covariances).
+/// q(θ | c) = Σ_k w_k N(θ; μ_k, (L_kᵀ L_k)⁻¹), where a network makes weights, means and the factors L of the precisions
+/// of c (Bishop 1994, *Mixture density networks*, with full covariances).
 ///
 /// L is lower triangular, and its diagonal the exponential of what the network says, softly kept between e⁻⁸ and e⁸.
 #[derive(Module, Debug)]
@@ -103,8 +103,8 @@ pub struct MixtureNetwork {
     condition_dim: usize,
 }
 
-/// The mixture of each row of a condition. `[M, K]`, `[M, K, D]`, `[M, K, D]` and `[M, K, D (D − 1) / 2]`, the latter row by row of the
-/// triangle below the diagonal, and none for diagonal covariances.
+/// The mixture of each row of a condition. `[M, K]`, `[M, K, D]`, `[M, K, D]` and `[M, K, D (D − 1) / 2]`, the latter
+/// row by row of the triangle below the diagonal, and none for diagonal covariances.
 #[derive(Debug, Clone)]
 pub struct MixtureParameters {
     /// The logarithms of the weights, which add up to 1.
@@ -117,13 +117,14 @@ pub struct MixtureParameters {
     pub below_diagonals: Option<Tensor<3>>,
 }
 
-/// How far apart components begin, in standard deviations of the targets. Those that begin alike stay alike: they have the same gradients. At
-/// 1 they begin as one wide density: on the linear Gaussian example, from 1,000 simulations, the divergence of 10 components from the exact
-/// posterior was then 0.069, and 0.023 at 0.1; on the posteriors of the sine example, which have three modes, both come to the same.
+/// How far apart components begin, in standard deviations of the targets. Those that begin alike stay alike: they have
+/// the same gradients. At 1 they begin as one wide density: on the linear Gaussian example, from 1,000 simulations, the
+/// divergence of 10 components from the exact posterior was then 0.069, and 0.023 at 0.1; on the posteriors of the sine
+/// example, which have three modes, both come to the same.
 const APART: f32 = 0.1;
 
-/// Bound of the logarithm of L's diagonal. Targets are standardised, so that this is far from any posterior, and e⁸ squared is
-/// still far from what f32 holds.
+/// Bound of the logarithm of L's diagonal. Targets are standardised, so that this is far from any posterior, and e⁸
+/// squared is still far from what f32 holds.
 const LARGEST_LOG: f64 = 8.0;
 
 impl MixtureNetwork {
@@ -177,7 +178,8 @@ impl MixtureParameters {
         }
     }
 
-    /// ln q of targets `[B, D]`, each row of the mixture for B / M of them: the log-density `[B]` and, of a single component, L (θ − μ).
+    /// ln q of targets `[B, D]`, each row of the mixture for B / M of them: the log-density `[B]` and, of a single
+    /// component, L (θ − μ).
     #[must_use]
     pub fn log_prob(self, targets: Tensor<2>) -> (Option<Tensor<2>>, Tensor<1>) {
         let [rows, dim] = targets.dims();

@@ -32,8 +32,8 @@ pub fn num_trainable_parameters<M: Module>(module: &M) -> usize {
 
 /// Gives the parameters the identities 1, 2, 3 … in the order of the module's fields.
 ///
-/// Burn's identities are random for each process, and the optimizer's saved state names parameters by them: a state that is
-/// loaded in a new process would find none of its parameters.
+/// Burn's identities are random for each process, and the optimizer's saved state names parameters by them: a state
+/// that is loaded in a new process would find none of its parameters.
 pub fn number_parameters<M: Module>(module: M) -> M {
     struct Renumber(u64);
     impl Renumber {
@@ -55,7 +55,8 @@ pub fn number_parameters<M: Module>(module: M) -> M {
     module.map(&mut Renumber(0))
 }
 
-/// Whether each list of integers among the parameters, which can only be the order of a fixed permutation, is one. What a file says may not be.
+/// Whether each list of integers among the parameters, which can only be the order of a fixed permutation, is one. What
+/// a file says may not be.
 pub fn orders_are_permutations<M: Module>(module: &M) -> bool {
     struct Checked(bool);
     impl ModuleVisitor for Checked {

@@ -5,8 +5,8 @@ use burn::tensor::{Tensor, TensorData};
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
-/// One pass through a network. All randomness inside the pass comes from its own generator, drawn on the host, so that the
-/// result does not depend on the backend, the number of threads or what ran before.
+/// One pass through a network. All randomness inside the pass comes from its own generator, drawn on the host, so that
+/// the result does not depend on the backend, the number of threads or what ran before.
 #[derive(Debug)]
 pub struct Pass {
     training: bool,
@@ -45,7 +45,8 @@ impl Pass {
         Self { dropout: false, ..self }
     }
 
-    /// The same pass by Burn's own operations, one by one, as on devices that have no kernels: what the kernels are tested against.
+    /// The same pass by Burn's own operations, one by one, as on devices that have no kernels: what the kernels are
+    /// tested against.
     #[must_use]
     pub fn without_kernels(self) -> Self {
         Self { kernels: false, ..self }
@@ -87,7 +88,8 @@ impl Pass {
         self.fill(like.dims(), like, |rng| if rng.next_u32() < below { 0.0 } else { keep })
     }
 
-    /// The masks of layers side by side, `[rows, all units]`, of which [`Pass::dropout_mask`] draws one after the other.
+    /// The masks of layers side by side, `[rows, all units]`, of which [`Pass::dropout_mask`] draws one after the
+    /// other.
     #[cfg(feature = "flex")]
     #[doc(hidden)]
     pub fn dropout_masks(&mut self, layers: &[(f64, usize)], rows: usize) -> Vec<f32> {

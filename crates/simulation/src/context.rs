@@ -8,8 +8,8 @@ use std::{fmt, ops::RangeInclusive, sync::Arc};
 type NonBatchable = Arc<dyn Fn(&mut StreamRng) -> ArrayD<f32> + Send + Sync>;
 type Batchable = Arc<dyn Fn(&mut StreamRng, Option<ArrayViewD<'_, f32>>) -> ArrayD<f32> + Send + Sync>;
 
-/// What a prior's or simulator's function sees of the context: of its own draw, or of the whole batch if the function is
-/// one of a whole batch.
+/// What a prior's or simulator's function sees of the context: of its own draw, or of the whole batch if the function
+/// is one of a whole batch.
 #[derive(Debug, Clone, Default)]
 pub struct Context<'a> {
     batchable: Option<ArrayViewD<'a, f32>>,
@@ -23,7 +23,8 @@ impl Context<'_> {
     /// If the prior or simulator has no such generator. Inside a prior or simulator the panic becomes an error.
     #[must_use]
     pub fn batchable(&self) -> ArrayViewD<'_, f32> {
-        const NONE: &str = "no batchable context: give the prior or simulator one by with_context and ContextGenerator::with_batchable";
+        const NONE: &str = "no batchable context: give the prior or simulator one by with_context and \
+             ContextGenerator::with_batchable";
         self.batchable.as_ref().expect(NONE).view()
     }
 
@@ -50,8 +51,8 @@ impl Context<'_> {
 
 /// Draws the context of a prior or a simulator.
 ///
-/// *Batchable* context differs for each simulation of a batch, such as a design matrix. *Non-batchable* context is drawn once
-/// for each batch and shared by it, such as the number of observations, which changes the shape of the data.
+/// *Batchable* context differs for each simulation of a batch, such as a design matrix. *Non-batchable* context is
+/// drawn once for each batch and shared by it, such as the number of observations, which changes the shape of the data.
 ///
 /// ```
 /// use bayesburn_simulation::{ContextGenerator, GenerativeModel, Prior, Simulator};

@@ -66,8 +66,8 @@ fn or_a_policy(quantity: &Quantity) -> &'static str {
 fn or_as_invalid(quantity: &Quantity) -> &'static str {
     match quantity {
         Quantity::SimData => {
-            "; where it is the simulator's way to fail, have such simulations redrawn, dropped or masked by `Simulator::on_panic` and \
-             `on_invalid`"
+            "; where it is the simulator's way to fail, have such simulations redrawn, dropped or masked by \
+             `Simulator::on_panic` and `on_invalid`"
         }
         _ => "",
     }
@@ -95,9 +95,10 @@ fn of_row(row: &Option<u64>) -> String {
 
 /// A simulation that failed.
 ///
-/// `simulate_from(seed, index, 1)` fails again in the same way, and [`GenerativeModel::replay`](crate::GenerativeModel::replay)
-/// yields a simulation that is not finite, to look at it. A simulation that depends on its batch, by non-batchable context or a
-/// function of a whole batch, is replayed with that batch.
+/// `simulate_from(seed, index, 1)` fails again in the same way, and
+/// [`GenerativeModel::replay`](crate::GenerativeModel::replay) yields a simulation that is not finite, to look at it. A
+/// simulation that depends on its batch, by non-batchable context or a function of a whole batch, is replayed with that
+/// batch.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SimulationError {
@@ -112,8 +113,8 @@ pub enum SimulationError {
     },
     /// Names of features that do not fit the data.
     #[error(
-        "the feature names {names:?} do not fit data with {expected} features, the length of their last axis: give each feature a name of \
-         its own"
+        "the feature names {names:?} do not fit data with {expected} features, the length of their last axis: give \
+         each feature a name of its own"
     )]
     FeatureNames {
         /// The names.
@@ -164,8 +165,8 @@ pub enum SimulationError {
     },
     /// A density was needed of a prior that has none.
     #[error(
-        "the prior over {names:?} has no density: make it from distributions, by `Prior::independent` for example, or give its function \
-         a density by `Prior::with_log_prob`"
+        "the prior over {names:?} has no density: make it from distributions, by `Prior::independent` for example, or \
+         give its function a density by `Prior::with_log_prob`"
     )]
     NoDensity {
         /// The prior's parameters.
@@ -173,8 +174,8 @@ pub enum SimulationError {
     },
     /// A product with a prior that draws by a function.
     #[error(
-        "the prior over {names:?} draws by a function, and a product needs distributions: draw all parameters in one function, and give it \
-         a density by `Prior::with_log_prob`"
+        "the prior over {names:?} draws by a function, and a product needs distributions: draw all parameters in one \
+         function, and give it a density by `Prior::with_log_prob`"
     )]
     ProductOfFunctions {
         /// The prior's parameters.
@@ -208,8 +209,8 @@ pub enum SimulationError {
     },
     /// An observation to which a task of [`tasks`](crate::tasks) has no posterior.
     #[error(
-        "no parameters that the prior of the task `{task}` allows give data {observed:?}, or too few to be found: take data that are finite \
-         and near to what the task's model simulates"
+        "no parameters that the prior of the task `{task}` allows give data {observed:?}, or too few to be found: \
+         take data that are finite and near to what the task's model simulates"
     )]
     ImpossibleData {
         /// The task.
@@ -234,8 +235,8 @@ pub enum SimulationError {
     },
     /// A function of a whole batch returned another shape than `[batch, ...]`.
     #[error(
-        "the {quantity} function of a whole batch returned shape {got:?} for a batch of {expected}: its first axis must be the \
-         batch, and at least one more axis must hold the values of each simulation"
+        "the {quantity} function of a whole batch returned shape {got:?} for a batch of {expected}: its first axis \
+         must be the batch, and at least one more axis must hold the values of each simulation"
     )]
     BatchShape {
         /// Whose function.
@@ -247,9 +248,9 @@ pub enum SimulationError {
     },
     /// One draw differs in shape from the first of its batch.
     #[error(
-        "the {quantity} returned shape {got:?} in simulation {index} (seed {seed}{}), but {expected:?} earlier in the same batch: \
-         of data with several axes the first may change from simulation to simulation, and nothing else; what changes any other shape \
-         must be drawn once for each batch, as non-batchable context",
+        "the {quantity} returned shape {got:?} in simulation {index} (seed {seed}{}), but {expected:?} earlier in the \
+         same batch: of data with several axes the first may change from simulation to simulation, and nothing else; \
+         what changes any other shape must be drawn once for each batch, as non-batchable context",
         of_attempt(.attempt)
     )]
     ShapeChanged {
@@ -268,8 +269,8 @@ pub enum SimulationError {
     },
     /// One draw has other inputs than the first of its batch.
     #[error(
-        "the simulator returned the inputs {got:?} in simulation {index} (seed {seed}{}), but {expected:?} earlier in the same batch: \
-         return the same inputs each time, in the same order",
+        "the simulator returned the inputs {got:?} in simulation {index} (seed {seed}{}), but {expected:?} earlier in \
+         the same batch: return the same inputs each time, in the same order",
         of_attempt(.attempt)
     )]
     InputsChanged {
@@ -299,8 +300,9 @@ pub enum SimulationError {
     },
     /// NaN or infinity.
     #[error(
-        "the {quantity} returned {value} at position {position:?} of simulation {} (seed {}{}): a network cannot learn from it; \
-         see it with `replay({id:?})`, fail again with `simulate_from({}, {}, {})`, and mend or bound the model{}",
+        "the {quantity} returned {value} at position {position:?} of simulation {} (seed {}{}): a network cannot \
+         learn from it; see it with `replay({id:?})`, fail again with `simulate_from({}, {}, {})`, and mend or bound \
+         the model{}",
         .id.index, .id.seed, of_attempt(&.id.attempt), .id.seed, .id.first, .id.batch, or_a_policy(.quantity)
     )]
     NonFinite {
@@ -315,8 +317,8 @@ pub enum SimulationError {
     },
     /// A simulation whose redraws were all not finite.
     #[error(
-        "simulation {} (seed {}) was not finite in each of {attempts} attempts; see the last with `replay({id:?})`, and mend the \
-         simulator, narrow the prior, or allow a larger `max_attempts`",
+        "simulation {} (seed {}) was not finite in each of {attempts} attempts; see the last with `replay({id:?})`, \
+         and mend the simulator, narrow the prior, or allow a larger `max_attempts`",
         .id.index, .id.seed
     )]
     TooManyInvalid {
@@ -327,8 +329,8 @@ pub enum SimulationError {
     },
     /// A pilot run without a valid simulation.
     #[error(
-        "none of the {tried} simulations of the pilot run (seed 0) is valid, and `InvalidSimulations::{policy:?}` needs some that are: in the \
-         first, {reason}; mend the simulator, or narrow the prior to where it works"
+        "none of the {tried} simulations of the pilot run (seed 0) is valid, and `InvalidSimulations::{policy:?}` \
+         needs some that are: in the first, {reason}; mend the simulator, or narrow the prior to where it works"
     )]
     NoneValid {
         /// How many there were.
@@ -340,8 +342,8 @@ pub enum SimulationError {
     },
     /// A batch of which every simulation was to be dropped.
     #[error(
-        "none of the {count} simulations from number {} on is finite, so that dropping them leaves nothing{}: mend the simulator, \
-         narrow the prior, or take larger batches",
+        "none of the {count} simulations from number {} on is finite, so that dropping them leaves nothing{}: mend \
+         the simulator, narrow the prior, or take larger batches",
         .first.index, first_panic(.panicked)
     )]
     NothingLeft {
@@ -377,8 +379,9 @@ pub enum SimulationError {
     },
     /// A redraw of data that are already there.
     #[error(
-        "data of parameters that are given cannot be redrawn, as `Simulator::on_invalid` says here: have those that are not finite dropped or \
-         masked, by `GenerativeModel::with_invalid_simulations` for one; `GenerativeModel::predict` redraws them for predictions"
+        "data of parameters that are given cannot be redrawn, as `Simulator::on_invalid` says here: have those that \
+         are not finite dropped or masked, by `GenerativeModel::with_invalid_simulations` for one; \
+         `GenerativeModel::predict` redraws them for predictions"
     )]
     CannotRedraw,
     /// An identity that names no simulation of its batch.
@@ -389,9 +392,9 @@ pub enum SimulationError {
     },
     /// The user's function panicked.
     #[error(
-        "the {quantity} panicked in simulation {index} (seed {seed}{}): {message}; \
-         check that the prior and the simulator agree on the number of parameters ({num_parameters}) and that every context that \
-         is read has a generator{}",
+        "the {quantity} panicked in simulation {index} (seed {seed}{}): {message}; check that the prior and the \
+         simulator agree on the number of parameters ({num_parameters}) and that every context that is read has a \
+         generator{}",
         of_attempt(.attempt), or_as_invalid(.quantity)
     )]
     Panicked {
@@ -431,7 +434,8 @@ pub enum SimulationError {
     ProcessFailed(Box<FailedProcess>),
 }
 
-/// Whether data of this shape, of one simulation or of several, have a feature for each of these names, which are different.
+/// Whether data of this shape, of one simulation or of several, have a feature for each of these names, which are
+/// different.
 pub(crate) fn check_feature_names(names: &[String], expected: usize) -> Result<(), SimulationError> {
     let fits = |(i, name): (usize, &String)| !name.is_empty() && !names[..i].contains(name);
     match names.len() == expected && names.iter().enumerate().all(fits) {

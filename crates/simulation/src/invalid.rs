@@ -8,11 +8,11 @@ use bayesburn_core::{Data, InvalidData, SimulationId, Simulations};
 use ndarray::{ArrayViewD, Axis};
 use serde::{Deserialize, Serialize};
 
-/// What becomes of a simulation whose data hold NaN or infinity, or which panicked if [`Panics::AsInvalid`] says so. Parameters and
-/// contexts that are not finite are always an error.
+/// What becomes of a simulation whose data hold NaN or infinity, or which panicked if [`Panics::AsInvalid`] says so.
+/// Parameters and contexts that are not finite are always an error.
 ///
-/// [`Simulator::on_invalid`](crate::Simulator::on_invalid) sets it for a model, with an example. Whatever it is, each invalid
-/// attempt is listed in [`Simulations::invalid`], and
+/// [`Simulator::on_invalid`](crate::Simulator::on_invalid) sets it for a model, with an example. Whatever it is, each
+/// invalid attempt is listed in [`Simulations::invalid`], and
 /// [`GenerativeModel::replay`](crate::GenerativeModel::replay) shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,42 +22,44 @@ pub enum InvalidSimulations {
     Error,
     /// Parameters and data are drawn anew, with the batch's shared context, until the data are finite.
     ///
-    /// The prior becomes p(θ | x valid): posteriors are those of the model given that it yields a valid simulation, which is what
-    /// observed data are. Prior moments and prior draws of [`Prior`](crate::Prior) remain those of the prior as it is written.
+    /// The prior becomes p(θ | x valid): posteriors are those of the model given that it yields a valid simulation,
+    /// which is what observed data are. Prior moments and prior draws of [`Prior`](crate::Prior) remain those of the
+    /// prior as it is written.
     Redraw {
-        /// How many attempts one simulation has, the first among them, before it is an error; 0 and 1 redraw nothing. With a share
-        /// p of invalid draws, all fail with probability p^max_attempts.
+        /// How many attempts one simulation has, the first among them, before it is an error; 0 and 1 redraw nothing.
+        /// With a share p of invalid draws, all fail with probability p^max_attempts.
         max_attempts: u32,
     },
-    /// They are left out. The prior becomes p(θ | x valid), as by [`InvalidSimulations::Redraw`], and batches become smaller by
-    /// their number; a batch of which nothing is left is an error.
+    /// They are left out. The prior becomes p(θ | x valid), as by [`InvalidSimulations::Redraw`], and batches become
+    /// smaller by their number; a batch of which nothing is left is an error.
     Drop,
-    /// Values that are not finite are missing: they become 0, and the data's mask of values ([`Data`]) says 1 where a value is there and 0
-    /// where it is missing; it is always present, also when all values are there. [`Simulations::observations`] has NaN there, as observed
-    /// data have.
+    /// Values that are not finite are missing: they become 0, and the data's mask of values ([`Data`]) says 1 where a
+    /// value is there and 0 where it is missing; it is always present, also when all values are there.
+    /// [`Simulations::observations`] has NaN there, as observed data have.
     ///
-    /// The prior stays, and what is missing is a part of the data: a network that sees the mask learns p(θ | values, mask), in
-    /// which that a value is missing tells about θ.
+    /// The prior stays, and what is missing is a part of the data: a network that sees the mask learns p(θ | values,
+    /// mask), in which that a value is missing tells about θ.
     Mask,
 }
 
-/// Whether a simulation that panics is invalid. [`Simulator::on_panic`](crate::Simulator::on_panic) sets it for a model, with an example.
+/// Whether a simulation that panics is invalid. [`Simulator::on_panic`](crate::Simulator::on_panic) sets it for a
+/// model, with an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Panics {
     /// A panic is an error that names the simulation: mistakes in a program show as panics too.
     #[default]
     Error,
-    /// A simulation that panics has data of NaN alone, and becomes what [`InvalidSimulations`] says: redrawn, dropped, or masked whole. It is
-    /// listed with its message in [`Simulations::panicked`]. So is one that a process answers with an error
-    /// ([`WorkerFault::Reported`](crate::WorkerFault::Reported)). A prior, a context or a function of a whole batch that panics stays an
-    /// error, and so does any panic under [`InvalidSimulations::Error`].
+    /// A simulation that panics has data of NaN alone, and becomes what [`InvalidSimulations`] says: redrawn, dropped,
+    /// or masked whole. It is listed with its message in [`Simulations::panicked`]. So is one that a process answers
+    /// with an error ([`WorkerFault::Reported`](crate::WorkerFault::Reported)). A prior, a context or a function of a
+    /// whole batch that panics stays an error, and so does any panic under [`InvalidSimulations::Error`].
     AsInvalid,
 }
 
 impl InvalidSimulations {
-    /// Does the same with simulations that are already there, such as rows read from files; `rows` are their numbers, for errors
-    /// and for [`Simulations::invalid`], whose entries have the row as `index` and nothing to replay (seed and attempt 0, a
-    /// batch of one).
+    /// Does the same with simulations that are already there, such as rows read from files; `rows` are their numbers,
+    /// for errors and for [`Simulations::invalid`], whose entries have the row as `index` and nothing to replay (seed
+    /// and attempt 0, a batch of one).
     ///
     /// ```
     /// use bayesburn_core::Simulations;
@@ -72,9 +74,9 @@ impl InvalidSimulations {
     /// ```
     ///
     /// # Errors
-    /// [`InvalidSimulations::Redraw`], with which nothing can be done here; row numbers that are not one for each simulation;
-    /// parameters or contexts that are not finite; data that are not, under [`InvalidSimulations::Error`]; no row that is left,
-    /// under [`InvalidSimulations::Drop`].
+    /// [`InvalidSimulations::Redraw`], with which nothing can be done here; row numbers that are not one for each
+    /// simulation; parameters or contexts that are not finite; data that are not, under [`InvalidSimulations::Error`];
+    /// no row that is left, under [`InvalidSimulations::Drop`].
     pub fn apply(self, simulations: Simulations, rows: &[u64]) -> Result<Simulations, SimulationError> {
         if matches!(self, Self::Redraw { .. }) {
             return Err(SimulationError::CannotRedraw);
@@ -150,10 +152,11 @@ impl InvalidSimulations {
     }
 }
 
-/// Draws the rows of a batch that are invalid again, until all are valid or attempts are used up; tells which rows are invalid still.
+/// Draws the rows of a batch that are invalid again, until all are valid or attempts are used up; tells which rows are
+/// invalid still.
 ///
-/// Attempt a of simulation i is a function of (seed, i, a) alone, or with the batch where simulations depend on it: neither of
-/// which other rows are invalid, nor of the threads.
+/// Attempt a of simulation i is a function of (seed, i, a) alone, or with the batch where simulations depend on it:
+/// neither of which other rows are invalid, nor of the threads.
 pub(crate) fn redraw(
     mut simulations: Simulations,
     invalid: &[usize],

@@ -17,9 +17,9 @@
 //! | [`Group`] | the rows of a data set that can be in one batch |
 //! | [`tasks`] | four tasks of the benchmark sbibm, with likelihoods and exact posteriors |
 //!
-//! Closures get their random generator from here. Simulation number i of a seed is the same for any batch size and any number
-//! of threads; only a function of a whole batch, and context shared by a batch, depend on where the batch begins and ends.
-//! [`save_simulations`] and [`load_simulations`] keep one batch in a file.
+//! Closures get their random generator from here. Simulation number i of a seed is the same for any batch size and any
+//! number of threads; only a function of a whole batch, and context shared by a batch, depend on where the batch begins
+//! and ends. [`save_simulations`] and [`load_simulations`] keep one batch in a file.
 //!
 //! ```
 //! use bayesburn_simulation::{GenerativeModel, Prior, Simulator};

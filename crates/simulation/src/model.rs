@@ -34,13 +34,15 @@ pub struct GenerativeModel {
 }
 
 impl GenerativeModel {
-    /// Joins the two and makes a pilot run, which finds most mistakes at once: of two simulations, and where neither is valid of more, 1,022
-    /// at most, until one is. What becomes of invalid simulations is decided when the model simulates, by its policy.
+    /// Joins the two and makes a pilot run, which finds most mistakes at once: of two simulations, and where neither is
+    /// valid of more, 1,022 at most, until one is. What becomes of invalid simulations is decided when the model
+    /// simulates, by its policy.
     ///
     /// # Errors
-    /// Whatever goes wrong in the pilot run: a prior that returns another number of values than it has names, a simulator that
-    /// panics (for example on a parameter that the prior does not have) where [`Panics::AsInvalid`] is not set, shapes that change, parameters
-    /// or contexts that are not finite; no simulation that is valid; feature names that do not fit the data.
+    /// Whatever goes wrong in the pilot run: a prior that returns another number of values than it has names, a
+    /// simulator that panics (for example on a parameter that the prior does not have) where [`Panics::AsInvalid`] is
+    /// not set, shapes that change, parameters or contexts that are not finite; no simulation that is valid; feature
+    /// names that do not fit the data.
     pub fn new(prior: Prior, simulator: Simulator) -> Result<Self, SimulationError> {
         prior.check_names()?;
         let nothing = Shapes {
@@ -135,8 +137,8 @@ impl GenerativeModel {
         self
     }
 
-    /// The same model, which leaves invalid simulations out where its simulator says nothing else: what an inference simulates from, and its
-    /// posterior is judged by.
+    /// The same model, which leaves invalid simulations out where its simulator says nothing else: what an inference
+    /// simulates from, and its posterior is judged by.
     #[must_use]
     pub fn leaving_out_invalid(self) -> Self {
         match self.invalid_simulations() {
@@ -145,7 +147,8 @@ impl GenerativeModel {
         }
     }
 
-    /// Whether simulation i of a seed is the same in every batch: no function of a whole batch, and no context that a batch shares.
+    /// Whether simulation i of a seed is the same in every batch: no function of a whole batch, and no context that a
+    /// batch shares.
     #[must_use]
     pub fn simulations_are_independent(&self) -> bool {
         self.prior.is_independent() && self.simulator.is_independent()
@@ -160,15 +163,16 @@ impl GenerativeModel {
     /// Simulates one batch: simulations 0 to `num_simulations` of this seed.
     ///
     /// # Errors
-    /// Zero simulations, or a prior, simulator or context that returns a wrong or changing shape or a value that is not finite,
-    /// or panics: the error names the simulation. Data that are not finite are an error unless [`Simulator::on_invalid`] says
-    /// otherwise; then only if redraws are used up or nothing is left.
+    /// Zero simulations, or a prior, simulator or context that returns a wrong or changing shape or a value that is not
+    /// finite, or panics: the error names the simulation. Data that are not finite are an error unless
+    /// [`Simulator::on_invalid`] says otherwise; then only if redraws are used up or nothing is left.
     pub fn simulate(&self, num_simulations: usize, seed: u64) -> Result<Simulations, SimulationError> {
         self.simulate_from(seed, 0, num_simulations)
     }
 
-    /// Simulates one batch that begins at simulation `first`: what an online training takes step by step, and what replays a
-    /// simulation that an error names (see [`SimulationError`]). Where invalid simulations are dropped, there are fewer.
+    /// Simulates one batch that begins at simulation `first`: what an online training takes step by step, and what
+    /// replays a simulation that an error names (see [`SimulationError`]). Where invalid simulations are dropped, there
+    /// are fewer.
     ///
     /// # Errors
     /// As [`GenerativeModel::simulate`].
@@ -179,12 +183,13 @@ impl GenerativeModel {
         self.settle(&batch, simulations, &invalid)
     }
 
-    /// Simulates data sets to test on, over the context that a batch shares, such as the number of observations: many batches of five
-    /// simulations, each with a context of its own, so that 1,000 data sets have 200 contexts. Without such context, one batch.
+    /// Simulates data sets to test on, over the context that a batch shares, such as the number of observations: many
+    /// batches of five simulations, each with a context of its own, so that 1,000 data sets have 200 contexts. Without
+    /// such context, one batch.
     ///
-    /// The ends of the context's distribution are where posteriors are wrong first, and few data sets would show it: a fifth of all has a context
-    /// among the lowest 2%, and a fifth each one from there to 10%, 90%, 98% and the highest. The order is that of the context's first number, the
-    /// simulator's if it has any.
+    /// The ends of the context's distribution are where posteriors are wrong first, and few data sets would show it: a
+    /// fifth of all has a context among the lowest 2%, and a fifth each one from there to 10%, 90%, 98% and the
+    /// highest. The order is that of the context's first number, the simulator's if it has any.
     ///
     /// Where invalid simulations are dropped, there are fewer, and of some contexts there may be none.
     ///
@@ -230,7 +235,8 @@ impl GenerativeModel {
     /// The numbers of `count` among the batches of `each` simulations of a seed, by what they share: see
     /// [`GenerativeModel::simulate_over_contexts`].
     fn spread_over_contexts(&self, count: usize, each: usize, seed: u64) -> Result<Vec<usize>, SimulationError> {
-        /// Batches to choose from for each that is chosen: the lowest 2% of 20 times as many are twice as many as are chosen of them.
+        /// Batches to choose from for each that is chosen: the lowest 2% of 20 times as many are twice as many as are
+        /// chosen of them.
         const CANDIDATES: usize = 20;
         const QUANTILES: [f64; 6] = [0.0, 0.02, 0.1, 0.9, 0.98, 1.0];
         let number = |batch: usize| -> Result<f32, SimulationError> {
@@ -255,8 +261,9 @@ impl GenerativeModel {
         Ok(chosen)
     }
 
-    /// Simulates one batch of data for parameters that are given, `[B, D]`, such as draws of a posterior: proposals of the next round, or
-    /// posterior predictions. Row i is simulation `first + i` of the seed. The prior is not looked at.
+    /// Simulates one batch of data for parameters that are given, `[B, D]`, such as draws of a posterior: proposals of
+    /// the next round, or posterior predictions. Row i is simulation `first + i` of the seed. The prior is not looked
+    /// at.
     ///
     /// ```
     /// use bayesburn_simulation::{GenerativeModel, Prior, Simulator, Univariate};
@@ -273,8 +280,8 @@ impl GenerativeModel {
     /// ```
     ///
     /// # Errors
-    /// No rows, or rows of another length than D; parameters that are not finite; what [`GenerativeModel::simulate`] says of the
-    /// simulator. [`InvalidSimulations::Redraw`], since parameters that are given are not drawn again.
+    /// No rows, or rows of another length than D; parameters that are not finite; what [`GenerativeModel::simulate`]
+    /// says of the simulator. [`InvalidSimulations::Redraw`], since parameters that are given are not drawn again.
     pub fn simulate_given(
         &self,
         parameters: &Array2<f32>,
@@ -290,12 +297,13 @@ impl GenerativeModel {
         self.settle(&batch, simulations, &invalid)
     }
 
-    /// Predicts data for draws of a posterior, `[B, D]`: as [`GenerativeModel::simulate_given`], but by [`InvalidSimulations::Redraw`] the
-    /// data of row i are drawn anew for the same parameters until they are finite. Draws of which no attempt is finite are left out, as by
-    /// [`InvalidSimulations::Drop`], and all attempts that failed are listed.
+    /// Predicts data for draws of a posterior, `[B, D]`: as [`GenerativeModel::simulate_given`], but by
+    /// [`InvalidSimulations::Redraw`] the data of row i are drawn anew for the same parameters until they are finite.
+    /// Draws of which no attempt is finite are left out, as by [`InvalidSimulations::Drop`], and all attempts that
+    /// failed are listed.
     ///
-    /// Data that are valid have the law p(x | θ, x valid) in a model that redraws, for any θ of its posterior. Pairs of it are not those of the
-    /// joint model, p(θ, x | x valid), so that nothing is to be trained on them.
+    /// Data that are valid have the law p(x | θ, x valid) in a model that redraws, for any θ of its posterior. Pairs of
+    /// it are not those of the joint model, p(θ, x | x valid), so that nothing is to be trained on them.
     ///
     /// # Errors
     /// As [`GenerativeModel::simulate_given`]; no draw that is left.
@@ -347,13 +355,15 @@ impl GenerativeModel {
         self.given(batch, parameters, DrawnContext { batchable: None, non_batchable: None })
     }
 
-    /// One attempt at one simulation as it was, NaN and infinity included, whatever becomes of invalid simulations otherwise: a
-    /// batch of one, with the context that its batch shared.
+    /// One attempt at one simulation as it was, NaN and infinity included, whatever becomes of invalid simulations
+    /// otherwise: a batch of one, with the context that its batch shared.
     ///
-    /// Parameters and contexts that are not finite come too, and with them the simulator is called, which an error had spared it.
+    /// Parameters and contexts that are not finite come too, and with them the simulator is called, which an error had
+    /// spared it.
     ///
     /// # Errors
-    /// [`SimulationError::Panicked`] for one that panicked. An index that is not in its batch; the errors of [`GenerativeModel::simulate`] except those about finite values.
+    /// [`SimulationError::Panicked`] for one that panicked. An index that is not in its batch; the errors of
+    /// [`GenerativeModel::simulate`] except those about finite values.
     pub fn replay(&self, id: SimulationId) -> Result<Simulations, SimulationError> {
         let row = id.index.checked_sub(id.first).and_then(|row| usize::try_from(row).ok());
         let rows = [row.filter(|&row| row < id.batch).ok_or(SimulationError::NotInBatch { id })?];

@@ -63,11 +63,11 @@ impl fmt::Debug for Simulator {
 }
 
 impl Simulator {
-    /// A simulator from a function of one draw: given θ `[D]` it returns x, usually `[N, features]`; one number without an axis
-    /// ([`arr0`](ndarray::arr0)) is a vector of one. Draws run in parallel on all cores.
+    /// A simulator from a function of one draw: given θ `[D]` it returns x, usually `[N, features]`; one number without
+    /// an axis ([`arr0`](ndarray::arr0)) is a vector of one. Draws run in parallel on all cores.
     ///
-    /// Every draw must have the same shape, but for the first of several axes, N of `[N, features]`, which may be another in each: such data sets
-    /// are padded to the longest of their batch, with a mask (see [`Data`]).
+    /// Every draw must have the same shape, but for the first of several axes, N of `[N, features]`, which may be
+    /// another in each: such data sets are padded to the longest of their batch, with a mask (see [`Data`]).
     ///
     /// ```
     /// use bayesburn_simulation::{GenerativeModel, Prior, Simulator};
@@ -93,7 +93,8 @@ impl Simulator {
         })))
     }
 
-    /// As [`Simulator::from_fn`], of a function that returns several inputs by their names, such as an image and a vector.
+    /// As [`Simulator::from_fn`], of a function that returns several inputs by their names, such as an image and a
+    /// vector.
     ///
     /// ```
     /// use bayesburn_simulation::{GenerativeModel, Prior, Simulator};
@@ -118,22 +119,24 @@ impl Simulator {
         })))
     }
 
-    /// A simulator from a function of a whole batch: given θ `[B, D]` it returns x `[B, ...]`. It runs on one core, unless it
-    /// parallelises itself.
+    /// A simulator from a function of a whole batch: given θ `[B, D]` it returns x `[B, ...]`. It runs on one core,
+    /// unless it parallelises itself.
     pub fn from_batch_fn<S: Dimension>(
         f: impl Fn(&mut StreamRng, ArrayView2<'_, f32>, &Context<'_>) -> Array<f32, S> + Send + Sync + 'static,
     ) -> Self {
         Self::new(Function::Whole(Arc::new(move |rng, parameters, context| f(rng, parameters, context).into_dyn())))
     }
 
-    /// As [`Simulator::from_batch_fn`], of a function that returns [`Data`]: padded data sets with their mask, or several inputs.
+    /// As [`Simulator::from_batch_fn`], of a function that returns [`Data`]: padded data sets with their mask, or
+    /// several inputs.
     pub fn from_batch_data_fn(
         f: impl Fn(&mut StreamRng, ArrayView2<'_, f32>, &Context<'_>) -> Data + Send + Sync + 'static,
     ) -> Self {
         Self::new(Function::WholeData(Arc::new(f)))
     }
 
-    /// A simulator that is a program, in any language: [`ProcessSimulator`] says how it is talked to. Clones share its processes.
+    /// A simulator that is a program, in any language: [`ProcessSimulator`] says how it is talked to. Clones share its
+    /// processes.
     #[must_use]
     pub fn from_process(process: ProcessSimulator) -> Self {
         Self::new(Function::Process(Arc::new(ProcessPool::new(process))))
@@ -156,9 +159,9 @@ impl Simulator {
         self
     }
 
-    /// Names the features, in the order of the last axis of the data. Every posterior that is trained on the model keeps the names: columns of
-    /// tables are found by them, and warnings use them. [`GenerativeModel::new`](crate::GenerativeModel::new) checks that there is one for
-    /// each feature.
+    /// Names the features, in the order of the last axis of the data. Every posterior that is trained on the model
+    /// keeps the names: columns of tables are found by them, and warnings use them.
+    /// [`GenerativeModel::new`](crate::GenerativeModel::new) checks that there is one for each feature.
     ///
     /// ```
     /// use bayesburn_simulation::{GenerativeModel, Prior, Simulator};
@@ -183,8 +186,9 @@ impl Simulator {
         self.feature_names.as_deref()
     }
 
-    /// Decides what becomes of simulations whose data hold NaN or infinity; an error unless it is said here. Everything that
-    /// simulates from the model follows it: training, validation, tests. The model's pilot run needs one valid simulation, whatever the policy.
+    /// Decides what becomes of simulations whose data hold NaN or infinity; an error unless it is said here. Everything
+    /// that simulates from the model follows it: training, validation, tests. The model's pilot run needs one valid
+    /// simulation, whatever the policy.
     ///
     /// ```
     /// use bayesburn_simulation::{GenerativeModel, InvalidSimulations, Prior, Simulator};
@@ -211,8 +215,8 @@ impl Simulator {
         self
     }
 
-    /// Decides whether a simulation that panics, or whose program answers with an error, is invalid, so that [`Simulator::on_invalid`] applies
-    /// to it; an error unless it is said here.
+    /// Decides whether a simulation that panics, or whose program answers with an error, is invalid, so that
+    /// [`Simulator::on_invalid`] applies to it; an error unless it is said here.
     ///
     /// ```
     /// use bayesburn_simulation::{GenerativeModel, InvalidSimulations, Panics, Prior, Simulator};
@@ -225,7 +229,8 @@ impl Simulator {
     ///     assert!(theta[0] < 2.0, "the solver did not converge at {}", theta[0]);
     ///     arr1(&[theta[0]])
     /// });
-    /// let model = GenerativeModel::new(prior, solver.on_invalid(InvalidSimulations::Drop).on_panic(Panics::AsInvalid))?;
+    /// let solver = solver.on_invalid(InvalidSimulations::Drop).on_panic(Panics::AsInvalid);
+    /// let model = GenerativeModel::new(prior, solver)?;
     /// let simulations = model.simulate(1000, 1)?;
     /// println!("{} panicked, the first with: {}", simulations.panicked.len(), simulations.panicked[0].message);
     /// # assert_eq!(simulations.len() + simulations.panicked.len(), 1000);

@@ -31,7 +31,8 @@ pub(crate) struct Stacked<T> {
     pub(crate) values: T,
     /// Where along the first axis values are not finite, ascending; empty where that is an error.
     pub(crate) invalid: Vec<usize>,
-    /// Those of them that panicked, with their messages; their values are NaN. If all rows have, their shape is not known: `[rows, 0]`.
+    /// Those of them that panicked, with their messages; their values are NaN. If all rows have, their shape is not
+    /// known: `[rows, 0]`.
     pub(crate) panicked: Vec<(usize, String)>,
 }
 
@@ -83,8 +84,8 @@ impl Batch<'_> {
         }
     }
 
-    /// Calls `f(generator, row)` for each row to draw, in parallel; generator i is that of simulation i, and rows are counted
-    /// among those drawn.
+    /// Calls `f(generator, row)` for each row to draw, in parallel; generator i is that of simulation i, and rows are
+    /// counted among those drawn.
     pub(crate) fn each(
         &self,
         quantity: Quantity,
@@ -115,8 +116,8 @@ impl Batch<'_> {
     ) -> Result<Parts, SimulationError> {
         let (seed, rows) = (self.attempt_seed(), self.rows.map_or(self.len, <[_]>::len));
         let may_vary = quantity == Quantity::SimData;
-        // Single rows where there are few, since they may take long; many are taken together, so that what they return is written side
-        // by side and not allocated row by row.
+        // Single rows where there are few, since they may take long; many are taken together, so that what they return
+        // is written side by side and not allocated row by row.
         let together = (rows / (16 * rayon::current_num_threads())).clamp(1, 64);
         let draw = |first: usize| -> Result<Part, SimulationError> {
             let mut part = Part::from(first);
@@ -160,8 +161,8 @@ impl Batch<'_> {
         self.panics == Panics::AsInvalid && self.finite == Finite::AllButData && quantity == Quantity::SimData
     }
 
-    /// Calls `f(generator)` once for the whole batch; the generator is that of the batch's first simulation, and the same in
-    /// every attempt, so that redrawn simulations keep what their batch shares.
+    /// Calls `f(generator)` once for the whole batch; the generator is that of the batch's first simulation, and the
+    /// same in every attempt, so that redrawn simulations keep what their batch shares.
     pub(crate) fn once(
         &self,
         quantity: Quantity,
@@ -173,7 +174,8 @@ impl Batch<'_> {
         Ok(value)
     }
 
-    /// Calls `f(generator)` once for a whole batch, where it returns `[batch, ...]`; each attempt has a generator of its own.
+    /// Calls `f(generator)` once for a whole batch, where it returns `[batch, ...]`; each attempt has a generator of
+    /// its own.
     pub(crate) fn whole(
         &self,
         quantity: Quantity,

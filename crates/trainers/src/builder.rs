@@ -28,9 +28,9 @@ use std::{
 /// The name of a checkpoint's files with the batches last trained on.
 pub(crate) const MEMORY: &str = "memory";
 
-/// Batches of pilot simulations, each with its own non-batchable context, and simulations in each. 512 simulations give means and
-/// standard deviations to 3 to 5%, and 32 contexts theirs to about 15%, which is all that standardisation needs. A regression on few
-/// features leaves little more of parameters than one on all simulations would, 1% of 10.
+/// Batches of pilot simulations, each with its own non-batchable context, and simulations in each. 512 simulations give
+/// means and standard deviations to 3 to 5%, and 32 contexts theirs to about 15%, which is all that standardisation
+/// needs. A regression on few features leaves little more of parameters than one on all simulations would, 1% of 10.
 const PILOT_BATCHES: u64 = 32;
 const PILOT_BATCH_SIZE: usize = 16;
 const PILOT: Purpose = Purpose::new("pilot simulations");
@@ -106,46 +106,49 @@ impl<K: AmortizerConfig> TrainerBuilder<K> {
         self
     }
 
-    /// The device to train on, such as `device("cuda")?` of [`bayesburn_networks`](bayesburn_networks::device); the processor if not set.
+    /// The device to train on, such as `device("cuda")?` of [`bayesburn_networks`](bayesburn_networks::device); the
+    /// processor if not set.
     #[must_use]
     pub fn device(mut self, device: Device) -> Self {
         self.device = device;
         self
     }
 
-    /// A configurator of one's own in place of [`DefaultConfigurator`]. What it makes of parameters may lie anywhere: the prior's support is then not
-    /// taken.
+    /// A configurator of one's own in place of [`DefaultConfigurator`]. What it makes of parameters may lie anywhere:
+    /// the prior's support is then not taken.
     #[must_use]
     pub fn configurator(mut self, configurator: impl Configurator) -> Self {
         self.configurator = Some(Arc::new(configurator));
         self
     }
 
-    /// Takes widths, standardisation constants and the regression from these simulations, in place of some hundred that are drawn for it: where all that is
-    /// trained on is there, for example.
+    /// Takes widths, standardisation constants and the regression from these simulations, in place of some hundred that
+    /// are drawn for it: where all that is trained on is there, for example.
     #[must_use]
     pub fn pilot(mut self, simulations: Simulations) -> Self {
         self.pilot = Some(simulations);
         self
     }
 
-    /// Names of what the configurator makes of the parameters, where that is not all of the prior's: some of them, or transformed ones.
+    /// Names of what the configurator makes of the parameters, where that is not all of the prior's: some of them, or
+    /// transformed ones.
     #[must_use]
     pub fn parameter_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.parameter_names = Some(names.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Names of the features of the data, which the posterior keeps. Those of the model or the data set are taken if this is not called, unless
-    /// there is a configurator of one's own: what it makes of the data may be something else.
+    /// Names of the features of the data, which the posterior keeps. Those of the model or the data set are taken if
+    /// this is not called, unless there is a configurator of one's own: what it makes of the data may be something
+    /// else.
     #[must_use]
     pub fn feature_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.feature_names = Some(names.into_iter().map(Into::into).collect());
         self
     }
 
-    /// A training loss of one's own, `[1]`, in place of [`Amortizer::loss`]. Validation stays [`Amortizer::validation_loss`]; for a
-    /// loss with another, see [`Trainer::set_loss`].
+    /// A training loss of one's own, `[1]`, in place of [`Amortizer::loss`]. Validation stays
+    /// [`Amortizer::validation_loss`]; for a loss with another, see [`Trainer::set_loss`].
     ///
     /// ```no_run
     /// # use bayesburn_amortizers::PosteriorConfig;
@@ -178,8 +181,8 @@ impl<K: AmortizerConfig> TrainerBuilder<K> {
         self
     }
 
-    /// Ends the training after its current step when Ctrl-C is pressed: a checkpoint is written, and the training call returns
-    /// [`TrainerError::Interrupted`]. A second Ctrl-C ends the process at once.
+    /// Ends the training after its current step when Ctrl-C is pressed: a checkpoint is written, and the training call
+    /// returns [`TrainerError::Interrupted`]. A second Ctrl-C ends the process at once.
     #[must_use]
     pub fn stop_on_ctrl_c(mut self) -> Self {
         self.ctrl_c = true;
@@ -193,30 +196,32 @@ impl<K: AmortizerConfig> TrainerBuilder<K> {
         self
     }
 
-    /// How many batches are made ahead, on a thread beside the training, not counting the one that a GPU is given ahead; 4 if not set. 0: each
-    /// is made when its step needs it. Results do not depend on it.
+    /// How many batches are made ahead, on a thread beside the training, not counting the one that a GPU is given
+    /// ahead; 4 if not set. 0: each is made when its step needs it. Results do not depend on it.
     #[must_use]
     pub fn prefetch(mut self, batches: usize) -> Self {
         self.prefetch = batches;
         self
     }
 
-    /// Keeps this many of the batches last trained on, which [`Trainer::memory`] shows and checkpoints save; none if not set.
+    /// Keeps this many of the batches last trained on, which [`Trainer::memory`] shows and checkpoints save; none if
+    /// not set.
     #[must_use]
     pub fn memory(mut self, batches: usize) -> Self {
         self.memory = batches;
         self
     }
 
-    /// Writes a checkpoint into this folder after every epoch, and when a training ends before. The folder is locked meanwhile.
+    /// Writes a checkpoint into this folder after every epoch, and when a training ends before. The folder is locked
+    /// meanwhile.
     #[must_use]
     pub fn checkpoints(mut self, folder: impl Into<PathBuf>) -> Self {
         self.checkpoints = Some(folder.into());
         self
     }
 
-    /// How many of the newest checkpoints are kept; 3 if not set. Beside them, for each, the one is kept that has the lowest
-    /// validation loss until then of its run.
+    /// How many of the newest checkpoints are kept; 3 if not set. Beside them, for each, the one is kept that has the
+    /// lowest validation loss until then of its run.
     #[must_use]
     pub fn keep_checkpoints(mut self, keep: usize) -> Self {
         self.keep = keep;
@@ -226,18 +231,18 @@ impl<K: AmortizerConfig> TrainerBuilder<K> {
     /// Goes on from the newest checkpoint of the folder that is whole, if there is one. Damaged ones are set aside
     /// ([`Trainer::damaged_checkpoints`]).
     ///
-    /// The program is then run as before: training calls that the checkpoint has seen completed return at once, and the one that was
-    /// interrupted goes on. Their sources and configurations are compared with those of the checkpoint, as far as they are plain data, and so
-    /// are the first pilot simulations of the model, or the fingerprint of the data. Configurator, loss and callbacks are functions, which only
-    /// the program can keep the same.
+    /// The program is then run as before: training calls that the checkpoint has seen completed return at once, and the
+    /// one that was interrupted goes on. Their sources and configurations are compared with those of the checkpoint, as
+    /// far as they are plain data, and so are the first pilot simulations of the model, or the fingerprint of the data.
+    /// Configurator, loss and callbacks are functions, which only the program can keep the same.
     #[must_use]
     pub fn resume(mut self) -> Self {
         self.resume = true;
         self
     }
 
-    /// As [`TrainerBuilder::resume`], but whatever the model simulates now: for one that was changed on purpose, or whose simulator does not
-    /// take its randomness from the generator that it is given.
+    /// As [`TrainerBuilder::resume`], but whatever the model simulates now: for one that was changed on purpose, or
+    /// whose simulator does not take its randomness from the generator that it is given.
     #[must_use]
     pub fn resume_with_other_model(mut self) -> Self {
         self.other_model = true;
@@ -277,12 +282,13 @@ impl<K: AmortizerConfig> TrainerBuilder<K> {
         self.feature_names.clone().or_else(|| of_origin.map(<[String]>::to_vec))
     }
 
-    /// Runs pilot simulations, makes the networks, sends a batch through them and, on resuming, loads the newest checkpoint.
+    /// Runs pilot simulations, makes the networks, sends a batch through them and, on resuming, loads the newest
+    /// checkpoint.
     ///
     /// # Errors
-    /// Pilot simulations that fail or cannot be configured; a network configuration outside its ranges; a first loss that is not
-    /// finite; a checkpoint folder that cannot be written, or holds another run's checkpoints, or damaged ones, or such of
-    /// another configuration.
+    /// Pilot simulations that fail or cannot be configured; a network configuration outside its ranges; a first loss
+    /// that is not finite; a checkpoint folder that cannot be written, or holds another run's checkpoints, or damaged
+    /// ones, or such of another configuration.
     pub fn build(self) -> Result<Trainer<K::Amortizer>, TrainerError> {
         in_range(self.keep > 0, "keep_checkpoints", "at least 1", self.keep)?;
         let has_folder = self.checkpoints.is_some();
@@ -383,8 +389,8 @@ impl<K: AmortizerConfig> TrainerBuilder<K> {
     }
 }
 
-/// Simulations that widths, standardisation constants and the regression are taken from: drawn from the model, or at random from
-/// what [`Offline`](crate::Offline) does not hold out of the data, if it holds out a tenth.
+/// Simulations that widths, standardisation constants and the regression are taken from: drawn from the model, or at
+/// random from what [`Offline`](crate::Offline) does not hold out of the data, if it holds out a tenth.
 pub(crate) fn pilot(origin: &Origin, seed: u64, batches: u64) -> Result<Vec<Simulations>, TrainerError> {
     let pilot_seed = derive_seed(seed, PILOT);
     match origin {

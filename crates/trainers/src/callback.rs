@@ -4,8 +4,8 @@ use crate::{EpochSummary, StepLoss};
 use bayesburn_amortizers::{AmortizedPosterior, Amortizer};
 use std::ops::ControlFlow;
 
-/// Sees every step and epoch of a training, and may stop it with a reason. The run is then complete: its last checkpoint is written
-/// and the training call returns.
+/// Sees every step and epoch of a training, and may stop it with a reason. The run is then complete: its last
+/// checkpoint is written and the training call returns.
 ///
 /// A resumed run calls it from where the run goes on; what it keeps itself is its own to save.
 ///

@@ -1,7 +1,7 @@
 //! Writes and reads checkpoints: one folder for each, whole or not there.
 //!
-//! A checkpoint is written into a hidden folder beside its place, sealed by checksums, synced and renamed, so that a crash or a full disk
-//! leaves the checkpoints before it as they are. Older ones are deleted only after that.
+//! A checkpoint is written into a hidden folder beside its place, sealed by checksums, synced and renamed, so that a
+//! crash or a full disk leaves the checkpoints before it as they are. Older ones are deleted only after that.
 
 use crate::{LossHistory, TrainerError, identity::Identity};
 use bayesburn_core::{
@@ -140,8 +140,9 @@ impl Checkpoints {
         self.folder.join(RUN.name(run))
     }
 
-    /// Writes the checkpoint after the history's last step; `save` writes posterior and source into the folder it is given. Then
-    /// deletes all but the newest, and for each of these the one that was the best until then: `best(steps)` is the number of its steps.
+    /// Writes the checkpoint after the history's last step; `save` writes posterior and source into the folder it is
+    /// given. Then deletes all but the newest, and for each of these the one that was the best until then:
+    /// `best(steps)` is the number of its steps.
     pub(crate) fn write(
         &self,
         position: &Position,
@@ -176,7 +177,8 @@ impl Checkpoints {
         self.delete_old(&all, best)
     }
 
-    /// Finishes what a process did not live to do that was killed when its last checkpoint was written: see [`Checkpoints::write`].
+    /// Finishes what a process did not live to do that was killed when its last checkpoint was written: see
+    /// [`Checkpoints::write`].
     pub(crate) fn tidy(&self, best: impl Fn(usize) -> Option<usize>) -> Result<(), TrainerError> {
         self.delete_old(&self.list()?, best)
     }
@@ -200,7 +202,8 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Reads the newest checkpoint that is whole, if there is any checkpoint, and sets newer ones that are damaged aside.
+    /// Reads the newest checkpoint that is whole, if there is any checkpoint, and sets newer ones that are damaged
+    /// aside.
     pub(crate) fn newest(&self) -> Result<(Option<Checkpoint>, Vec<DamagedCheckpoint>), TrainerError> {
         let mut damaged: Vec<(PathBuf, String)> = Vec::new();
         for (_, folder) in self.list()?.into_iter().rev() {

@@ -29,8 +29,9 @@ pub enum TrainerError {
     Setting(#[from] SettingError),
     /// Too many steps in a row whose loss or gradient is NaN or infinite.
     #[error(
-        "the {what} is {value}, in {skipped} steps in a row, until step {steps}; they were left out, and the weights are as they were before \
-         them: call `end_run` and try a smaller learning rate, tighter clipping or standardisation, or look for extreme values in the simulations"
+        "the {what} is {value}, in {skipped} steps in a row, until step {steps}; they were left out, and the weights \
+         are as they were before them: call `end_run` and try a smaller learning rate, tighter clipping or \
+         standardisation, or look for extreme values in the simulations"
     )]
     NonFinite {
         /// Which number.
@@ -44,7 +45,8 @@ pub enum TrainerError {
     },
     /// The loss of untrained networks on the pilot simulations is not finite.
     #[error(
-        "the loss of the pilot simulations is {value} before the first step: standardise, or look for extreme values in the simulations"
+        "the loss of the pilot simulations is {value} before the first step: standardise, or look for extreme values \
+         in the simulations"
     )]
     PilotLoss {
         /// The loss.
@@ -63,13 +65,14 @@ pub enum TrainerError {
     },
     /// The call of a run that was given up, in a program that resumes.
     #[error(
-        "this run was given up by `end_run` before the program was resumed: call `end_run` here too, as it did, to go on with the next"
+        "this run was given up by `end_run` before the program was resumed: call `end_run` here too, as it did, to go \
+         on with the next"
     )]
     GivenUp,
     /// Simulations of other parameters than the trainer's.
     #[error(
-        "the trainer is for the parameters {expected:?}, but these simulations are of {got:?}: give data the names, in the order of \
-         their axis, by `Dataset::with_parameter_names`"
+        "the trainer is for the parameters {expected:?}, but these simulations are of {got:?}: give data the names, \
+         in the order of their axis, by `Dataset::with_parameter_names`"
     )]
     ParameterNames {
         /// The trainer's.
@@ -79,7 +82,8 @@ pub enum TrainerError {
     },
     /// Something needs simulations, and the trainer was made from data.
     #[error(
-        "this needs a generative model, and the trainer was made from data: train offline, or make the trainer from a model"
+        "this needs a generative model, and the trainer was made from data: train offline, or make the trainer from a \
+         model"
     )]
     NoModel,
     /// Something needs a validation loss.
@@ -90,7 +94,8 @@ pub enum TrainerError {
     },
     /// A set of simulations smaller than a batch.
     #[error(
-        "a batch has {batch_size} simulations, but there are {available} to train on: choose a smaller `batch_size`, or simulate more"
+        "a batch has {batch_size} simulations, but there are {available} to train on: choose a smaller `batch_size`, \
+         or simulate more"
     )]
     FewerThanABatch {
         /// Simulations to train on.
@@ -100,8 +105,8 @@ pub enum TrainerError {
     },
     /// Data that are copies of so few simulations that none can be held out.
     #[error(
-        "{copies} of {all} simulations are copies of others, and no simulation occurs rarely enough to be held out: give each once, or other data \
-         by `Validation::Data`"
+        "{copies} of {all} simulations are copies of others, and no simulation occurs rarely enough to be held out: \
+         give each once, or other data by `Validation::Data`"
     )]
     Copies {
         /// How many are equal to an earlier one.
@@ -141,7 +146,8 @@ pub enum TrainerError {
         "the checkpoint {} could not be written: {source}; {}",
         place.display(),
         match previous {
-            Some(previous) => format!("the one before it, {}, is whole: mend the cause, such as a full disk, and go on with `resume()`", previous.display()),
+            Some(previous) => format!("the one before it, {}, is whole: mend the cause, such as a full disk, and go \
+                 on with `resume()`", previous.display()),
             None => "there is none before it: mend the cause, such as a full disk, and begin again".to_owned(),
         }
     )]
@@ -155,8 +161,8 @@ pub enum TrainerError {
     },
     /// No checkpoint is whole, or one that is needed is cut short or changed.
     #[error(
-        "the checkpoint {} is damaged ({reason}), and none that could take its place is whole: restore it from a copy, or begin a new \
-         run in another folder",
+        "the checkpoint {} is damaged ({reason}), and none that could take its place is whole: restore it from a \
+         copy, or begin a new run in another folder",
         folder.display()
     )]
     DamagedCheckpoint {
@@ -167,8 +173,8 @@ pub enum TrainerError {
     },
     /// A checkpoint of another version.
     #[error(
-        "the checkpoint {} has format version {found}, and this program reads {expected}: resume with the version of bayesburn \
-         that wrote it",
+        "the checkpoint {} has format version {found}, and this program reads {expected}: resume with the version of \
+         bayesburn that wrote it",
         folder.display()
     )]
     CheckpointVersion {
@@ -181,8 +187,9 @@ pub enum TrainerError {
     },
     /// A run of another configuration, which is to be gone on with.
     #[error(
-        "the run in {} has `{key}` = {saved}, and this run has {now}: go on with the same configuration, or choose another folder for a new run; a \
-         run that is complete is made longer by one more call of `train`, and one that is not is given up by `end_run`",
+        "the run in {} has `{key}` = {saved}, and this run has {now}: go on with the same configuration, or choose \
+         another folder for a new run; a run that is complete is made longer by one more call of `train`, and one \
+         that is not is given up by `end_run`",
         folder.display()
     )]
     CheckpointMismatch {
@@ -197,9 +204,9 @@ pub enum TrainerError {
     },
     /// A training that is resumed with another model, or other data.
     #[error(
-        "the training in {} began with another model or other data ({what}: {saved} then, {now} now): resume with the model or data that it \
-         began with, or choose another folder for a new training. If the difference is meant, or comes of a simulator that is not \
-         reproducible, call `resume_with_other_model` in place of `resume`",
+        "the training in {} began with another model or other data ({what}: {saved} then, {now} now): resume with the \
+         model or data that it began with, or choose another folder for a new training. If the difference is meant, \
+         or comes of a simulator that is not reproducible, call `resume_with_other_model` in place of `resume`",
         folder.display()
     )]
     OtherOrigin {

@@ -70,7 +70,8 @@ pub struct LossHistory {
     /// Simulations that were not finite, in the order in which they were met; the first 100 of them.
     /// [`GenerativeModel::replay`](bayesburn_simulation::GenerativeModel::replay) shows one.
     pub invalid_simulations: Vec<SimulationId>,
-    /// Simulations that panicked, with their messages; the first 100 of them. They are counted among those that were not finite.
+    /// Simulations that panicked, with their messages; the first 100 of them. They are counted among those that were
+    /// not finite.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub panicked_simulations: Vec<PanickedSimulation>,
     /// The invalid simulations of the epoch that is not finished yet.
@@ -145,8 +146,8 @@ impl LossHistory {
         serde_json::from_reader(BufReader::new(file)).map_err(|error| TrainerError::read(path.as_ref())(error.into()))
     }
 
-    /// Saves a table with a row for each step: step, loss (empty where the step was left out), learning rate, and the validation loss
-    /// where an epoch ends.
+    /// Saves a table with a row for each step: step, loss (empty where the step was left out), learning rate, and the
+    /// validation loss where an epoch ends.
     ///
     /// # Errors
     /// A file that cannot be written.

@@ -11,7 +11,8 @@ const NUMBERS: usize = 64;
 /// Relative differences up to this are those of another machine's rounding.
 const ROUNDING: f32 = 1e-4;
 
-/// What a checkpoint keeps of where simulations come from: a model and data are functions and files, that cannot be compared themselves.
+/// What a checkpoint keeps of where simulations come from: a model and data are functions and files, that cannot be
+/// compared themselves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Identity {
@@ -57,8 +58,9 @@ impl Identity {
         }
     }
 
-    /// An error if a checkpoint of `self` is resumed with what is `now` another model, or other data. `again` makes `now` once more: where that
-    /// differs too, in data alone, the simulator is not reproducible, and nothing can be told.
+    /// An error if a checkpoint of `self` is resumed with what is `now` another model, or other data. `again` makes
+    /// `now` once more: where that differs too, in data alone, the simulator is not reproducible, and nothing can be
+    /// told.
     pub(crate) fn check(
         &self,
         now: &Self,
@@ -108,8 +110,8 @@ impl Identity {
 
 const DATA: &str = "the first pilot simulations' data";
 
-/// Whether no parameter, or number of the data, is another in more than half of the simulations: where numbers nearly cancel, rounding
-/// makes a single one differ.
+/// Whether no parameter, or number of the data, is another in more than half of the simulations: where numbers nearly
+/// cancel, rounding makes a single one differ.
 fn same(a: &[Option<f32>], b: &[Option<f32>], simulations: usize) -> bool {
     let columns = a.len() / simulations.max(1);
     let differ = |column: usize| {

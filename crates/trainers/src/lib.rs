@@ -10,9 +10,10 @@
 //! | [`LossHistory`] | every step's loss and learning rate, every epoch's validation loss, what was left out |
 //! | [`Optimizer`], [`Schedule`] | closed choices, Adam with cosine decay by default |
 //!
-//! On the CPU a run depends on the seed and the configuration alone. After each epoch a checkpoint holds weights, optimizer, history and
-//! the position in the run, so that a resumed run ends with exactly the weights of one that was never stopped. (The one exception is a
-//! rollback, [`AfterLimit::RollBack`], in the epoch in whose midst a run was interrupted: it goes to where the run was resumed.)
+//! On the CPU a run depends on the seed and the configuration alone. After each epoch a checkpoint holds weights,
+//! optimizer, history and the position in the run, so that a resumed run ends with exactly the weights of one that was
+//! never stopped. (The one exception is a rollback, [`AfterLimit::RollBack`], in the epoch in whose midst a run was
+//! interrupted: it goes to where the run was resumed.)
 //!
 //! ```no_run
 //! use bayesburn_amortizers::PosteriorConfig;
@@ -38,8 +39,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Features: `tensorboard` (default) writes event files that TensorBoard reads; `flex` takes steps without Burn's graph on Burn Flex, where
-//! kernels have what is trained, and Adam's in one pass.
+//! Features: `tensorboard` (default) writes event files that TensorBoard reads; `flex` takes steps without Burn's graph
+//! on Burn Flex, where kernels have what is trained, and Adam's in one pass.
 
 mod builder;
 mod callback;

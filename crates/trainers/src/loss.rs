@@ -8,8 +8,9 @@ use std::sync::Arc;
 /// A loss in place of [`Amortizer::loss`].
 ///
 /// # To implement this
-/// Give the training loss of a batch; and, if the negative log-likelihood does not tell whether it gets smaller, that of validation data.
-/// Where a function for the training loss is all there is, [`TrainerBuilder::loss`](crate::TrainerBuilder::loss) takes it.
+/// Give the training loss of a batch; and, if the negative log-likelihood does not tell whether it gets smaller, that
+/// of validation data. Where a function for the training loss is all there is,
+/// [`TrainerBuilder::loss`](crate::TrainerBuilder::loss) takes it.
 pub trait TrainingLoss<A: Amortizer = AmortizedPosterior>: Send + Sync {
     /// The training loss, `[1]`, with gradients.
     ///

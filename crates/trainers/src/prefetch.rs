@@ -72,8 +72,8 @@ enum Made<'a, 's> {
 }
 
 impl<'a, 's> Batches<'a, 's> {
-    /// The batches of these steps, made up to `ahead` steps before they are asked for; 0: not before. The thread ends with its last
-    /// batch, with the first that fails, or with the batch that it is at when this is dropped.
+    /// The batches of these steps, made up to `ahead` steps before they are asked for; 0: not before. The thread ends
+    /// with its last batch, with the first that fails, or with the batch that it is at when this is dropped.
     pub(crate) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
         source: &'a SharedSource<'s>,

@@ -15,8 +15,8 @@ pub(crate) struct EpochBar {
 }
 
 impl EpochBar {
-    /// Of so many epochs at most; `best`, if the run stops when the validation loss no longer improves, is what that is so far, and in
-    /// which epoch. Such runs have so many epochs that only the present one is shown.
+    /// Of so many epochs at most; `best`, if the run stops when the validation loss no longer improves, is what that is
+    /// so far, and in which epoch. Such runs have so many epochs that only the present one is shown.
     pub(crate) fn new(
         progress: Progress,
         (epoch, epochs): (usize, usize),

@@ -1,4 +1,5 @@
-//! Sets the learning rate of each step, as a function of the step and the validation losses: a resumed run needs no state of it.
+//! Sets the learning rate of each step, as a function of the step and the validation losses: a resumed run needs no
+//! state of it.
 
 use crate::{error::in_range, stopping::epochs_without_improvement};
 use bayesburn_core::SettingError;
@@ -51,7 +52,8 @@ pub struct Schedule {
     /// How it goes on.
     #[config(default = "Decay::Cosine")]
     pub decay: Decay,
-    /// Steps in which the rate rises in a straight line to its initial value; fewer than the run has, or it never gets there.
+    /// Steps in which the rate rises in a straight line to its initial value; fewer than the run has, or it never gets
+    /// there.
     #[config(default = 0)]
     pub warmup_steps: usize,
 }

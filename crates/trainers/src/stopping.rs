@@ -40,8 +40,8 @@ impl EarlyStopping {
     }
 }
 
-/// The epochs since the loss was last more than `min_improvement` below the best before it. The first epoch always improves; one
-/// without a finite loss never does.
+/// The epochs since the loss was last more than `min_improvement` below the best before it. The first epoch always
+/// improves; one without a finite loss never does.
 pub(crate) fn epochs_without_improvement(losses: &[Option<f32>], min_improvement: f64) -> usize {
     let (mut best, mut epochs) = (f64::INFINITY, 0);
     for loss in losses.iter().map(|loss| loss.map_or(f64::INFINITY, f64::from)) {

@@ -45,7 +45,8 @@ impl From<Dataset> for Origin {
 
 /// Trains an [`Amortizer`]: an amortized posterior, if nothing else is said.
 ///
-/// Everything random comes from the trainer's seed; on the CPU the result does not depend on the number of threads, to the bit.
+/// Everything random comes from the trainer's seed; on the CPU the result does not depend on the number of threads, to
+/// the bit.
 pub struct Trainer<A: Amortizer = AmortizedPosterior> {
     pub(crate) model: Option<GenerativeModel>,
     /// Those of the model or the data.
@@ -89,10 +90,12 @@ impl<A: Amortizer> std::fmt::Debug for Trainer<A> {
 }
 
 impl<A: Amortizer> Trainer<A> {
-    /// Begins to build a trainer of what this configuration makes, on a [`GenerativeModel`], or on a [`Dataset`] for offline training alone.
+    /// Begins to build a trainer of what this configuration makes, on a [`GenerativeModel`], or on a [`Dataset`] for
+    /// offline training alone.
     ///
-    /// Where the model's prior has a density, draws of an amortized posterior are to stay in the interval of each parameter: unless its
-    /// configuration has a support or bounds, or the parameters are those of a configurator, they are mapped to the reals from there
+    /// Where the model's prior has a density, draws of an amortized posterior are to stay in the interval of each
+    /// parameter: unless its configuration has a support or bounds, or the parameters are those of a configurator, they
+    /// are mapped to the reals from there
     /// ([`PosteriorConfig::with_support`](bayesburn_amortizers::PosteriorConfig::with_support), by which
     /// [`Interval::Real`](bayesburn_core::Interval::Real) of each asks for none of it).
     pub fn builder<K: AmortizerConfig<Amortizer = A>>(origin: impl Into<Origin>, config: K) -> TrainerBuilder<K> {
@@ -161,8 +164,8 @@ impl<A: Amortizer> Trainer<A> {
     /// Simulates and configures data sets to test on, as one batch. Training, validation and pilot draw from seeds
     /// derived from the trainer's, so that none of theirs is among them.
     ///
-    /// Context that a batch shares, such as the number of observations, is the same in all of them: where the model has such context, a test of these
-    /// says nothing of any other, and [`Trainer::simulate_over_contexts`] covers all.
+    /// Context that a batch shares, such as the number of observations, is the same in all of them: where the model has
+    /// such context, a test of these says nothing of any other, and [`Trainer::simulate_over_contexts`] covers all.
     ///
     /// # Errors
     /// What the generative model or the configurator reports; no generative model.
@@ -171,10 +174,12 @@ impl<A: Amortizer> Trainer<A> {
         self.configure(&model.simulate(num_simulations, seed)?)
     }
 
-    /// Simulates and configures data sets to test on, over the context that a batch shares: batches of five, each with a context of its own
-    /// ([`GenerativeModel::simulate_over_contexts`]). One batch where the model has no such context.
+    /// Simulates and configures data sets to test on, over the context that a batch shares: batches of five, each with
+    /// a context of its own ([`GenerativeModel::simulate_over_contexts`]). One batch where the model has no such
+    /// context.
     ///
-    /// [`AmortizedPosterior::sample_each`] draws for all of them: one call for each batch with one seed would repeat its latent numbers.
+    /// [`AmortizedPosterior::sample_each`] draws for all of them: one call for each batch with one seed would repeat
+    /// its latent numbers.
     ///
     /// # Errors
     /// As [`Trainer::simulate`].
@@ -185,8 +190,9 @@ impl<A: Amortizer> Trainer<A> {
 
     /// Trains on the batches of a source, and returns the history.
     ///
-    /// A second call begins a new run, with a new optimizer and schedule, from the weights of the first. In a resumed program,
-    /// calls that were complete return at once and the interrupted one goes on where its last checkpoint was written.
+    /// A second call begins a new run, with a new optimizer and schedule, from the weights of the first. In a resumed
+    /// program, calls that were complete return at once and the interrupted one goes on where its last checkpoint was
+    /// written.
     ///
     /// ```no_run
     /// # use bayesburn_amortizers::PosteriorConfig;
@@ -205,18 +211,19 @@ impl<A: Amortizer> Trainer<A> {
     /// ```
     ///
     /// # Errors
-    /// A setting outside its range; an interrupted run of another configuration; simulations that fail; too many steps that are not
-    /// finite; a checkpoint that cannot be written; an interruption. What was trained until then stays in the trainer, and is saved
-    /// where checkpoints are; another call of the same configuration goes on from there.
+    /// A setting outside its range; an interrupted run of another configuration; simulations that fail; too many steps
+    /// that are not finite; a checkpoint that cannot be written; an interruption. What was trained until then stays in
+    /// the trainer, and is saved where checkpoints are; another call of the same configuration goes on from there.
     pub fn train(&mut self, source: impl Source, config: &TrainingConfig) -> Result<&LossHistory, TrainerError> {
         self.run_on(source, config, false)
     }
 
-    /// As [`Trainer::train`], where the weights that the run begins with are among those that it chooses the best from: it never ends with a
-    /// higher validation loss than the run before, which must have validated on the same data by the same loss. A first run is as by `train`.
+    /// As [`Trainer::train`], where the weights that the run begins with are among those that it chooses the best from:
+    /// it never ends with a higher validation loss than the run before, which must have validated on the same data by
+    /// the same loss. A first run is as by `train`.
     ///
-    /// For a second stage, such as one without dropout or of the inference network alone. It needs early stopping, with the best weights at the
-    /// end.
+    /// For a second stage, such as one without dropout or of the inference network alone. It needs early stopping, with
+    /// the best weights at the end.
     ///
     /// # Errors
     /// As [`Trainer::train`].
@@ -275,11 +282,11 @@ impl<A: Amortizer> Trainer<A> {
         self.own_loss = loss;
     }
 
-    /// Gives up the run that an error or an interruption left unfinished: the next call of [`Trainer::train`] begins a new one, of any
-    /// configuration, from the weights as they are. Without such a run nothing happens.
+    /// Gives up the run that an error or an interruption left unfinished: the next call of [`Trainer::train`] begins a
+    /// new one, of any configuration, from the weights as they are. Without such a run nothing happens.
     ///
-    /// Until that call has written a checkpoint, a program that resumes finds the unfinished run again; after that, the call of the
-    /// run that was given up returns [`TrainerError::GivenUp`], so that the program comes here again.
+    /// Until that call has written a checkpoint, a program that resumes finds the unfinished run again; after that, the
+    /// call of the run that was given up returns [`TrainerError::GivenUp`], so that the program comes here again.
     pub fn end_run(&mut self) {
         let Some(run) = self.position.runs.get_mut(self.run) else { return };
         if run.finished.is_none() {
@@ -295,8 +302,8 @@ impl<A: Amortizer> Trainer<A> {
         }
     }
 
-    /// Why the newest run ended: all its epochs were done, it had stopped improving, or a callback's reason. `None` while it is
-    /// unfinished.
+    /// Why the newest run ended: all its epochs were done, it had stopped improving, or a callback's reason. `None`
+    /// while it is unfinished.
     #[must_use]
     pub fn stop_reason(&self) -> Option<&str> {
         self.position.runs.last()?.finished.as_deref()
@@ -316,8 +323,9 @@ impl<A: Amortizer> Trainer<A> {
         self.position.runs.get(run)?.finished.as_deref()
     }
 
-    /// The epoch whose weights were the best of a run, from 0 for the first: its number among all epochs of [`Trainer::history`], from 0. If the
-    /// run was made by [`Trainer::refine`], that may be an epoch of the run before. `None` if nothing was validated, or there was no such run.
+    /// The epoch whose weights were the best of a run, from 0 for the first: its number among all epochs of
+    /// [`Trainer::history`], from 0. If the run was made by [`Trainer::refine`], that may be an epoch of the run
+    /// before. `None` if nothing was validated, or there was no such run.
     #[must_use]
     pub fn best_epoch_of_run(&self, run: usize) -> Option<usize> {
         let next = self.position.runs.get(run + 1);
@@ -331,8 +339,8 @@ impl<A: Amortizer> Trainer<A> {
         self.weights.forget_run();
     }
 
-    /// Makes sure that the current run is the one that this call asks for: a new one, or one that was interrupted, here or before
-    /// the program was resumed.
+    /// Makes sure that the current run is the one that this call asks for: a new one, or one that was interrupted, here
+    /// or before the program was resumed.
     fn enter_run(&mut self, now: serde_json::Value, refines: bool) -> Result<(), TrainerError> {
         let Some(interrupted) = self.position.runs.get(self.run) else {
             let epochs_before = self.history.epochs.len();
@@ -363,8 +371,8 @@ impl<A: Amortizer> Trainer<A> {
         epochs.iter().map(|epoch| epoch.validation_loss).collect()
     }
 
-    /// The number among all epochs of the best of those that a run has chosen from after `steps`: its own, and if it refines the run before, that
-    /// one's. The first of several.
+    /// The number among all epochs of the best of those that a run has chosen from after `steps`: its own, and if it
+    /// refines the run before, that one's. The first of several.
     pub(crate) fn best_epoch_until(&self, run: usize, steps: usize) -> Option<usize> {
         let Run { epochs_before, refines, .. } = self.position.runs[run];
         let epochs = &self.history.epochs;

@@ -3,8 +3,8 @@
 use crate::stepper::Updater;
 use bayesburn_amortizers::Amortizer;
 
-/// Weights of the networks at other moments than now. The amortizer has the current ones, which steps change, or, between training
-/// calls, the average of them; a stepper may have newer ones until they are put back.
+/// Weights of the networks at other moments than now. The amortizer has the current ones, which steps change, or,
+/// between training calls, the average of them; a stepper may have newer ones until they are put back.
 pub(crate) struct Weights<N> {
     /// Those of the run's best epoch, where the run ends with them.
     best: Option<N>,
@@ -12,8 +12,8 @@ pub(crate) struct Weights<N> {
     average: Option<N>,
     /// Those of the last step, while the amortizer has the average.
     stepped: Option<N>,
-    /// Those before the epoch, or when the run was resumed, with the optimizer's state then: what a run goes back to whose steps are not
-    /// finite.
+    /// Those before the epoch, or when the run was resumed, with the optimizer's state then: what a run goes back to
+    /// whose steps are not finite.
     last_finite: Option<(N, Updater)>,
 }
 
@@ -45,7 +45,8 @@ impl<N: Clone> Weights<N> {
         self.average = average;
     }
 
-    /// Begins to average, or goes on: the amortizer's weights are the average so far, and steps go on from those of the last step.
+    /// Begins to average, or goes on: the amortizer's weights are the average so far, and steps go on from those of the
+    /// last step.
     pub(crate) fn begin_average<A: Amortizer<Networks = N>>(&mut self, amortizer: &mut A) {
         self.average = Some(amortizer.networks().clone());
         if let Some(stepped) = self.stepped.take() {
@@ -53,7 +54,8 @@ impl<N: Clone> Weights<N> {
         }
     }
 
-    /// Ends a training call: the amortizer has the average, if there is one. The weights of the last step are kept where the run `goes_on`.
+    /// Ends a training call: the amortizer has the average, if there is one. The weights of the last step are kept
+    /// where the run `goes_on`.
     pub(crate) fn leave_average<A: Amortizer<Networks = N>>(&mut self, amortizer: &mut A, goes_on: bool) {
         if let Some(average) = self.average.take() {
             let stepped = amortizer.networks().clone();

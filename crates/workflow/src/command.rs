@@ -108,7 +108,8 @@ impl Command {
     /// ```
     /// use bayesburn_workflow::{Command, CommonOptions};
     ///
-    /// assert_eq!(Command::read(["train", "--force"])?, Some((Command::Train { force: true }, CommonOptions::default())));
+    /// let train = Command::read(["train", "--force"])?;
+    /// assert_eq!(train, Some((Command::Train { force: true }, CommonOptions::default())));
     /// assert_eq!(Command::read(["--epochs", "3"])?, None);
     /// let error = Command::read(["diagnose", "--dats", "3"]).unwrap_err();
     /// assert!(error.to_string().contains("--dats"));

@@ -16,7 +16,8 @@ use std::{fmt, path::Path, sync::Arc};
 
 type Quantity = dyn Fn(ArrayView1<'_, f32>, &Conditions) -> f64 + Send + Sync;
 
-/// How a posterior is judged: by draws for data sets whose parameters are known, over all contexts that the model draws.
+/// How a posterior is judged: by draws for data sets whose parameters are known, over all contexts that the model
+/// draws.
 #[derive(Clone)]
 pub struct Diagnose {
     suite: DiagnosticsSuite,
@@ -71,9 +72,9 @@ impl Diagnose {
         Self { seed, ..self }
     }
 
-    /// One more check, of a quantity of yours: what is to be reported of parameters, or a likelihood, which sees best whether all of the data were
-    /// looked at (Modrák et al. 2025; see [`quantity_ranks`]). The function is given parameters `[D]`, the truth or a draw, and the one
-    /// data set that they belong to, as the networks see it.
+    /// One more check, of a quantity of yours: what is to be reported of parameters, or a likelihood, which sees best
+    /// whether all of the data were looked at (Modrák et al. 2025; see [`quantity_ranks`]). The function is given
+    /// parameters `[D]`, the truth or a draw, and the one data set that they belong to, as the networks see it.
     ///
     /// ```
     /// use bayesburn_workflow::Diagnose;
@@ -112,12 +113,13 @@ impl Diagnose {
 
     /// Judges what a trainer has trained, by data sets of its model that training has not seen.
     ///
-    /// Where the model has context that a batch shares, such as the number of observations N, the data sets are over all of it, five for each context,
-    /// and the report has a verdict for ranges of it: a posterior that is wrong at small N alone fails.
+    /// Where the model has context that a batch shares, such as the number of observations N, the data sets are over
+    /// all of it, five for each context, and the report has a verdict for ranges of it: a posterior that is wrong at
+    /// small N alone fails.
     ///
     /// # Errors
-    /// If the trainer has no model; data sets can't be simulated or drawn for; there are fewer than 20 of them, or fewer than 2 draws; a limit is to what
-    /// is not known; a quantity is NaN or ∞.
+    /// If the trainer has no model; data sets can't be simulated or drawn for; there are fewer than 20 of them, or
+    /// fewer than 2 draws; a limit is to what is not known; a quantity is NaN or ∞.
     pub fn trainer<C: SummaryConfig>(
         &self,
         trainer: &Trainer<AmortizedPosterior<C>>,
@@ -133,11 +135,13 @@ impl Diagnose {
         self.judge(test, draws, log_prob)
     }
 
-    /// Judges a posterior of neural posterior estimation, by data sets of its model, over all of the context that a batch shares as
-    /// [`Diagnose::trainer`] has it. Simulations that are not finite are left out unless the model says otherwise, as they are from the training.
+    /// Judges a posterior of neural posterior estimation, by data sets of its model, over all of the context that a
+    /// batch shares as [`Diagnose::trainer`] has it. Simulations that are not finite are left out unless the model says
+    /// otherwise, as they are from the training.
     ///
     /// # Errors
-    /// As [`Diagnose::trainer`]; a posterior that was trained in several rounds, for one observation: it is not meant for the data sets of the prior.
+    /// As [`Diagnose::trainer`]; a posterior that was trained in several rounds, for one observation: it is not meant
+    /// for the data sets of the prior.
     pub fn posterior<C: SummaryConfig>(
         &self,
         posterior: &Posterior<C>,
@@ -158,7 +162,8 @@ impl Diagnose {
         let x = rows_of(observations.iter().map(|x| x.view()))?;
         let parameters = rows_of(batches.iter().map(|batch| batch.parameters.view()))?;
         let draws = posterior.sample_for(&x, self.draws, self.seed)?;
-        // Without the correction for leakage, which would be estimated anew for each data set: what leaks is the posterior's fault.
+        // Without the correction for leakage, which would be estimated anew for each data set: what leaks is the
+        // posterior's fault.
         let log_prob = posterior.uncorrected_log_prob_for(&parameters, &x)?;
         let mut diagnosis = self.judge(test, draws, vec![log_prob])?;
         if !diagnosis.report.passed() {

@@ -30,10 +30,11 @@ type Train<C> = Box<dyn FnOnce(&mut Posteriors<C>) -> Result<(), TrainerError>>;
 /// A trainer, its training, and the folder of its checkpoints.
 type Opened<C> = (Posteriors<C>, Train<C>, PathBuf);
 
-/// A trainer and its training, with the commands `train`, `resume`, `diagnose`, `sample` and `info`. The crate's own page has an example.
+/// A trainer and its training, with the commands `train`, `resume`, `diagnose`, `sample` and `info`. The crate's own
+/// page has an example.
 ///
-/// Checkpoints are in `checkpoints` in the workflow's folder, `out/<name>` unless another is given. A program with a command line of its own is
-/// [`Workflow::main_or`].
+/// Checkpoints are in `checkpoints` in the workflow's folder, `out/<name>` unless another is given. A program with a
+/// command line of its own is [`Workflow::main_or`].
 pub struct Workflow<C: SummaryConfig> {
     name: String,
     builder: TrainerBuilder<PosteriorConfig<C>>,
@@ -49,8 +50,8 @@ impl<C: SummaryConfig> fmt::Debug for Workflow<C> {
 }
 
 impl<C: SummaryConfig> Workflow<C> {
-    /// A trainer, but for its checkpoints, and how it is trained: a function that calls [`Trainer::train`] once or more. `resume` calls it as well; runs
-    /// that were complete return at once.
+    /// A trainer, but for its checkpoints, and how it is trained: a function that calls [`Trainer::train`] once or
+    /// more. `resume` calls it as well; runs that were complete return at once.
     pub fn new(
         name: impl Into<String>,
         builder: TrainerBuilder<PosteriorConfig<C>>,
@@ -73,8 +74,8 @@ impl<C: SummaryConfig> Workflow<C> {
         Self { diagnose, ..self }
     }
 
-    /// Runs the command of the program's command line, prints its results, and returns the exit code for `main`. Without a command it
-    /// prints the help.
+    /// Runs the command of the program's command line, prints its results, and returns the exit code for `main`.
+    /// Without a command it prints the help.
     #[must_use]
     pub fn main(self) -> ExitCode {
         let name = self.name.clone();
@@ -84,8 +85,8 @@ impl<C: SummaryConfig> Workflow<C> {
         })
     }
 
-    /// [`Workflow::main`] of a program that does something else without a command, with options of its own. Where standard error is no terminal, a
-    /// training writes a line for each epoch there.
+    /// [`Workflow::main`] of a program that does something else without a command, with options of its own. Where
+    /// standard error is no terminal, a training writes a line for each epoch there.
     #[must_use]
     pub fn main_or<E: Into<Box<dyn Error>>>(mut self, without: impl FnOnce() -> Result<(), E>) -> ExitCode {
         if !io::stderr().is_terminal() {
@@ -104,8 +105,8 @@ impl<C: SummaryConfig> Workflow<C> {
     /// Runs a command, and writes what it has to say.
     ///
     /// # Errors
-    /// What training, simulating, drawing and judging report; a checkpoint that is needed and not there, or there and not wanted; files that can't
-    /// be read or written; a device that is not there.
+    /// What training, simulating, drawing and judging report; a checkpoint that is needed and not there, or there and
+    /// not wanted; files that can't be read or written; a device that is not there.
     pub fn run(
         mut self,
         command: &Command,
@@ -203,8 +204,8 @@ impl<C: SummaryConfig> Workflow<C> {
         if trainer.history().steps.is_empty() {
             say(out, format_args!("Nothing is in {} yet: training first.\n", checkpoints.display()))?;
         }
-        // What is complete returns at once; what was interrupted goes on. What was trained otherwise, by another number of epochs for one, is judged
-        // as it is.
+        // What is complete returns at once; what was interrupted goes on. What was trained otherwise, by another number
+        // of epochs for one, is judged as it is.
         let before = trainer.history().steps.len();
         match train(&mut trainer) {
             Err(TrainerError::CheckpointMismatch { key, saved, now, .. }) if before > 0 => {

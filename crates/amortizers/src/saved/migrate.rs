@@ -1,7 +1,8 @@
 //! Reads descriptions of earlier versions.
 //!
-//! A later version reads what this one writes: each version of the format has a step to the next one here, and files of it under
-//! `tests/golden`, which a test loads. Weights keep their names and shapes; where a layout changes, the step is here too.
+//! A later version reads what this one writes: each version of the format has a step to the next one here, and files of
+//! it under `tests/golden`, which a test loads. Weights keep their names and shapes; where a layout changes, the step
+//! is here too.
 
 use super::{FORMAT_VERSION, KIND, VERSION};
 use serde_json::{Value, json};
@@ -32,14 +33,14 @@ pub(super) fn to_present(mut saved: Value) -> Result<Value, String> {
     };
     if version > FORMAT_VERSION {
         return Err(format!(
-            "its `{VERSION}` is {version}, and this version reads up to {FORMAT_VERSION}: use the version of bayesburn that wrote it, or \
-             a newer one"
+            "its `{VERSION}` is {version}, and this version reads up to {FORMAT_VERSION}: use the version of \
+             bayesburn that wrote it, or a newer one"
         ));
     }
     if version < OLDEST {
         return Err(format!(
-            "its `{VERSION}` is {version}, and this version reads {OLDEST} to {FORMAT_VERSION}: train again, or load it by the version of \
-             bayesburn that wrote it"
+            "its `{VERSION}` is {version}, and this version reads {OLDEST} to {FORMAT_VERSION}: train again, or load \
+             it by the version of bayesburn that wrote it"
         ));
     }
     if version == 5 {

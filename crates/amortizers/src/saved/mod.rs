@@ -13,7 +13,8 @@ use burn_store::{ModuleSnapshot, SafetensorsStore};
 use serde_json::{Value, json};
 use std::{fs, io, path::Path};
 
-/// Version of the folder's layout. A change that old code cannot read raises it, and `migrate` reads the versions before.
+/// Version of the folder's layout. A change that old code cannot read raises it, and `migrate` reads the versions
+/// before.
 const FORMAT_VERSION: u64 = 6;
 pub(crate) use bayesburn_core::layout::{AMORTIZER as DESCRIPTION_FILE, WEIGHTS as WEIGHTS_FILE};
 const VERSION: &str = "format_version";
@@ -42,7 +43,8 @@ pub(crate) fn load<A: Amortizer>(folder: &Path, device: &Device) -> Result<A, Am
     let kind = &saved[KIND];
     if *kind != A::KIND {
         let reason = format!(
-            "it is of kind {kind}, and this program asks for \"{}\": load it as the type that was saved, or use the program that saved it",
+            "it is of kind {kind}, and this program asks for \"{}\": load it as the type that was saved, or use the \
+             program that saved it",
             A::KIND
         );
         return Err(wrong(reason));
@@ -70,7 +72,8 @@ pub(crate) fn load<A: Amortizer>(folder: &Path, device: &Device) -> Result<A, Am
     amortizer.load_weights(folder)
 }
 
-/// Everything that an amortizer was made from, with its kind and the version of the format: what tells one architecture from another.
+/// Everything that an amortizer was made from, with its kind and the version of the format: what tells one architecture
+/// from another.
 ///
 /// # Panics
 /// If the amortizer's description is no object in JSON.

@@ -65,8 +65,8 @@ fn data_without_an_observation_axis_are_one_observation() {
     assert_eq!(conditions.sets(), ndarray::arr3(&[[[1.0, 2.0, 3.0, 7.0]], [[4.0, 5.0, 6.0, 8.0]]]));
 }
 
-/// A batch with a mask, and the same data with NaN in place of what is missing, whatever the batch holds there. The sixteen
-/// combinations of contexts follow behind the mask.
+/// A batch with a mask, and the same data with NaN in place of what is missing, whatever the batch holds there. The
+/// sixteen combinations of contexts follow behind the mask.
 #[test]
 fn missing_values_are_the_same_in_a_mask_and_as_nan() {
     let mut given = simulations();

@@ -46,7 +46,8 @@ fn all_posteriors(dim: usize) -> Vec<AmortizedPosterior> {
     standardized.into_iter().chain(parameters).chain(raw).collect()
 }
 
-/// The trapezoid rule on 20,001 points is exact to 1e-4 here. Without the log-determinant the integral is off by the scale.
+/// The trapezoid rule on 20,001 points is exact to 1e-4 here. Without the log-determinant the integral is off by the
+/// scale.
 #[test]
 fn one_dimensional_densities_integrate_to_one() {
     for posterior in all_posteriors(1) {
@@ -75,8 +76,8 @@ fn two_dimensional_densities_integrate_to_one() {
     }
 }
 
-/// n = 20,000 draws against the distribution function of exp(log_prob) on a grid; bound 1.95/√n (alpha 1e-3). The twins are
-/// draws for another data set, and draws that are shifted by 0.3 in 10.
+/// n = 20,000 draws against the distribution function of exp(log_prob) on a grid; bound 1.95/√n (alpha 1e-3). The twins
+/// are draws for another data set, and draws that are shifted by 0.3 in 10.
 #[test]
 fn draws_follow_the_density() {
     for posterior in designs().map(|design| perturbed(config_of(design), &pilot(1), 4)) {
@@ -94,8 +95,8 @@ fn draws_follow_the_density() {
     }
 }
 
-/// n = 3,000 data sets with one draw each, 6,000 latents; bound 1.95/√n (alpha 1e-3). The twin gives each data set the draw
-/// of the next.
+/// n = 3,000 data sets with one draw each, 6,000 latents; bound 1.95/√n (alpha 1e-3). The twin gives each data set the
+/// draw of the next.
 #[test]
 fn latents_of_own_draws_are_standard_normal() {
     let step = 1e-3;

@@ -104,8 +104,8 @@ fn missing_files_are_named() {
     }
 }
 
-/// In amortizer.json and the seal every byte and every length; in the weights, which a byte for byte check would take minutes for,
-/// some hundred of each, the 8 bytes of the header's length and the header's first ones among them.
+/// In amortizer.json and the seal every byte and every length; in the weights, which a byte for byte check would take
+/// minutes for, some hundred of each, the 8 bytes of the header's length and the header's first ones among them.
 #[test]
 fn no_flipped_byte_and_no_truncation_goes_unseen() {
     let (folder, _) = saved(config(), 2);
@@ -326,7 +326,8 @@ fn settings_outside_their_range_are_refused() {
     assert!(error.to_string().contains("`num_coupling_layers` is 0"), "{error}");
 }
 
-/// Numbers of 16 digits survive a file: a description that came back in another last digit would look like another posterior.
+/// Numbers of 16 digits survive a file: a description that came back in another last digit would look like another
+/// posterior.
 #[test]
 fn numbers_keep_all_their_digits() {
     let folder = tempdir().expect("a temporary folder");

@@ -1,5 +1,5 @@
-//! Checks the training loss against the negative log-likelihood, sample weights against losses of rows and subsets, and the summary
-//! loss against what it measures.
+//! Checks the training loss against the negative log-likelihood, sample weights against losses of rows and subsets, and
+//! the summary loss against what it measures.
 
 use crate::{config, config_of, designs, mean_config, normals, perturbed, pilot, rng, untrained};
 use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, Standardization, SummaryLoss};
@@ -137,7 +137,8 @@ fn the_summary_loss_has_no_weights() {
     assert!((unweighted - weighted).abs() < 1e-4 * unweighted, "{unweighted} against {weighted}");
 }
 
-/// In an inference pass the density is that of `log_prob`, and a loss that is written by hand has the gradient of `loss`.
+/// In an inference pass the density is that of `log_prob`, and a loss that is written by hand has the gradient of
+/// `loss`.
 #[test]
 fn a_loss_of_ones_own_is_made_of_log_prob() {
     for design in designs() {
@@ -284,8 +285,8 @@ fn dropout_blurs_the_training_loss_alone() {
     }
 }
 
-/// The summary network passes its one observation on, so that the summaries' distribution is that of the data. With n = 512
-/// normal summaries the estimate, which is biased by 2 Σ (1 − E k) / n, is about 0.03.
+/// The summary network passes its one observation on, so that the summaries' distribution is that of the data. With n =
+/// 512 normal summaries the estimate, which is biased by 2 Σ (1 − E k) / n, is about 0.03.
 #[test]
 fn the_summary_loss_is_small_for_normal_summaries_alone() {
     let with = |weight| {

@@ -44,7 +44,8 @@ fn data_sets(m: usize, n: usize, index: u64) -> Conditions {
     Conditions::new(normals(&mut rng(index), (m, n, 2)).mapv(|v| 4.0 * v - 1.0))
 }
 
-/// 64 simulations of `dim` parameters with mean 3 and standard deviation 10: log-determinants of the standardisation matter.
+/// 64 simulations of `dim` parameters with mean 3 and standard deviation 10: log-determinants of the standardisation
+/// matter.
 fn pilot(dim: usize) -> Configured {
     let parameters = Array2::from_shape_simple_fn((64, dim), {
         let mut rng = rng(1);
@@ -167,8 +168,8 @@ fn mean_config() -> PosteriorConfig<MeanConfig> {
     PosteriorConfig::new(MeanConfig::new(), config().inference)
 }
 
-/// The Kolmogorov-Smirnov distance of a sample to a distribution function, times √n. Under the distribution it exceeds 1.95
-/// with probability 1e-3.
+/// The Kolmogorov-Smirnov distance of a sample to a distribution function, times √n. Under the distribution it exceeds
+/// 1.95 with probability 1e-3.
 fn kolmogorov_smirnov(mut sample: Vec<f32>, cdf: impl Fn(f64) -> f64) -> f64 {
     sample.sort_by(f32::total_cmp);
     let n = sample.len() as f64;

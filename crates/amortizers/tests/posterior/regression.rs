@@ -113,15 +113,16 @@ fn draws_are_where_the_density_is() {
     let draws = posterior.sample(&x, 10_000, 1).expect("sound");
     for (m, x) in [[2.0, -1.0], [-3.0, 0.0]].into_iter().enumerate() {
         for (d, noise) in NOISE.into_iter().enumerate() {
-            // 10,000 draws have their mean within 4 / 100 of a standard deviation, and their standard deviation within 3%.
+            // 10,000 draws have their mean within 4 / 100 of a standard deviation, and their standard deviation within
+            // 3%.
             assert!((draws.mean()[[m, d]] - mean(x)[d]).abs() < 0.1 * noise);
             assert!((draws.std()[[m, d]] / noise - 1.0).abs() < 0.06);
         }
     }
 }
 
-/// With 60 features of noise and 64 simulations, least squares would leave a quarter of the parameters' standard deviation, and be wrong by
-/// several times that in new simulations.
+/// With 60 features of noise and 64 simulations, least squares would leave a quarter of the parameters' standard
+/// deviation, and be wrong by several times that in new simulations.
 #[test]
 fn nothing_is_predicted_from_noise() {
     let noise = |index| {
@@ -139,8 +140,8 @@ fn nothing_is_predicted_from_noise() {
     assert!(without - with < 0.1, "{with} against {without}");
 }
 
-/// Of 200 rows with 100 features, the least leave-one-out error has residuals of 0.57 of what is left of others, and a network that trains
-/// on them would take them for the truth.
+/// Of 200 rows with 100 features, the least leave-one-out error has residuals of 0.57 of what is left of others, and a
+/// network that trains on them would take them for the truth.
 #[test]
 fn rows_that_were_fitted_to_are_not_predicted_much_better_than_others() {
     let slopes: Vec<f32> = normals(&mut rng(1), (1, 1, 100)).iter().map(|slope| 0.1 * slope).collect();

@@ -87,8 +87,8 @@ fn draws_do_not_depend_on_the_number_of_threads() {
     }
 }
 
-/// Monte Carlo dropout draws its masks chunk by chunk: the same request gives the same draws on any number of threads, but, as
-/// documented, another number of draws may not.
+/// Monte Carlo dropout draws its masks chunk by chunk: the same request gives the same draws on any number of threads,
+/// but, as documented, another number of draws may not.
 #[test]
 fn monte_carlo_dropout_repeats() {
     let nets = AffineNets::Shared(dense().with_dropout(0.3).with_mc_dropout(true));
@@ -114,7 +114,8 @@ fn seeds_and_data_sets_have_their_own_noise() {
     let mut values: Vec<u32> = sampled.iter().map(|v| v.to_bits()).collect();
     values.sort_unstable();
     values.dedup();
-    // 18,000 draws from about 10⁷ floats around 3 ± 10 share some tens of values by chance; a repeated block shares 1,024.
+    // 18,000 draws from about 10⁷ floats around 3 ± 10 share some tens of values by chance; a repeated block shares
+    // 1,024.
     assert!(values.len() > 17_500, "{} of 18,000 differ", values.len());
 }
 
@@ -138,8 +139,9 @@ fn data_sets_drawn_for_by_their_number_have_the_draws_of_one_call() {
     assert!(posterior.sample_numbered(&data_sets(1, 5, 3), u32::MAX as usize, 10, 7).is_ok());
 }
 
-/// Truths are draws as well, so that the posterior is exact. 10 runs of 200 data sets with 19 draws each, at a level of 1e-3: ranks by numbers pass all
-/// but one (alpha 4e-5). In the twin each data set is drawn for with the same latents, and most runs are alarms.
+/// Truths are draws as well, so that the posterior is exact. 10 runs of 200 data sets with 19 draws each, at a level of
+/// 1e-3: ranks by numbers pass all but one (alpha 4e-5). In the twin each data set is drawn for with the same latents,
+/// and most runs are alarms.
 #[test]
 fn ranks_of_data_sets_drawn_for_one_at_a_time_are_uniform_by_their_number() {
     let posterior = perturbed(config(), &pilot(1), 1);

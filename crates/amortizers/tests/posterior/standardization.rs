@@ -120,8 +120,8 @@ fn activation_normalisation_can_begin_from_the_pilot() {
     assert!(z.std_axis(Axis(0), 0.0).iter().all(|s| (s - 1.0).abs() < 1e-4));
 }
 
-/// Data, direct conditions and parameters in units of 2^±100: powers of two change no digit, so that draws are the same to the bit, and
-/// densities but for the logarithm of the unit.
+/// Data, direct conditions and parameters in units of 2^±100: powers of two change no digit, so that draws are the same
+/// to the bit, and densities but for the logarithm of the unit.
 #[test]
 fn posteriors_are_the_same_in_any_unit() {
     let of = |unit: f32| {

@@ -1,4 +1,5 @@
-//! Checks posteriors of parameters within bounds, and every density estimator behind a posterior: normalised, inside, and consistent.
+//! Checks posteriors of parameters within bounds, and every density estimator behind a posterior: normalised, inside,
+//! and consistent.
 
 use crate::{KS_BOUND, cdf_of, data_sets, kolmogorov_smirnov, perturbed, perturbed_by, pilot, untrained};
 use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, Conditions, Configured, PosteriorConfig};
@@ -49,15 +50,16 @@ fn grid(steps: usize) -> (Vec<f64>, f64) {
     ((0..steps).map(|i| -2.0 + width * (i as f64 + 0.5)).collect(), width)
 }
 
-/// Points between −2 and 2, ever nearer to each other towards both, and what each stands for: the middles of intervals of t in θ = 2 sin t.
+/// Points between −2 and 2, ever nearer to each other towards both, and what each stands for: the middles of intervals
+/// of t in θ = 2 sin t.
 fn grid_to_the_bounds(steps: usize) -> Vec<(f32, f64)> {
     let width = PI / steps as f64;
     let angles = (0..steps).map(|i| width * (i as f64 + 0.5) - 0.5 * PI);
     angles.map(|t| ((2.0 * t.sin()) as f32, 2.0 * t.cos() * width)).collect()
 }
 
-/// Densities may be steep near a bound: a normal in the reals that is wider than the standard normal becomes infinite there. Hence these grids,
-/// and 1%.
+/// Densities may be steep near a bound: a normal in the reals that is wider than the standard normal becomes infinite
+/// there. Hence these grids, and 1%.
 #[test]
 fn densities_within_bounds_integrate_to_one() {
     let data = data_sets(1, 5, 3);
@@ -77,7 +79,8 @@ fn densities_within_bounds_integrate_to_one() {
     }
 }
 
-/// n = 20,000 draws against the distribution function of exp(log_prob): 1.95 / √n, alpha 1e-3. The twin's draws are a twentieth nearer to 0.
+/// n = 20,000 draws against the distribution function of exp(log_prob): 1.95 / √n, alpha 1e-3. The twin's draws are a
+/// twentieth nearer to 0.
 #[test]
 fn draws_within_bounds_have_the_density_and_lie_inside() {
     let data = data_sets(1, 5, 3);

@@ -78,8 +78,8 @@ fn direct_conditions_outside_of_the_range_of_training_are_warned_of() {
     assert!(warning.contains("direct condition 0 of data set 0 is 7.5") && warning.contains("0 to 7"), "{warning}");
 }
 
-/// Of 2,000 data sets like the simulations, one at a time, 0.4 are expected to be called unlike them (2 · 10⁻⁴ each); more than 8 have a
-/// probability of 10⁻⁹. All 200 whose observations lie 6 standard deviations off are.
+/// Of 2,000 data sets like the simulations, one at a time, 0.4 are expected to be called unlike them (2 · 10⁻⁴ each);
+/// more than 8 have a probability of 10⁻⁹. All 200 whose observations lie 6 standard deviations off are.
 #[test]
 fn data_unlike_any_simulation_are_warned_of() {
     let posterior = posterior([5; 8]).with_feature_names(["rt", "accuracy"]).expect("one for each feature");

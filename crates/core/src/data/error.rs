@@ -11,8 +11,8 @@ pub enum InvalidData {
     Nothing,
     /// A name that an input cannot have.
     #[error(
-        "an input cannot be named `{name}`: give each input a name of its own, of letters, digits, `_` and `-`, that does not \
-         end in `_mask` or `_rows`"
+        "an input cannot be named `{name}`: give each input a name of its own, of letters, digits, `_` and `-`, that \
+         does not end in `_mask` or `_rows`"
     )]
     Name {
         /// The name.
@@ -47,8 +47,8 @@ pub enum InvalidData {
     },
     /// Data sets that differ in more than their lengths.
     #[error(
-        "data sets of `{name}` with shape {got:?} do not fit those with {expected:?}: they may differ in length, and not in \
-         the number of axes or in the last, the features"
+        "data sets of `{name}` with shape {got:?} do not fit those with {expected:?}: they may differ in length, and \
+         not in the number of axes or in the last, the features"
     )]
     Shape {
         /// The input.
@@ -88,8 +88,8 @@ pub enum InvalidData {
     },
     /// Data sets of different lengths, where all must be of one.
     #[error(
-        "the data sets of `{name}` are of different lengths, and vectors of one length are needed: take a summary network for sets \
-         or series"
+        "the data sets of `{name}` are of different lengths, and vectors of one length are needed: take a summary \
+         network for sets or series"
     )]
     NotOneLength {
         /// The input.

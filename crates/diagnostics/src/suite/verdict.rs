@@ -107,7 +107,8 @@ pub(super) fn advice(findings: &[&Check], swapped: &[(String, String)]) -> Vec<S
     }
     if has(&[CheckKind::DataBias, CheckKind::DataWidth]) {
         all.push(
-            "Give the summary network more outputs or more units, or train it longer; check that it gets all of the data."
+            "Give the summary network more outputs or more units, or train it longer; check that it gets all of the \
+             data."
                 .to_owned(),
         );
     }

@@ -11,8 +11,8 @@ use bayesburn_networks::SummaryConfig;
 use bayesburn_simulation::GenerativeModel;
 use ndarray::{Array, Array1, Array2, Dimension};
 
-const FOR_ANOTHER: &str = "the posterior was trained in rounds for one observation and is asked about another: train one in a single \
-                           round, from the prior, which is good for any";
+const FOR_ANOTHER: &str = "the posterior was trained in rounds for one observation and is asked about another: train \
+     one in a single round, from the prior, which is good for any";
 
 impl<C: SummaryConfig> Posterior<C> {
     /// What to try with the space of the parameters, if the posterior turns out to be wrong.
@@ -33,8 +33,8 @@ impl<C: SummaryConfig> Posterior<C> {
         }
         if self.usual_leakage.is_some_and(|usual| usual.least_inside < 0.8) {
             advice.push(
-                "`NpeConfig::with_space(ParameterSpace::Unconstrained)`, from which nothing leaks: the prior's bounds cut some of the posteriors; \
-                 compare `corrected_validation_loss` of both spaces"
+                "`NpeConfig::with_space(ParameterSpace::Unconstrained)`, from which nothing leaks: the prior's bounds \
+                 cut some of the posteriors; compare `corrected_validation_loss` of both spaces"
                     .to_owned(),
             );
         }
@@ -51,17 +51,18 @@ impl<C: SummaryConfig> Posterior<C> {
 
     /// Draws for one observation or M of them, `[M, num_draws, D]`, inside the prior's support.
     ///
-    /// Draw l for observation m is the same for any number of draws above l and any observations after m. Observations unlike the simulations
-    /// are warned of: see [`Draws::warnings`].
+    /// Draw l for observation m is the same for any number of draws above l and any observations after m. Observations
+    /// unlike the simulations are warned of: see [`Draws::warnings`].
     ///
-    /// The latent numbers of an observation depend on the seed and on the observation's number alone. A call numbers its observations from 0, so their
-    /// draws are independent, but another call with the same seed uses the same latent numbers again. Checks of calibration need independent draws
-    /// for different observations: with one call for each observation and one seed, they reject exact posteriors. Draw for all observations in one
-    /// call, or for one at a time by its number with [`Posterior::sample_numbered`].
+    /// The latent numbers of an observation depend on the seed and on the observation's number alone. A call numbers
+    /// its observations from 0, so their draws are independent, but another call with the same seed uses the same
+    /// latent numbers again. Checks of calibration need independent draws for different observations: with one call for
+    /// each observation and one seed, they reject exact posteriors. Draw for all observations in one call, or for one
+    /// at a time by its number with [`Posterior::sample_numbered`].
     ///
     /// # Errors
-    /// Zero draws; an observation of another shape or with values that are not finite; draws that were not found within the limits of
-    /// [`RejectionConfig`](crate::RejectionConfig).
+    /// Zero draws; an observation of another shape or with values that are not finite; draws that were not found within
+    /// the limits of [`RejectionConfig`](crate::RejectionConfig).
     pub fn sample_for<D: Dimension>(
         &self,
         x: &Array<f32, D>,
@@ -71,9 +72,9 @@ impl<C: SummaryConfig> Posterior<C> {
         self.sample_with_report(x, num_draws, seed)?.into_draws()
     }
 
-    /// As [`Posterior::sample_for`], with observations numbered `first`, `first` + 1, …: for observations that come one at a time, such as
-    /// `posterior.sample_numbered(&x, m, 99, seed)` for number m. Draws are those that one call for all observations gives to the ones with these
-    /// numbers.
+    /// As [`Posterior::sample_for`], with observations numbered `first`, `first` + 1, …: for observations that come one
+    /// at a time, such as `posterior.sample_numbered(&x, m, 99, seed)` for number m. Draws are those that one call for
+    /// all observations gives to the ones with these numbers.
     ///
     /// # Errors
     /// As [`Posterior::sample_for`]; a number of 2³² or more.
@@ -87,7 +88,8 @@ impl<C: SummaryConfig> Posterior<C> {
         self.sampled((x, first), num_draws, seed)?.into_draws()
     }
 
-    /// As [`Posterior::sample_for`], with tries and acceptance, and as many draws as were found if the configuration says so.
+    /// As [`Posterior::sample_for`], with tries and acceptance, and as many draws as were found if the configuration
+    /// says so.
     ///
     /// # Errors
     /// As [`Posterior::sample_for`].
@@ -130,7 +132,8 @@ impl<C: SummaryConfig> Posterior<C> {
         })
     }
 
-    /// The share of the density that is inside the prior's support, for each observation, from as many draws as [`Posterior::with_leakage_draws`] has.
+    /// The share of the density that is inside the prior's support, for each observation, from as many draws as
+    /// [`Posterior::with_leakage_draws`] has.
     ///
     /// # Errors
     /// An observation of another shape or with values that are not finite.
@@ -151,8 +154,8 @@ impl<C: SummaryConfig> Posterior<C> {
         self.log_prob_for(parameters, self.own()?)
     }
 
-    /// ln p(θ | x), `[M]`, of M rows of parameters for M observations, or for one: −∞ outside of the prior's support, and normalised
-    /// inside, by what share of draws is there.
+    /// ln p(θ | x), `[M]`, of M rows of parameters for M observations, or for one: −∞ outside of the prior's support,
+    /// and normalised inside, by what share of draws is there.
     ///
     /// # Errors
     /// Rows of another width, or number; values that are not finite; an observation of another shape.
@@ -178,8 +181,8 @@ impl<C: SummaryConfig> Posterior<C> {
         Ok(log_prob)
     }
 
-    /// ln q(θ | x) of the density estimator itself, `[M]`: as [`Posterior::log_prob_for`], but not corrected for leakage. It is
-    /// normalised over the estimator's own support, and not set to −∞ outside of the prior's.
+    /// ln q(θ | x) of the density estimator itself, `[M]`: as [`Posterior::log_prob_for`], but not corrected for
+    /// leakage. It is normalised over the estimator's own support, and not set to −∞ outside of the prior's.
     ///
     /// # Errors
     /// As [`Posterior::log_prob_for`].
@@ -191,9 +194,10 @@ impl<C: SummaryConfig> Posterior<C> {
         Ok(self.amortizer.log_prob(parameters, &self.conditions(x)?)?)
     }
 
-    /// Data that the model yields for parameters drawn from the posterior of one observation: posterior predictions, `num_draws` of them.
-    /// Those that are not finite are redrawn or masked if the model says so, by [`GenerativeModel::predict`], and left out else, as
-    /// [`Npe`](crate::Npe) does; [`Simulations::invalid`] lists them.
+    /// Data that the model yields for parameters drawn from the posterior of one observation: posterior predictions,
+    /// `num_draws` of them. Those that are not finite are redrawn or masked if the model says so, by
+    /// [`GenerativeModel::predict`], and left out else, as [`Npe`](crate::Npe) does; [`Simulations::invalid`] lists
+    /// them.
     ///
     /// # Errors
     /// As [`Posterior::sample_for`]; more than one observation; simulations that fail, or none of which is finite.

@@ -13,15 +13,17 @@ use bayesburn_simulation::{Density, Prior};
 use ndarray::{Array, Array1, ArrayD, Axis, Dimension};
 use std::{fmt, sync::Arc};
 
-/// A posterior p(θ | x) of an inference by [`Npe`](crate::Npe): for any x after one round, and for the x of its proposals after several.
+/// A posterior p(θ | x) of an inference by [`Npe`](crate::Npe): for any x after one round, and for the x of its
+/// proposals after several.
 ///
-/// Draws are inside the prior's support: those of the density that are outside, because it leaks, are drawn again. The density is
-/// corrected likewise. Neither is needed where parameters are mapped to the reals by
+/// Draws are inside the prior's support: those of the density that are outside, because it leaks, are drawn again. The
+/// density is corrected likewise. Neither is needed where parameters are mapped to the reals by
 /// [`PosteriorConfig::with_support`](bayesburn_amortizers::PosteriorConfig::with_support), from which nothing leaks.
 ///
-/// Observations are of the shape that the simulator returns: one of them for [`Posterior::with_observation`], M along a first axis, or one,
-/// for the methods that end in `_for`. Where the data are one number, they may come without an axis for it: `[]`, or `[M]`. A simulation is made an
-/// observation by [`Simulations::observations`], which marks missing values.
+/// Observations are of the shape that the simulator returns: one of them for [`Posterior::with_observation`], M along a
+/// first axis, or one, for the methods that end in `_for`. Where the data are one number, they may come without an axis
+/// for it: `[]`, or `[M]`. A simulation is made an observation by [`Simulations::observations`], which marks missing
+/// values.
 #[derive(Clone)]
 pub struct Posterior<C: SummaryConfig = IdentityConfig> {
     amortizer: AmortizedPosterior<C>,
@@ -55,7 +57,8 @@ impl<C: SummaryConfig> fmt::Debug for Posterior<C> {
     }
 }
 
-/// Draws from the density whose share inside the support corrects it: its logarithm then has a standard error of 0.01 where half of it leaks.
+/// Draws from the density whose share inside the support corrects it: its logarithm then has a standard error of 0.01
+/// where half of it leaks.
 const LEAKAGE_DRAWS: usize = 10_240;
 
 impl<C: SummaryConfig> Posterior<C> {
@@ -115,7 +118,8 @@ impl<C: SummaryConfig> Posterior<C> {
         self.summary.as_ref()
     }
 
-    /// Sets the observation of [`Posterior::sample`] and [`Posterior::log_prob`]; of the shape of one simulation's data.
+    /// Sets the observation of [`Posterior::sample`] and [`Posterior::log_prob`]; of the shape of one simulation's
+    /// data.
     ///
     /// # Errors
     /// Another shape; a value that is not finite, but NaN where simulations with missing values were trained on.
@@ -136,8 +140,9 @@ impl<C: SummaryConfig> Posterior<C> {
         self
     }
 
-    /// Sets how many draws from the density, at each observation, tell what share of it leaks out of the prior's support; 10,240 if not set, at
-    /// least 1. Densities at thousands of observations may do with 1,024: standard errors are then 0.03 where half of it leaks.
+    /// Sets how many draws from the density, at each observation, tell what share of it leaks out of the prior's
+    /// support; 10,240 if not set, at least 1. Densities at thousands of observations may do with 1,024: standard
+    /// errors are then 0.03 where half of it leaks.
     #[must_use]
     pub fn with_leakage_draws(mut self, draws: usize) -> Self {
         self.leakage_draws = draws.max(1);
@@ -182,7 +187,8 @@ impl<C: SummaryConfig> Posterior<C> {
         self.rounds
     }
 
-    /// The observation that this posterior is for, if parameters of some simulations were proposed for it; `None` if it is amortized.
+    /// The observation that this posterior is for, if parameters of some simulations were proposed for it; `None` if it
+    /// is amortized.
     #[must_use]
     pub fn trained_for(&self) -> Option<&ArrayD<f32>> {
         self.trained_for.as_ref()
@@ -235,7 +241,8 @@ impl<C: SummaryConfig> Posterior<C> {
         (real || mapped) && self.density().is_product_of_intervals()
     }
 
-    /// The mean over held-out simulations, each with its weight, of what correcting for leakage adds to −ln q(θ | x). It remembers what leaks.
+    /// The mean over held-out simulations, each with its weight, of what correcting for leakage adds to −ln q(θ | x).
+    /// It remembers what leaks.
     pub(crate) fn measure_leakage(&mut self, held_out: &Configured) -> Result<f64, InferenceError> {
         if self.is_tight() {
             return Ok(0.0);

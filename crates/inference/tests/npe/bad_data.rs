@@ -66,8 +66,9 @@ fn data_of_one_number_are_taken_as_vectors() {
     assert_eq!(of(true), of(false));
 }
 
-/// Two measurements, of which either fails in a third of all simulations. The posterior of both is narrower by √2 than that of one: within
-/// 20%, or it would not be told from 1. Of 4,000 draws each has a standard error of 1%; the rest is for the estimator.
+/// Two measurements, of which either fails in a third of all simulations. The posterior of both is narrower by √2 than
+/// that of one: within 20%, or it would not be told from 1. Of 4,000 draws each has a standard error of 1%; the rest is
+/// for the estimator.
 #[test]
 fn missing_values_may_be_masked_and_then_observations_may_lack_them() {
     let simulator = Simulator::from_fn(|rng, theta, _| {
@@ -127,7 +128,8 @@ fn nan_above(limit: f32) -> Result<GenerativeModel, SimulationError> {
     GenerativeModel::new(box_prior(1), simulator.on_invalid(InvalidSimulations::Drop))
 }
 
-/// Of n = 400 simulations a quarter is expected to be invalid, with a standard deviation of 8.7; 4 are allowed (alpha 6e-5).
+/// Of n = 400 simulations a quarter is expected to be invalid, with a standard deviation of 8.7; 4 are allowed (alpha
+/// 6e-5).
 #[test]
 fn simulations_that_are_not_finite_are_left_out_and_counted() {
     let mut npe = npe(sometimes_nan(1.0), short(), 1);
@@ -208,8 +210,8 @@ fn a_constant_number_in_the_data_is_warned_of() {
     assert_eq!(with(false).warnings, Vec::<String>::new());
 }
 
-/// The first posterior is of one observation, and the second round appends simulations of which that is so wrong that the new posterior lies
-/// elsewhere: as if the first had been trained on a simulator with a mistake.
+/// The first posterior is of one observation, and the second round appends simulations of which that is so wrong that
+/// the new posterior lies elsewhere: as if the first had been trained on a simulator with a mistake.
 #[test]
 fn a_proposal_that_does_not_cover_the_posterior_is_warned_of() {
     let uncovered = |shift: f32| {

@@ -208,7 +208,8 @@ fn a_density_mapped_from_another_support() {
     assert!(trained().with_observation(wide).is_ok());
 }
 
-/// With one simulation in a batch, or held out, there is no other parameter to choose: the loss would be 0 whatever the network.
+/// With one simulation in a batch, or held out, there is no other parameter to choose: the loss would be 0 whatever the
+/// network.
 #[test]
 fn atoms_need_others_to_choose_from() {
     let after_one_round = |training: NpeTraining| {

@@ -63,8 +63,9 @@ fn is_right((mean, std): (f64, f64)) -> bool {
 
 const SEED: u64 = 6;
 
-/// Differences of the mean between −0.011 and 0.019, ratios of standard deviations between 0.962 and 0.982. Of seeds 1 to 10 all are within the
-/// bounds; the mean varies by 0.025 and the standard deviation by 4% among them (n = 20,000 draws add 0.003 and 0.5%).
+/// Differences of the mean between −0.011 and 0.019, ratios of standard deviations between 0.962 and 0.982. Of seeds 1
+/// to 10 all are within the bounds; the mean varies by 0.025 and the standard deviation by 4% among them (n = 20,000
+/// draws add 0.003 and 0.5%).
 #[test]
 fn every_correction_gives_the_posterior_under_the_prior() {
     let atoms = 10;
@@ -87,8 +88,8 @@ fn three_rounds_give_the_posterior_under_the_prior() {
     }
 }
 
-/// The twin: proposed simulations are appended as if they were from the prior. Its mean is 0.157 too high, and its standard deviation three
-/// quarters of what it should be; nine seeds of ten tell.
+/// The twin: proposed simulations are appended as if they were from the prior. Its mean is 0.157 too high, and its
+/// standard deviation three quarters of what it should be; nine seeds of ten tell.
 #[test]
 fn without_a_correction_the_posterior_is_biased() {
     let (mut npe, posterior) = begun(Correction::ClosedForm, SEED);

@@ -40,8 +40,8 @@ fn grid(steps: usize) -> (Vec<f64>, f64) {
     ((0..steps).map(|i| -2.0 + width * (i as f64 + 0.5)).collect(), width)
 }
 
-/// The probability of each interval of a grid, in one dimension; in two that of each margin's. And of the whole box by the density without
-/// correction.
+/// The probability of each interval of a grid, in one dimension; in two that of each margin's. And of the whole box by
+/// the density without correction.
 fn margins(posterior: &Posterior, dim: usize, steps: usize) -> (Vec<Vec<f64>>, f64) {
     let (points, width) = grid(steps);
     let all = Array2::from_shape_fn((steps.pow(dim as u32), dim), |(row, d)| {
@@ -73,8 +73,9 @@ fn cdf_of(masses: &[f64]) -> impl Fn(f64) -> f64 + use<> {
     }
 }
 
-/// Grids of 20,000 points, and of 400² in two dimensions. The share that leaks is of 400,000 draws: a standard error of 0.3% where three
-/// quarters leak. Draws are n = 20,000 for each margin: 1.95 / √n, alpha 1e-3; the twin's draws are a twentieth nearer to 0.
+/// Grids of 20,000 points, and of 400² in two dimensions. The share that leaks is of 400,000 draws: a standard error of
+/// 0.3% where three quarters leak. Draws are n = 20,000 for each margin: 1.95 / √n, alpha 1e-3; the twin's draws are a
+/// twentieth nearer to 0.
 fn is_sound(dim: usize, space: ParameterSpace) {
     for (name, estimator) in estimators() {
         let name = format!("{name} in {dim} dimensions, {space:?}");

@@ -62,7 +62,8 @@ fn the_summary_tells_the_epochs_without_dropout() {
     assert!(!without.to_string().contains("dropout"), "{without}");
 }
 
-/// 270 pairs in batches of 50 are 6 batches an epoch, and those held out one more: 21 for each of both runs, after the pilot.
+/// 270 pairs in batches of 50 are 6 batches an epoch, and those held out one more: 21 for each of both runs, after the
+/// pilot.
 #[test]
 fn trainings_with_dropout_resume_to_the_bit_in_both_of_their_runs() {
     let expected = program(folder().path(), 0.2, None, false).expect("it trains");

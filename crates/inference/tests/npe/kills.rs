@@ -49,7 +49,8 @@ fn start(folder: &Path, threads: u32) -> Child {
     command.spawn().expect("the process starts")
 }
 
-/// `SIGKILL` at eight moments drawn at random, on 1 and 2 threads in turn; then the inference ends as it would have on its own.
+/// `SIGKILL` at eight moments drawn at random, on 1 and 2 threads in turn; then the inference ends as it would have on
+/// its own.
 #[test]
 fn an_inference_survives_kills() {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -6,12 +6,12 @@ use ndarray::arr1;
 use std::{f64::consts::TAU, sync::OnceLock};
 
 const NOISE: f64 = 0.1;
-/// The mean of −ln of the exact posterior, which the box truncates, over simulations from the prior. Of a normal density, which leaks out of
-/// the box, it is −2.651 at best.
+/// The mean of −ln of the exact posterior, which the box truncates, over simulations from the prior. Of a normal
+/// density, which leaks out of the box, it is −2.651 at best.
 const EXACT: f64 = -2.786;
 
-/// Of seeds 1 to 20, all have a negative log-likelihood of at most −2.65, one of at most −2.73 with correction, standard deviations within 7% and
-/// means within 0.02.
+/// Of seeds 1 to 20, all have a negative log-likelihood of at most −2.65, one of at most −2.73 with correction,
+/// standard deviations within 7% and means within 0.02.
 const SEED: u64 = 1;
 
 /// Trained once for all tests here, as by default.
@@ -69,8 +69,9 @@ fn exact_log_posterior(theta: f32, x: f32) -> f64 {
     -0.5 * z * z - (NOISE * TAU.sqrt() * inside).ln()
 }
 
-/// n = 4,000 simulations. The exact posterior's mean has a standard error of √(3/2) / √n = 0.019, of which 4 are allowed (alpha 6e-5). What
-/// is tested is the difference to it on the same simulations, whose standard error is 0.006. The correction is of 256 draws each.
+/// n = 4,000 simulations. The exact posterior's mean has a standard error of √(3/2) / √n = 0.019, of which 4 are
+/// allowed (alpha 6e-5). What is tested is the difference to it on the same simulations, whose standard error is 0.006.
+/// The correction is of 256 draws each.
 #[test]
 fn the_negative_log_likelihood_comes_near_to_the_exact_one() {
     let fresh = linear_gaussian().simulate(4000, 99).expect("it simulates");

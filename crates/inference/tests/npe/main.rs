@@ -1,4 +1,5 @@
-//! Tests neural posterior estimation as a user meets it: what it infers, in one round and several, what it refuses and what it warns of.
+//! Tests neural posterior estimation as a user meets it: what it infers, in one round and several, what it refuses and
+//! what it warns of.
 
 mod bad_data;
 mod bad_input;
@@ -91,8 +92,8 @@ fn normal_cdf(z: f64) -> f64 {
     if z > 0.0 { 1.0 - above } else { above }
 }
 
-/// The Kolmogorov-Smirnov distance of a sample to a distribution function, times √n. Under the distribution it exceeds 1.95 with probability
-/// 1e-3.
+/// The Kolmogorov-Smirnov distance of a sample to a distribution function, times √n. Under the distribution it exceeds
+/// 1.95 with probability 1e-3.
 fn kolmogorov_smirnov(mut sample: Vec<f32>, cdf: impl Fn(f64) -> f64) -> f64 {
     sample.sort_by(f32::total_cmp);
     let n = sample.len() as f64;

@@ -1,4 +1,5 @@
-//! Appends pairs that are not what they are said to be: copies of one another, or parameters from elsewhere; and some at a time.
+//! Appends pairs that are not what they are said to be: copies of one another, or parameters from elsewhere; and some
+//! at a time.
 
 use crate::{box_prior, builder, npe, rng, shifted, short};
 use bayesburn_amortizers::{Configurator, DefaultConfigurator};
@@ -18,8 +19,8 @@ fn appended(npe: &mut Npe, simulations: &Simulations) {
     npe.append(simulations.parameters.clone(), simulations.data.clone()).expect("sound pairs");
 }
 
-/// Each of 100 simulations ten times, in one call and in ten, mixed up: 10 of the 100 are held out, and none of them is trained on. The twins differ
-/// from one another by a thousandth of the data, so that nobody tells.
+/// Each of 100 simulations ten times, in one call and in ten, mixed up: 10 of the 100 are held out, and none of them is
+/// trained on. The twins differ from one another by a thousandth of the data, so that nobody tells.
 #[test]
 fn copies_are_held_out_together_and_told_of() {
     let once = simulated(100);
@@ -100,9 +101,9 @@ fn foreign(npe: &Npe) -> Vec<&String> {
     npe.summaries().iter().flat_map(|summary| &summary.warnings).filter(|w| w.contains("do not look like")).collect()
 }
 
-/// n = 400 parameters each, at alpha = 1e-4 for all comparisons of a training: from the prior, with and without those of data that are not
-/// finite, whose parameters are the high ones; and from the posterior that was proposed. The twins: a narrower distribution, at once and in
-/// chunks; and a posterior that was not proposed.
+/// n = 400 parameters each, at alpha = 1e-4 for all comparisons of a training: from the prior, with and without those
+/// of data that are not finite, whose parameters are the high ones; and from the posterior that was proposed. The
+/// twins: a narrower distribution, at once and in chunks; and a posterior that was not proposed.
 #[test]
 fn parameters_that_are_not_from_the_prior_are_warned_of() {
     let prior = || Prior::independent([("t", Univariate::normal(0.0, 1.0).expect("settings"))]);

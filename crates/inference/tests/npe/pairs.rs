@@ -35,7 +35,8 @@ fn one_call_is_the_same_as_all_of_them() {
     assert!(epochs.iter().all(|epoch| epoch.validation_loss.is_some()));
 }
 
-/// Whether there is a model or a prior alone, from the prior and from a proposal. The twin's second round is appended as if from the prior.
+/// Whether there is a model or a prior alone, from the prior and from a proposal. The twin's second round is appended
+/// as if from the prior.
 #[test]
 fn pairs_from_elsewhere_are_as_good_as_simulated_ones() {
     let mut simulating = npe(shifted(2, 0.5), short(), 5);
@@ -109,10 +110,12 @@ fn results_do_not_depend_on_the_number_of_threads() {
     assert_ne!(one, on(1, 6), "the twin");
 }
 
-/// Sets of 10 observations, x_i = θ + noise of standard deviation 1/2: the posterior is N(mean x, 1/40), far from the bounds of the prior.
+/// Sets of 10 observations, x_i = θ + noise of standard deviation 1/2: the posterior is N(mean x, 1/40), far from the
+/// bounds of the prior.
 ///
-/// Trained on 2,000 simulations, n = 400 draws: 1.95 / √n, alpha 1e-3, allows for shifts of a fifth of a standard deviation. The twin's
-/// summaries see one observation of ten. Seeds 1 to 8 give distances between 0.57 and 1.46; this is the first.
+/// Trained on 2,000 simulations, n = 400 draws: 1.95 / √n, alpha 1e-3, allows for shifts of a fifth of a standard
+/// deviation. The twin's summaries see one observation of ten. Seeds 1 to 8 give distances between 0.57 and 1.46; this
+/// is the first.
 #[test]
 fn a_summary_network_is_trained_along() {
     let simulator = Simulator::from_fn(|rng, theta, _| {

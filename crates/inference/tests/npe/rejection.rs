@@ -6,8 +6,8 @@ use bayesburn_inference::{InferenceError, NpeTraining, Posterior, RejectionConfi
 use ndarray::{Axis, arr1, arr2, s};
 use std::{sync::OnceLock, time::Duration};
 
-/// θ between −2 and 2, and x = θ + 1 + noise: at x = 3.8 much of the density leaks, at x = 4.5 nearly all. (With the regression on the data,
-/// which stays in the box, half of it would be inside at any x.)
+/// θ between −2 and 2, and x = θ + 1 + noise: at x = 3.8 much of the density leaks, at x = 4.5 nearly all. (With the
+/// regression on the data, which stays in the box, half of it would be inside at any x.)
 fn posterior() -> Posterior {
     static POSTERIOR: OnceLock<Posterior> = OnceLock::new();
     let train = || {
@@ -70,8 +70,8 @@ fn the_report_counts_tries_and_warns_below_one_percent() {
     assert_eq!(fine.warning(), None);
 }
 
-/// The share inside is estimated by n = 10,240 draws as by those that were tried: 4 standard errors of each (alpha 6e-5). The twin is that
-/// of another observation.
+/// The share inside is estimated by n = 10,240 draws as by those that were tried: 4 standard errors of each (alpha
+/// 6e-5). The twin is that of another observation.
 #[test]
 fn acceptance_is_what_tries_come_to() {
     let tried = posterior().sample_with_report(&arr1(&[3.8]), 5000, 2).expect("a sound request").acceptance()[0];

@@ -41,7 +41,8 @@ const CHECK: usize = 1;
 /// 270 pairs in batches of 50, for three epochs.
 const STEPS: usize = 15;
 
-/// Two rounds; returns the draws' bits and how often the simulator was called for them (two more calls are a model's pilot run).
+/// Two rounds; returns the draws' bits and how often the simulator was called for them (two more calls are a model's
+/// pilot run).
 fn program(
     folder: &Path,
     correction: Correction,
@@ -143,8 +144,8 @@ fn within_simulations() {
     }
 }
 
-/// By a flag, which ends a training after its step, or by an error, in the second epoch of either round. The closed form needs the posterior of
-/// the first round in the midst of the second.
+/// By a flag, which ends a training after its step, or by an error, in the second epoch of either round. The closed
+/// form needs the posterior of the first round in the midst of the second.
 #[test]
 fn within_trainings() {
     for correction in [ATOMIC, Correction::ClosedForm] {
@@ -334,7 +335,8 @@ fn a_folder_that_is_not_empty_is_refused_without_resume() {
     assert!(matches!(&error, InferenceError::File(FileError { path, .. }) if *path == file), "{error:?}");
 }
 
-/// A simulator of a whole batch sees the same batch with a folder as without: it is not cut into parts. The twin, of one draw at a time, is.
+/// A simulator of a whole batch sees the same batch with a folder as without: it is not cut into parts. The twin, of
+/// one draw at a time, is.
 #[test]
 fn simulations_that_depend_on_their_batch_are_made_in_one() {
     let simulations = |whole: bool, folder: Option<&Path>| {

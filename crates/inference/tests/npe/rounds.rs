@@ -7,8 +7,8 @@ use rand::RngExt;
 use rand_distr::StandardNormal;
 use std::f64::consts::TAU;
 
-/// KL divergence from the exact posterior at x = 0 (the box is ten standard deviations away), by n = 10,000 of its draws: the standard error is
-/// about 0.002 for the values here.
+/// KL divergence from the exact posterior at x = 0 (the box is ten standard deviations away), by n = 10,000 of its
+/// draws: the standard error is about 0.002 for the values here.
 fn divergence(posterior: &Posterior) -> f64 {
     let mut rng = rng(0);
     let theta = Array2::from_shape_simple_fn((10_000, 3), || -1.0 + 0.1 * rng.sample::<f32, _>(StandardNormal));
@@ -34,8 +34,9 @@ fn infer(seed: u64, simulations: &[usize], correction: Correction, proposal: Mak
 
 type MakeProposal = fn(Posterior) -> Result<Proposal, InferenceError>;
 
-/// Seeds 1 to 5: every mean and standard deviation, and the mean divergence of two rounds of 500 simulations against that of one of 1,000. It is
-/// 0.020 for one, and for two 0.014 with atoms, 0.011 in closed form and 0.009 with truncated proposals.
+/// Seeds 1 to 5: every mean and standard deviation, and the mean divergence of two rounds of 500 simulations against
+/// that of one of 1,000. It is 0.020 for one, and for two 0.014 with atoms, 0.011 in closed form and 0.009 with
+/// truncated proposals.
 #[test]
 fn two_rounds_come_nearer_to_the_posterior_than_one() {
     let atomic = Correction::Atomic { atoms: 10 };

@@ -1,4 +1,5 @@
-//! Checks that priors over decades are inferred on the scale that is right for them, and that two spaces are compared as they are used.
+//! Checks that priors over decades are inferred on the scale that is right for them, and that two spaces are compared
+//! as they are used.
 
 use crate::{builder, config_of, npe, shifted, small};
 use bayesburn_amortizers::PosteriorConfig;
@@ -24,7 +25,8 @@ fn config(networks: impl FnOnce(PosteriorConfig<IdentityConfig>) -> PosteriorCon
     config.with_networks(networks)
 }
 
-/// The largest distance of the mean of ln k from the exact one, in units of the exact standard deviation, at x from −3 to 3; of 2,000 draws.
+/// The largest distance of the mean of ln k from the exact one, in units of the exact standard deviation, at x from −3
+/// to 3; of 2,000 draws.
 fn worst(posterior: &Posterior, prior_variance: f64) -> f64 {
     let (weight, mut worst) = (1.0 / (1.0 + 0.04 / prior_variance), 0.0_f64);
     for x in [-3.0f32, -1.5, 0.0, 1.5, 3.0] {
@@ -71,8 +73,9 @@ fn a_prior_over_decades_on_no_scale_is_warned_of() {
     assert!(of(2.0, ParameterSpace::Bounded).is_empty() && of(0.3, ParameterSpace::Unconstrained).is_empty());
 }
 
-/// One normal distribution for a posterior that the bounds cut: by the validation loss, which counts what leaks, the unconstrained space is the
-/// better; as posteriors are used, it is not. Losses on 4,000 fresh simulations, of standard error 0.02, say what is true.
+/// One normal distribution for a posterior that the bounds cut: by the validation loss, which counts what leaks, the
+/// unconstrained space is the better; as posteriors are used, it is not. Losses on 4,000 fresh simulations, of standard
+/// error 0.02, say what is true.
 #[test]
 fn spaces_are_compared_as_posteriors_are_used() {
     let model = shifted(1, 0.6);

@@ -33,8 +33,8 @@ fn draws_are_inside_the_region_and_inside_the_prior() {
     }
 }
 
-/// n = 5,000 draws against the uniform distribution on the part of the box that is in the region: 1.95 / √n, alpha 1e-3. The twin's region is a
-/// twentieth wider.
+/// n = 5,000 draws against the uniform distribution on the part of the box that is in the region: 1.95 / √n, alpha
+/// 1e-3. The twin's region is a twentieth wider.
 #[test]
 fn draws_have_the_priors_density() {
     let region = TruncatedPrior::new(posterior(1), 1e-3).expect("it has an observation");
@@ -50,8 +50,8 @@ fn draws_have_the_priors_density() {
     assert!(kolmogorov_smirnov(draws, uniform(low - 0.05 * (high - low))) > KS_BOUND, "the twin");
 }
 
-/// Of n = 20,000 draws a share ε = 0.01 is expected outside, with a standard deviation of √(n ε (1 − ε) (1 + n / 100,000)) = 15.4, since the
-/// threshold is a quantile of 100,000 draws; 4 are allowed (alpha 6e-5).
+/// Of n = 20,000 draws a share ε = 0.01 is expected outside, with a standard deviation of √(n ε (1 − ε) (1 + n /
+/// 100,000)) = 15.4, since the threshold is a quantile of 100,000 draws; 4 are allowed (alpha 6e-5).
 #[test]
 fn the_tail_is_the_share_of_the_posterior_outside() {
     let outside = |tail: f64| {

@@ -1,4 +1,5 @@
-//! Checks that units do not matter, that missing values may be far from 0, and that observations unlike the simulations are warned of.
+//! Checks that units do not matter, that missing values may be far from 0, and that observations unlike the simulations
+//! are warned of.
 
 use crate::{box_prior, config_of, npe, short, small};
 use bayesburn_inference::NpeTraining;
@@ -34,8 +35,9 @@ fn posteriors_are_the_same_in_any_unit() {
     }
 }
 
-/// Vectors of five of which a third is missing, far from 0. The prior's entropy is 1.419; with the values and the constants of what is
-/// there, the loss comes to about 0.7. With zeros filled in before standardising it stays at 1.4 from an offset of 1,000.
+/// Vectors of five of which a third is missing, far from 0. The prior's entropy is 1.419; with the values and the
+/// constants of what is there, the loss comes to about 0.7. With zeros filled in before standardising it stays at 1.4
+/// from an offset of 1,000.
 #[test]
 fn missing_values_are_learnt_from_at_any_offset() {
     let loss = |offset: f32| {

@@ -19,9 +19,9 @@ fn training() -> NpeTraining {
     NpeTraining::new().with_batch_size(50).with_learning_rate(5e-3).with_max_epochs(60)
 }
 
-/// θ is uniform on [−2, 2] and x − 1 = θ + noise of standard deviation 1. Weights of 2 above 0 and 0 below it make the prior one of [0, 2]: at
-/// x = 1 half of the posterior of equal weights is below 0, and none of the other one's. n = 1,000 draws: below 0.2, since two normals do not end
-/// at 0, and between 0.4 and 0.6.
+/// θ is uniform on [−2, 2] and x − 1 = θ + noise of standard deviation 1. Weights of 2 above 0 and 0 below it make the
+/// prior one of [0, 2]: at x = 1 half of the posterior of equal weights is below 0, and none of the other one's. n =
+/// 1,000 draws: below 0.2, since two normals do not end at 0, and between 0.4 and 0.6.
 fn share_below_zero(weight: fn(f32) -> f32, correction: Option<Correction>) -> f64 {
     let correction_of = correction.unwrap_or(Correction::Atomic { atoms: 10 });
     let config = config_of(small(), training().with_correction(correction_of));

@@ -99,8 +99,8 @@ pub struct DeepSetConfig {
     /// How the modules are wired.
     #[config(default = "DeepSetArchitecture::Residual")]
     pub architecture: DeepSetArchitecture,
-    /// Probability in `[0, 1)` that a hidden unit is dropped in training, in either wiring: after each activation, each unit of each
-    /// observation by itself. Fresh simulations need none; a fixed set of simulations does.
+    /// Probability in `[0, 1)` that a hidden unit is dropped in training, in either wiring: after each activation, each
+    /// unit of each observation by itself. Fresh simulations need none; a fixed set of simulations does.
     #[config(default = 0.0)]
     pub dropout: f64,
 }
@@ -155,8 +155,8 @@ impl SummaryConfig for DeepSetConfig {
     }
 }
 
-/// A permutation-invariant summary network (Zaheer et al. 2017): equivariant modules, each of which lets every observation see
-/// the pooled set (Bloem-Reddy & Teh 2020), then an invariant module and a linear layer.
+/// A permutation-invariant summary network (Zaheer et al. 2017): equivariant modules, each of which lets every
+/// observation see the pooled set (Bloem-Reddy & Teh 2020), then an invariant module and a linear layer.
 ///
 /// ```
 /// use bayesburn_core::DataShape;
@@ -357,8 +357,8 @@ impl DenseStage {
     }
 }
 
-/// A dense layer on an observation beside its pooled set: x W_x + (e W_e + b), which is one layer on both side by side, but
-/// multiplies the set's half once for each set and not N times.
+/// A dense layer on an observation beside its pooled set: x W_x + (e W_e + b), which is one layer on both side by side,
+/// but multiplies the set's half once for each set and not N times.
 #[derive(Module, Debug)]
 struct JointLinear {
     element: Param<Tensor<2>>,

@@ -38,8 +38,8 @@ fn targets(device: &Device) -> Tensor<2> {
     tensor(&values, [ROWS, DIM], device)
 }
 
-/// The first layers of one network, all but the last of which are bent: what comes out is what the last layer's activation
-/// normalisation makes of what reaches it.
+/// The first layers of one network, all but the last of which are bent: what comes out is what the last layer's
+/// activation normalisation makes of what reaches it.
 fn first_layers(num: usize, coupling: CouplingDesign, device: &Device) -> InvertibleNetwork {
     let config = InvertibleNetworkConfig::new()
         .with_num_coupling_layers(num)

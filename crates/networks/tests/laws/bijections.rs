@@ -1,5 +1,5 @@
-//! Checks the laws of bijections on every map of the crate: round trip, log-determinant, independence of rows, gradients, save
-//! and load, identity at the start.
+//! Checks the laws of bijections on every map of the crate: round trip, log-determinant, independence of rows,
+//! gradients, save and load, identity at the start.
 
 use crate::support::{
     assert_gradient_everywhere, gradients, in_f64, largest_error, loaded, map_floats, normal, perturbed, saved, tensor,
@@ -182,13 +182,14 @@ impl Case {
         }
     }
 
-    /// The map after "training": noise on every parameter bends it. Of the two orders of two dimensions, this seed draws the
-    /// other one than seed 1.
+    /// The map after "training": noise on every parameter bends it. Of the two orders of two dimensions, this seed
+    /// draws the other one than seed 1.
     fn bent(&self, device: &Device) -> Map {
         perturbed(self.fresh(5, device), 2, 0.15)
     }
 
-    /// Targets and a condition, row by row: the bulk, numbers near the first knots and edges of a spline, and its tails.
+    /// Targets and a condition, row by row: the bulk, numbers near the first knots and edges of a spline, and its
+    /// tails.
     fn inputs(&self) -> (Vec<f64>, Vec<f64>) {
         let mut targets = normal(3, BULK * self.dim).iter().map(|v| 2.0 * v).collect::<Vec<_>>();
         for row in [[4.999, 0.0], [-5.001, 0.626], [20.0, -20.0], [-20.0, 0.1]] {
@@ -233,7 +234,8 @@ fn inverse_undoes_forward_and_forward_undoes_inverse() {
         );
         for (direction, result) in [("inverse(forward(x))", and_back), ("forward(inverse(z))", and_there)] {
             let error = largest_error(&values(result), &x);
-            // Rounding in f64, 1e-16, grows with the product of the layers' steepest slopes; a wrong formula errs by 1e-2 or more.
+            // Rounding in f64, 1e-16, grows with the product of the layers' steepest slopes; a wrong formula errs by
+            // 1e-2 or more.
             assert!(error < 1e-9, "{}: {direction} is off by {error:.1e}", case.name);
         }
     }
@@ -242,8 +244,8 @@ fn inverse_undoes_forward_and_forward_undoes_inverse() {
 #[test]
 fn log_det_is_that_of_the_numeric_jacobian() {
     // Central differences err by about (h / w)² where a spline bends within a width w, here 1e-3 and more: 1e-6; and by
-    // rounding, 1e-16 |z| / h = 1e-8 for the |z| of up to 100 here, of slopes of 0.01 and more: 1e-6. A term too many or too few
-    // errs by 1e-2 or more.
+    // rounding, 1e-16 |z| / h = 1e-8 for the |z| of up to 100 here, of slopes of 0.01 and more: 1e-6. A term too many
+    // or too few errs by 1e-2 or more.
     const STEP: f64 = 1e-6;
     const TOLERANCE: f64 = 1e-5;
     let device = Device::default();
@@ -343,8 +345,8 @@ fn a_right_gradient_reaches_every_parameter() {
             // Its gradient takes the singular vectors as found, though the power iteration has not quite converged.
             continue;
         }
-        // Every parameter moves along its own gradient by the same length, so that no error cancels another: the loss changes
-        // by the sum of the lengths.
+        // Every parameter moves along its own gradient by the same length, so that no error cancels another: the loss
+        // changes by the sum of the lengths.
         let length = |g: &[f64]| g.iter().map(|g| g * g).sum::<f64>().sqrt();
         let moved = |step: f64| {
             let mut gradient = found.iter().map(|(_, gradient)| gradient);

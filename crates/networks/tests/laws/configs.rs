@@ -17,8 +17,8 @@ fn the_networks_of_bayesflow_v1_have_its_number_of_parameters() {
     let summary_network = DeepSetConfig::bayesflow_v1(10).init(&DataShape::of_sets(4), &mut init).expect("valid");
     let inference_network =
         InvertibleNetworkConfig::bayesflow_v1().with_num_coupling_layers(4).init(4, 10, &mut init).expect("valid");
-    // 64,330 and 4 layers of 2 couplings of 2 networks of (12 · 128 + 128) + (128² + 128) + (128 · 2 + 2), and 2 · 4 for
-    // activation normalisation.
+    // 64,330 and 4 layers of 2 couplings of 2 networks of (12 · 128 + 128) + (128² + 128) + (128 · 2 + 2), and 2 · 4
+    // for activation normalisation.
     assert_eq!(num_trainable_parameters(&inference_network), 4 * (4 * (12 * 128 + 128 + 128 * 128 + 128 + 258) + 8));
     assert_eq!(num_trainable_parameters(&summary_network) + num_trainable_parameters(&inference_network), 362_698);
 }
@@ -87,8 +87,8 @@ fn a_setting_of_0_that_makes_sense_is_allowed() {
     assert!(soft_flow.init(1, 0, &mut init).is_ok());
 }
 
-/// In the configuration as text each network has one `dropout`: 1 of an affine layer with a shared network or of a spline, 2 of
-/// separate ones, 2 of an interleaved design.
+/// In the configuration as text each network has one `dropout`: 1 of an affine layer with a shared network or of a
+/// spline, 2 of separate ones, 2 of an interleaved design.
 #[test]
 fn the_dropout_of_an_invertible_network_is_that_of_every_network_in_it() {
     let separate = AffineNets::Separate(SeparateNets::new(DenseNetConfig::new(), DenseNetConfig::new()));

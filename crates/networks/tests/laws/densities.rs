@@ -1,5 +1,5 @@
-//! Checks the laws of density estimators on every estimator of the crate: normalisation, draws that have the density, rows that do not
-//! influence one another, gradients, save and load.
+//! Checks the laws of density estimators on every estimator of the crate: normalisation, draws that have the density,
+//! rows that do not influence one another, gradients, save and load.
 
 use crate::support::{
     assert_gradient_everywhere, gradients, in_f64, largest_error, loaded, map_floats, normal, perturbed, saved, tensor,
@@ -93,8 +93,8 @@ fn draws(network: &InferenceNetwork, dim: usize, count: usize, device: &Device) 
     (0..dim).map(margin).collect()
 }
 
-/// Whether the largest distance of a margin's empirical distribution to its density, on a plane, is below the Kolmogorov-Smirnov bound
-/// for n = 20,000 and alpha 1e-4 for each margin, 2.23 / √n; 1e-3 is the quadrature's.
+/// Whether the largest distance of a margin's empirical distribution to its density, on a plane, is below the
+/// Kolmogorov-Smirnov bound for n = 20,000 and alpha 1e-4 for each margin, 2.23 / √n; 1e-3 is the quadrature's.
 fn agree(of_draws: &InferenceNetwork, of_density: &InferenceNetwork, device: &Device) -> bool {
     const N: usize = 20_000;
     let (points, width) = grid(400);
@@ -245,7 +245,8 @@ fn a_mixture_has_the_density_of_the_formula() {
     let device = Device::default();
     let config = MixtureConfig::new().with_components(2).with_net(DenseNetConfig::new().with_units(4));
     let network = config.init(1, CONDITION, &mut ParameterInit::new(1, &device)).expect("a valid configuration");
-    // The last layer's bias says all, since its weights are 0: two logits, two means, two logarithms of 1 / σ before their bound.
+    // The last layer's bias says all, since its weights are 0: two logits, two means, two logarithms of 1 / σ before
+    // their bound.
     let bound = |log: f64| 8.0 * (log / 8.0).atanh();
     let bias = [0.25_f64.ln(), 0.75_f64.ln(), -1.0, 2.0, bound(2.0_f64.ln()), bound(0.0)];
     let network = map_floats(in_f64(network), |place, old| match place {
@@ -311,8 +312,8 @@ fn in_f32(mixture: MixtureParameters, device: &Device) -> MixtureParameters {
     }
 }
 
-/// ∫ q(θ | c) q'(θ) / N(θ) dθ by quadrature in two dimensions, against the closed form; both up to one constant, so that
-/// differences between conditions are compared. The twin forgets the divisor.
+/// ∫ q(θ | c) q'(θ) / N(θ) dθ by quadrature in two dimensions, against the closed form; both up to one constant, so
+/// that differences between conditions are compared. The twin forgets the divisor.
 #[test]
 fn products_of_mixtures_have_the_integral_of_the_closed_form() {
     let device = Device::default();

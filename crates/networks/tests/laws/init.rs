@@ -55,7 +55,8 @@ fn orthogonal_matrices_are_orthogonal() {
 
 #[test]
 fn orthogonal_matrices_favour_no_direction() {
-    // The first entry of a row that is uniform on the circle is cos φ: mean 0, variance 1/2. n = 2000, |z| < 4: alpha = 6e-5.
+    // The first entry of a row that is uniform on the circle is cos φ: mean 0, variance 1/2. n = 2000, |z| < 4: alpha =
+    // 6e-5.
     let mut init = init(3);
     let draws: Vec<f64> = (0..2000).map(|_| values(init.orthogonal(2).val())[0]).collect();
     let mean = draws.iter().sum::<f64>() / 2000.0;
@@ -73,7 +74,8 @@ fn glorot_weights_are_uniform_within_their_bound() {
     let weights = values(layer.weight.val());
     let n = weights.len() as f64;
     assert!(weights.iter().all(|w| w.abs() <= bound * (1.0 + 1e-7)));
-    // Uniform on ±bound: mean 0, variance bound² / 3; its square has variance 4 bound⁴ / 45. n = 2100, |z| < 4: alpha = 6e-5.
+    // Uniform on ±bound: mean 0, variance bound² / 3; its square has variance 4 bound⁴ / 45. n = 2100, |z| < 4: alpha =
+    // 6e-5.
     let mean = weights.iter().sum::<f64>() / n;
     let square = weights.iter().map(|w| w * w).sum::<f64>() / n;
     assert!(mean.abs() < 4.0 * bound / (3.0 * n).sqrt(), "mean {mean}");

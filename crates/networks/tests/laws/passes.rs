@@ -40,8 +40,8 @@ fn dropout_in_training_keeps_the_mean() {
     let sums = run(&net, Pass::training(1));
     assert_ne!(sums, run(&net, Pass::training(2)));
     assert_eq!(sums, run(&net, Pass::training(1)));
-    // Each unit is 0 or 1 / (1 − p): mean 1, variance p / (1 − p). n = 200,000 units, |z| < 4: alpha = 6e-5. Without the
-    // factor 1 / (1 − p) the mean is 0.7, 200 standard errors away.
+    // Each unit is 0 or 1 / (1 − p): mean 1, variance p / (1 − p). n = 200,000 units, |z| < 4: alpha = 6e-5. Without
+    // the factor 1 / (1 − p) the mean is 0.7, 200 standard errors away.
     let variance = DROPOUT / (1.0 - DROPOUT);
     let mean = sums.iter().sum::<f64>() / (ROWS * UNITS) as f64;
     assert!((mean - 1.0).abs() < 4.0 * (variance / (ROWS * UNITS) as f64).sqrt(), "mean {mean}");
@@ -60,9 +60,9 @@ fn monte_carlo_dropout_is_on_at_inference_and_the_seed_reproduces_it() {
     assert_ne!(sums, run(&net, Pass::inference(2)));
 }
 
-/// Both wirings with every stage that has hidden layers, mean pooling, relu. With weights and data above 0 relu is the identity and
-/// every path from input to output goes through units of different masks, so that the mean over masks is the network without
-/// dropout; with biases of 0 it is not 0.
+/// Both wirings with every stage that has hidden layers, mean pooling, relu. With weights and data above 0 relu is the
+/// identity and every path from input to output goes through units of different masks, so that the mean over masks is
+/// the network without dropout; with biases of 0 it is not 0.
 fn deep_sets(dropout: f64, device: &Device) -> [(&'static str, DeepSet); 3] {
     let plain = DeepSetArchitecture::Plain(PlainDeepSetConfig::new());
     [
@@ -176,8 +176,8 @@ fn soft_flow_blurs_in_training_and_tells_the_network_how_much() {
     let z = run(Pass::training(1));
     assert_eq!(z, run(Pass::training(1)));
     assert_ne!(z, run(Pass::training(2)));
-    // z = S (1 + ε), S uniform on [0.5, 1.5], ε normal: mean E S = 1; mean square 2 E S² = 13/6, so variance 7/6; fourth moment
-    // 10 E S⁴ = 15.125, so the variance of z² is 10.43. n = 10,000, |z| < 4: alpha = 6e-5.
+    // z = S (1 + ε), S uniform on [0.5, 1.5], ε normal: mean E S = 1; mean square 2 E S² = 13/6, so variance 7/6;
+    // fourth moment 10 E S⁴ = 15.125, so the variance of z² is 10.43. n = 10,000, |z| < 4: alpha = 6e-5.
     let n = rows as f64;
     let mean = z.iter().sum::<f64>() / n;
     let square = z.iter().map(|z| z * z).sum::<f64>() / n;
@@ -204,7 +204,8 @@ fn spectral_norm_bounds_the_largest_singular_value() {
     for shape in [[128, 128], [12, 128], [128, 4], [1, 5], [5, 1]] {
         for seed in 0..20 {
             let sigma = largest_singular_value(effective_weight(seed, shape, 5.0));
-            // 20 power iterations estimate it from below, and by 7% at most for 150 seeds: what remains is 1 or a little more.
+            // 20 power iterations estimate it from below, and by 7% at most for 150 seeds: what remains is 1 or a
+            // little more.
             assert!((0.9999..1.08).contains(&sigma), "{shape:?}, seed {seed}: {sigma}");
         }
     }

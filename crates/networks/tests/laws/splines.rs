@@ -1,4 +1,5 @@
-//! Checks what only splines promise: monotone, smooth at their edges, invertible and finite for any numbers a network makes.
+//! Checks what only splines promise: monotone, smooth at their edges, invertible and finite for any numbers a network
+//! makes.
 
 use crate::support::{in_f64, largest_error, map_floats, normal, tensor, tensor64, values};
 use bayesburn_networks::{
@@ -60,7 +61,8 @@ fn splines_are_monotone_and_their_derivative_is_that_of_the_values() {
         let x: Vec<f64> = (0..=4000).map(|i| left - 10.0 + step * f64::from(i)).collect();
         let (z, log_derivative) = evaluate(&raw, &x);
         assert!(z.windows(2).all(|pair| pair[0] < pair[1]), "not increasing");
-        // The mean of the derivative over the grid is the total rise. The trapezoid errs by step² · f‴ / 12, most in narrow bins.
+        // The mean of the derivative over the grid is the total rise. The trapezoid errs by step² · f‴ / 12, most in
+        // narrow bins.
         let rise: f64 = log_derivative.windows(2).map(|d| step * (d[0].exp() + d[1].exp()) / 2.0).sum();
         let error = (rise / (z[4000] - z[0]) - 1.0).abs();
         assert!(error < 2e-3, "the derivatives sum to {rise}, {error:.1e} off");
@@ -124,8 +126,8 @@ fn inverse_is_accurate_in_f32_for_extreme_splines() {
         let (again, log_derivative) = network.forward(back.clone(), Some(condition), pass);
         let [x, z, back, again] = [x, z, back, again].map(values);
         for (i, log_derivative) in values(log_derivative).iter().enumerate() {
-            // Where the map is flat, x cannot be told from its rounded z, nor, where steep, z from its rounded x: one of the two
-            // must come back to 1e-4.
+            // Where the map is flat, x cannot be told from its rounded z, nor, where steep, z from its rounded x: one
+            // of the two must come back to 1e-4.
             let x_error = (back[i] - x[i]).abs() / (1.0 + x[i].abs());
             let z_error = (again[i] - z[i]).abs() / (1.0 + z[i].abs());
             let error = x_error.min(z_error);

@@ -1,5 +1,5 @@
-//! Checks the laws of summary networks: the order of a set does not matter, its size may vary, rows are independent, gradients,
-//! save and load.
+//! Checks the laws of summary networks: the order of a set does not matter, its size may vary, rows are independent,
+//! gradients, save and load.
 
 use crate::support::{
     assert_gradient_everywhere, gradients, in_f64, largest_error, loaded, normal, perturbed, saved, tensor64, values,

@@ -63,8 +63,8 @@ pub(crate) fn map_floats<M: Module>(module: M, change: impl FnMut(&str, &TensorD
     module.map(&mut Mapper(Vec::new(), change))
 }
 
-/// Adds normal noise of this size to every float parameter: networks begin as the identity, for which most laws hold even if
-/// the code is wrong.
+/// Adds normal noise of this size to every float parameter: networks begin as the identity, for which most laws hold
+/// even if the code is wrong.
 pub(crate) fn perturbed<M: Module>(module: M, seed: u64, size: f64) -> M {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     map_floats(module, |_, old| {

@@ -114,11 +114,11 @@ fn row_len(shape: &[usize]) -> usize {
 #[expect(unsafe_code, reason = "a map cannot rule out that other programs change the file")]
 pub(crate) fn map(path: &Path) -> Result<Arc<Mmap>, DataError> {
     let file = File::open(path).map_err(DataError::read(path))?;
-    // SAFETY: the map is read-only, private to `Column`, and read only as bytes, every value of which is valid. What remains is
-    // another program that changes the file meanwhile: by the letter undefined behaviour; in practice rows are read half old and
-    // half new, and if the file is cut short, reading beyond its end ends the process with SIGBUS. `presimulate` and
-    // `save_simulations` never do either, since they replace files by renaming, which leaves the mapped one as it was; of other
-    // programs the documentation of `Dataset` asks it.
+    // SAFETY: the map is read-only, private to `Column`, and read only as bytes, every value of which is valid. What
+    // remains is another program that changes the file meanwhile: by the letter undefined behaviour; in practice rows
+    // are read half old and half new, and if the file is cut short, reading beyond its end ends the process with
+    // SIGBUS. `presimulate` and `save_simulations` never do either, since they replace files by renaming, which leaves
+    // the mapped one as it was; of other programs the documentation of `Dataset` asks it.
     let map = unsafe { Mmap::map(&file) };
     Ok(Arc::new(map.map_err(DataError::read(path))?))
 }

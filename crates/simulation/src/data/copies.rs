@@ -42,8 +42,8 @@ impl Copies {
         self.len == 0
     }
 
-    /// Whether more than a tenth of the different rows share their parameters with another: as whole numbers do, or parameters that were
-    /// simulated several times. Equal rows may then be different simulations.
+    /// Whether more than a tenth of the different rows share their parameters with another: as whole numbers do, or
+    /// parameters that were simulated several times. Equal rows may then be different simulations.
     #[must_use]
     pub fn parameters_recur(&self) -> bool {
         self.parameters_recur
@@ -55,9 +55,9 @@ impl Copies {
         self.first.get(&row).copied().unwrap_or(row)
     }
 
-    /// Splits rows in an order into the first of them, at most so many, and the others, with equal rows in one part. Without copies the first
-    /// part has `most` rows; with copies it may have fewer, by a hundredth of all. Rows that are more often there than that are among the
-    /// others, unless all are.
+    /// Splits rows in an order into the first of them, at most so many, and the others, with equal rows in one part.
+    /// Without copies the first part has `most` rows; with copies it may have fewer, by a hundredth of all. Rows that
+    /// are more often there than that are among the others, unless all are.
     #[must_use]
     pub fn split(&self, order: &[usize], most: usize) -> (Vec<usize>, Vec<usize>) {
         let mut sizes: HashMap<usize, usize> = HashMap::new();
@@ -83,7 +83,8 @@ impl Copies {
 }
 
 impl Dataset {
-    /// The rows that occur more than once. It reads the parameters of all rows, and the data of those whose parameters are equal.
+    /// The rows that occur more than once. It reads the parameters of all rows, and the data of those whose parameters
+    /// are equal.
     #[must_use]
     pub fn copies(&self) -> Copies {
         let mut values = Vec::new();

@@ -20,13 +20,14 @@ use std::{
 
 /// Simulations that are already there, in memory or in files: what offline training reads.
 ///
-/// Rows are numbered from 0, over all files or batches in their order. Only rows of one [`Group`] can be in one batch: rows of
-/// equal shapes and of equal non-batchable context, such as the number of observations. Without such context there is one group.
+/// Rows are numbered from 0, over all files or batches in their order. Only rows of one [`Group`] can be in one batch:
+/// rows of equal shapes and of equal non-batchable context, such as the number of observations. Without such context
+/// there is one group.
 ///
-/// Files are mapped into memory: a row is read when it is selected, so that a data set may be larger than memory. While a data
-/// set is open, its files must not be changed in place by other programs: what is read would be undefined, and if a file is cut
-/// short, reading beyond its end ends the process (SIGBUS on Unix). Replacing a file by renaming another to it, or deleting it,
-/// does no harm on Unix.
+/// Files are mapped into memory: a row is read when it is selected, so that a data set may be larger than memory. While
+/// a data set is open, its files must not be changed in place by other programs: what is read would be undefined, and
+/// if a file is cut short, reading beyond its end ends the process (SIGBUS on Unix). Replacing a file by renaming
+/// another to it, or deleting it, does no harm on Unix.
 ///
 /// A clone is cheap and shares everything.
 #[derive(Clone)]
@@ -84,7 +85,8 @@ impl Dataset {
         Self::from_batches([simulations])
     }
 
-    /// Several batches in memory, with the rows of one after those of the other. Where shared context differs, shapes may.
+    /// Several batches in memory, with the rows of one after those of the other. Where shared context differs, shapes
+    /// may.
     ///
     /// # Errors
     /// Arrays that do not fit each other; batches that differ in more than rows and shared context; no row.
@@ -94,8 +96,8 @@ impl Dataset {
         Self::new("the batches".to_owned(), parts, Vec::new())
     }
 
-    /// Several data sets as one, with the rows of one after those of the other, and the policy and feature names of the first. Nothing is
-    /// copied.
+    /// Several data sets as one, with the rows of one after those of the other, and the policy and feature names of the
+    /// first. Nothing is copied.
     ///
     /// # Errors
     /// No data set; data sets that differ in more than rows and shared context.
@@ -127,13 +129,13 @@ impl Dataset {
     /// Opens stored simulations:
     ///
     /// - a folder that [`presimulate`](crate::GenerativeModel::presimulate) wrote;
-    /// - a `.safetensors` file, of [`save_simulations`](crate::save_simulations) or of another program, which may have the
-    ///   parameters' names as a JSON list under the metadata key `parameter_names`;
+    /// - a `.safetensors` file, of [`save_simulations`](crate::save_simulations) or of another program, which may have
+    ///   the parameters' names as a JSON list under the metadata key `parameter_names`;
     /// - a folder with `parameters.npy` and `sim_data.npy`;
     /// - a `.npz` file, compressed or not.
     ///
-    /// `.safetensors` files and `.npy` files in row-major order are mapped; `.npy` files in Fortran order and `.npz` files are read
-    /// into memory whole.
+    /// `.safetensors` files and `.npy` files in row-major order are mapped; `.npy` files in Fortran order and `.npz`
+    /// files are read into memory whole.
     ///
     /// # Shapes
     /// | array | also called | shape |
@@ -147,13 +149,13 @@ impl Dataset {
     /// | `prior_non_batchable_context`, `sim_non_batchable_context` | | any, shared by all rows of the file |
     ///
     /// Elements are f16, bf16, f32, f64, integers of 8 to 64 bits, or bool (as 0 and 1). They become
-    /// f32 when they are read: f64 and long integers are rounded, and f64 beyond 3.4e38 are infinite. NaN and infinities are
-    /// passed on as they are. Parameters without names are called `theta_1`, `theta_2` and so on, see
+    /// f32 when they are read: f64 and long integers are rounded, and f64 beyond 3.4e38 are infinite. NaN and
+    /// infinities are passed on as they are. Parameters without names are called `theta_1`, `theta_2` and so on, see
     /// [`with_parameter_names`](Self::with_parameter_names).
     ///
     /// # Errors
-    /// Nothing to open; arrays that are unknown, missing, of other types, or do not fit each other; shards that are missing, cut
-    /// short, or of different shapes where their shared context is the same; no row.
+    /// Nothing to open; arrays that are unknown, missing, of other types, or do not fit each other; shards that are
+    /// missing, cut short, or of different shapes where their shared context is the same; no row.
     ///
     /// ```
     /// use bayesburn_simulation::Dataset;
@@ -283,8 +285,8 @@ impl Dataset {
         Ok(self)
     }
 
-    /// What becomes of rows whose data are not finite, when they are selected: an error, unless it is set here. They are counted in
-    /// [`Simulations::invalid`], by the number of the row.
+    /// What becomes of rows whose data are not finite, when they are selected: an error, unless it is set here. They
+    /// are counted in [`Simulations::invalid`], by the number of the row.
     ///
     /// # Errors
     /// [`InvalidSimulations::Redraw`]: what is already there cannot be drawn again.
@@ -296,8 +298,8 @@ impl Dataset {
         Ok(self)
     }
 
-    /// The number of rows, what becomes of invalid ones, and a CRC-32 of the parameters and data of up to 64 rows spread evenly: what
-    /// tells a resumed training that its data are not those it began with.
+    /// The number of rows, what becomes of invalid ones, and a CRC-32 of the parameters and data of up to 64 rows
+    /// spread evenly: what tells a resumed training that its data are not those it began with.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let mut hasher = crc32fast::Hasher::new();
@@ -348,7 +350,8 @@ impl Dataset {
         self.feature_names.as_deref()
     }
 
-    /// The groups of rows that can be in one batch; every row is in exactly one. One group, unless there is non-batchable context.
+    /// The groups of rows that can be in one batch; every row is in exactly one. One group, unless there is
+    /// non-batchable context.
     #[must_use]
     pub fn groups(&self) -> &[Group] {
         &self.rows.groups
@@ -388,8 +391,8 @@ impl Dataset {
         (&self.rows.parts[part], row - self.rows.starts[part])
     }
 
-    /// Reads every file of a store that `presimulate` wrote and compares its CRC-32 with the manifest's. Data in memory and files of
-    /// other programs have no checksum to compare, and pass.
+    /// Reads every file of a store that `presimulate` wrote and compares its CRC-32 with the manifest's. Data in memory
+    /// and files of other programs have no checksum to compare, and pass.
     ///
     /// # Errors
     /// The first file that is missing or was changed.

@@ -17,8 +17,8 @@ pub enum DataError {
     File(#[from] FileError),
     /// A file of another type.
     #[error(
-        "`{path}` is no file of simulations: pass a `.safetensors` or `.npz` file, a folder that `presimulate` wrote, or a folder \
-         with `parameters.npy` and `sim_data.npy`"
+        "`{path}` is no file of simulations: pass a `.safetensors` or `.npz` file, a folder that `presimulate` wrote, \
+         or a folder with `parameters.npy` and `sim_data.npy`"
     )]
     FileType {
         /// The file.
@@ -26,8 +26,8 @@ pub enum DataError {
     },
     /// A folder without simulations.
     #[error(
-        "the folder `{path}` has no `manifest.json`, nor `parameters.npy` and `sim_data.npy`; it holds {found}: pass the folder \
-         that `presimulate` wrote, or one with `.npy` files"
+        "the folder `{path}` has no `manifest.json`, nor `parameters.npy` and `sim_data.npy`; it holds {found}: pass \
+         the folder that `presimulate` wrote, or one with `.npy` files"
     )]
     NoData {
         /// The folder.
@@ -37,7 +37,8 @@ pub enum DataError {
     },
     /// A manifest of a version that this one does not read.
     #[error(
-        "`{path}` has format version {got}, and this bayesburn reads version {expected}: open it with the bayesburn that wrote it"
+        "`{path}` has format version {got}, and this bayesburn reads version {expected}: open it with the bayesburn \
+         that wrote it"
     )]
     Version {
         /// The manifest.
@@ -83,8 +84,8 @@ pub enum DataError {
     },
     /// An array whose elements are of a type that is not read.
     #[error(
-        "the array `{name}` in {origin} has elements of type `{got}`: store it as little-endian f16, bf16, f32 or f64, as integers of \
-         8 to 64 bits, or as bool (in `.npz` files not f16)"
+        "the array `{name}` in {origin} has elements of type `{got}`: store it as little-endian f16, bf16, f32 or \
+         f64, as integers of 8 to 64 bits, or as bool (in `.npz` files not f16)"
     )]
     ElementType {
         /// The file or folder.
@@ -108,7 +109,8 @@ pub enum DataError {
     },
     /// Arrays with different numbers of rows.
     #[error(
-        "the array `{name}` in {origin} has {got} rows, and `parameters` has {expected}: give each simulation one row in each"
+        "the array `{name}` in {origin} has {got} rows, and `parameters` has {expected}: give each simulation one row \
+         in each"
     )]
     Rows {
         /// The file, folder or batch.
@@ -138,7 +140,8 @@ pub enum DataError {
     },
     /// No simulation at all.
     #[error(
-        "{origin} holds 0 simulations: store at least one; a store whose first run was interrupted goes on when `presimulate` is called again"
+        "{origin} holds 0 simulations: store at least one; a store whose first run was interrupted goes on when \
+         `presimulate` is called again"
     )]
     NoRows {
         /// The file or folder.
@@ -146,8 +149,8 @@ pub enum DataError {
     },
     /// Files or batches that cannot be of one data set.
     #[error(
-        "`{quantity}` is {got} in {origin}, and {expected} before: only shapes may differ between files or batches, and only where \
-         their shared context differs; take them apart into data sets of their own"
+        "`{quantity}` is {got} in {origin}, and {expected} before: only shapes may differ between files or batches, \
+         and only where their shared context differs; take them apart into data sets of their own"
     )]
     Differs {
         /// The file or batch.
@@ -161,7 +164,8 @@ pub enum DataError {
     },
     /// A file of a store that is gone.
     #[error(
-        "`{path}` is missing: restore it, or call `presimulate` with the settings of the store, which simulates it again"
+        "`{path}` is missing: restore it, or call `presimulate` with the settings of the store, which simulates it \
+         again"
     )]
     Missing {
         /// The file.
@@ -179,8 +183,8 @@ pub enum DataError {
     },
     /// A file whose bytes are not those that were written.
     #[error(
-        "`{path}` was changed after it was written (CRC-32 {got:08x} instead of {expected:08x}): restore it, or delete it and call \
-         `presimulate` again"
+        "`{path}` was changed after it was written (CRC-32 {got:08x} instead of {expected:08x}): restore it, or \
+         delete it and call `presimulate` again"
     )]
     Changed {
         /// The file.
@@ -216,7 +220,8 @@ pub enum DataError {
     EmptyShards,
     /// A folder that holds something else than a store.
     #[error(
-        "`{path}` holds {found} and no `manifest.json`: simulate into an empty folder or into one that `presimulate` wrote"
+        "`{path}` holds {found} and no `manifest.json`: simulate into an empty folder or into one that `presimulate` \
+         wrote"
     )]
     NotAStore {
         /// The folder.
@@ -226,7 +231,8 @@ pub enum DataError {
     },
     /// A store that was begun with another setting.
     #[error(
-        "the store `{path}` has {setting} {stored}, and {given} was given: use the same, or simulate into another folder"
+        "the store `{path}` has {setting} {stored}, and {given} was given: use the same, or simulate into another \
+         folder"
     )]
     Setting {
         /// The folder.
@@ -240,8 +246,8 @@ pub enum DataError {
     },
     /// A shard that was missing, simulated again, is another.
     #[error(
-        "`{path}` was simulated again and differs from what the manifest says: the model has changed or does not repeat itself; \
-         simulate into another folder"
+        "`{path}` was simulated again and differs from what the manifest says: the model has changed or does not \
+         repeat itself; simulate into another folder"
     )]
     NotReproduced {
         /// The shard.

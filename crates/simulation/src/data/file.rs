@@ -18,9 +18,10 @@ use std::{
 };
 
 /// Writes a batch to a `.safetensors` file, which any program reads: f32 arrays by the names that
-/// [`Dataset::open`](crate::Dataset::open) lists, the parameters' names as a JSON list under the metadata key `parameter_names`, and [`Simulations::invalid`] as an array `invalid`
-/// of type U64, `[K, 5]` (seed, index, attempt, first, batch), if there is any; [`Simulations::panicked`] likewise as the bytes of a JSON
-/// list, an array `panicked` of type U8.
+/// [`Dataset::open`](crate::Dataset::open) lists, the parameters' names as a JSON list under the metadata key
+/// `parameter_names`, and [`Simulations::invalid`] as an array `invalid` of type U64, `[K, 5]` (seed, index, attempt,
+/// first, batch), if there is any; [`Simulations::panicked`] likewise as the bytes of a JSON list, an array `panicked`
+/// of type U8.
 ///
 /// The file is there whole or not at all, replaces one that is there, and has the same bytes for the same batch.
 ///
@@ -75,10 +76,11 @@ pub fn save_simulations(simulations: &Simulations, path: impl AsRef<Path>) -> Re
     files::write_atomically(path, write).map_err(DataError::write(path))
 }
 
-/// Reads a batch that [`save_simulations`] wrote, or a shard of [`presimulate`](crate::GenerativeModel::presimulate), to the bit.
+/// Reads a batch that [`save_simulations`] wrote, or a shard of [`presimulate`](crate::GenerativeModel::presimulate),
+/// to the bit.
 ///
-/// Files of other programs are read as well, see [`Dataset::open`](crate::Dataset::open); without names in them, parameters are
-/// named `theta_1`, `theta_2` and so on.
+/// Files of other programs are read as well, see [`Dataset::open`](crate::Dataset::open); without names in them,
+/// parameters are named `theta_1`, `theta_2` and so on.
 ///
 /// # Errors
 /// A file that is missing or damaged, or that does not hold simulations.

@@ -16,11 +16,12 @@ use std::{
 /// The file that is locked while a process simulates into a folder.
 const LOCK: &str = ".lock";
 
-/// The largest shard that is chosen here, in bytes: long reads for a copy or a checksum, and, for a shard on each of 16 threads, 1 GB
-/// of memory if the model has functions of whole batches (16 that are written and 16 that are simulated).
+/// The largest shard that is chosen here, in bytes: long reads for a copy or a checksum, and, for a shard on each of 16
+/// threads, 1 GB of memory if the model has functions of whole batches (16 that are written and 16 that are simulated).
 const SHARD_BYTES: usize = 32 << 20;
 
-/// The fewest shards that a call is divided into, if it has that many simulations, so that an interruption costs a few percent of them.
+/// The fewest shards that a call is divided into, if it has that many simulations, so that an interruption costs a few
+/// percent of them.
 const MIN_SHARDS: usize = 32;
 
 /// The largest shard that is chosen for models with non-batchable context, which is drawn once for each shard.
@@ -34,8 +35,8 @@ pub struct Presimulation {
     /// The seed. Simulation i of the folder is simulation i of this seed.
     pub seed: u64,
     /// How many simulations a file holds; at least 1. By default that of the folder, if it was begun, else 1/32 of
-    /// `num_simulations`, but at most 32 MB, and at most 1,000 if the model has non-batchable context: a shard is one batch to the
-    /// model, so that all its simulations share that context.
+    /// `num_simulations`, but at most 32 MB, and at most 1,000 if the model has non-batchable context: a shard is one
+    /// batch to the model, so that all its simulations share that context.
     pub simulations_per_shard: Option<usize>,
     /// Whether progress is shown; by default on a terminal.
     pub progress: Progress,
@@ -75,19 +76,20 @@ impl Presimulation {
 impl GenerativeModel {
     /// Simulates into a folder and opens it as a [`Dataset`].
     ///
-    /// The folder holds files `shard-000000.safetensors`, `shard-000001.safetensors` and so on (f32 arrays named as the fields of
-    /// [`Simulations`](bayesburn_core::Simulations)), and `manifest.json`. Its bytes depend on the model, the seed and the numbers of
-    /// simulations, not on threads. The values depend on the size of the shards only where simulations depend on their batch, by
-    /// non-batchable context or a function of a whole batch; a shard is one batch.
+    /// The folder holds files `shard-000000.safetensors`, `shard-000001.safetensors` and so on (f32 arrays named as the
+    /// fields of [`Simulations`](bayesburn_core::Simulations)), and `manifest.json`. Its bytes depend on the model, the
+    /// seed and the numbers of simulations, not on threads. The values depend on the size of the shards only where
+    /// simulations depend on their batch, by non-batchable context or a function of a whole batch; a shard is one
+    /// batch.
     ///
-    /// Called again with the same settings after it was interrupted, even by a kill, it goes on at the first shard that is not
-    /// complete, and ends with the bytes of a run without interruption. Called with more simulations it appends, beginning a new
-    /// shard. A shard that was deleted is simulated again. The model itself cannot be compared, only names and shapes: after changing
-    /// it, use another folder.
+    /// Called again with the same settings after it was interrupted, even by a kill, it goes on at the first shard that
+    /// is not complete, and ends with the bytes of a run without interruption. Called with more simulations it appends,
+    /// beginning a new shard. A shard that was deleted is simulated again. The model itself cannot be compared, only
+    /// names and shapes: after changing it, use another folder.
     ///
     /// # Errors
-    /// A simulation that fails, with what was stored before it staying there; a folder that holds something else, or was begun with
-    /// another seed, shard size or model; another process that simulates into it; a disk that is full.
+    /// A simulation that fails, with what was stored before it staying there; a folder that holds something else, or
+    /// was begun with another seed, shard size or model; another process that simulates into it; a disk that is full.
     ///
     /// ```
     /// use bayesburn_simulation::{Dataset, GenerativeModel, Presimulation, Prior, Simulator};
@@ -178,14 +180,15 @@ impl GenerativeModel {
         Ok(())
     }
 
-    /// Adds shards until there are as many simulations as are asked for. While some are written, the next are simulated.
+    /// Adds shards until there are as many simulations as are asked for. While some are written, the next are
+    /// simulated.
     fn extend(&self, folder: &Path, manifest: &mut Manifest, presimulation: &Presimulation) -> Result<(), DataError> {
         let (end, per_shard, seed) =
             (presimulation.num_simulations as u64, manifest.simulations_per_shard, manifest.seed);
         let mut next = manifest.next(manifest.shards.len());
         let bar = SimulationBar::new(presimulation.progress, next, end);
-        // Functions of one draw use all cores within a shard, and an interruption then costs the fewest simulations. A function of a
-        // whole batch runs on one core, which takes a shard for each.
+        // Functions of one draw use all cores within a shard, and an interruption then costs the fewest simulations. A
+        // function of a whole batch runs on one core, which takes a shard for each.
         let wave = if self.simulations_are_independent() { 1 } else { rayon::current_num_threads() };
         let (mut simulated, mut failed) = (Vec::new(), None);
         loop {

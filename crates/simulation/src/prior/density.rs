@@ -7,8 +7,8 @@ use std::{fmt, sync::Arc};
 
 /// The density of a prior over D parameters.
 ///
-/// Priors made from distributions have one ([`Prior::independent`](crate::Prior::independent) and others), and one of functions gets it by
-/// [`Prior::with_log_prob`](crate::Prior::with_log_prob).
+/// Priors made from distributions have one ([`Prior::independent`](crate::Prior::independent) and others), and one of
+/// functions gets it by [`Prior::with_log_prob`](crate::Prior::with_log_prob).
 #[derive(Clone)]
 pub struct Density {
     support: Vec<Interval>,
@@ -110,8 +110,8 @@ impl Density {
         inside && (self.is_product_of_intervals() || self.log_prob(values) > f64::NEG_INFINITY)
     }
 
-    /// Whether the density is above 0 wherever each parameter is in its interval: not so where parameters bound one another, which only a
-    /// density that is a function can say.
+    /// Whether the density is above 0 wherever each parameter is in its interval: not so where parameters bound one
+    /// another, which only a density that is a function can say.
     #[must_use]
     pub fn is_product_of_intervals(&self) -> bool {
         match &self.form {

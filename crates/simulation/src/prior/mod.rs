@@ -30,8 +30,9 @@ enum Function {
 
 /// A prior over D named parameters.
 ///
-/// Amortized inference needs its draws alone, which a function can give. Draws kept inside the prior's support, densities corrected
-/// for what leaks out of it, and inference in several rounds need its density too, which distributions bring along.
+/// Amortized inference needs its draws alone, which a function can give. Draws kept inside the prior's support,
+/// densities corrected for what leaks out of it, and inference in several rounds need its density too, which
+/// distributions bring along.
 ///
 /// ```
 /// use bayesburn_simulation::{Prior, Univariate};
@@ -186,7 +187,8 @@ impl Prior {
         Ok(Self::of_density(names, Density::normal(normal)))
     }
 
-    /// The parameters of several priors, each independent of those of the others: a multivariate normal beside a gamma, say.
+    /// The parameters of several priors, each independent of those of the others: a multivariate normal beside a gamma,
+    /// say.
     ///
     /// # Errors
     /// A prior without a density.
@@ -202,10 +204,11 @@ impl Prior {
         Ok(Self::of_density(names, Density::product(factors)))
     }
 
-    /// Gives a prior that draws by a function its density: where each parameter can lie, and ln p(θ), normalised, for θ of D values in
-    /// there, −∞ where it is 0.
+    /// Gives a prior that draws by a function its density: where each parameter can lie, and ln p(θ), normalised, for θ
+    /// of D values in there, −∞ where it is 0.
     ///
-    /// A constant that is missing shifts every posterior density by as much. That draws and density agree is for the caller to see to.
+    /// A constant that is missing shifts every posterior density by as much. That draws and density agree is for the
+    /// caller to see to.
     ///
     /// ```
     /// use bayesburn_core::Interval;

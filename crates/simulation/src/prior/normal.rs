@@ -1,4 +1,5 @@
-//! The multivariate normal distribution: draws and density by the Cholesky factor of its covariance, or of its precision.
+//! The multivariate normal distribution: draws and density by the Cholesky factor of its covariance, or of its
+//! precision.
 
 use crate::SimulationError;
 use bayesburn_core::StreamRng;

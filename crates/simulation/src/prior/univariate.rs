@@ -42,7 +42,8 @@ pub struct Univariate {
     cut: Option<Cut>,
 }
 
-/// What statrs knows of a family, and what draws from it where that is more than a formula. Both are validated and built once.
+/// What statrs knows of a family, and what draws from it where that is more than a formula. Both are validated and
+/// built once.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Family {
     Uniform(Uniform),
@@ -265,8 +266,8 @@ impl Univariate {
         if !bounded && (mean.is_nan() || std.is_nan()) {
             return (f64::NAN, f64::NAN);
         }
-        // E f(θ) = ∫ f(Q(p)) dp, with p the logistic function of u, so that both tails are reached. The trapezoidal rule then converges faster
-        // than any power of its step.
+        // E f(θ) = ∫ f(Q(p)) dp, with p the logistic function of u, so that both tails are reached. The trapezoidal
+        // rule then converges faster than any power of its step.
         let (step, mut sums) = (0.05, [0.0; 2]);
         for k in -700..=700 {
             let p = 1.0 / (1.0 + (-step * f64::from(k)).exp());
@@ -309,7 +310,8 @@ impl Univariate {
         self.family.known().inverse_cdf(p).clamp(cut.low, cut.high)
     }
 
-    /// A value in f32 that rounding has not carried out of the support, nor onto a bound at which a density may be 0 or infinite.
+    /// A value in f32 that rounding has not carried out of the support, nor onto a bound at which a density may be 0 or
+    /// infinite.
     fn inside(&self, value: f64) -> f32 {
         let (low, high) = self.support.bounds();
         match self.family {

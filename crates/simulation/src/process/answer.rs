@@ -16,7 +16,8 @@ pub(super) struct Answer {
 
 /// Reads a line, which is an answer or [`WorkerFault::Nonsense`].
 ///
-/// By hand, because JSON proper has no NaN, and because 40 numbers of 17 digits then take 2.5 µs, and as `serde_json::Value` 6.
+/// By hand, because JSON proper has no NaN, and because 40 numbers of 17 digits then take 2.5 µs, and as
+/// `serde_json::Value` 6.
 pub(super) fn read_answer(line: &[u8]) -> Result<Answer, WorkerFault> {
     Reader { bytes: line, at: 0 }.answer().map_err(|problem| WorkerFault::Nonsense { line: shortened(line), problem })
 }
@@ -154,7 +155,8 @@ impl<'a> Reader<'a> {
         Ok(problem.map_or(Ok(Drawn::Named(inputs)), Err))
     }
 
-    /// Nested lists of numbers, or one number, which is a list of one. The inner error is that of lists that are no array.
+    /// Nested lists of numbers, or one number, which is a list of one. The inner error is that of lists that are no
+    /// array.
     fn array(&mut self) -> Result<Result<ArrayD<f32>, String>, String> {
         if self.next() != Some(b'[') {
             return Ok(Ok(ArrayD::from_elem(IxDyn(&[1]), self.number()?)));
@@ -205,8 +207,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A number without exponent that a list goes on or ends after, and its length. `None` is for the standard library to read: what is
-/// no such number, and one of 2²⁷ that is too near the middle between two f32 to be rounded here.
+/// A number without exponent that a list goes on or ends after, and its length. `None` is for the standard library to
+/// read: what is no such number, and one of 2²⁷ that is too near the middle between two f32 to be rounded here.
 fn decimal(bytes: &[u8]) -> Option<(f32, usize)> {
     let is_negative = bytes.first() == Some(&b'-');
     let start = usize::from(is_negative);
@@ -226,7 +228,8 @@ fn decimal(bytes: &[u8]) -> Option<(f32, usize)> {
     if !(1..=19).contains(&digits) {
         return None;
     }
-    // Two roundings to f64, of the mantissa and of the quotient: off by less than 2 units of its last place, of which an f32 has 2²⁹.
+    // Two roundings to f64, of the mantissa and of the quotient: off by less than 2 units of its last place, of which
+    // an f32 has 2²⁹.
     let value = mantissa as f64 / POWERS_OF_TEN[decimals];
     let from_middle = (value.to_bits() & ((1 << 29) - 1)).abs_diff(1 << 28);
     (from_middle > 2).then_some((if is_negative { -value } else { value } as f32, end))

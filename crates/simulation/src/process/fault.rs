@@ -9,7 +9,8 @@ use thiserror::Error;
 pub enum WorkerFault {
     /// It ended, or closed its standard output.
     #[error(
-        "it ended ({status}) after {answered} answers: a worker answers every line of its standard input, until that ends"
+        "it ended ({status}) after {answered} answers: a worker answers every line of its standard input, until that \
+         ends"
     )]
     Exited {
         /// Its exit status, in words.
@@ -19,7 +20,8 @@ pub enum WorkerFault {
     },
     /// It did not answer in time, and was killed.
     #[error(
-        "it gave no answer within {limit:?}: flush the output after each answer, or raise `ProcessSimulator::time_limit`"
+        "it gave no answer within {limit:?}: flush the output after each answer, or raise \
+         `ProcessSimulator::time_limit`"
     )]
     TimedOut {
         /// The time limit.

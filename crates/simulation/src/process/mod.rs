@@ -14,7 +14,8 @@ pub(crate) use run::Jobs;
 
 use std::{ffi::OsString, path::PathBuf, thread::available_parallelism, time::Duration};
 
-/// A simulator that is a program, in any language: a pool of worker processes that read requests and write answers, line by line.
+/// A simulator that is a program, in any language: a pool of worker processes that read requests and write answers,
+/// line by line.
 ///
 /// ```no_run
 /// use bayesburn_simulation::{GenerativeModel, Prior, ProcessSimulator, Simulator};
@@ -28,8 +29,8 @@ use std::{ffi::OsString, path::PathBuf, thread::available_parallelism, time::Dur
 /// ```
 ///
 /// # Protocol
-/// A worker reads one request a line from its standard input, and writes one answer a line to its standard output. This is a
-/// whole worker, `simulator.py`:
+/// A worker reads one request a line from its standard input, and writes one answer a line to its standard output. This
+/// is a whole worker, `simulator.py`:
 ///
 /// ```python
 /// import json, random, sys
@@ -65,24 +66,27 @@ use std::{ffi::OsString, path::PathBuf, thread::available_parallelism, time::Dur
 /// {"id":12,"error":"the solver did not converge"}
 /// ```
 ///
-/// The nesting of `data` is its shape, usually observations × features; one number is a list of one, and lists of unequal length are an error.
-/// The number of observations may be another in each answer, as for [`Simulator::from_fn`](crate::Simulator::from_fn). Several inputs are an
-/// object: `"data":{"series":[[0.31],[0.02]],"age":40}`. `NaN`,
-/// `Infinity`, `-Infinity` (which Python writes), `nan` and `inf` are read as what they say, and `null` as NaN. Data are read
-/// in single precision, so 9 significant digits are enough. Other keys are an error. Blank lines are skipped.
+/// The nesting of `data` is its shape, usually observations × features; one number is a list of one, and lists of
+/// unequal length are an error. The number of observations may be another in each answer, as for
+/// [`Simulator::from_fn`](crate::Simulator::from_fn). Several inputs are an object:
+/// `"data":{"series":[[0.31],[0.02]],"age":40}`. `NaN`, `Infinity`, `-Infinity` (which Python writes), `nan` and `inf`
+/// are read as what they say, and `null` as NaN. Data are read in single precision, so 9 significant digits are enough.
+/// Other keys are an error. Blank lines are skipped.
 ///
 /// A worker
 /// - flushes its output after each answer;
 /// - is sent the next requests before it has answered the first, and may answer in any order;
-/// - writes nothing else to standard output. Standard error is free: its last 4 kB become part of the error when a worker fails;
+/// - writes nothing else to standard output. Standard error is free: its last 4 kB become part of the error when a
+///   worker fails;
 /// - takes randomness from the seed of the request alone, so that simulation i is the same for any number of workers;
 /// - ends when its standard input does. That is also how it learns that the training was killed.
 ///
 /// # Processes
-/// Workers start when the first batch needs them, so the pilot run of [`GenerativeModel::new`](crate::GenerativeModel::new)
-/// finds a program that cannot be started. They live until the last clone of the [`Simulator`](crate::Simulator) is dropped; then
-/// their standard input is closed, and those that have not ended after two seconds are killed. On Unix each worker leads a process
-/// group of its own: Ctrl-C reaches the training and not its workers, and a worker is killed with the processes that it started.
+/// Workers start when the first batch needs them, so the pilot run of
+/// [`GenerativeModel::new`](crate::GenerativeModel::new) finds a program that cannot be started. They live until the
+/// last clone of the [`Simulator`](crate::Simulator) is dropped; then their standard input is closed, and those that
+/// have not ended after two seconds are killed. On Unix each worker leads a process group of its own: Ctrl-C reaches
+/// the training and not its workers, and a worker is killed with the processes that it started.
 ///
 /// After a batch that failed, the workers that were still at it are killed, and started anew by the next batch: answers
 /// of one batch never reach another.
@@ -99,9 +103,9 @@ pub struct ProcessSimulator {
 
 /// What to do when a worker process dies, exceeds the time limit, or writes something that is no answer.
 ///
-/// An `error` answer, and data that are no array of numbers, fail the batch in any case: simulation i has one seed, so that a second
-/// attempt would end as the first. By [`Panics::AsInvalid`](crate::Panics::AsInvalid), a simulation that is answered with an `error` is
-/// invalid instead.
+/// An `error` answer, and data that are no array of numbers, fail the batch in any case: simulation i has one seed, so
+/// that a second attempt would end as the first. By [`Panics::AsInvalid`](crate::Panics::AsInvalid), a simulation that
+/// is answered with an `error` is invalid instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WorkerFailure {
     /// The batch fails with an error that names the simulation.
@@ -143,21 +147,24 @@ impl ProcessSimulator {
         self
     }
 
-    /// The folder that workers run in, by default that of this process. With it, give the program by name or by absolute path.
+    /// The folder that workers run in, by default that of this process. With it, give the program by name or by
+    /// absolute path.
     #[must_use]
     pub fn current_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.current_dir = Some(folder.into());
         self
     }
 
-    /// The number of workers, at least 1; by default the number of available cores. A batch starts no more than it has simulations.
+    /// The number of workers, at least 1; by default the number of available cores. A batch starts no more than it has
+    /// simulations.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
         self
     }
 
-    /// How long a worker may take for one simulation, above 0; by default 60 s. A worker's start counts towards its first.
+    /// How long a worker may take for one simulation, above 0; by default 60 s. A worker's start counts towards its
+    /// first.
     #[must_use]
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;

@@ -126,8 +126,9 @@ impl Output {
         self.busy_since = is_busy.then(Instant::now);
     }
 
-    /// Sleeps while the worker is at the first half of what it still has to do, so that several answers wake this thread and the
-    /// batch's once. Where workers of 150 µs a simulation take both of two cores, this process takes 10 µs of them instead of 30.
+    /// Sleeps while the worker is at the first half of what it still has to do, so that several answers wake this
+    /// thread and the batch's once. Where workers of 150 µs a simulation take both of two cores, this process takes 10
+    /// µs of them instead of 30.
     fn nap(&self, line_bytes: usize) {
         let pending = self.pace.pending();
         if pending < FEWEST_PENDING {

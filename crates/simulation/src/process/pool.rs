@@ -16,7 +16,8 @@ use std::{
     time::Instant,
 };
 
-/// How many reports of workers may wait. Bounded, because a worker may write without being asked; while a batch runs, someone reads.
+/// How many reports of workers may wait. Bounded, because a worker may write without being asked; while a batch runs,
+/// someone reads.
 const REPORTS: usize = 256;
 
 /// The worker processes of a simulator, which all of its clones share: one batch at a time.
@@ -34,7 +35,8 @@ impl ProcessPool {
         Self { settings, workers: Mutex::new(workers) }
     }
 
-    /// The data of each simulation of a batch, in order, or the error that it was answered with, where that counts as a panic.
+    /// The data of each simulation of a batch, in order, or the error that it was answered with, where that counts as a
+    /// panic.
     pub(crate) fn simulate(&self, jobs: &Jobs<'_>) -> Result<Vec<Result<Drawn, String>>, SimulationError> {
         self.settings.check()?;
         let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -100,13 +102,15 @@ fn not_started(settings: &ProcessSimulator, source: io::Error) -> SimulationErro
             format!("`ProcessSimulator::current_dir` must be a folder, and {} is none", folder.display())
         }
         (_, io::ErrorKind::NotFound) => {
-            "check the path, or that the name is in a folder of PATH; of a script, also the interpreter on its first line".into()
+            "check the path, or that the name is in a folder of PATH; of a script, also the interpreter on its first \
+             line"
+                .into()
         }
         (_, io::ErrorKind::PermissionDenied) => {
             "make the file executable, or run its interpreter with the file as argument".into()
         }
-        _ => "a script needs `#!` and its interpreter on the first line, or the interpreter as program and the script as \
-              argument; if it is no script, check that the system can run it"
+        _ => "a script needs `#!` and its interpreter on the first line, or the interpreter as program and the script \
+             as argument; if it is no script, check that the system can run it"
             .into(),
     };
     SimulationError::ProcessNotStarted { program: settings.command_line(), remedy, source }

@@ -30,7 +30,8 @@ impl Request<'_> {
     }
 }
 
-/// Appends an array as nested lists. Numbers are the shortest that read back as the same f32; those that are not finite are `null`.
+/// Appends an array as nested lists. Numbers are the shortest that read back as the same f32; those that are not finite
+/// are `null`.
 pub(super) fn write_array(out: &mut Vec<u8>, array: ArrayViewD<'_, f32>) {
     if array.ndim() == 0 {
         let value = array.first().copied().unwrap_or(f32::NAN);

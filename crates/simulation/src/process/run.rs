@@ -21,8 +21,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many seconds of work a worker is sent ahead at most: enough for it to go on while the threads between it and the batch nap
-/// and wake.
+/// How many seconds of work a worker is sent ahead at most: enough for it to go on while the threads between it and the
+/// batch nap and wake.
 const AHEAD_SECONDS: f64 = 0.02;
 
 /// How many seconds of work are not worth being shared out in two rounds. A batch ends unevenly by no more.
@@ -115,7 +115,8 @@ impl<'a> Run<'a> {
         Ok(self.data.into_iter().flatten().collect())
     }
 
-    /// Fills the windows of the workers that are down to half of theirs, in turns, so that the last requests are shared evenly.
+    /// Fills the windows of the workers that are down to half of theirs, in turns, so that the last requests are shared
+    /// evenly.
     fn share_out(&mut self) {
         // Half of what is left is shared out evenly, and the other half later, to those that are done first.
         let fair = self.queue.len().div_ceil(2 * self.workers.live.len().max(1));

@@ -88,7 +88,8 @@ impl Worker {
         })
     }
 
-    /// Hands over lines that are written as fast as the worker reads. A worker that no longer reads is noticed by its silence.
+    /// Hands over lines that are written as fast as the worker reads. A worker that no longer reads is noticed by its
+    /// silence.
     pub(super) fn send(&self, lines: Vec<u8>, count: usize) {
         self.pace.sent.fetch_add(count, Ordering::Relaxed);
         if let Some(sender) = &self.lines {
@@ -105,7 +106,8 @@ impl Worker {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Waits until a time for it to end, and then kills it with the processes that it started. Its exit status, in words.
+    /// Waits until a time for it to end, and then kills it with the processes that it started. Its exit status, in
+    /// words.
     pub(super) fn end(&mut self, until: Instant) -> String {
         loop {
             match self.child.try_wait() {
@@ -114,8 +116,8 @@ impl Worker {
                 Ok(None) | Err(_) => break,
             }
         }
-        // The group first: while the worker is not waited for, its number cannot be another group's. The standard library cannot
-        // signal groups without unsafe code, a shell can.
+        // The group first: while the worker is not waited for, its number cannot be another group's. The standard
+        // library cannot signal groups without unsafe code, a shell can.
         #[cfg(unix)]
         let _ = Command::new("sh")
             .args(["-c", &format!("kill -KILL -{}", self.child.id())])

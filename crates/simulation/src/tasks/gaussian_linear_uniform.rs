@@ -17,8 +17,8 @@ const BOUND: f64 = 1.0;
 /// posterior  θᵢ ~ N(xᵢ, 0.1) given that −1 ≤ θᵢ ≤ 1, each independent of the others
 /// ```
 ///
-/// Lueckmann et al. (2021), appendix T.2. An observation of which a value is more than 6 standard deviations of the noise beyond a bound
-/// is taken for one that no parameters give.
+/// Lueckmann et al. (2021), appendix T.2. An observation of which a value is more than 6 standard deviations of the
+/// noise beyond a bound is taken for one that no parameters give.
 ///
 /// ```
 /// let task = bayesburn_simulation::tasks::gaussian_linear_uniform();

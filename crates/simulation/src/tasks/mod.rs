@@ -1,4 +1,5 @@
-//! Holds four tasks of the benchmark sbibm, with likelihoods and exact posteriors: for tests, benchmarks and first tries.
+//! Holds four tasks of the benchmark sbibm, with likelihoods and exact posteriors: for tests, benchmarks and first
+//! tries.
 //!
 //! | task | D | F | what is hard about it | exact posterior |
 //! |---|---|---|---|---|
@@ -7,10 +8,10 @@
 //! | [`slcp`] | 5 | 8 | four modes, and a simple likelihood that makes a complex posterior | no |
 //! | [`two_moons`] | 2 | 2 | two modes, each a thin crescent | yes |
 //!
-//! A [`Task`] has a [`GenerativeModel`] as a user would write it, whose data are one vector for each simulation, `[B, F]`; beside it what
-//! only benchmarks know. Names, settings and conventions are those of the paper: Lueckmann, Boelts, Greenberg, Gonçalves and Macke,
-//! *Benchmarking Simulation-Based Inference*, AISTATS 2021 ([arXiv:2101.04653](https://arxiv.org/abs/2101.04653)), appendix T, and of its
-//! code, sbibm 1.1.0.
+//! A [`Task`] has a [`GenerativeModel`] as a user would write it, whose data are one vector for each simulation, `[B,
+//! F]`; beside it what only benchmarks know. Names, settings and conventions are those of the paper: Lueckmann, Boelts,
+//! Greenberg, Gonçalves and Macke, *Benchmarking Simulation-Based Inference*, AISTATS 2021
+//! ([arXiv:2101.04653](https://arxiv.org/abs/2101.04653)), appendix T, and of its code, sbibm 1.1.0.
 //!
 //! ```
 //! use bayesburn_simulation::tasks;
@@ -127,12 +128,13 @@ impl Task {
         self.posterior.is_some()
     }
 
-    /// Independent draws from p(θ | x) given x of F values, `[1, num_draws, D]`: no Markov chain and no approximation. Draw i of a seed is
-    /// the same for any number of draws; give each observation a seed of its own, or their draws err alike.
+    /// Independent draws from p(θ | x) given x of F values, `[1, num_draws, D]`: no Markov chain and no approximation.
+    /// Draw i of a seed is the same for any number of draws; give each observation a seed of its own, or their draws
+    /// err alike.
     ///
     /// # Errors
-    /// A task without one (see [`Task::has_exact_posterior`]); another number of values than F; zero draws; an observation that the prior's
-    /// parameters cannot give, or so rarely that none of them is found.
+    /// A task without one (see [`Task::has_exact_posterior`]); another number of values than F; zero draws; an
+    /// observation that the prior's parameters cannot give, or so rarely that none of them is found.
     pub fn exact_posterior(&self, x: &[f32], num_draws: usize, seed: u64) -> Result<Draws, SimulationError> {
         let posterior = self.posterior.ok_or(SimulationError::NoExactPosterior { task: self.name })?;
         self.check_data(x)?;

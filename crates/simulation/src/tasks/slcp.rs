@@ -22,7 +22,8 @@ const EPSILON: f64 = 1e-6;
 /// posterior  no closed form to draw from; the same for either sign of θ₃ and of θ₄
 /// ```
 ///
-/// Lueckmann et al. (2021), appendix T.3, after Papamakarios, Sterratt and Murray, *Sequential Neural Likelihood*, AISTATS 2019.
+/// Lueckmann et al. (2021), appendix T.3, after Papamakarios, Sterratt and Murray, *Sequential Neural Likelihood*,
+/// AISTATS 2019.
 ///
 /// ```
 /// let task = bayesburn_simulation::tasks::slcp();

@@ -29,13 +29,14 @@ const MAX_TRIES: u32 = 1_000_000;
 ///            θ = ((z₁ − z₂)/√2, (z₁ + z₂)/√2), given that it lies in [−1, 1]²
 /// ```
 ///
-/// The density of p is that of r and a over the area ρ dρ da of polar coordinates. That the posterior is drawn in this way follows from
-/// z ↦ p given x, which shifts and mirrors and so keeps areas, and from the prior, which is the same everywhere.
+/// The density of p is that of r and a over the area ρ dρ da of polar coordinates. That the posterior is drawn in this
+/// way follows from z ↦ p given x, which shifts and mirrors and so keeps areas, and from the prior, which is the same
+/// everywhere.
 ///
-/// Lueckmann et al. (2021), appendix T.8, after Greenberg, Nonnenmacher and Macke, *Automatic Posterior Transformation for Likelihood-Free
-/// Inference*, ICML 2019. Two departures from sbibm's code: its likelihood leaves out πρ, which its simulator and its reference posteriors
-/// do not; and it maps a p of which p₁ < x₁, which no θ gives, to some θ. That happens to data of x₁ > 0.25 or so alone: simulations
-/// where θ₁ + θ₂ is nearly 0.
+/// Lueckmann et al. (2021), appendix T.8, after Greenberg, Nonnenmacher and Macke, *Automatic Posterior Transformation
+/// for Likelihood-Free Inference*, ICML 2019. Two departures from sbibm's code: its likelihood leaves out πρ, which its
+/// simulator and its reference posteriors do not; and it maps a p of which p₁ < x₁, which no θ gives, to some θ. That
+/// happens to data of x₁ > 0.25 or so alone: simulations where θ₁ + θ₂ is nearly 0.
 ///
 /// ```
 /// let task = bayesburn_simulation::tasks::two_moons();

@@ -70,7 +70,8 @@ fn a_killed_and_resumed_store_has_the_bytes_of_an_uninterrupted_one() {
     }
 }
 
-/// At any moment, also while files are written and renamed: kills come after 5, 10, 15 ... ms, until the 200 shards are there.
+/// At any moment, also while files are written and renamed: kills come after 5, 10, 15 ... ms, until the 200 shards are
+/// there.
 #[test]
 fn a_store_survives_kills_at_any_moment() {
     let (whole, killed) = (folder(), folder());
@@ -89,8 +90,8 @@ fn a_store_survives_kills_at_any_moment() {
     assert!(contents(killed.path()) == contents(whole.path()));
 }
 
-/// What a kill leaves between a shard and its entry in the manifest, or within a file, is removed, also if fewer simulations are asked
-/// for than before.
+/// What a kill leaves between a shard and its entry in the manifest, or within a file, is removed, also if fewer
+/// simulations are asked for than before.
 #[test]
 fn unfinished_files_are_removed() {
     let (store, whole) = (folder(), folder());

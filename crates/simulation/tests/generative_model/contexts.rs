@@ -111,8 +111,8 @@ fn batchable_context_can_depend_on_what_the_batch_shares() {
     }
 }
 
-/// N is uniform on its range: n = 8,000 batches, χ² with 15 degrees of freedom, bound 45 (alpha 1e-4). The twin avoids one
-/// end of the range.
+/// N is uniform on its range: n = 8,000 batches, χ² with 15 degrees of freedom, bound 45 (alpha 1e-4). The twin avoids
+/// one end of the range.
 #[test]
 fn the_number_of_observations_is_uniform_on_its_range() {
     let chi_squared = |generator: ContextGenerator| {
@@ -133,7 +133,8 @@ fn the_number_of_observations_is_uniform_on_its_range() {
     assert!(chi_squared(skewed) > 45.0);
 }
 
-/// Of 1,000 data sets a fifth has one of the 2 least of 100 numbers of observations, and a fifth one of the 2 greatest; drawn as they come, 20 would.
+/// Of 1,000 data sets a fifth has one of the 2 least of 100 numbers of observations, and a fifth one of the 2 greatest;
+/// drawn as they come, 20 would.
 #[test]
 fn test_sets_are_many_at_both_ends_of_a_shared_context() {
     let simulator = Simulator::from_fn(|rng, _, context| {

@@ -1,4 +1,5 @@
-//! Checks what becomes of simulations that are not finite under each policy, and that every one of them can be replayed.
+//! Checks what becomes of simulations that are not finite under each policy, and that every one of them can be
+//! replayed.
 
 use crate::normal_prior;
 use bayesburn_core::{Data, SimulationId, Simulations, StreamRng};
@@ -108,9 +109,9 @@ fn is_finite(simulations: &Simulations) -> bool {
     simulations.data.values().iter().all(|x| x.is_finite())
 }
 
-/// Each of B simulations is invalid with probability p = 0.1: n = 2,000, seed 7; the count lies within 4 standard deviations
-/// √(n p (1 − p)) = 13.4 of 200 (alpha 6e-5). Redraws fail too, so that the invalid attempts are n p / (1 − p) = 222 with
-/// standard deviation √(n p) / (1 − p) = 15.7.
+/// Each of B simulations is invalid with probability p = 0.1: n = 2,000, seed 7; the count lies within 4 standard
+/// deviations √(n p (1 − p)) = 13.4 of 200 (alpha 6e-5). Redraws fail too, so that the invalid attempts are n p / (1 −
+/// p) = 222 with standard deviation √(n p) / (1 − p) = 15.7.
 #[test]
 fn the_known_share_is_counted() {
     let n = 2000;
@@ -355,8 +356,8 @@ fn a_batch_of_which_nothing_is_left_is_an_error() {
     assert!(error.to_string().contains("none of the 5 simulations from number 30 on"), "{error}");
 }
 
-/// The first 100 simulations of seed 0, which every pilot run begins with, are invalid: a model is made all the same, and follows its policy
-/// when it simulates.
+/// The first 100 simulations of seed 0, which every pilot run begins with, are invalid: a model is made all the same,
+/// and follows its policy when it simulates.
 #[test]
 fn the_pilot_run_needs_one_valid_simulation() {
     let theta = one_prior().sample(100, 0).expect("the prior is sound").column(0).to_vec();
@@ -389,7 +390,8 @@ fn the_pilot_run_needs_one_valid_simulation() {
     assert!(matches!(never(InvalidSimulations::Error), Err(SimulationError::NonFinite { .. })));
 }
 
-/// Data for given θ that are not finite half of the time, and always above 1: drawn anew for the same θ, and left out where that is hopeless.
+/// Data for given θ that are not finite half of the time, and always above 1: drawn anew for the same θ, and left out
+/// where that is hopeless.
 #[test]
 fn predictions_are_redrawn_for_the_same_parameters() {
     let simulator = Simulator::from_fn(|rng, t, _| {

@@ -7,8 +7,8 @@ use rand_distr::{Exp1, StandardNormal};
 
 const N: usize = 20_000;
 
-/// Whether mean and standard deviation are those of a normal (3, 10) and of an exponential (1) parameter. n = 20,000; each of
-/// the four bounds is 4 standard errors (alpha 6e-5), where the standard error of a standard deviation σ is
+/// Whether mean and standard deviation are those of a normal (3, 10) and of an exponential (1) parameter. n = 20,000;
+/// each of the four bounds is 4 standard errors (alpha 6e-5), where the standard error of a standard deviation σ is
 /// √((μ₄ − σ⁴) / 4nσ²): σ/√2n for the normal, √2 σ/√n for the exponential.
 fn moments_match(prior: &Prior) -> bool {
     let moments = prior.moments(N, 2023).expect("the prior is sound");
@@ -57,8 +57,8 @@ fn moments_match_hand_computed_values() {
     assert_eq!((moments.means[0], moments.stds[0]), (3.0, 7f32.sqrt()));
 }
 
-/// The largest correlation between two of the six quantities over 4,000 batches of one simulation, each the first normal draw
-/// of its stream, where x also contains `leak` · θ.
+/// The largest correlation between two of the six quantities over 4,000 batches of one simulation, each the first
+/// normal draw of its stream, where x also contains `leak` · θ.
 fn largest_correlation(leak: f32) -> f64 {
     let context = || {
         ContextGenerator::new()
@@ -88,8 +88,8 @@ fn largest_correlation(leak: f32) -> f64 {
     pairs.map(|pair| correlation(pair).abs()).fold(0.0, f64::max)
 }
 
-/// n = 4,000 and 15 pairs; a correlation has standard deviation 1/√n = 0.0158, and the bound is 4 of them (alpha 6e-5 for a
-/// pair, 1e-3 for all). The twin's data contain a tenth of the parameter.
+/// n = 4,000 and 15 pairs; a correlation has standard deviation 1/√n = 0.0158, and the bound is 4 of them (alpha 6e-5
+/// for a pair, 1e-3 for all). The twin's data contain a tenth of the parameter.
 #[test]
 fn streams_of_a_model_are_independent() {
     let bound = 4.0 / 4000f64.sqrt();

@@ -97,7 +97,8 @@ fn a_model_draws_the_parameters_that_its_prior_draws() {
     assert_eq!(parameters, model.prior().sample(20, 3).expect("the prior is sound"));
 }
 
-/// Value stability: a change here changes every simulation of every user, and belongs in the changelog as value-breaking.
+/// Value stability: a change here changes every simulation of every user, and belongs in the changelog as
+/// value-breaking.
 #[test]
 fn values_are_pinned() {
     let simulations = model_with_all_contexts().simulate(2, 2023).expect("the model is sound");

@@ -18,8 +18,8 @@ fn failed(error: SimulationError) -> FailedProcess {
     }
 }
 
-/// A worker that always fails at simulation 20 of seed 9 fails the batch, after a retry if there is one; the next batch is right.
-/// A worker that fails there once does so only where there is no retry.
+/// A worker that always fails at simulation 20 of seed 9 fails the batch, after a retry if there is one; the next batch
+/// is right. A worker that fails there once does so only where there is no retry.
 #[track_caller]
 fn check(task: &str, may_pass: bool, parts: &[&str]) {
     let reference = model(process("simulate"));
@@ -102,7 +102,8 @@ fn an_error_that_a_worker_answers_with_may_be_an_invalid_simulation() {
     assert!(matches!(dropping.replay(panic.id), Err(SimulationError::ProcessFailed(_))));
 }
 
-/// The second answer is heard with the next request of the worker, or after its last: the simulation that is named is near.
+/// The second answer is heard with the next request of the worker, or after its last: the simulation that is named is
+/// near.
 #[test]
 fn a_worker_that_answers_twice() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -115,8 +116,8 @@ fn a_worker_that_writes_between_its_answers() {
     assert_says(&error_of(process("chat").workers(1)), &["`done`", "no JSON object"]);
 }
 
-/// A worker that does not go on to its next line is told so, or replaced each time. The last simulation may be sent to several that
-/// have answered and are about to end.
+/// A worker that does not go on to its next line is told so, or replaced each time. The last simulation may be sent to
+/// several that have answered and are about to end.
 #[test]
 fn a_worker_that_ends_after_each_answer() {
     let error = error_of(process("one each").workers(1));

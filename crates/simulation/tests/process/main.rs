@@ -1,4 +1,5 @@
-//! Tests simulators that are programs: results, failures, and the life of the processes. The worker is this binary itself.
+//! Tests simulators that are programs: results, failures, and the life of the processes. The worker is this binary
+//! itself.
 #![cfg(unix)]
 
 mod failures;
@@ -11,7 +12,8 @@ use rand::RngExt;
 use rand_distr::StandardNormal;
 use std::path::Path;
 
-/// Workers that do this; see `worker.rs`. The test harness writes to standard output, so the worker's answers take another way.
+/// Workers that do this; see `worker.rs`. The test harness writes to standard output, so the worker's answers take
+/// another way.
 fn process(task: &str) -> ProcessSimulator {
     let this = std::env::current_exe().expect("this test binary");
     ProcessSimulator::new("sh")

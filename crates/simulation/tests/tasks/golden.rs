@@ -1,4 +1,5 @@
-//! Holds observations 1 to 5 of each task as sbibm 1.1.0 (MIT licence) ships them, and moments of its 10,000 reference draws.
+//! Holds observations 1 to 5 of each task as sbibm 1.1.0 (MIT licence) ships them, and moments of its 10,000 reference
+//! draws.
 
 /// An observation, and moments of the reference posterior's draws.
 pub(crate) struct Reference {

@@ -31,7 +31,8 @@ fn the_likelihood_of_crescents_is_that_of_polar_coordinates() {
     assert!((of([0.7, 0.1]) - of([-0.1, -0.7])).abs() < 1e-6 && of([0.7, 0.1]) > of([0.1, 0.7]));
 }
 
-/// By `scipy.stats.multivariate_normal` (SciPy 1.17.1, f64), at the parameters that observations 1 to 5 of sbibm were simulated with.
+/// By `scipy.stats.multivariate_normal` (SciPy 1.17.1, f64), at the parameters that observations 1 to 5 of sbibm were
+/// simulated with.
 #[test]
 fn the_likelihood_of_points_is_that_of_scipy() {
     let expected = [
@@ -60,7 +61,8 @@ fn four_modes_of_points_are_the_same() {
     }
 }
 
-/// Four points are independent: at x = (c, c, c, c) each has a quarter of ln p, so that over any one of them p / p(c)³ integrates to 1.
+/// Four points are independent: at x = (c, c, c, c) each has a quarter of ln p, so that over any one of them p / p(c)³
+/// integrates to 1.
 #[test]
 fn the_likelihood_of_points_integrates_to_one() {
     let (task, theta) = (tasks::slcp(), [0.7_f32, -2.9, -1.3, 0.8, 0.6]);
@@ -82,9 +84,10 @@ fn the_likelihood_of_points_integrates_to_one() {
     }
 }
 
-/// Draws from the prior, weighted by the likelihood, have the moments of the reference posteriors: those of observations 3 and 5, which are
-/// wide enough that some 4,000 of 1,000,000 draws count. Means and standard deviations, 14 each, within 4.5 standard errors (alpha 7e-6 each) of the
-/// weighted draws and of the reference's 10,000. The twin takes |θ₃| and |θ₄| for the standard deviations.
+/// Draws from the prior, weighted by the likelihood, have the moments of the reference posteriors: those of
+/// observations 3 and 5, which are wide enough that some 4,000 of 1,000,000 draws count. Means and standard deviations,
+/// 14 each, within 4.5 standard errors (alpha 7e-6 each) of the weighted draws and of the reference's 10,000. The twin
+/// takes |θ₃| and |θ₄| for the standard deviations.
 #[test]
 fn the_likelihood_of_points_makes_the_reference_posterior() {
     let task = tasks::slcp();

@@ -1,5 +1,5 @@
-//! Tests the benchmark's tasks: simulators against closed forms, likelihoods against simulators, exact posteriors against likelihoods and
-//! against the reference posteriors of sbibm.
+//! Tests the benchmark's tasks: simulators against closed forms, likelihoods against simulators, exact posteriors
+//! against likelihoods and against the reference posteriors of sbibm.
 
 mod golden;
 mod interface;
@@ -26,7 +26,8 @@ fn rotate(theta: &[f64]) -> [f64; 2] {
     [FRAC_1_SQRT_2 * (theta[0] + theta[1]), FRAC_1_SQRT_2 * (theta[1] - theta[0])]
 }
 
-/// What moments are compared of, row by row: θ itself, and where there are several modes, these laid over one another as well.
+/// What moments are compared of, row by row: θ itself, and where there are several modes, these laid over one another
+/// as well.
 fn coordinates(task: &Task, draws: ArrayView2<'_, f32>) -> Vec<Vec<f64>> {
     let of_one = |theta: Vec<f64>| match task.name() {
         "two_moons" => {
@@ -50,8 +51,9 @@ fn mean_and_error(values: &[f64]) -> (f64, f64) {
     (mean, squares.sqrt() / n)
 }
 
-/// Whether draws are distributed as the weights of quadrature points, of which each has a value: the Kolmogorov-Smirnov distance is below
-/// the bound of alpha 1e-4, 2.23 / √n. That the points are not dense adds to it less than half of what weight one value has.
+/// Whether draws are distributed as the weights of quadrature points, of which each has a value: the Kolmogorov-Smirnov
+/// distance is below the bound of alpha 1e-4, 2.23 / √n. That the points are not dense adds to it less than half of
+/// what weight one value has.
 fn follows(mut draws: Vec<f64>, mut points: Vec<(f64, f64)>) -> bool {
     let n = draws.len() as f64;
     draws.sort_by(f64::total_cmp);

@@ -21,8 +21,8 @@ fn draws(task: &Task, x: &[f32], num_draws: usize, seed: u64) -> Array2<f32> {
     task.exact_posterior(x, num_draws, seed).expect("it has a posterior").data_set(0).to_owned()
 }
 
-/// Whether 10,000 draws, stretched about the mean of each coordinate, have the moments of as many reference draws. The bound is 4.5 standard
-/// errors of the difference, alpha 7e-6 for each of at most 20, 0.2% for all 15 observations.
+/// Whether 10,000 draws, stretched about the mean of each coordinate, have the moments of as many reference draws. The
+/// bound is 4.5 standard errors of the difference, alpha 7e-6 for each of at most 20, 0.2% for all 15 observations.
 fn has_moments(rows: &[Vec<f64>], reference: &Reference, stretch: impl Fn(f64) -> f64) -> bool {
     let near = |values: Vec<f64>, expected: f64| {
         let (mean, error) = mean_and_error(&values);
@@ -35,7 +35,8 @@ fn has_moments(rows: &[Vec<f64>], reference: &Reference, stretch: impl Fn(f64) -
     })
 }
 
-/// The twins have variances for standard deviations, standard deviations that are off by 6%, or are given the next observation.
+/// The twins have variances for standard deviations, standard deviations that are off by 6%, or are given the next
+/// observation.
 #[test]
 fn exact_posteriors_have_the_moments_of_the_references() {
     for (task, references) in references() {
@@ -50,7 +51,8 @@ fn exact_posteriors_have_the_moments_of_the_references() {
     }
 }
 
-/// Points of one axis through 0.4 x, weighted by prior times likelihood; the posterior has independent parameters, so that this is one of them.
+/// Points of one axis through 0.4 x, weighted by prior times likelihood; the posterior has independent parameters, so
+/// that this is one of them.
 fn along_axis(task: &Task, x: &[f32], axis: usize) -> Vec<(f64, f64)> {
     let density = task.model().prior().density().expect("it has one");
     let mut theta: Vec<f32> = x.iter().map(|x| 0.4 * x).collect();
@@ -65,8 +67,8 @@ fn along_axis(task: &Task, x: &[f32], axis: usize) -> Vec<(f64, f64)> {
     points.into_iter().map(|(value, log)| (value, (log - largest).exp())).collect()
 }
 
-/// n = 20,000, and the bound of [`follows`] for each of 10 parameters, one observation far outside the prior's bounds among them. The twin's
-/// observation is off by 0.1.
+/// n = 20,000, and the bound of [`follows`] for each of 10 parameters, one observation far outside the prior's bounds
+/// among them. The twin's observation is off by 0.1.
 #[test]
 fn gaussian_posteriors_are_prior_times_likelihood() {
     for task in [tasks::gaussian_linear(), tasks::gaussian_linear_uniform()] {
@@ -81,8 +83,8 @@ fn gaussian_posteriors_are_prior_times_likelihood() {
     }
 }
 
-/// The largest of 45 correlations of n = 20,000 draws is below 4.5 / √n (alpha 7e-6 each), where a tenth of the first parameter is added to
-/// the others in the twin.
+/// The largest of 45 correlations of n = 20,000 draws is below 4.5 / √n (alpha 7e-6 each), where a tenth of the first
+/// parameter is added to the others in the twin.
 #[test]
 fn gaussian_posteriors_have_independent_parameters() {
     for task in [tasks::gaussian_linear(), tasks::gaussian_linear_uniform()] {
@@ -135,8 +137,9 @@ fn follow_crescents(draws: &Array2<f32>, points: &[([f64; 2], f64)]) -> bool {
     })
 }
 
-/// Beside the benchmark's observations, of which the fifth has crescents that the box cuts, one that cuts them more, and one near where they
-/// touch: there p₁ may be less than x₁. The twin, which takes such p for others, is what sbibm's own sampler does.
+/// Beside the benchmark's observations, of which the fifth has crescents that the box cuts, one that cuts them more,
+/// and one near where they touch: there p₁ may be less than x₁. The twin, which takes such p for others, is what
+/// sbibm's own sampler does.
 #[test]
 fn crescents_are_prior_times_likelihood() {
     let task = tasks::two_moons();

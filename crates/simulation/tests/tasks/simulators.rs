@@ -5,8 +5,8 @@ use bayesburn_simulation::tasks::{self, Task};
 use ndarray::Array2;
 use std::f64::consts::PI;
 
-/// Whether the data have this mean and covariance. n = 20,000; each bound is 4.5 standard errors (alpha 7e-6 for each of at most 65), and
-/// the error of a covariance is estimated from the data.
+/// Whether the data have this mean and covariance. n = 20,000; each bound is 4.5 standard errors (alpha 7e-6 for each
+/// of at most 65), and the error of a covariance is estimated from the data.
 fn has_moments(data: &Array2<f32>, mean: &[f64], covariance: impl Fn(usize, usize) -> f64) -> bool {
     let data = data.mapv(f64::from);
     let near = |values: Vec<f64>, expected: f64| {
@@ -30,8 +30,8 @@ fn gaussian_data_have_the_parameters_as_mean_and_variance_0_1() {
     }
 }
 
-/// x = p + (−|z₁|, z₂), and cos a has mean 2/π, cos² a and sin² a have 1/2, r² has 0.1² + 0.01². The twins rotate the other way, and take
-/// 0.01 for the variance of the radius.
+/// x = p + (−|z₁|, z₂), and cos a has mean 2/π, cos² a and sin² a have 1/2, r² has 0.1² + 0.01². The twins rotate the
+/// other way, and take 0.01 for the variance of the radius.
 #[test]
 fn crescents_have_the_moments_of_the_half_circle() {
     let task = tasks::two_moons();
@@ -63,8 +63,8 @@ fn points_have_the_covariance_of_the_parameters() {
     assert!(!fits(t3, t4, t5.tanh()) && !fits(t3 * t3, t4 * t4, t5));
 }
 
-/// Whether −2 ln of the likelihood ratio to the mode of x has a χ² distribution of F degrees of freedom, as it has for normal data, where
-/// noise is stretched by a factor; n = 20,000, and the bound of [`follows`].
+/// Whether −2 ln of the likelihood ratio to the mode of x has a χ² distribution of F degrees of freedom, as it has for
+/// normal data, where noise is stretched by a factor; n = 20,000, and the bound of [`follows`].
 fn ratios_are_chi_square(task: &Task, theta: &[f32], mode: &[f32], stretch: f64) -> bool {
     let log_likelihood = |x: &[f32]| task.log_likelihood(theta, x).expect("lengths fit");
     let data = simulate(task, theta, 14);
@@ -92,8 +92,8 @@ fn likelihoods_of_normal_data_are_those_of_the_simulators() {
     }
 }
 
-/// Both axes and two diagonals of simulated data against the likelihood's marginals by quadrature; n = 20,000, and the bound of [`follows`].
-/// The twin's data are shifted by half a standard deviation of the radius.
+/// Both axes and two diagonals of simulated data against the likelihood's marginals by quadrature; n = 20,000, and the
+/// bound of [`follows`]. The twin's data are shifted by half a standard deviation of the radius.
 #[test]
 fn the_likelihood_of_crescents_is_that_of_the_simulator() {
     let (task, theta) = (tasks::two_moons(), [0.3_f32, 0.5]);

@@ -116,7 +116,8 @@ impl<'a, A: Amortizer> Session<'a, A> {
         result.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    /// Has the weights that the run begins with be the best so far, if it refines the run before, which ended with its best.
+    /// Has the weights that the run begins with be the best so far, if it refines the run before, which ended with its
+    /// best.
     fn begin_best(&mut self) {
         let begins = self.run().refines && self.run().steps_done == 0 && self.keeps_best();
         if begins && self.trainer.best_steps(self.trainer.run, usize::MAX).is_some() {
@@ -137,7 +138,8 @@ impl<'a, A: Amortizer> Session<'a, A> {
         &mut self.trainer.position.runs[self.trainer.run]
     }
 
-    /// If the trainer was resumed in the midst of this run: the optimizer, the source and the best weights as they were saved.
+    /// If the trainer was resumed in the midst of this run: the optimizer, the source and the best weights as they were
+    /// saved.
     fn take_up(&mut self, checkpoint: &Checkpoint, source: &mut dyn Source) -> Result<(), TrainerError> {
         let run = self.trainer.run;
         if checkpoint.position.runs.len() != run + 1 || checkpoint.position.runs[run].finished.is_some() {
@@ -166,8 +168,8 @@ impl<'a, A: Amortizer> Session<'a, A> {
         self.config.early_stopping.as_ref().is_some_and(|stopping| stopping.final_weights == FinalWeights::Best)
     }
 
-    /// The epochs that are not finished. The number of the next is that of those in the history: after an error between an epoch's
-    /// last step and its end, what is missing is its end.
+    /// The epochs that are not finished. The number of the next is that of those in the history: after an error between
+    /// an epoch's last step and its end, what is missing is its end.
     fn epochs(&mut self, shared: &SharedSource<'_>, validation: &[Configured]) -> Result<(), TrainerError> {
         // What an earlier call could not save comes first: the best weights may be in it.
         if self.trainer.checkpoint_is_due {
@@ -178,8 +180,8 @@ impl<'a, A: Amortizer> Session<'a, A> {
             let epoch = self.trainer.validation_losses(self.trainer.run).len();
             let steps = self.epochs[epoch].clone();
             let stop = std::thread::scope(|scope| {
-                // For each epoch its own: a source that prepares for the next, by simulating a whole round for example, then does
-                // not keep this epoch's validation and checkpoint waiting.
+                // For each epoch its own: a source that prepares for the next, by simulating a whole round for example,
+                // then does not keep this epoch's validation and checkpoint waiting.
                 let left = self.run().steps_done..steps.end;
                 let mut batches = Batches::start(scope, shared, left, shared.run.prefetch);
                 let stop = self.steps(epoch, &mut batches, shared);
@@ -196,7 +198,8 @@ impl<'a, A: Amortizer> Session<'a, A> {
         Ok(())
     }
 
-    /// Validates and finishes an epoch whose steps are done: with the average of the weights, if there is one, in their place.
+    /// Validates and finishes an epoch whose steps are done: with the average of the weights, if there is one, in their
+    /// place.
     fn end_epoch(
         &mut self,
         epoch: usize,

@@ -18,7 +18,8 @@ impl<A: Amortizer> Session<'_, A> {
             in_range(shared.run.model.is_some(), "validation_simulations", none, num)?;
             let model = shared.run.model()?;
             let seed = derive_seed(self.trainer.position.seed, const { Purpose::new("validation simulations") });
-            // Where a batch shares context, such as the number of observations, there are many batches, so that its range is seen.
+            // Where a batch shares context, such as the number of observations, there are many batches, so that its
+            // range is seen.
             let size = if model.simulations_are_independent() { num } else { VALIDATION_BATCH };
             for first in (0..num).step_by(size) {
                 let batch = model.simulate_from(seed, first as u64, size.min(num - first))?;
@@ -35,8 +36,8 @@ impl<A: Amortizer> Session<'_, A> {
         }
     }
 
-    /// The mean validation loss over what was simulated for it and what the source has for it, each with its weight. `None` if there is
-    /// nothing, or the loss is not finite.
+    /// The mean validation loss over what was simulated for it and what the source has for it, each with its weight.
+    /// `None` if there is nothing, or the loss is not finite.
     pub(super) fn validate(
         &self,
         shared: &SharedSource<'_>,

@@ -59,8 +59,9 @@ impl NumberedBatches {
         self.0.values()
     }
 
-    /// Saves those in the range into a folder: `NAME.json` says which are in which of the files `NAME-0.safetensors` …, of which there
-    /// is one for each shared context, since a file for each batch would take a thousand waits for the disk.
+    /// Saves those in the range into a folder: `NAME.json` says which are in which of the files `NAME-0.safetensors` …,
+    /// of which there is one for each shared context, since a file for each batch would take a thousand waits for the
+    /// disk.
     pub(crate) fn save(&self, range: impl RangeBounds<u64>, folder: &Path, name: &str) -> Result<(), TrainerError> {
         let mut files: Vec<(Vec<&Simulations>, Joined)> = Vec::new();
         for (&number, batch) in self.0.range(range) {
@@ -113,7 +114,8 @@ fn file(folder: &Path, name: &str, i: usize) -> PathBuf {
 /// Whether two batches can be joined: their rows are alike, and so is the context that a batch shares.
 fn fits(a: &Simulations, b: &Simulations) -> bool {
     let row = |array: &Option<ArrayD<f32>>| array.as_ref().map(|array| array.shape()[1..].to_vec());
-    // Data sets of two axes and more may be of different lengths: joined, they are padded, and by themselves they are not.
+    // Data sets of two axes and more may be of different lengths: joined, they are padded, and by themselves they are
+    // not.
     let input = |input: &Input| {
         let shape = &input.values().shape()[1..];
         let lengths = if shape.len() > 1 { shape.len() - 1 } else { 0 };

@@ -30,9 +30,9 @@ use std::path::{Path, PathBuf};
 /// | [`Rounds`] | all simulations of the rounds so far; each round adds some |
 /// | [`Offline`] | simulations that are already there, in memory or on disk |
 ///
-/// Batches are asked for on a thread beside the training, some steps ahead of it. A batch must therefore depend on the step, the
-/// run's seed and the source's settings alone; what a source keeps from step to step may only save it work. Then a resumed run ends with
-/// the bits of an uninterrupted one, whatever was made ahead and thrown away.
+/// Batches are asked for on a thread beside the training, some steps ahead of it. A batch must therefore depend on the
+/// step, the run's seed and the source's settings alone; what a source keeps from step to step may only save it work.
+/// Then a resumed run ends with the bits of an uninterrupted one, whatever was made ahead and thrown away.
 ///
 /// # To implement this
 /// [`Source::epochs`], [`Source::batch`] and [`Source::config`] are enough:
@@ -66,8 +66,8 @@ pub trait Source: Send {
     /// A setting outside its range.
     fn epochs(&self) -> Result<Vec<usize>, TrainerError>;
 
-    /// The simulations that a step trains on; steps are numbered from 0 over the whole run. Mostly the next step is asked for, and
-    /// after an error or a resumption an earlier or later one.
+    /// The simulations that a step trains on; steps are numbered from 0 over the whole run. Mostly the next step is
+    /// asked for, and after an error or a resumption an earlier or later one.
     ///
     /// # Errors
     /// Simulations that fail, or data that cannot be read.
@@ -76,8 +76,9 @@ pub trait Source: Send {
     /// The settings that tell this source from another: a resumed run must have the same.
     fn config(&self) -> Value;
 
-    /// A part of the validation data: part 0, 1, 2 … until there is none. They are asked for after each epoch and must be the same
-    /// then. Beside them there are the simulations of [`TrainingConfig::validation_simulations`](crate::TrainingConfig).
+    /// A part of the validation data: part 0, 1, 2 … until there is none. They are asked for after each epoch and must
+    /// be the same then. Beside them there are the simulations of
+    /// [`TrainingConfig::validation_simulations`](crate::TrainingConfig).
     ///
     /// # Errors
     /// Data that cannot be read.
@@ -85,7 +86,8 @@ pub trait Source: Send {
         Ok(None)
     }
 
-    /// Saves files, not folders, into a checkpoint's folder: what spares a resumed run work, as of the moment before `step`.
+    /// Saves files, not folders, into a checkpoint's folder: what spares a resumed run work, as of the moment before
+    /// `step`.
     ///
     /// # Errors
     /// Files that cannot be written.
@@ -124,8 +126,8 @@ impl RunContext {
         self.model.as_ref().ok_or(TrainerError::NoModel)
     }
 
-    /// The seed of this run's simulations, shuffles and draws. It differs from run to run, and from the seeds of the pilot, of
-    /// validation and of test simulations.
+    /// The seed of this run's simulations, shuffles and draws. It differs from run to run, and from the seeds of the
+    /// pilot, of validation and of test simulations.
     #[must_use]
     pub fn seed(&self) -> u64 {
         self.seed

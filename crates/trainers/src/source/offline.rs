@@ -18,17 +18,20 @@ const VALIDATION_ROWS: usize = 1024;
 pub enum Validation {
     /// Nothing of the data.
     None,
-    /// A share of the data, between 0 and 1, drawn at random, that is not trained on. Simulations that occur more than once are all in it or all
-    /// outside, so that it may be a hundredth of the data smaller; `tracing` has a warning of them.
+    /// A share of the data, between 0 and 1, drawn at random, that is not trained on. Simulations that occur more than
+    /// once are all in it or all outside, so that it may be a hundredth of the data smaller; `tracing` has a warning of
+    /// them.
     Fraction(f64),
     /// Other data, all of it.
     Data(Dataset),
 }
 
-/// Offline training: epochs over a fixed set of simulations. For simulators so slow, or far away, that simulating is done beforehand.
+/// Offline training: epochs over a fixed set of simulations. For simulators so slow, or far away, that simulating is
+/// done beforehand.
 ///
-/// Each epoch takes all simulations in a new random order. A fixed set can be overfitted: hold some out for validation, stop early and
-/// regularise, as [`TrainingConfig::regularised`](crate::TrainingConfig::regularised) does, with dropout in the networks.
+/// Each epoch takes all simulations in a new random order. A fixed set can be overfitted: hold some out for validation,
+/// stop early and regularise, as [`TrainingConfig::regularised`](crate::TrainingConfig::regularised) does, with dropout
+/// in the networks.
 ///
 /// ```no_run
 /// use bayesburn_amortizers::PosteriorConfig;
@@ -57,7 +60,8 @@ pub struct Offline {
 }
 
 impl Offline {
-    /// 10 epochs over these data, in batches of 32, the last of them as small as it comes; a tenth is held out for validation.
+    /// 10 epochs over these data, in batches of 32, the last of them as small as it comes; a tenth is held out for
+    /// validation.
     #[must_use]
     pub fn new(data: Dataset) -> Self {
         Self {
@@ -126,8 +130,8 @@ impl Offline {
         }
     }
 
-    /// The rows to train on, and those to validate on in parts; the same in every run of a trainer, so that none of the latter was
-    /// trained on in a run before.
+    /// The rows to train on, and those to validate on in parts; the same in every run of a trainer, so that none of the
+    /// latter was trained on in a run before.
     fn split(&mut self, seed: u64) -> Result<&(Groups, Groups), TrainerError> {
         if self.split.is_none() {
             let mut training = groups(&self.data)?;

@@ -6,7 +6,8 @@ use bayesburn_core::Simulations;
 use burn::config::Config;
 use serde_json::Value;
 
-/// Online training: every batch is simulated afresh and seen once, so that nothing can be overfitted. For fast simulators.
+/// Online training: every batch is simulated afresh and seen once, so that nothing can be overfitted. For fast
+/// simulators.
 #[derive(Config, Debug, PartialEq)]
 pub struct Online {
     /// Number of epochs, at least 1.

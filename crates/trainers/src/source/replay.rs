@@ -11,11 +11,11 @@ use std::{ops::RangeInclusive, path::Path};
 const BUFFER: &str = "buffer";
 const DRAWS: Purpose = Purpose::new("replay draws");
 
-/// Experience replay: a fresh batch enters a bounded buffer and is trained on, then some steps draw from the buffer. For simulators
-/// that take longer than a training step.
+/// Experience replay: a fresh batch enters a bounded buffer and is trained on, then some steps draw from the buffer.
+/// For simulators that take longer than a training step.
 ///
-/// A draw takes `batch_size` of the buffered simulations, each at most once, all equally likely. Where the simulations of a batch
-/// depend on each other, by shared context such as their number of observations, it takes a whole batch.
+/// A draw takes `batch_size` of the buffered simulations, each at most once, all equally likely. Where the simulations
+/// of a batch depend on each other, by shared context such as their number of observations, it takes a whole batch.
 #[derive(Debug, Clone)]
 pub struct Replay {
     epochs: usize,
@@ -75,7 +75,8 @@ impl Replay {
         self
     }
 
-    /// Steps on draws from the buffer after each step on a fresh batch: with 3, a quarter of the steps simulate; with 0, all.
+    /// Steps on draws from the buffer after each step on a fresh batch: with 3, a quarter of the steps simulate; with
+    /// 0, all.
     #[must_use]
     pub fn with_replayed_per_fresh(mut self, replayed_per_fresh: usize) -> Self {
         self.replayed_per_fresh = replayed_per_fresh;
@@ -112,8 +113,8 @@ impl Source for Replay {
                 self.buffer.insert(number, run.model()?.simulate_from(run.seed(), first, self.batch_size)?);
             }
         }
-        // A checkpoint may still ask for the window of a step that batches were made ahead of: as many as are prefetched, and one that a GPU
-        // has already been given.
+        // A checkpoint may still ask for the window of a step that batches were made ahead of: as many as are
+        // prefetched, and one that a GPU has already been given.
         self.buffer.forget_before(window.start().saturating_sub(run.prefetch as u64 + 2));
         if is_fresh {
             return Ok(self.buffer.get(*window.end()).clone());

@@ -13,13 +13,13 @@ use std::{collections::BTreeMap, ops::Range};
 
 const SHUFFLE: Purpose = Purpose::new("rounds shuffle");
 
-/// Round-based training: each round simulates, joins what came before, and trains for some epochs on all of it. The learning rate's
-/// schedule spans all rounds.
+/// Round-based training: each round simulates, joins what came before, and trains for some epochs on all of it. The
+/// learning rate's schedule spans all rounds.
 ///
-/// Where the trainer writes checkpoints, the simulations are kept beside them, on disk, so that a resumed run need not repeat them;
-/// else in memory. An epoch has as many steps as the simulations asked for make batches. Where some were dropped as invalid, its last
-/// steps begin again with the first batches; where shared context leaves more than one batch smaller than the others, as many batches
-/// at random are left out.
+/// Where the trainer writes checkpoints, the simulations are kept beside them, on disk, so that a resumed run need not
+/// repeat them; else in memory. An epoch has as many steps as the simulations asked for make batches. Where some were
+/// dropped as invalid, its last steps begin again with the first batches; where shared context leaves more than one
+/// batch smaller than the others, as many batches at random are left out.
 #[derive(Debug, Clone)]
 pub struct Rounds {
     rounds: usize,

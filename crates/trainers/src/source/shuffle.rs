@@ -11,7 +11,8 @@ use rand::seq::SliceRandom;
 pub enum LastBatch {
     /// They are a smaller batch.
     Keep,
-    /// They are left out; in the next epoch others are, but for groups smaller than a batch, which are never trained on.
+    /// They are left out; in the next epoch others are, but for groups smaller than a batch, which are never trained
+    /// on.
     Drop,
 }
 
@@ -31,8 +32,8 @@ pub(crate) fn copies(data: &Dataset) -> Copies {
     Some(data.copies()).filter(|copies| !copies.parameters_recur()).unwrap_or_default()
 }
 
-/// Takes at most so many rows out of the group of this number, at random, with all copies of each: the same in all of a trainer's runs. The rows
-/// left are in another order.
+/// Takes at most so many rows out of the group of this number, at random, with all copies of each: the same in all of a
+/// trainer's runs. The rows left are in another order.
 pub(crate) fn hold_out(rows: &mut Vec<u32>, most: usize, copies: &Copies, group: usize, trainer_seed: u64) -> Vec<u32> {
     rows.shuffle(&mut stream(trainer_seed, const { Purpose::new("validation split") }, group as u64));
     if copies.is_empty() {
@@ -141,9 +142,9 @@ mod tests {
         assert!(full.iter().all(|rows| rows.len() == 4));
     }
 
-    /// The shuffle is of the whole index, not of a window: over n = 2,000 epochs of 1,000 rows, the first batch of 4 holds on average
-    /// rows of mean 499.5. A mean of 8,000 uniform rows has standard error 288.7/√8,000 = 3.2; the bound is 4 of them (alpha 6e-5).
-    /// The twin is a shuffle within a window of 100.
+    /// The shuffle is of the whole index, not of a window: over n = 2,000 epochs of 1,000 rows, the first batch of 4
+    /// holds on average rows of mean 499.5. A mean of 8,000 uniform rows has standard error 288.7/√8,000 = 3.2; the
+    /// bound is 4 of them (alpha 6e-5). The twin is a shuffle within a window of 100.
     #[test]
     fn the_first_batch_comes_from_everywhere() {
         let mean = |rows: u32| {

@@ -1,7 +1,7 @@
 //! Clips gradients by their global norm.
 //!
-//! Burn's own clipping by norm treats each tensor by itself, which changes the direction of the step; BayesFlow and sbi clip the
-//! norm of all gradients together (Pascanu et al. 2013).
+//! Burn's own clipping by norm treats each tensor by itself, which changes the direction of the step; BayesFlow and sbi
+//! clip the norm of all gradients together (Pascanu et al. 2013).
 
 use burn::{
     module::{Module, ModuleVisitor, Param},
@@ -62,7 +62,8 @@ mod tests {
     use bayesburn_networks::{OutputInit, ParameterInit};
     use burn::{nn::Linear, tensor::Device};
 
-    /// The gradient of Σ (W x + b) for x = (3, 4): each column of W has (3, 4), b has 1; two outputs: norm² = 2 · 25 + 2.
+    /// The gradient of Σ (W x + b) for x = (3, 4): each column of W has (3, 4), b has 1; two outputs: norm² = 2 · 25 +
+    /// 2.
     fn gradients(device: &Device) -> (Linear, GradientsParams) {
         let layer = ParameterInit::new(1, device).linear(2, 2, OutputInit::Glorot);
         let loss = layer.forward(Tensor::<2>::from_data([[3.0, 4.0]], device)).sum();

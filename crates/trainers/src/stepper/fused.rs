@@ -6,8 +6,8 @@ use bayesburn_amortizers::{Amortizer, AmortizerError, Configured, DensityPart, D
 use bayesburn_networks::{Pass, with_parameters};
 use burn::{module::Module, tensor::Device};
 
-/// The parameters during a stretch of steps, and their gradients. The amortizer has the parameters from before it, until they are put
-/// back.
+/// The parameters during a stretch of steps, and their gradients. The amortizer has the parameters from before it,
+/// until they are put back.
 pub(crate) struct FusedStepper {
     loss: DirectLoss,
     values: Vec<f32>,

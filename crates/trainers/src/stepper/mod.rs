@@ -46,13 +46,14 @@ impl Outcome {
 /// Gives the batch of the next step and its pass, if the batch is made already.
 pub(crate) type Next<'n> = Box<dyn FnOnce() -> Option<(&'n Configured, Pass)> + 'n>;
 
-/// A way to take steps. Gradients and update are apart, so that gradients can be added up over machines between the two.
+/// A way to take steps. Gradients and update are apart, so that gradients can be added up over machines between the
+/// two.
 pub(crate) trait Stepper<A: Amortizer> {
     /// Computes the loss and the gradients of a batch, and keeps them.
     fn gradients(&mut self, amortizer: &A, batch: &Configured, pass: &mut Pass) -> Result<(), AmortizerError>;
 
-    /// Changes the weights by the gradients that [`Stepper::gradients`] kept, with this learning rate. A GPU is given the next batch
-    /// meanwhile.
+    /// Changes the weights by the gradients that [`Stepper::gradients`] kept, with this learning rate. A GPU is given
+    /// the next batch meanwhile.
     fn update(
         &mut self,
         amortizer: &mut A,

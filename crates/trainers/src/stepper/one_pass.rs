@@ -1,7 +1,8 @@
 //! Takes the steps of Adam and AdamW by kernels.
 //!
-//! Tensor by tensor, Burn's Adam is a dozen operations, each of which goes through memory and allocates; 140 tensors with 363k parameters
-//! took 1.8 ms, a third of a step. Here all are one piece of work, on all cores, that clips as well.
+//! Tensor by tensor, Burn's Adam is a dozen operations, each of which goes through memory and allocates; 140 tensors
+//! with 363k parameters took 1.8 ms, a third of a step. Here all are one piece of work, on all cores, that clips as
+//! well.
 
 use crate::Optimizer;
 #[cfg(feature = "gpu")]
@@ -58,7 +59,8 @@ struct Decay {
 }
 
 impl OnePass {
-    /// `None` for what kernels do not have: other optimizers, AMSGrad, cautious or coupled weight decay, clipping tensor by tensor.
+    /// `None` for what kernels do not have: other optimizers, AMSGrad, cautious or coupled weight decay, clipping
+    /// tensor by tensor.
     pub(crate) fn new(optimizer: &Optimizer) -> Option<Self> {
         let written = match optimizer {
             Optimizer::Adam(config) => written(config)?,
@@ -140,7 +142,8 @@ impl OnePass {
         self.adam
     }
 
-    /// The state with all parameters' numbers in the places of these; `None` if parameters of one part have taken unequal numbers of steps.
+    /// The state with all parameters' numbers in the places of these; `None` if parameters of one part have taken
+    /// unequal numbers of steps.
     #[cfg(feature = "gpu")]
     pub(crate) fn direct_state(&self, loss: &DirectLoss) -> Option<DirectState> {
         let mut times = [None; 2];
@@ -257,16 +260,16 @@ impl ModuleVisitor for Numbered {
     }
 }
 
-/// Carries moments into the state of one of Burn's optimizers, or out of it, parameter by parameter in their order: only so are
-/// they written and read in Burn's format. It changes no parameter.
+/// Carries moments into the state of one of Burn's optimizers, or out of it, parameter by parameter in their order:
+/// only so are they written and read in Burn's format. It changes no parameter.
 #[derive(Clone)]
 struct Exchange {
     moments: Arc<Mutex<VecDeque<Option<Moments>>>>,
     gives: bool,
 }
 
-/// [`Moments`] as Burn writes the state of Adam. Their numbers stay arrays: tensors would be made on Burn's default device, which, in a
-/// program that was built with CUDA, is a GPU that may not be there.
+/// [`Moments`] as Burn writes the state of Adam. Their numbers stay arrays: tensors would be made on Burn's default
+/// device, which, in a program that was built with CUDA, is a GPU that may not be there.
 #[derive(Clone)]
 struct Written {
     moments: Moments,

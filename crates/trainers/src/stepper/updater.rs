@@ -37,7 +37,8 @@ impl Updater {
         }
     }
 
-    /// The networks one step further and the norm of all gradients together, which are scaled down to `max_norm` if it is larger.
+    /// The networks one step further and the norm of all gradients together, which are scaled down to `max_norm` if it
+    /// is larger.
     ///
     /// # Errors
     /// The norm, if it is not finite; then nothing has changed.
@@ -61,8 +62,8 @@ impl Updater {
         Ok((self.burn.step(rate, networks.clone(), gradients), norm))
     }
 
-    /// A step with these values, given the norm of all their gradients together, which are scaled down to `max_norm` if it is larger:
-    /// identities and places of the parameters that have gradients, in their order.
+    /// A step with these values, given the norm of all their gradients together, which are scaled down to `max_norm` if
+    /// it is larger: identities and places of the parameters that have gradients, in their order.
     ///
     /// # Errors
     /// As [`Updater::step`].
@@ -130,7 +131,8 @@ impl Updater {
     /// # Errors
     /// A state that is damaged, or of other parameters.
     pub(crate) fn restore<M: Module>(&mut self, state: Vec<u8>, networks: &M) -> Result<(), String> {
-        // Burn panics on a state that is not of its making. What does not fit is found out by a step that changes nothing.
+        // Burn panics on a state that is not of its making. What does not fit is found out by a step that changes
+        // nothing.
         let restored = catch_unwind(AssertUnwindSafe(|| {
             self.try_restore(state, networks)?;
             let mut gradients = ZeroGradients::default();
@@ -246,7 +248,8 @@ mod tests {
         }
     }
 
-    /// A state that is cut short, foreign, or of networks of other sizes is an error, and leaves the optimizer as it was.
+    /// A state that is cut short, foreign, or of networks of other sizes is an error, and leaves the optimizer as it
+    /// was.
     #[test]
     fn states_that_do_not_fit_are_refused() {
         let wide =

@@ -20,9 +20,9 @@ pub struct ObservedOptions {
     /// an observation of its own.
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
-    /// What the network is given beside the data, `[C]` or `[M, C]`. Not needed for the number of observations alone, which
-    /// is that of the data. A configurator of the training program's own is not known here: give data and this as it
-    /// makes them.
+    /// What the network is given beside the data, `[C]` or `[M, C]`. Not needed for the number of observations alone,
+    /// which is that of the data. A configurator of the training program's own is not known here: give data and this as
+    /// it makes them.
     #[arg(long, value_name = "FILE")]
     pub direct: Option<PathBuf>,
     /// Take data of a number of observations that the networks were never trained on. The posterior may then be wrong.
@@ -129,7 +129,8 @@ fn beside_mask(conditions: Conditions, masked: usize, features: usize) -> Condit
 }
 
 /// The conditions of a posterior of other data than sets of one length: of several inputs by their names, of images, or
-/// padded. NaN is a missing value, where values may be missing, and a row of NaN is padding, where there may be padding.
+/// padded. NaN is a missing value, where values may be missing, and a row of NaN is padding, where there may be
+/// padding.
 fn conditions_of_shape(
     observed: &ObservedOptions,
     shape: &DataShape,

@@ -75,7 +75,8 @@ fn a_posterior_is_trained_judged_and_drawn_from() {
     assert!(std::fs::read_to_string(&html).expect("written").contains("<svg"), "figures");
     assert!(std::fs::read_to_string(&xml).expect("written").contains("testsuite"));
 
-    // The second one does not, and says the same; another seed is within a drift of the baseline, but not an impossible limit.
+    // The second one does not, and says the same; another seed is within a drift of the baseline, but not an impossible
+    // limit.
     let (_, again) = run(counted(folder.path(), 1500, &trainings), &line).expect("it runs");
     assert!(text.ends_with(&again), "{text}\n{again}");
     assert_eq!(trainings.load(Ordering::Relaxed), 2, "a complete training returns at once");
@@ -175,7 +176,8 @@ fn a_posterior_that_fails_fails_a_test_with_the_verdict_and_the_path() {
     assert!(few.contains("1 data sets") && few.contains("at least 20"), "{few}");
 }
 
-/// An untrained posterior is the prior: in parameters it is calibrated, in the likelihood of what was observed far from it.
+/// An untrained posterior is the prior: in parameters it is calibrated, in the likelihood of what was observed far from
+/// it.
 #[test]
 fn quantities_of_ones_own_are_judged() {
     let trainer = builder().build().expect("valid networks");

@@ -49,7 +49,8 @@ fn densities_are_normalised_and_moments_theirs() {
     }
 }
 
-/// Kolmogorov-Smirnov distance of n = 20,000 draws from the integrated density; the bound is that of alpha 1e-4, 2.23 / √n.
+/// Kolmogorov-Smirnov distance of n = 20,000 draws from the integrated density; the bound is that of alpha 1e-4, 2.23 /
+/// √n.
 fn follows_its_density(draws_of: &Univariate, density_of: &Univariate) -> bool {
     const N: usize = 20_000;
     let mut rng = stream(2023, const { Purpose::new("draws of a distribution") }, 0);
