@@ -259,7 +259,10 @@ fn data_sets_may_be_of_different_lengths() {
     let networks = || PosteriorConfig::new(DeepSetConfig::new(3).with_units(8), MixtureConfig::new());
     for masked in [false, true] {
         let conditions = |data: Data| Conditions::from(if masked { data.nan_as_missing() } else { data });
-        let pilot = Configured::new(normal((60, 1, 2), 1).index_axis_move(Axis(1), 0), conditions(sets(&lengths)));
+        // Parameters follow the length, which the regression sees: so do the draws of networks that are not trained.
+        let noise = normal((60, 1, 2), 1).index_axis_move(Axis(1), 0);
+        let theta = Array2::from_shape_fn((60, 2), |(m, d)| (lengths[m] as f32).ln() + 0.01 * noise[[m, d]]);
+        let pilot = Configured::new(theta, conditions(sets(&lengths)));
         let pilot = [pilot.expect("60 of each")];
         let posterior = AmortizedPosterior::new(networks(), ["a", "b"], &pilot, 1, &Device::flex()).expect("valid");
         posterior.save(at.join("p")).expect("written");
