@@ -54,8 +54,11 @@ fn assert_says(error: &SimulationError, parts: &[&str]) {
 fn runs(pid: u32) -> bool {
     // Where there is `/proc`, there may be no `ps`. The state follows the name, which is in parentheses.
     if std::path::Path::new("/proc/self/stat").exists() {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        return stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'));
+        // A process that was killed can be waited for when the last of its threads has ended, maybe not the first one.
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        let states = threads.map(|thread| std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default());
+        let ended = |rest: &str| rest.is_empty() || rest.starts_with(['Z', 'X']);
+        return states.into_iter().any(|stat| stat.rsplit(") ").next().is_some_and(|rest| !ended(rest)));
     }
     let ps = std::process::Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().expect("ps runs");
     let state = String::from_utf8_lossy(&ps.stdout).trim().to_owned();
