@@ -22,8 +22,8 @@ use std::{fmt, sync::Arc};
 ///
 /// Observations are of the shape that the simulator returns: one of them for [`Posterior::with_observation`], M along a
 /// first axis, or one, for the methods that end in `_for`. Where the data are one number, they may come without an axis
-/// for it: `[]`, or `[M]`. A simulation is made an observation by [`Simulations::observations`], which marks missing
-/// values.
+/// for it: `[]`, or `[M]`. A simulation is made an observation by
+/// [`observations`](bayesburn_core::Simulations::observations), which marks missing values.
 #[derive(Clone)]
 pub struct Posterior<C: SummaryConfig = IdentityConfig> {
     amortizer: AmortizedPosterior<C>,
