@@ -6,6 +6,7 @@ use bayesburn::{
     amortizers::{AmortizerConfig, AmortizerError, Pilot},
     networks::{DeepSet, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork},
     prelude::*,
+    trainers::TrainedPart,
 };
 use burn::{
     module::Module,
@@ -83,6 +84,10 @@ fn classifier_process() {
     let mut trainer = builder.checkpoints(&folder).resume().build().expect("its own folder");
     let source = Online::new().with_epochs(20).with_iterations_per_epoch(20).with_batch_size(16);
     let training = TrainingConfig::new().with_validation_simulations(200).with_weight_average(Some(0.5));
+    // Nothing says which parameters are the summary network's: a part cannot be trained, and is not taken for all.
+    let part = training.clone().with_trained_part(TrainedPart::Summary);
+    let refused = trainer.train(source.clone(), &part).expect_err("no parts").to_string();
+    assert!(refused.contains("`trained_part` is Summary"), "{refused}");
     trainer.train(source, &training).expect("trains");
     let test = trainer.simulate(200, 3).expect("simulates");
     let loss = trainer.amortizer().validation_loss(&test).expect("fits");

@@ -114,13 +114,9 @@ impl GpuSteps {
     /// # Errors
     /// As [`DirectLoss::with_gradients`].
     pub fn stage(&mut self, batch: &Configured, pass: &mut Pass) -> Result<(), AmortizerError> {
-        if self.next.is_none() {
-            self.next = Some(self.upload(batch, pass));
-        }
-        match &self.next {
-            Some(Err(_)) => self.next.take().map_or(Ok(()), |staged| staged.map(|_| ())),
-            _ => Ok(()),
-        }
+        let staged = self.next.take().unwrap_or_else(|| self.upload(batch, pass))?;
+        self.next = Some(Ok(staged));
+        Ok(())
     }
 
     /// Takes a step on the batch that is staged; returns the loss before it and the norm of the gradients. If one of

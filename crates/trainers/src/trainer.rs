@@ -1,9 +1,10 @@
-//! Holds what a training has come to: posterior, history, position and checkpoints.
+//! Holds what a training has come to: amortizer, history, position and checkpoints.
 
 use crate::{
-    Callback, DamagedCheckpoint, EpochSummary, LossHistory, Progress, RunContext, Source, TrainerBuilder, TrainerError,
-    TrainingConfig, TrainingLoss,
+    Callback, DamagedCheckpoint, EpochSummary, LossHistory, Progress, RunContext, Source, TrainedPart, TrainerBuilder,
+    TrainerError, TrainingConfig, TrainingLoss,
     checkpoint::{Checkpoint, Checkpoints, Position, Run},
+    error::in_range,
     interrupt::Interrupt,
     loss::OwnLoss,
     session::Session,
@@ -238,6 +239,9 @@ impl<A: Amortizer> Trainer<A> {
         refines: bool,
     ) -> Result<&LossHistory, TrainerError> {
         config.check()?;
+        let has_parts = config.trained_part == TrainedPart::All || self.amortizer.summary_parameters().is_some();
+        let expected = "`All` for an amortizer that names no parameters of a summary network";
+        in_range(has_parts, "trained_part", expected, format!("{:?}", config.trained_part))?;
         let epochs = source.epochs()?;
         let steps = epochs.iter().fold(0usize, |sum, steps| sum.saturating_add(*steps));
         let plan = json!({ "epochs": epochs.len(), "steps": steps });
