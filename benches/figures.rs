@@ -9,7 +9,7 @@
 use bayesburn::{
     core::{Draws, Purpose, stream},
     diagnostics::{Bins, EcdfConfig, RankEcdfs, RankHistograms},
-    networks::InferenceConfig,
+    networks::AnyInferenceConfig,
     prelude::*,
     trainers::{Callback, EpochReport, StepReport},
 };
@@ -329,7 +329,7 @@ fn inference(quick: bool) -> bayesburn::Result<()> {
     let model = linear_gaussian()?;
     let fresh = model.simulate(if quick { 100 } else { 10_000 }, 1000)?;
     let observed = arr1(&[0.0; 3]);
-    let estimators: [(&str, InferenceConfig); 5] = [
+    let estimators: [(&str, AnyInferenceConfig); 5] = [
         ("one normal", MixtureConfig::gaussian().into()),
         ("mixture of normals", MixtureConfig::new().into()),
         ("masked autoregressive flow", AutoregressiveFlowConfig::new().into()),

@@ -16,7 +16,9 @@
 use bayesburn::{
     diagnostics::{c2st, pair_plot},
     inference::Correction,
-    networks::{AffineConfig, AffineNets, DenseNetConfig, InferenceConfig, InterleavedConfig, default_device, device},
+    networks::{
+        AffineConfig, AffineNets, AnyInferenceConfig, DenseNetConfig, InterleavedConfig, default_device, device,
+    },
     prelude::*,
     simulation::tasks,
 };
@@ -93,12 +95,12 @@ fn options() -> bayesburn::Result<Options> {
     Ok(o)
 }
 
-fn network(o: &Options) -> bayesburn::Result<InferenceConfig> {
+fn network(o: &Options) -> bayesburn::Result<AnyInferenceConfig> {
     let net = DenseNetConfig::new().with_units(o.units).with_shortcut(true);
     let affine = || AffineConfig::new().with_nets(AffineNets::Shared(net.clone()));
     let spline = || SplineConfig::new().with_bins(10).with_net(net.clone());
     let couplings = |design| InvertibleNetworkConfig::new().with_num_coupling_layers(o.layers).with_coupling(design);
-    let network: InferenceConfig = match o.network.as_str() {
+    let network: AnyInferenceConfig = match o.network.as_str() {
         "nsf" => couplings(CouplingDesign::Spline(spline())).into(),
         "affine" => couplings(CouplingDesign::Affine(affine())).into(),
         "interleaved" => {

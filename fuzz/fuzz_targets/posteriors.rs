@@ -6,7 +6,7 @@ use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, Posterior
 use bayesburn_core::files::seal;
 use bayesburn_inference::{Posterior, RejectionConfig};
 use bayesburn_networks::{
-    AffineConfig, AffineNets, CouplingDesign, DeepSetConfig, DenseNetConfig, IdentityConfig, InferenceConfig,
+    AffineConfig, AffineNets, CouplingDesign, DeepSetConfig, DenseNetConfig, IdentityConfig, AnyInferenceConfig,
     InvertibleNetworkConfig, MixtureConfig, SummaryConfig,
 };
 use burn::tensor::{Device, Tensor};
@@ -35,7 +35,7 @@ static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
     let mixture = MixtureConfig::new().with_components(2).with_net(DenseNetConfig::new().with_units(4));
     save(
         &folder.path().join("npe/estimator"),
-        PosteriorConfig::new(IdentityConfig::new(), InferenceConfig::from(mixture)),
+        PosteriorConfig::new(IdentityConfig::new(), AnyInferenceConfig::from(mixture)),
         1,
     );
     fs::write(folder.path().join("npe/inference.json"), INFERENCE).expect("written");

@@ -16,5 +16,6 @@ mod models;
 mod options;
 mod other_model;
 mod own_classifier;
+mod own_inference_network;
 mod resume;
 mod training;

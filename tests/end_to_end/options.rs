@@ -3,7 +3,7 @@
 use crate::models::{direct_networks, normal_means, short_run, small_networks, training};
 use bayesburn::{
     amortizers::{DefaultConfigurator, PosteriorNetworks},
-    networks::{DeepSet, InferenceConfig, moved_towards},
+    networks::{AnyInferenceConfig, DeepSet, moved_towards},
     prelude::*,
     trainers::{
         Callback, Decay, EpochReport, FinalWeights, RunContext, Source, StepReport, TrainedPart, TrainerBuilder,
@@ -368,7 +368,7 @@ fn a_run_without_dropout_mends_what_was_learnt_with_it() {
             simulations.data.values().clone().insert_axis(ndarray::Axis(1)).into_dimensionality().expect("[B, 1, 8]");
         Configured::new(simulations.parameters.clone(), Conditions::new(data))
     };
-    let normal = InferenceConfig::from(MixtureConfig::gaussian()).with_dropout(0.3);
+    let normal = AnyInferenceConfig::from(MixtureConfig::gaussian()).with_dropout(0.3);
     let networks = PosteriorConfig::new(IdentityConfig::new(), normal);
     let builder = Trainer::builder(model, networks).configurator(configurator).seed(1).progress(Progress::Hidden);
     let mut trainer = builder.build().expect("valid networks");

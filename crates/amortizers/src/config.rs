@@ -1,7 +1,7 @@
 //! Collects what an amortized posterior is made from.
 
 use bayesburn_core::Interval;
-use bayesburn_networks::{DeepSetConfig, InferenceConfig, InvertibleNetworkConfig, SummaryConfig};
+use bayesburn_networks::{AnyInferenceConfig, DeepSetConfig, InferenceConfig, InvertibleNetworkConfig, SummaryConfig};
 use serde::{Deserialize, Serialize};
 
 /// Which inputs are shifted and scaled to mean 0 and standard deviation 1, by constants from pilot simulations.
@@ -39,11 +39,11 @@ pub enum SummaryLoss {
 /// Configuration of an [`AmortizedPosterior`](crate::AmortizedPosterior). It is saved in checkpoints.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(bound = "", deny_unknown_fields)]
-pub struct PosteriorConfig<C: SummaryConfig = DeepSetConfig> {
+pub struct PosteriorConfig<C: SummaryConfig = DeepSetConfig, I: InferenceConfig = AnyInferenceConfig> {
     /// The summary network.
     pub summary: C,
-    /// The inference network: an invertible network or another density estimator.
-    pub inference: InferenceConfig,
+    /// The inference network: an invertible network, another of the library's, or one of your own.
+    pub inference: I,
     /// Where each parameter can lie, if the density is to be one of real numbers that parameters are mapped to. It then
     /// has nothing outside. A trainer takes it from its model's prior, where neither this nor `bounds` is given.
     pub support: Option<Vec<Interval>>,
@@ -57,10 +57,17 @@ pub struct PosteriorConfig<C: SummaryConfig = DeepSetConfig> {
 }
 
 impl<C: SummaryConfig> PosteriorConfig<C> {
-    /// The two networks, with everything standardised and no summary loss.
+    /// A summary network and one of the library's inference networks, with everything standardised and no summary loss.
     #[must_use]
-    pub fn new(summary: C, inference: impl Into<InferenceConfig>) -> Self {
-        let inference = inference.into();
+    pub fn new(summary: C, inference: impl Into<AnyInferenceConfig>) -> Self {
+        Self::from_networks(summary, inference.into())
+    }
+}
+
+impl<C: SummaryConfig, I: InferenceConfig> PosteriorConfig<C, I> {
+    /// The same with an inference network of your own.
+    #[must_use]
+    pub fn from_networks(summary: C, inference: I) -> Self {
         Self {
             summary,
             inference,

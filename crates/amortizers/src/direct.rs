@@ -8,8 +8,10 @@ use crate::{
     widths::Widths,
 };
 use bayesburn_core::Interval;
-use bayesburn_kernels::{Batch, DensityPart, Input, Loss, NegativeLogDensity, Part, Plan};
-use bayesburn_networks::{InferenceNetwork, Pass, SummaryConfig, SummaryNetwork, parameter_values, with_parameters};
+use bayesburn_kernels::{Batch, DensityPart, Input, Plan};
+use bayesburn_networks::{
+    InferenceConfig, InferenceNetwork, Pass, SummaryConfig, SummaryNetwork, parameter_values, with_parameters,
+};
 use burn::{module::ParamId, tensor::Tensor};
 use ndarray::{Array, Array2, Dimension};
 #[cfg(feature = "gpu")]
@@ -57,7 +59,7 @@ pub struct DirectLoss {
     regression: Option<Predictor>,
 }
 
-impl<C: SummaryConfig> AmortizedPosterior<C> {
+impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
     /// The training loss without Burn's graph, and the parameters' present values. `None` where kernels do not have all
     /// of it: on devices that are neither Burn Flex nor a GPU, for networks of one's own and density estimators other
     /// than the invertible network, frozen parameters, dropout in a set network, SoftFlow, a summary loss, and what
@@ -81,26 +83,24 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let data = Tensor::zeros([1, 1, *features], &self.device);
         let targets = Tensor::zeros([1, names.len()], &self.device);
         let summary = networks.summary.fast_path(&data, pass)?;
-        let InferenceNetwork::Invertible(inference) = &networks.inference else { return None };
-        let Part { operation: flow, operands } = inference.fast_path(&targets, pass)?;
-        if !(summary.operands.trains_all() && operands.trains_all()) {
-            return None;
-        }
         let constants = |standardizer: &Option<Standardizer>| standardizer.as_ref().map(Standardizer::constants);
         let parameters = constants(&networks.parameters);
         let sum_log_std = parameters.iter().flat_map(|[_, std]| std).map(|&std| f64::from(std).ln()).sum();
-        let dropped = operands.dropped().to_vec();
-        let density = Loss::new(NegativeLogDensity { flow, constant: sum_log_std });
-        let plan = Plan::new(Some(summary), Part { operation: density, operands });
+        let loss = networks.inference.fast_path(&targets, sum_log_std, pass)?;
+        if !(summary.operands.trains_all() && loss.operands.trains_all()) {
+            return None;
+        }
+        let dropped = loss.operands.dropped().to_vec();
+        let plan = Plan::new(Some(summary), loss);
         let mut by_id = parameter_values(networks);
         let values = plan.parameters().flat_map(|(id, ..)| by_id.remove(&id).expect("a trained parameter")).collect();
         let (data, direct) = (constants(&networks.data), constants(&networks.direct));
         let (widths, support) = (self.widths.clone(), self.config.support.clone());
         let regression = networks.regression.as_ref().map(Regression::constants);
         let num_observations = self.config.summary.num_observations();
-        let loss =
+        let direct_loss =
             DirectLoss { plan, widths, support, num_observations, dropped, parameters, data, direct, regression };
-        Some((loss, values))
+        Some((direct_loss, values))
     }
 
     /// Puts the values of all parameters into the networks, which `direct` was made of.
@@ -191,12 +191,6 @@ impl DirectLoss {
         let predicted = self.regression.as_ref().map(|predictor| predictor.predict(&data, &direct, sets));
         let data = Input { values: data, shape: vec![observations, features], mask };
         Given { data, direct, predicted: predicted.unwrap_or_default() }
-    }
-
-    /// How many numbers of each data set are predicted.
-    #[cfg(feature = "gpu")]
-    pub(crate) fn predicted_width(&self) -> usize {
-        if self.regression.is_some() { self.widths.names.len() } else { 0 }
     }
 
     /// Targets less what is predicted, of each row for as many as follow one another.

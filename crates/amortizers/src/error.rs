@@ -156,8 +156,20 @@ pub enum AmortizerError {
         got: usize,
     },
     /// Latents of a density that has none.
-    #[error("a mixture of several normals is no map to one, so that it has no latents: look at draws instead")]
+    #[error(
+        "the inference network has no latents, because it does not map parameters to a standard normal distribution: \
+         look at draws instead"
+    )]
     NoLatents,
+    /// A density of an inference network that has none.
+    #[error(
+        "the inference network has no density: give `InferenceNetwork::evaluate`, or `InferenceNetwork::loss` if it is \
+         trained by another loss than −ln q, or look at draws instead"
+    )]
+    NoDensity,
+    /// Draws of an inference network that has none.
+    #[error("the inference network has no draws: give `InferenceNetwork::draw`")]
+    NoDraws,
     /// A mixture was asked for of another estimator.
     #[error("the density estimator is no mixture: make the posterior with `MixtureConfig`")]
     NoMixture,

@@ -4,9 +4,10 @@
 use crate::gpu::GpuNetworks;
 use crate::{
     AmortizedPosterior, AmortizerError, Conditions, PosteriorNetworks,
+    encoded::EncodedRows,
     networks::{tensor, to_vec},
 };
-use bayesburn_networks::{DensityEstimator, Pass, SummaryConfig, SummaryNetwork, is_processor};
+use bayesburn_networks::{InferenceConfig, InferenceNetwork, Pass, SummaryConfig, SummaryNetwork, is_processor};
 use burn::{
     module::Module,
     tensor::{Device, Tensor, TensorData},
@@ -17,19 +18,23 @@ use std::sync::{Arc, Mutex};
 
 /// Networks of a posterior, and how much of a job they are given at a time.
 #[derive(Debug)]
-pub(crate) enum Evaluator<S: Module> {
+pub(crate) enum Evaluator<S: Module, N: Module> {
     /// By Burn's tensors, on this device.
-    Burn { networks: Box<PosteriorNetworks<S>>, device: Device },
+    Burn { networks: Box<PosteriorNetworks<S, N>>, device: Device },
     /// By kernels of our own.
     #[cfg(feature = "gpu")]
     Gpu(Box<GpuNetworks>),
 }
 
 /// An evaluator that is kept, or not made yet; shared by all that hold this.
-pub(crate) type Kept<S> = Arc<Mutex<Option<Arc<Evaluator<S>>>>>;
+pub(crate) type Kept<S, N> = Arc<Mutex<Option<Arc<Evaluator<S, N>>>>>;
 
-impl<S: SummaryNetwork> Evaluator<S> {
-    pub(crate) fn new<C: SummaryConfig<Network = S>>(posterior: &AmortizedPosterior<C>) -> Self {
+impl<S: SummaryNetwork, N: InferenceNetwork> Evaluator<S, N> {
+    pub(crate) fn new<C, I>(posterior: &AmortizedPosterior<C, I>) -> Self
+    where
+        C: SummaryConfig<Network = S>,
+        I: InferenceConfig<Network = N>,
+    {
         #[cfg(feature = "gpu")]
         if let Some(networks) = GpuNetworks::new(posterior) {
             return Self::Gpu(Box::new(networks));
@@ -78,12 +83,12 @@ impl<S: SummaryNetwork> Evaluator<S> {
         done
     }
 
-    /// A row for each data set, one after the other: see [`PosteriorNetworks::condition`].
-    pub(crate) fn condition(&self, conditions: &Conditions, pass: &mut Pass) -> Result<Vec<f32>, AmortizerError> {
+    /// See [`PosteriorNetworks::encode`].
+    pub(crate) fn encode(&self, conditions: &Conditions, pass: &mut Pass) -> Result<EncodedRows, AmortizerError> {
         match self {
-            Self::Burn { networks, device } => Ok(to_vec(networks.condition(conditions, device, pass).0)),
+            Self::Burn { networks, device } => Ok(networks.encode(conditions, device, pass).to_rows()),
             #[cfg(feature = "gpu")]
-            Self::Gpu(networks) => networks.condition(conditions),
+            Self::Gpu(networks) => networks.encode(conditions),
         }
     }
 
@@ -100,7 +105,7 @@ impl<S: SummaryNetwork> Evaluator<S> {
     pub(crate) fn draw(
         &self,
         noise: Array2<f32>,
-        condition: &Array2<f32>,
+        encoded: &EncodedRows,
         pass: &mut Pass,
     ) -> Result<Vec<f32>, AmortizerError> {
         let shape = [noise.nrows(), noise.ncols()];
@@ -108,10 +113,10 @@ impl<S: SummaryNetwork> Evaluator<S> {
         match self {
             Self::Burn { networks, device } => {
                 let noise = Tensor::from_data(TensorData::new(noise, shape), device);
-                Ok(to_vec(networks.draw(noise, tensor::<2, _>(condition, device), pass)))
+                Ok(to_vec(networks.draw(noise, &encoded.to_tensors(device), pass)?))
             }
             #[cfg(feature = "gpu")]
-            Self::Gpu(networks) => networks.draw(noise, condition),
+            Self::Gpu(networks) => networks.draw(noise, encoded),
         }
     }
 
@@ -119,17 +124,35 @@ impl<S: SummaryNetwork> Evaluator<S> {
     pub(crate) fn evaluate(
         &self,
         targets: &Array2<f32>,
-        condition: &Array2<f32>,
+        encoded: &EncodedRows,
         pass: &mut Pass,
     ) -> Result<(Vec<f32>, Vec<f32>), AmortizerError> {
         match self {
             Self::Burn { networks, device } => {
-                let (targets, condition) = (tensor::<2, _>(targets, device), tensor::<2, _>(condition, device));
-                let (z, log_prob) = networks.evaluate(targets, condition, pass);
+                let (targets, encoded) = (tensor::<2, _>(targets, device), encoded.to_tensors(device));
+                let (z, log_prob) = networks.evaluate(targets, &encoded, pass)?;
                 Ok((z.map(to_vec).unwrap_or_default(), to_vec(log_prob)))
             }
             #[cfg(feature = "gpu")]
-            Self::Gpu(networks) => networks.evaluate(targets, condition),
+            Self::Gpu(networks) => networks.evaluate(targets, encoded),
+        }
+    }
+
+    /// The inference network's own losses of targets, if it has one: see [`PosteriorNetworks::own_losses`].
+    pub(crate) fn own_losses(
+        &self,
+        targets: &Array2<f32>,
+        encoded: &EncodedRows,
+        pass: &mut Pass,
+    ) -> Result<Option<Vec<f32>>, AmortizerError> {
+        match self {
+            Self::Burn { networks, device } => {
+                let (targets, encoded) = (tensor::<2, _>(targets, device), encoded.to_tensors(device));
+                Ok(networks.own_losses(targets, &encoded, pass).map(to_vec))
+            }
+            // Kernels that evaluate are those of −ln q.
+            #[cfg(feature = "gpu")]
+            Self::Gpu(_) => Ok(None),
         }
     }
 }

@@ -3,23 +3,25 @@
 
 use crate::{
     AmortizedPosterior, AmortizerError, Configured, PosteriorConfig, PosteriorNetworks, Standardization, SummaryLoss,
-    networks::{tensor, to_vec},
+    encoded::{Encoded, rows},
+    networks::tensor,
     regression::{MOST_FEATURES, Predictor, Regression, fitted_rows},
     standardize::{ColumnMoments, Standardizer},
     widths::Widths,
 };
 use bayesburn_core::{Interval, settings::in_range};
 use bayesburn_networks::{
-    ConfigError, ParameterInit, Pass, SummaryConfig, SummaryNetwork, check_device, number_parameters,
+    ConditionWidths, ConfigError, InferenceConfig, InferenceNetwork, ParameterInit, Pass, SummaryConfig,
+    SummaryNetwork, check_device, number_parameters,
 };
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use ndarray::{Array2, Axis, concatenate};
 use std::sync::Arc;
 
-impl<C: SummaryConfig> AmortizedPosterior<C> {
+impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
     /// Random weights, identity standardisation.
     pub(crate) fn untrained(
-        config: PosteriorConfig<C>,
+        config: PosteriorConfig<C, I>,
         widths: Widths,
         seed: u64,
         device: &Device,
@@ -30,7 +32,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
 
     /// [`AmortizedPosterior::untrained`] with weights from elsewhere.
     pub(crate) fn untrained_by(
-        config: PosteriorConfig<C>,
+        config: PosteriorConfig<C, I>,
         widths: Widths,
         init: &mut ParameterInit,
     ) -> Result<Self, AmortizerError> {
@@ -48,8 +50,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let device = init.device().clone();
         let summary = config.summary.init(&widths.shape(), init)?;
         let width_of_direct = widths.direct_with_lengths();
-        let condition_dim = summary.summary_dim() + width_of_direct;
-        let inference = config.inference.init(widths.names.len(), condition_dim, init)?;
+        let condition = ConditionWidths { summaries: summary.summary_dim(), direct: width_of_direct };
+        let inference = config.inference.init(widths.names.len(), condition, init)?;
         let mut standardizer = |applies: bool, width| {
             applies.then(|| {
                 init.spend(&[2, width]);
@@ -112,10 +114,6 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// Fits the regression, if there is to be one, and scales parameters by what it leaves of them.
     pub(crate) fn fit_regression(&mut self, pilot: &[Configured], targets: &[ColumnMoments]) {
         let Some(regression) = &self.networks.regression else { return };
-        let rows = |tensor: Tensor<2>| {
-            let shape = tensor.dims();
-            Array2::from_shape_vec(shape, to_vec(tensor)).expect("as many as the tensor has")
-        };
         let all = pilot.iter().map(Configured::len).sum();
         let mut chosen = fitted_rows(all, regression.num_features()).peekable();
         let (mut features, mut parameters, mut start) = (Vec::new(), Vec::new(), 0);
@@ -129,10 +127,10 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             }
             let conditions = batch.conditions.select(&of_batch);
             let (data, direct) = self.networks.standardized_conditions(&conditions, &self.device);
-            features.push(rows(regression.features(&data, direct)));
+            features.push(rows(&regression.features(&data, direct)));
             let targets = self.support().targets(&batch.parameters).values.select(Axis(0), &of_batch);
             let targets = tensor::<2, _>(&targets, &self.device);
-            parameters.push(rows(self.networks.standardized_targets(targets, None)));
+            parameters.push(rows(&self.networks.standardized_targets(targets, None)));
         }
         let joined = |parts: &[Array2<f32>]| {
             let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
@@ -161,18 +159,17 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     }
 
     /// Fits on all pilot batches that have as many observations as the first: only these fit into one tensor.
-    pub(crate) fn fit_act_norm(mut self, pilot: &[Configured]) -> Result<Self, AmortizerError> {
+    pub(crate) fn fit_inference_network(mut self, pilot: &[Configured]) -> Result<Self, AmortizerError> {
         let observations = |batch: &Configured| batch.conditions.range_of_observations();
         let all = !self.widths.is_plain();
         let alike = pilot.iter().filter(|batch| all || observations(batch) == observations(&pilot[0]));
         let batch = Configured::joined(&alike.cloned().collect::<Vec<_>>())?;
         let mut pass = Pass::inference(0);
-        let (condition, _) = self.networks.condition(&batch.conditions, &self.device, &mut pass);
+        let Encoded { condition, predicted } = self.networks.encode(&batch.conditions, &self.device, &mut pass);
         let targets = tensor::<2, _>(&*self.support().targets(&batch.parameters).values, &self.device);
-        let (condition, predicted) = self.networks.split(condition);
         let targets = self.networks.standardized_targets(targets, predicted);
         let inference = self.networks.inference.clone();
-        self.networks.inference = inference.initialise_act_norm(targets, condition, &mut pass);
+        self.networks.inference = inference.initialised(targets, &condition, &mut pass);
         Ok(self)
     }
 }

@@ -1,8 +1,10 @@
 //! Networks on a GPU by kernels of our own: for inference, and for training steps.
 
-use crate::{AmortizedPosterior, AmortizerError, Conditions, Configured, DirectLoss, direct::Given};
+use crate::{
+    AmortizedPosterior, AmortizerError, Conditions, Configured, DirectLoss, direct::Given, encoded::EncodedRows,
+};
 use bayesburn_kernels::{GpuBatch, GpuDensity, GpuFailure, GpuStep, GpuTraining};
-use bayesburn_networks::{Pass, SummaryConfig};
+use bayesburn_networks::{InferenceConfig, Pass, SummaryConfig};
 use burn::tensor::Device;
 use ndarray::Array2;
 
@@ -15,7 +17,7 @@ pub(crate) struct GpuNetworks {
 
 impl GpuNetworks {
     /// `None` if the posterior's device is no GPU, or there are no kernels for its networks.
-    pub(crate) fn new<C: SummaryConfig>(posterior: &AmortizedPosterior<C>) -> Option<Self> {
+    pub(crate) fn new<C: SummaryConfig, I: InferenceConfig>(posterior: &AmortizedPosterior<C, I>) -> Option<Self> {
         if !bayesburn_kernels::is_gpu(posterior.device()) {
             return None;
         }
@@ -34,52 +36,38 @@ impl GpuNetworks {
         self.density.release();
     }
 
-    /// Rows of [`PosteriorNetworks::condition`](crate::PosteriorNetworks).
-    pub(crate) fn condition(&self, conditions: &Conditions) -> Result<Vec<f32>, AmortizerError> {
+    /// See [`PosteriorNetworks::encode`](crate::PosteriorNetworks).
+    pub(crate) fn encode(&self, conditions: &Conditions) -> Result<EncodedRows, AmortizerError> {
         let Given { data, direct, predicted } = self.loss.given(conditions);
         let summaries = self.density.summaries(vec![data]).map_err(failed)?;
-        let parts = [&summaries, &direct, &predicted];
-        let sets = conditions.len();
-        let widths = parts.map(|part| part.len() / sets);
-        let mut rows = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
-        for m in 0..sets {
-            for (part, width) in parts.iter().zip(widths) {
-                rows.extend_from_slice(&part[m * width..(m + 1) * width]);
-            }
-        }
-        Ok(rows)
+        let rows = |part: Vec<f32>| {
+            let shape = (conditions.len(), part.len() / conditions.len());
+            Array2::from_shape_vec(shape, part).expect("as many numbers for each data set")
+        };
+        Ok(EncodedRows { summaries: rows(summaries), direct: rows(direct), predicted: rows(predicted) })
     }
 
-    /// Noise to targets; the condition as for [`GpuNetworks::evaluate`].
-    pub(crate) fn draw(&self, noise: Vec<f32>, condition: &Array2<f32>) -> Result<Vec<f32>, AmortizerError> {
-        let (condition, predicted) = self.split(condition);
-        let mut targets = self.density.draw(noise, condition).map_err(failed)?;
-        self.loss.to_parameters(&mut targets, &predicted);
+    /// Noise to targets, of as many rows for each of the data sets.
+    pub(crate) fn draw(&self, noise: Vec<f32>, encoded: &EncodedRows) -> Result<Vec<f32>, AmortizerError> {
+        let mut targets = self.density.draw(noise, encoded.joined_condition()).map_err(failed)?;
+        self.loss.to_parameters(&mut targets, &numbers(&encoded.predicted));
         Ok(targets)
     }
 
-    /// Latents and ln q(θ | condition) of targets, given rows of [`GpuNetworks::condition`], each for as many targets
-    /// that follow one another.
+    /// Latents and ln q(θ | condition) of targets, of as many rows for each of the data sets.
     pub(crate) fn evaluate(
         &self,
         targets: &Array2<f32>,
-        condition: &Array2<f32>,
+        encoded: &EncodedRows,
     ) -> Result<(Vec<f32>, Vec<f32>), AmortizerError> {
-        let (condition, predicted) = self.split(condition);
-        let targets = self.loss.standardized_targets(targets, &predicted);
-        self.density.evaluate(targets, condition).map_err(failed)
+        let targets = self.loss.standardized_targets(targets, &numbers(&encoded.predicted));
+        self.density.evaluate(targets, encoded.joined_condition()).map_err(failed)
     }
+}
 
-    /// What the inference network is conditioned on, and what is predicted.
-    fn split(&self, rows: &Array2<f32>) -> (Vec<f32>, Vec<f32>) {
-        let width = rows.ncols() - self.loss.predicted_width();
-        let (mut condition, mut predicted) = (Vec::new(), Vec::new());
-        for row in rows.outer_iter() {
-            condition.extend(row.iter().take(width));
-            predicted.extend(row.iter().skip(width));
-        }
-        (condition, predicted)
-    }
+/// An array's numbers, row after row.
+fn numbers(array: &Array2<f32>) -> Vec<f32> {
+    array.iter().copied().collect()
 }
 
 /// Training steps that a GPU takes by itself: [`DirectLoss`] and Adam, whose numbers stay there.

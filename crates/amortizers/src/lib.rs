@@ -33,6 +33,7 @@ mod configurator;
 mod difference;
 #[cfg(feature = "flex")]
 mod direct;
+mod encoded;
 mod error;
 mod evaluator;
 mod familiar;

@@ -1,10 +1,13 @@
 //! Wires the networks of an amortized posterior together, on tensors.
 
 use crate::{
-    Conditions, SummaryLoss, mmd::squared_mmd, regression::Regression, standardize::Standardizer, targets::Targets,
+    AmortizerError, Conditions, SummaryLoss, encoded::Encoded, mmd::squared_mmd, regression::Regression,
+    standardize::Standardizer, targets::Targets,
 };
 use bayesburn_core::Input;
-use bayesburn_networks::{DataTensor, DensityEstimator, InferenceNetwork, InputTensor, Pass, SummaryNetwork, repeated};
+use bayesburn_networks::{
+    AnyInferenceNetwork, Condition, DataTensor, InferenceNetwork, InputTensor, Pass, SummaryNetwork, repeated,
+};
 use burn::{
     module::Module,
     tensor::{Device, Tensor, TensorData},
@@ -15,9 +18,9 @@ use std::borrow::Cow;
 /// The summary network, the inference network and the standardisation constants: all that training changes and
 /// checkpoints hold.
 #[derive(Module, Debug)]
-pub struct PosteriorNetworks<S: Module> {
+pub struct PosteriorNetworks<S: Module, N: Module = AnyInferenceNetwork> {
     pub(crate) summary: S,
-    pub(crate) inference: InferenceNetwork,
+    pub(crate) inference: N,
     pub(crate) parameters: Option<Standardizer>,
     pub(crate) data: Option<Standardizer>,
     pub(crate) direct: Option<Standardizer>,
@@ -31,14 +34,14 @@ pub struct PosteriorNetworks<S: Module> {
     pub(crate) padded: Vec<bool>,
 }
 
-impl<S: Module> PosteriorNetworks<S> {
+impl<S: Module, N: Module> PosteriorNetworks<S, N> {
     /// The summary network: data to summaries.
     #[must_use]
     pub fn summary(&self) -> &S {
         &self.summary
     }
 
-    /// The inference network: a density of parameters, given summaries and direct conditions.
+    /// The inference network: it learns the distribution of parameters given summaries and direct conditions.
     ///
     /// A step that gives the optimizer the gradients of one part leaves the other as it is:
     ///
@@ -60,25 +63,18 @@ impl<S: Module> PosteriorNetworks<S> {
     /// # Ok::<(), bayesburn_amortizers::AmortizerError>(())
     /// ```
     #[must_use]
-    pub fn inference(&self) -> &InferenceNetwork {
+    pub fn inference(&self) -> &N {
         &self.inference
     }
 }
 
-impl<S: SummaryNetwork> PosteriorNetworks<S> {
-    /// A row for each data set: summaries, direct conditions and, if there is a regression, what it predicts; and the
-    /// summaries alone.
-    pub(crate) fn condition(
-        &self,
-        conditions: &Conditions,
-        device: &Device,
-        pass: &mut Pass,
-    ) -> (Tensor<2>, Tensor<2>) {
+impl<S: SummaryNetwork, N: InferenceNetwork> PosteriorNetworks<S, N> {
+    /// What the inference network is conditioned on, and what is predicted of parameters.
+    pub(crate) fn encode(&self, conditions: &Conditions, device: &Device, pass: &mut Pass) -> Encoded {
         let (data, direct) = self.standardized_conditions(conditions, device);
-        let summary = self.summary.forward(&data, pass);
+        let summaries = self.summary.forward(&data, pass);
         let predicted = self.regression.as_ref().map(|regression| regression.predict(&data, direct.clone()));
-        let row = [Some(summary.clone()), direct, predicted].into_iter().flatten();
-        (Tensor::cat(row.collect(), 1), summary)
+        Encoded { condition: Condition::new(summaries).with_direct(direct), predicted }
     }
 
     /// Data and direct conditions `[M, C]`, standardised.
@@ -125,14 +121,6 @@ impl<S: SummaryNetwork> PosteriorNetworks<S> {
         })
     }
 
-    /// What the inference network is conditioned on, and what is predicted of standardised parameters, of rows of
-    /// [`PosteriorNetworks::condition`].
-    pub(crate) fn split(&self, condition: Tensor<2>) -> (Tensor<2>, Option<Tensor<2>>) {
-        let Some(regression) = &self.regression else { return (condition, None) };
-        let (width, dim) = (condition.dims()[1], regression.dim());
-        (condition.clone().narrow(1, 0, width - dim), Some(condition.narrow(1, width - dim, dim)))
-    }
-
     /// Targets `[B, D]` as the inference network has them, given what is predicted of each M-th part of them.
     pub(crate) fn standardized_targets(&self, targets: Tensor<2>, predicted: Option<Tensor<2>>) -> Tensor<2> {
         let targets = standardized(self.parameters.as_ref(), targets);
@@ -143,47 +131,55 @@ impl<S: SummaryNetwork> PosteriorNetworks<S> {
         }
     }
 
-    /// ln q(θ | condition) `[B]` of targets `[B, D]`, and latents z `[B, D]` of a density that has them, given rows of
-    /// [`PosteriorNetworks::condition`], one for each B / M rows. In the targets' own units: those of parameters, if no
-    /// interval is mapped to the reals.
+    /// ln q(θ | condition) `[B]` of targets `[B, D]`, and latents z `[B, D]` of a density that has them; of B / M targets
+    /// for each of M data sets. In the targets' own units: those of parameters, if no interval is mapped to the reals.
     pub(crate) fn evaluate(
         &self,
         targets: Tensor<2>,
-        condition: Tensor<2>,
+        encoded: &Encoded,
         pass: &mut Pass,
-    ) -> (Option<Tensor<2>>, Tensor<1>) {
-        let (condition, predicted) = self.split(condition);
-        let targets = self.standardized_targets(targets, predicted);
-        let (z, log_prob) = self.inference.evaluate(targets, condition, pass);
+    ) -> Result<(Option<Tensor<2>>, Tensor<1>), AmortizerError> {
+        self.evaluate_standardized(self.standardized_targets(targets, encoded.predicted.clone()), encoded, pass)
+    }
+
+    fn evaluate_standardized(
+        &self,
+        targets: Tensor<2>,
+        encoded: &Encoded,
+        pass: &mut Pass,
+    ) -> Result<(Option<Tensor<2>>, Tensor<1>), AmortizerError> {
+        let evaluated = self.inference.evaluate(targets, &encoded.condition, pass);
+        let (z, log_prob) = evaluated.ok_or(AmortizerError::NoDensity)?;
         let log_prob = match &self.parameters {
             Some(standardizer) => log_prob - standardizer.sum_log_std(),
             None => log_prob,
         };
-        (z, log_prob)
+        Ok((z, log_prob))
     }
 
-    /// log q(θ | x), `[B]`, of B / M parameter vectors for each data set, and the summaries that it depends on.
+    /// log q(θ | x), `[B]`, of B / M parameter vectors for each data set.
     pub(crate) fn log_prob(
         &self,
         targets: &Targets<'_>,
-        conditions: &Conditions,
+        encoded: &Encoded,
         device: &Device,
         pass: &mut Pass,
-    ) -> (Tensor<1>, Tensor<2>) {
-        let (condition, summary) = self.condition(conditions, device, pass);
-        let (_, log_prob) = self.evaluate(tensor::<2, _>(&targets.values, device), condition, pass);
-        let log_prob = match &targets.log_derivatives {
-            Some(log_derivatives) => log_prob + tensor::<1, _>(log_derivatives, device),
-            None => log_prob,
-        };
-        (log_prob, summary)
+    ) -> Result<Tensor<1>, AmortizerError> {
+        let (_, log_prob) = self.evaluate(tensor::<2, _>(&targets.values, device), encoded, pass)?;
+        Ok(of_parameters(log_prob, targets, device))
     }
 
-    /// The mean over the batch of −log q(θ | x) (Radev et al. 2020), each with its weight, plus the summary loss, which
-    /// has none; `[1]`.
+    /// The inference network's own loss of each row of targets, `[B]`; `None` if its loss is −ln q.
+    pub(crate) fn own_losses(&self, targets: Tensor<2>, encoded: &Encoded, pass: &mut Pass) -> Option<Tensor<1>> {
+        let targets = self.standardized_targets(targets, encoded.predicted.clone());
+        self.inference.loss(&targets, &encoded.condition, pass)
+    }
+
+    /// The mean over the batch of each simulation's loss times its weight, plus the summary loss, which has none; `[1]`.
     ///
-    /// Its minimum over all networks is reached at the true posterior. With the standardisation's constants included it
-    /// is the negative log-likelihood in the parameters' own units.
+    /// With −log q(θ | x) for the loss (Radev et al. 2020), its minimum over all networks is reached at the true
+    /// posterior. With the standardisation's constants included it is then the negative log-likelihood in the
+    /// parameters' own units.
     pub(crate) fn loss(
         &self,
         targets: &Targets<'_>,
@@ -191,35 +187,54 @@ impl<S: SummaryNetwork> PosteriorNetworks<S> {
         summary_loss: Option<SummaryLoss>,
         device: &Device,
         pass: &mut Pass,
-    ) -> Tensor<1> {
-        let (log_prob, summary) = self.log_prob(targets, conditions, device, pass);
-        let weighted = match weights {
-            Some(weights) => log_prob * tensor::<1, _>(weights, device),
-            None => log_prob,
+    ) -> Result<Tensor<1>, AmortizerError> {
+        let encoded = self.encode(conditions, device, pass);
+        let values = tensor::<2, _>(&targets.values, device);
+        let values = self.standardized_targets(values, encoded.predicted.clone());
+        let losses = match self.inference.loss(&values, &encoded.condition, pass) {
+            Some(own) => own,
+            None => of_parameters(self.evaluate_standardized(values, &encoded, pass)?.1, targets, device).neg(),
         };
-        let loss = weighted.mean().neg();
-        match summary_loss {
+        let weighted = match weights {
+            Some(weights) => losses * tensor::<1, _>(weights, device),
+            None => losses,
+        };
+        let loss = weighted.mean();
+        Ok(match summary_loss {
             None => loss,
             Some(SummaryLoss::Mmd { weight }) => {
-                let normal = pass.normal(summary.dims(), &summary);
-                loss + squared_mmd(summary, normal).mul_scalar(weight)
+                let summaries = encoded.condition.summaries().clone();
+                let normal = pass.normal(summaries.dims(), &summaries);
+                loss + squared_mmd(summaries, normal).mul_scalar(weight)
             }
-        }
+        })
     }
 
-    /// Noise `[rows, K]` to targets; the condition as for [`PosteriorNetworks::evaluate`].
-    pub(crate) fn draw(&self, noise: Tensor<2>, condition: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
-        let (condition, predicted) = self.split(condition);
-        let targets = self.inference.draw(noise, condition, pass);
+    /// Noise `[rows, K]` to targets.
+    pub(crate) fn draw(
+        &self,
+        noise: Tensor<2>,
+        encoded: &Encoded,
+        pass: &mut Pass,
+    ) -> Result<Tensor<2>, AmortizerError> {
+        let targets = self.inference.draw(noise, &encoded.condition, pass).ok_or(AmortizerError::NoDraws)?;
         let [rows, _] = targets.dims();
-        let targets = match predicted {
-            Some(predicted) => targets + repeated(predicted, rows),
+        let targets = match &encoded.predicted {
+            Some(predicted) => targets + repeated(predicted.clone(), rows),
             None => targets,
         };
-        match &self.parameters {
+        Ok(match &self.parameters {
             Some(standardizer) => standardizer.inverse(targets),
             None => targets,
-        }
+        })
+    }
+}
+
+/// The log density of parameters, of that of the targets that they are mapped to.
+fn of_parameters(log_prob: Tensor<1>, targets: &Targets<'_>, device: &Device) -> Tensor<1> {
+    match &targets.log_derivatives {
+        Some(log_derivatives) => log_prob + tensor::<1, _>(log_derivatives, device),
+        None => log_prob,
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::{
     Amortizer, AmortizerError, Conditions, Configured, PosteriorConfig, PosteriorNetworks,
     conditions::check_finite,
+    encoded::Encoded,
     evaluator::{Evaluator, Kept},
     familiar::{Familiar, reference},
     networks::to_vec,
@@ -12,7 +13,8 @@ use crate::{
 };
 use bayesburn_core::{DataShape, ParameterNames};
 use bayesburn_networks::{
-    DeepSetConfig, MixtureParameters, Pass, SummaryConfig, num_trainable_parameters, number_parameters,
+    AnyInferenceConfig, DeepSetConfig, InferenceConfig, MixtureParameters, Pass, SummaryConfig,
+    num_trainable_parameters, number_parameters,
 };
 use burn::tensor::{Device, Tensor};
 use ndarray::{Array1, Array2};
@@ -21,20 +23,20 @@ use std::{
     sync::{Arc, OnceLock, PoisonError},
 };
 
-/// A posterior q(θ | x) for any data set x: a summary network and a conditional invertible network, trained on
-/// simulations (Radev et al. 2020).
+/// A posterior q(θ | x) for any data set x: a summary network and an inference network, by default a conditional
+/// invertible network, trained on simulations (Radev et al. 2020).
 ///
 /// Draws, densities and latents are computed without gradients, in chunks of bounded memory, on all cores or a GPU.
 #[derive(Debug, Clone)]
-pub struct AmortizedPosterior<C: SummaryConfig = DeepSetConfig> {
-    pub(crate) config: PosteriorConfig<C>,
+pub struct AmortizedPosterior<C: SummaryConfig = DeepSetConfig, I: InferenceConfig = AnyInferenceConfig> {
+    pub(crate) config: PosteriorConfig<C, I>,
     pub(crate) widths: Widths,
     pub(crate) names: ParameterNames,
-    pub(crate) networks: PosteriorNetworks<C::Network>,
+    pub(crate) networks: PosteriorNetworks<C::Network, I::Network>,
     pub(crate) device: Device,
     /// The networks without gradients, made when they are first asked: on a GPU that copies all weights. Copies of the
     /// posterior share it.
-    pub(crate) evaluator: Kept<C::Network>,
+    pub(crate) evaluator: Kept<C::Network, I::Network>,
     /// What the simulations were like; unknown of posteriors that an earlier version saved.
     pub(crate) range: Option<TrainingRange>,
     /// Simulations that tell how far apart data are; not saved.
@@ -45,7 +47,7 @@ pub struct AmortizedPosterior<C: SummaryConfig = DeepSetConfig> {
     pub(crate) any_num_observations: bool,
 }
 
-impl<C: SummaryConfig> AmortizedPosterior<C> {
+impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
     /// An untrained posterior with random weights of this seed. Pilot simulations give the widths, the standardisation
     /// constants and, if it is asked for, the initial activation normalisation; batches that differ in non-batchable
     /// context must each be there, so that its range is seen.
@@ -53,7 +55,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// # Errors
     /// A configuration outside its ranges; no pilot simulations, or some that differ in width; weights that are all 0.
     pub fn new(
-        config: PosteriorConfig<C>,
+        config: PosteriorConfig<C, I>,
         names: impl IntoIterator<Item = impl Into<String>>,
         pilot: &[Configured],
         seed: u64,
@@ -77,7 +79,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         let (columns, targets) = posterior.fit_standardization(pilot);
         posterior.fit_regression(pilot, &targets);
         if posterior.config.inference.needs_simulations() {
-            posterior = posterior.fit_act_norm(pilot)?;
+            posterior = posterior.fit_inference_network(pilot)?;
         }
         // Nothing was evaluated yet.
         posterior.networks = number_parameters(posterior.networks);
@@ -86,8 +88,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         Ok(posterior)
     }
 
-    /// The training loss of a batch, `[1]`, with gradients: the mean negative log posterior density, each with its
-    /// simulation's weight, plus the summary loss.
+    /// The training loss of a batch, `[1]`, with gradients: the mean negative log posterior density, or loss of the
+    /// inference network's own, each with its simulation's weight, plus the summary loss.
     ///
     /// # Errors
     /// If the batch's widths are not those of the networks, its arrays differ in the number of data sets, a value is
@@ -96,7 +98,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         self.check(batch)?;
         let (targets, of_batch) =
             (self.support().targets(&batch.parameters), (&batch.conditions, batch.weights.as_ref()));
-        Ok(self.networks.loss(&targets, of_batch, self.config.summary_loss, &self.device, pass))
+        self.networks.loss(&targets, of_batch, self.config.summary_loss, &self.device, pass)
     }
 
     /// log q(θ | x) of each simulation of a batch, `[M]`, with gradients and whatever the weights: what a loss of one's
@@ -125,7 +127,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// As [`AmortizedPosterior::loss`].
     pub fn log_prob_of_batch(&self, batch: &Configured, pass: &mut Pass) -> Result<Tensor<1>, AmortizerError> {
         self.check(batch)?;
-        Ok(self.networks.log_prob(&self.support().targets(&batch.parameters), &batch.conditions, &self.device, pass).0)
+        let encoded = self.networks.encode(&batch.conditions, &self.device, pass);
+        self.networks.log_prob(&self.support().targets(&batch.parameters), &encoded, &self.device, pass)
     }
 
     /// log q(θ | x), with gradients, of several parameter vectors for each of M data sets: `[M K, D]`, those of a data
@@ -148,7 +151,8 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         if got == 0 || !got.is_multiple_of(expected) {
             return Err(AmortizerError::Multiple { expected, got });
         }
-        Ok(self.networks.log_prob(&self.support().targets(parameters), conditions, &self.device, pass).0)
+        let encoded = self.networks.encode(conditions, &self.device, pass);
+        self.networks.log_prob(&self.support().targets(parameters), &encoded, &self.device, pass)
     }
 
     /// ln q(θ | x) of rows of parameters `[K, D]` at one data set, `[K]`, and its gradients by θ, `[K, D]`: for
@@ -180,10 +184,10 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             });
         }
         let pass = &mut Pass::inference(0);
-        let (condition, _) = self.networks.condition(conditions, &self.device, pass);
+        let encoded = self.networks.encode(conditions, &self.device, pass).detached();
         let Targets { values, log_derivatives } = self.support().targets(parameters);
         let targets = crate::networks::tensor::<2, _>(&*values, &self.device).require_grad();
-        let (_, log_prob) = self.networks.evaluate(targets.clone(), condition.detach(), pass);
+        let (_, log_prob) = self.networks.evaluate(targets.clone(), &encoded, pass)?;
         let gradients = log_prob.clone().sum().backward();
         let of_targets = targets.grad(&gradients).expect("the density depends on targets");
         let gradient = Array2::from_shape_vec(parameters.dim(), to_vec(of_targets));
@@ -199,25 +203,6 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
             }
         }
         Ok((log_prob, gradient))
-    }
-
-    /// What a mixture density network makes of data sets: mixtures of standardised parameters (see
-    /// [`AmortizedPosterior::parameter_standardization`]), with gradients.
-    ///
-    /// # Errors
-    /// Another density estimator; conditions of another width; values that are not finite.
-    pub fn mixture(&self, conditions: &Conditions, pass: &mut Pass) -> Result<MixtureParameters, AmortizerError> {
-        let mixture = self.networks.inference.as_mixture().ok_or(AmortizerError::NoMixture)?;
-        conditions.check()?;
-        self.check_conditions(conditions)?;
-        let (condition, _) = self.networks.condition(conditions, &self.device, pass);
-        let (condition, predicted) = self.networks.split(condition);
-        let mut parameters = mixture.parameters(condition, pass);
-        if let Some(predicted) = predicted {
-            let [data_sets, dim] = predicted.dims();
-            parameters.means = parameters.means + predicted.reshape([data_sets, 1, dim]);
-        }
-        Ok(parameters)
     }
 
     /// Means and standard deviations, `[D]` each, by which parameters are standardised after they are mapped to the
@@ -278,7 +263,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
 
     /// What the posterior was made from.
     #[must_use]
-    pub fn config(&self) -> &PosteriorConfig<C> {
+    pub fn config(&self) -> &PosteriorConfig<C, I> {
         &self.config
     }
 
@@ -332,12 +317,12 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
 
     /// The networks: what an optimizer changes.
     #[must_use]
-    pub fn networks(&self) -> &PosteriorNetworks<C::Network> {
+    pub fn networks(&self) -> &PosteriorNetworks<C::Network, I::Network> {
         &self.networks
     }
 
     /// Replaces the networks, for example by what they are one optimizer step further.
-    pub fn set_networks(&mut self, networks: PosteriorNetworks<C::Network>) {
+    pub fn set_networks(&mut self, networks: PosteriorNetworks<C::Network, I::Network>) {
         self.networks = networks;
         self.evaluator = Arc::default();
         self.familiar = Arc::default();
@@ -382,7 +367,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// they are made anew.
     pub(crate) fn evaluated<R>(
         &self,
-        ask: impl FnOnce(&Evaluator<C::Network>) -> Result<R, AmortizerError>,
+        ask: impl FnOnce(&Evaluator<C::Network, I::Network>) -> Result<R, AmortizerError>,
     ) -> Result<R, AmortizerError> {
         let kept = || self.evaluator.lock().unwrap_or_else(PoisonError::into_inner);
         let evaluator = kept().get_or_insert_with(|| Arc::new(Evaluator::new(self))).clone();
@@ -410,5 +395,25 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     #[must_use]
     pub fn num_trainable_parameters(&self) -> usize {
         num_trainable_parameters(&self.networks)
+    }
+}
+
+impl<C: SummaryConfig> AmortizedPosterior<C> {
+    /// What a mixture density network makes of data sets: mixtures of standardised parameters (see
+    /// [`AmortizedPosterior::parameter_standardization`]), with gradients.
+    ///
+    /// # Errors
+    /// Another density estimator; conditions of another width; values that are not finite.
+    pub fn mixture(&self, conditions: &Conditions, pass: &mut Pass) -> Result<MixtureParameters, AmortizerError> {
+        let mixture = self.networks.inference.as_mixture().ok_or(AmortizerError::NoMixture)?;
+        conditions.check()?;
+        self.check_conditions(conditions)?;
+        let Encoded { condition, predicted } = self.networks.encode(conditions, &self.device, pass);
+        let mut parameters = mixture.parameters(condition.joined(), pass);
+        if let Some(predicted) = predicted {
+            let [data_sets, dim] = predicted.dims();
+            parameters.means = parameters.means + predicted.reshape([data_sets, 1, dim]);
+        }
+        Ok(parameters)
     }
 }

@@ -5,7 +5,9 @@ use crate::{
     PosteriorNetworks, Standardization, TrainingRange, familiar::Familiar, widths::Widths,
 };
 use bayesburn_core::{FileError, Interval};
-use bayesburn_networks::{ParameterInit, Pass, SummaryConfig, SummaryNetwork, parameter_ids};
+use bayesburn_networks::{
+    AnyInferenceConfig, InferenceConfig, ParameterInit, Pass, SummaryConfig, SummaryNetwork, parameter_ids,
+};
 use burn::{
     module::ParamId,
     tensor::{Device, Tensor},
@@ -27,15 +29,18 @@ struct SavedRange {
 /// What a posterior is made from: the configuration, and the widths that the pilot simulations gave it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(bound = "", deny_unknown_fields)]
-pub struct PosteriorDescription<C: SummaryConfig> {
+pub struct PosteriorDescription<C: SummaryConfig, I: InferenceConfig> {
     /// [`SummaryConfig::NAME`].
     summary_network: String,
-    config: PosteriorConfig<C>,
+    /// [`InferenceConfig::NAME`] of an inference network of one's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    inference_network: Option<String>,
+    config: PosteriorConfig<C, I>,
     widths: Widths,
 }
 
-impl<C: SummaryConfig> AmortizerConfig for PosteriorConfig<C> {
-    type Amortizer = AmortizedPosterior<C>;
+impl<C: SummaryConfig, I: InferenceConfig> AmortizerConfig for PosteriorConfig<C, I> {
+    type Amortizer = AmortizedPosterior<C, I>;
 
     fn needs_moments(&self) -> bool {
         self.standardization != Standardization::None || self.inference.needs_simulations()
@@ -55,18 +60,24 @@ impl<C: SummaryConfig> AmortizerConfig for PosteriorConfig<C> {
     }
 }
 
-impl<C: SummaryConfig> Amortizer for AmortizedPosterior<C> {
+/// The name of an inference network that the library does not have.
+fn own_name<I: InferenceConfig>() -> Option<String> {
+    (I::NAME != AnyInferenceConfig::NAME).then(|| I::NAME.to_owned())
+}
+
+impl<C: SummaryConfig, I: InferenceConfig> Amortizer for AmortizedPosterior<C, I> {
     const KIND: &'static str = "posterior";
 
-    type Description = PosteriorDescription<C>;
-    type Networks = PosteriorNetworks<C::Network>;
+    type Description = PosteriorDescription<C, I>;
+    type Networks = PosteriorNetworks<C::Network, I::Network>;
 
-    fn description(&self) -> PosteriorDescription<C> {
+    fn description(&self) -> PosteriorDescription<C, I> {
         let (config, widths) = (self.config.clone(), self.widths.clone());
-        PosteriorDescription { summary_network: C::NAME.to_owned(), config, widths }
+        let (summary_network, inference_network) = (C::NAME.to_owned(), own_name::<I>());
+        PosteriorDescription { summary_network, inference_network, config, widths }
     }
 
-    fn untrained(description: PosteriorDescription<C>, init: &mut ParameterInit) -> Result<Self, AmortizerError> {
+    fn untrained(description: PosteriorDescription<C, I>, init: &mut ParameterInit) -> Result<Self, AmortizerError> {
         Self::untrained_by(description.config, description.widths, init)
     }
 
@@ -82,9 +93,12 @@ impl<C: SummaryConfig> Amortizer for AmortizedPosterior<C> {
         self.loss(batch, pass)
     }
 
-    /// The mean of −ln q, without any summary loss.
+    /// The mean of the inference network's own loss, or of −ln q, without any summary loss.
     fn validation_loss(&self, data: &Configured) -> Result<f32, AmortizerError> {
-        self.negative_log_prob(data)
+        match self.own_validation_loss(data)? {
+            Some(own) => Ok(own),
+            None => self.negative_log_prob(data),
+        }
     }
 
     fn summary_parameters(&self) -> Option<HashSet<ParamId>> {
@@ -113,7 +127,15 @@ impl<C: SummaryConfig> Amortizer for AmortizedPosterior<C> {
                 C::NAME
             ));
         }
-        let description: PosteriorDescription<C> =
+        let name = description["inference_network"].as_str().unwrap_or(AnyInferenceConfig::NAME);
+        if name != I::NAME {
+            return Err(format!(
+                "its inference network is \"{name}\", and this program asks for \"{}\": load it with the configuration \
+                 type that it was made from",
+                I::NAME
+            ));
+        }
+        let description: PosteriorDescription<C, I> =
             serde_json::from_value(crate::saved::own(description.clone())).map_err(|error| error.to_string())?;
         description.widths.check_saved()?;
         description.widths.check_feature_names().map_err(|error| error.to_string())

@@ -169,11 +169,6 @@ impl Regression {
         }
     }
 
-    /// D, the number of parameters.
-    pub(crate) fn dim(&self) -> usize {
-        self.low.dims()[0]
-    }
-
     /// F.
     pub(crate) fn num_features(&self) -> usize {
         self.slopes.dims()[0]

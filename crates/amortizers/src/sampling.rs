@@ -3,12 +3,13 @@
 use crate::{
     AmortizedPosterior, AmortizerError, Conditions, Configured,
     conditions::{check_finite, check_weights},
+    encoded::EncodedRows,
     evaluator::Evaluator,
     familiar::Familiar,
 };
 use bayesburn_core::{Draws, Input, Purpose, stream};
-use bayesburn_networks::{Pass, SummaryConfig, SummaryNetwork};
-use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, Slice};
+use bayesburn_networks::{InferenceConfig, InferenceNetwork, Pass, SummaryConfig, SummaryNetwork};
+use ndarray::{Array1, Array2, Array3, Axis, Slice};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
@@ -31,6 +32,9 @@ struct Block {
     draws: Range<usize>,
 }
 
+/// A posterior's networks as they are asked.
+type Networks<C, I> = Evaluator<<C as SummaryConfig>::Network, <I as InferenceConfig>::Network>;
+
 /// What the networks give for parameters and their data sets.
 struct Evaluated {
     /// Latents `[B, D]`, of an estimator that has them.
@@ -41,7 +45,7 @@ struct Evaluated {
     summaries: Array2<f32>,
 }
 
-impl<C: SummaryConfig> AmortizedPosterior<C> {
+impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
     /// Draws from the posterior of each data set: `[M, num_draws, D]`, always with three axes.
     ///
     /// On Burn Flex to the bit, elsewhere up to rounding: draw l for data set m is the same for any `num_draws` above
@@ -158,8 +162,7 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// As [`AmortizedPosterior::summaries`].
     pub fn warnings_for(&self, conditions: &Conditions) -> Result<Vec<String>, AmortizerError> {
         self.check_observed(conditions)?;
-        let rows = self.evaluated(|networks| condition_rows(networks, conditions, 0, 0))?;
-        self.warnings_by(&[(conditions, self.summaries_of(rows))], 0)
+        self.warnings_by(&[(conditions, self.summaries_unchecked(conditions)?)], 0)
     }
 
     /// Of groups of data sets with their summaries, of which the first has the number `first`.
@@ -179,18 +182,11 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         if self.familiar.get().is_none()
             && let Some(range) = &self.range
         {
-            let summaries = |part: &Conditions| {
-                Ok(self.summaries_of(self.evaluated(|networks| condition_rows(networks, part, 0, 0))?))
-            };
-            let summaries = self.reference.iter().map(summaries).collect::<Result<Vec<_>, AmortizerError>>()?;
+            let summaries = self.reference.iter().map(|part| self.summaries_unchecked(part));
+            let summaries = summaries.collect::<Result<Vec<_>, AmortizerError>>()?;
             _ = self.familiar.set(Familiar::new(range, &self.reference, &summaries));
         }
         Ok(self.familiar.get().and_then(Option::as_ref))
-    }
-
-    /// The summaries in rows of [`Evaluator::condition`].
-    fn summaries_of(&self, rows: Array2<f32>) -> Array2<f32> {
-        rows.slice_axis(Axis(1), Slice::from(..self.networks.summary.summary_dim())).to_owned()
     }
 
     /// Draws, and the summaries of their data sets.
@@ -224,18 +220,18 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
                 })
             })
             .collect();
-        let (condition, chunks) = self.evaluated(|networks| {
-            let condition = condition_rows(networks, conditions, seed, first)?;
+        let (encoded, chunks) = self.evaluated(|networks| {
+            let encoded = encode(networks, conditions, seed, first)?;
             let blocks_in_chunk = (networks.rows_in_chunk()[1] / num_draws.min(DRAWS_IN_BLOCK)).max(1);
             let chunks = networks.of_each(blocks.par_chunks(blocks_in_chunk), |chunk| {
-                let targets = draw_chunk(networks, condition.view(), chunk, self.names.len(), numbers, seed)?;
+                let targets = draw_chunk(networks, &encoded, chunk, self.names.len(), numbers, seed)?;
                 Ok(self.support().parameters(targets))
             })?;
-            Ok((condition, chunks))
+            Ok((encoded, chunks))
         })?;
         let shape = (conditions.len(), num_draws, self.names.len());
         let values = Array3::from_shape_vec(shape, chunks.concat()).expect("each block gave all of its rows");
-        Ok((Draws::new(self.names.clone(), values)?, self.summaries_of(condition)))
+        Ok((Draws::new(self.names.clone(), values)?, encoded.summaries))
     }
 
     /// log q(θ | x) for each row of parameters, `[M]`, in the parameters' own units and normalised; −∞ outside of
@@ -259,14 +255,18 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// As [`AmortizedPosterior::log_prob`]; a weight that is negative or not finite.
     pub fn negative_log_prob(&self, simulations: &Configured) -> Result<f32, AmortizerError> {
         let log_prob = self.evaluate(&simulations.parameters, &simulations.conditions)?.log_prob;
-        if let Some(weights) = &simulations.weights {
-            check_weights(weights, log_prob.len())?;
-        }
-        let weight = |row: usize| simulations.weights.as_ref().map_or(1.0, |weights| f64::from(weights[row]));
-        // A weight of 0 takes away also what is infinite.
-        let counted = log_prob.iter().enumerate().filter(|(row, _)| weight(*row) > 0.0);
-        let sum: f64 = counted.map(|(row, &l)| weight(row) * f64::from(l)).sum();
-        Ok((-sum / log_prob.len() as f64) as f32)
+        mean_loss(-log_prob, simulations)
+    }
+
+    /// The mean over simulations of the inference network's own loss times the weight, in an inference pass; `None` if
+    /// the loss is −log q.
+    pub(crate) fn own_validation_loss(&self, simulations: &Configured) -> Result<Option<f32>, AmortizerError> {
+        let Configured { parameters, conditions, .. } = simulations;
+        self.check_rows(parameters, conditions)?;
+        let targets = self.support().targets(parameters).values;
+        let (_, chunks) = self.in_chunks(&targets, conditions, Evaluator::own_losses)?;
+        let Some(losses) = chunks.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
+        mean_loss(losses.concat().into(), simulations).map(Some)
     }
 
     /// Latent variables of simulations: z `[M, D]` and log q(θ | x) `[M]`, whatever their weights. For a posterior that
@@ -286,10 +286,15 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
     /// As [`AmortizedPosterior::log_prob`].
     pub fn summaries(&self, conditions: &Conditions) -> Result<Array2<f32>, AmortizerError> {
         self.check_observed(conditions)?;
-        Ok(self.summaries_of(self.evaluated(|networks| condition_rows(networks, conditions, 0, 0))?))
+        self.summaries_unchecked(conditions)
     }
 
-    fn evaluate(&self, parameters: &Array2<f32>, conditions: &Conditions) -> Result<Evaluated, AmortizerError> {
+    fn summaries_unchecked(&self, conditions: &Conditions) -> Result<Array2<f32>, AmortizerError> {
+        Ok(self.evaluated(|networks| encode(networks, conditions, 0, 0))?.summaries)
+    }
+
+    /// Whether parameters and data sets fit the networks and each other.
+    fn check_rows(&self, parameters: &Array2<f32>, conditions: &Conditions) -> Result<(), AmortizerError> {
         conditions.check()?;
         self.check_conditions(conditions)?;
         self.widths.check_parameters(parameters.view())?;
@@ -301,21 +306,35 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
         if expected != 1 && expected != got {
             return Err(AmortizerError::Rows { what: "the array of parameters", expected, got });
         }
-        check_finite("the parameter vector", parameters)?;
-        let targets = self.support().targets(parameters);
-        let (condition, chunks) = self.evaluated(|networks| {
-            let condition = condition_rows(networks, conditions, 0, 0)?;
+        check_finite("the parameter vector", parameters)
+    }
+
+    /// What the networks give for targets and their data sets, or the one that all of them have, chunk by chunk.
+    fn in_chunks<R: Send>(
+        &self,
+        targets: &Array2<f32>,
+        conditions: &Conditions,
+        of: impl Fn(&Networks<C, I>, &Array2<f32>, &EncodedRows, &mut Pass) -> Result<R, AmortizerError> + Sync + Send,
+    ) -> Result<(EncodedRows, Vec<R>), AmortizerError> {
+        let (data_sets, rows) = (conditions.len(), targets.nrows());
+        self.evaluated(|networks| {
+            let encoded = encode(networks, conditions, 0, 0)?;
             let [_, rows_in_chunk] = networks.rows_in_chunk();
-            let starts: Vec<usize> = (0..got).step_by(rows_in_chunk).collect();
+            let starts: Vec<usize> = (0..rows).step_by(rows_in_chunk).collect();
             let chunks = networks.of_each(starts.into_par_iter(), |start| {
-                let range = start..(start + rows_in_chunk).min(got);
-                let targets = targets.values.slice_axis(Axis(0), Slice::from(range.clone())).to_owned();
-                let rows = rows_of(condition.view(), if expected == 1 { 0..1 } else { range });
-                let mut pass = Pass::inference(stream(0, DENSITY_PASS, start as u64).random());
-                networks.evaluate(&targets, &rows, &mut pass)
+                let range = start..(start + rows_in_chunk).min(rows);
+                let targets = targets.slice_axis(Axis(0), Slice::from(range.clone())).to_owned();
+                let encoded = encoded.range(if data_sets == 1 { 0..1 } else { range });
+                of(networks, &targets, &encoded, &mut Pass::inference(stream(0, DENSITY_PASS, start as u64).random()))
             })?;
-            Ok((condition, chunks))
-        })?;
+            Ok((encoded, chunks))
+        })
+    }
+
+    fn evaluate(&self, parameters: &Array2<f32>, conditions: &Conditions) -> Result<Evaluated, AmortizerError> {
+        self.check_rows(parameters, conditions)?;
+        let targets = self.support().targets(parameters);
+        let (encoded, chunks) = self.in_chunks(&targets.values, conditions, Evaluator::evaluate)?;
         let (z, log_prob): (Vec<_>, Vec<_>) = chunks.into_iter().unzip();
         let z = Array2::from_shape_vec(parameters.dim(), z.concat()).ok();
         let mut log_prob = Array1::from(log_prob.concat());
@@ -327,18 +346,29 @@ impl<C: SummaryConfig> AmortizedPosterior<C> {
                 }
             }
         }
-        Ok(Evaluated { z, log_prob, summaries: self.summaries_of(condition) })
+        Ok(Evaluated { z, log_prob, summaries: encoded.summaries })
     }
 }
 
-/// Rows of [`Evaluator::condition`] for each data set, `[M, S + C]` or, with a regression, `[M, S + C + D]`; the first
-/// data set has the number `first`.
-fn condition_rows<S: SummaryNetwork>(
-    networks: &Evaluator<S>,
+/// The mean of losses times weights. Where all weights are 0, it is 0.
+fn mean_loss(losses: Array1<f32>, simulations: &Configured) -> Result<f32, AmortizerError> {
+    if let Some(weights) = &simulations.weights {
+        check_weights(weights, losses.len())?;
+    }
+    let weight = |row: usize| simulations.weights.as_ref().map_or(1.0, |weights| f64::from(weights[row]));
+    // A weight of 0 takes away also what is infinite.
+    let counted = losses.iter().enumerate().filter(|(row, _)| weight(*row) > 0.0);
+    let sum: f64 = counted.map(|(row, &loss)| weight(row) * f64::from(loss)).sum();
+    Ok((sum / losses.len() as f64) as f32)
+}
+
+/// What the networks make of data sets, of which the first has the number `first`.
+fn encode<S: SummaryNetwork, N: InferenceNetwork>(
+    networks: &Evaluator<S, N>,
     conditions: &Conditions,
     seed: u64,
     first: usize,
-) -> Result<Array2<f32>, AmortizerError> {
+) -> Result<EncodedRows, AmortizerError> {
     let data_sets = conditions.len();
     let rows = |input: &Input| input.values().len() / input.features().max(1) / data_sets.max(1);
     let observations = conditions.data.inputs().iter().map(rows).max().unwrap_or(1);
@@ -347,17 +377,15 @@ fn condition_rows<S: SummaryNetwork>(
     let chunks = networks.of_each(starts.into_par_iter(), |start| {
         let part = conditions.range(start..(start + sets_in_chunk).min(data_sets));
         let mut pass = Pass::inference(stream(seed, SUMMARY_PASS, (first + start) as u64).random());
-        networks.condition(&part, &mut pass)
+        networks.encode(&part, &mut pass)
     })?;
-    let flat = chunks.concat();
-    let width = flat.len() / data_sets;
-    Ok(Array2::from_shape_vec((data_sets, width), flat).expect("each data set gave one row"))
+    Ok(EncodedRows::joined(&chunks))
 }
 
 /// Draws for some blocks, row after row.
-fn draw_chunk<S: SummaryNetwork>(
-    networks: &Evaluator<S>,
-    condition: ArrayView2<'_, f32>,
+fn draw_chunk<S: SummaryNetwork, N: InferenceNetwork>(
+    networks: &Evaluator<S, N>,
+    encoded: &EncodedRows,
     blocks: &[Block],
     dim: usize,
     numbers: &[usize],
@@ -384,13 +412,8 @@ fn draw_chunk<S: SummaryNetwork>(
     let alike = blocks.iter().all(|block| block.draws.len() == blocks[0].draws.len());
     let repeats = |block: &Block| if alike { 1 } else { block.draws.len() };
     let of_each = blocks.iter().flat_map(|block| std::iter::repeat_n(block.data_set, repeats(block)));
-    let rows = rows_of(condition, of_each);
+    let encoded = encoded.select(&of_each.collect::<Vec<_>>());
     let number = (numbers[blocks[0].data_set] as u64) << 32 | blocks[0].draws.start as u64;
     let mut pass = Pass::inference(stream(seed, DRAW_PASS, number).random());
-    networks.draw(noise, &rows, &mut pass)
-}
-
-/// The condition of each of these data sets, one after the other.
-fn rows_of(condition: ArrayView2<'_, f32>, data_sets: impl Iterator<Item = usize>) -> Array2<f32> {
-    condition.select(Axis(0), &data_sets.collect::<Vec<_>>())
+    networks.draw(noise, &encoded, &mut pass)
 }

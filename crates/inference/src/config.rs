@@ -5,7 +5,7 @@ use bayesburn_core::{
     SettingError,
     settings::{at_least_one, in_range, inside_unit_interval},
 };
-use bayesburn_networks::{IdentityConfig, InferenceConfig, InvertibleNetworkConfig, SummaryConfig};
+use bayesburn_networks::{AnyInferenceConfig, IdentityConfig, InvertibleNetworkConfig, SummaryConfig};
 use bayesburn_trainers::{EarlyStopping, Optimizer, Schedule, TrainingConfig};
 use burn::{config::Config, optim::AdamConfig};
 
@@ -88,7 +88,7 @@ impl<C: SummaryConfig> NpeConfig<C> {
     /// assert!(config.with_dropout(0.2).networks.has_dropout());
     /// ```
     #[must_use]
-    pub fn with_density_estimator(mut self, estimator: impl Into<InferenceConfig>) -> Self {
+    pub fn with_density_estimator(mut self, estimator: impl Into<AnyInferenceConfig>) -> Self {
         self.networks.inference = estimator.into();
         self
     }

@@ -10,7 +10,9 @@
 //! | [`InvertibleNetwork`] | coupling layers one after the other | Ardizzone et al. 2019; Radev et al. 2020 |
 //! | [`AutoregressiveFlow`] | masked autoregressive layers one after the other | Papamakarios et al. 2017 |
 //! | [`MixtureNetwork`] | one normal distribution, or a mixture of them | Bishop 1994 |
-//! | [`DensityEstimator`], [`InferenceConfig`] | the trait of all three: a density of targets given a condition; and the choice among them | |
+//! | [`DensityEstimator`] | the trait of all three: a density of targets given a condition | |
+//! | [`InferenceNetwork`], [`InferenceConfig`] | the traits of what is trained given a [`Condition`], and of what makes it | |
+//! | [`AnyInferenceConfig`] | the choice among the library's inference networks | |
 //! | [`CouplingLayer`] | activation normalisation, permutation, coupling | Dinh et al. 2017; Kingma & Dhariwal 2018 |
 //! | [`AffineCoupling`], [`SplineCoupling`] | the two transforms | Dinh et al. 2017; Durkan et al. 2019 |
 //! | [`Pass`] | training or inference, and the generator of dropout and noise | |
@@ -39,51 +41,36 @@
 //! # Ok::<(), bayesburn_networks::ConfigError>(())
 //! ```
 
-mod act_norm;
-mod autoregressive;
-mod bijection;
-mod chain;
-mod coupling;
 mod data;
 mod dense;
-mod density_estimator;
 mod device;
 mod error;
+mod inference;
 mod init;
-mod invertible_network;
-mod mixture;
-mod mixture_product;
 mod parameters;
 mod pass;
-mod permutation;
 mod summary;
 
-pub use act_norm::{ActNorm, ActNormConfig};
-pub use autoregressive::{AutoregressiveFlow, AutoregressiveFlowConfig};
-pub use bijection::Bijection;
-pub use coupling::{
-    AffineConfig, AffineCoupling, AffineNets, Coupling, CouplingConfig, CouplingLayer, SeparateNets, SplineConfig,
-    SplineCoupling,
-};
 pub use data::{DataTensor, InputTensor};
 pub use dense::{Activation, DenseNet, DenseNetConfig};
-pub use density_estimator::{DensityEstimator, InferenceConfig, InferenceNetwork, repeated};
 #[doc(hidden)]
 pub use device::is_processor;
 pub use device::{DeviceError, check_device, default_device, device};
 pub use error::ConfigError;
-pub use init::{OutputInit, OverBudget, ParameterInit};
-pub use invertible_network::{
-    CouplingDesign, InterleavedConfig, InvertibleNetwork, InvertibleNetworkConfig, SoftFlowConfig,
+pub use inference::{
+    ActNorm, ActNormConfig, AffineConfig, AffineCoupling, AffineNets, AnyInferenceConfig, AnyInferenceNetwork,
+    AutoregressiveFlow, AutoregressiveFlowConfig, Bijection, Condition, ConditionWidths, Coupling, CouplingConfig,
+    CouplingDesign, CouplingLayer, Covariance, DensityEstimator, InferenceConfig, InferenceNetwork, InterleavedConfig,
+    InvertibleNetwork, InvertibleNetworkConfig, MixtureConfig, MixtureNetwork, MixtureParameters, Permutation,
+    PermutationConfig, QuadraticSum, QuadraticTerm, SeparateNets, SoftFlowConfig, SplineConfig, SplineCoupling,
+    log_sum_exp, repeated,
 };
-pub use mixture::{Covariance, MixtureConfig, MixtureNetwork, MixtureParameters, log_sum_exp};
-pub use mixture_product::{QuadraticSum, QuadraticTerm};
+pub use init::{OutputInit, OverBudget, ParameterInit};
 pub use parameters::{
     moved_towards, num_trainable_parameters, number_parameters, orders_are_permutations, parameter_ids,
     parameter_values, with_parameters,
 };
 pub use pass::Pass;
-pub use permutation::{Permutation, PermutationConfig};
 pub use summary::{
     DeepSet, DeepSetArchitecture, DeepSetConfig, DenseStageConfig, DenseSummary, DenseSummaryConfig, Identity,
     IdentityConfig, PlainDeepSetConfig, Pooling, SummaryConfig, SummaryNetwork,

@@ -4,11 +4,11 @@ use crate::{
     WorkflowError,
     test_sets::{TestSets, rows_of},
 };
-use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured};
+use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, Conditions, Configured};
 use bayesburn_core::{Data, Draws, Purpose, Simulations, derive_seed};
 use bayesburn_diagnostics::{DiagnosticsSuite, Ranks, Report, SuiteInput, quantity_ranks};
 use bayesburn_inference::Posterior;
-use bayesburn_networks::SummaryConfig;
+use bayesburn_networks::{InferenceConfig, SummaryConfig};
 use bayesburn_simulation::GenerativeModel;
 use bayesburn_trainers::{Trainer, TrainerError};
 use ndarray::{Array1, Array2, Array3, ArrayView1, Axis};
@@ -120,9 +120,9 @@ impl Diagnose {
     /// # Errors
     /// If the trainer has no model; data sets can't be simulated or drawn for; there are fewer than 20 of them, or
     /// fewer than 2 draws; a limit is to what is not known; a quantity is NaN or ∞.
-    pub fn trainer<C: SummaryConfig>(
+    pub fn trainer<C: SummaryConfig, I: InferenceConfig>(
         &self,
-        trainer: &Trainer<AmortizedPosterior<C>>,
+        trainer: &Trainer<AmortizedPosterior<C, I>>,
     ) -> Result<Diagnosis, WorkflowError> {
         let model = trainer.model().ok_or(TrainerError::NoModel)?;
         let batches = model.simulate_over_contexts(self.data_sets, self.seed_of_data())?;
@@ -131,7 +131,11 @@ impl Diagnose {
         let conditions: Vec<_> = test.groups.iter().map(|group| group.conditions.clone()).collect();
         let draws = amortizer.sample_each(&conditions, self.draws, self.seed)?;
         let log_prob = test.groups.iter().map(|group| amortizer.log_prob(&group.parameters, &group.conditions));
-        let log_prob = log_prob.collect::<Result<_, _>>()?;
+        let log_prob = match log_prob.collect() {
+            // It is judged by its draws.
+            Err(AmortizerError::NoDensity) => None,
+            log_prob => Some(log_prob?),
+        };
         self.judge(test, draws, log_prob)
     }
 
@@ -165,7 +169,7 @@ impl Diagnose {
         // Without the correction for leakage, which would be estimated anew for each data set: what leaks is the
         // posterior's fault.
         let log_prob = posterior.uncorrected_log_prob_for(&parameters, &x)?;
-        let mut diagnosis = self.judge(test, draws, vec![log_prob])?;
+        let mut diagnosis = self.judge(test, draws, Some(vec![log_prob]))?;
         if !diagnosis.report.passed() {
             diagnosis.report.advice.extend(posterior.advice());
         }
@@ -190,9 +194,14 @@ impl Diagnose {
     }
 
     /// By draws for all data sets, and the truths' log densities of each group.
-    fn judge(&self, test: TestSets, draws: Draws, log_prob: Vec<Array1<f32>>) -> Result<Diagnosis, WorkflowError> {
+    fn judge(
+        &self,
+        test: TestSets,
+        draws: Draws,
+        log_prob: Option<Vec<Array1<f32>>>,
+    ) -> Result<Diagnosis, WorkflowError> {
         let truths = rows_of(test.groups.iter().map(|group| group.parameters.view()))?;
-        let log_prob = rows_of(log_prob.iter().map(|log_prob| log_prob.view()))?;
+        let log_prob = log_prob.map(|of| rows_of(of.iter().map(|log_prob| log_prob.view()))).transpose()?;
         let quantities = self.quantity_ranks(&draws, &truths, &test)?;
         let inputs = test.groups.first().map_or(0, |group| group.conditions.data.inputs().len());
         let of_input = |i| test.groups.iter().flat_map(|group| arrays_of(&group.conditions.data, i)).collect();
@@ -252,7 +261,8 @@ struct Judged {
     /// What the networks see, and beside it direct conditions, each by the groups of data sets of equal shapes.
     data: Vec<Vec<Array3<f32>>>,
     contexts: Vec<(String, Array1<f32>)>,
-    log_prob: Array1<f32>,
+    /// Of the truths, of a posterior that has a density.
+    log_prob: Option<Array1<f32>>,
     quantities: Option<Ranks>,
 }
 
@@ -268,7 +278,10 @@ impl Judged {
         if let Some(ranks) = &self.quantities {
             input = input.with_quantities(ranks.clone())?;
         }
-        Ok(input.with_log_prob_of_truths(self.log_prob.clone())?)
+        match &self.log_prob {
+            Some(log_prob) => Ok(input.with_log_prob_of_truths(log_prob.clone())?),
+            None => Ok(input),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use bayesburn_diagnostics::DiagnosticsSuite;
 use bayesburn_io::{
     IoError, Missing, TableOptions, check_draws_names, read_array, read_data, read_observations, write_draws,
 };
-use bayesburn_networks::{SummaryConfig, device};
+use bayesburn_networks::{AnyInferenceConfig, InferenceConfig, SummaryConfig, device};
 use bayesburn_simulation::InvalidSimulations;
 use bayesburn_trainers::{Callback, EpochReport, EpochSummary, Trainer, TrainerBuilder, TrainerError};
 use ndarray::{ArrayD, arr1};
@@ -25,37 +25,37 @@ use std::{
 };
 
 /// A trainer of posteriors.
-type Posteriors<C> = Trainer<AmortizedPosterior<C>>;
-type Train<C> = Box<dyn FnOnce(&mut Posteriors<C>) -> Result<(), TrainerError>>;
+type Posteriors<C, I> = Trainer<AmortizedPosterior<C, I>>;
+type Train<C, I> = Box<dyn FnOnce(&mut Posteriors<C, I>) -> Result<(), TrainerError>>;
 /// A trainer, its training, and the folder of its checkpoints.
-type Opened<C> = (Posteriors<C>, Train<C>, PathBuf);
+type Opened<C, I> = (Posteriors<C, I>, Train<C, I>, PathBuf);
 
 /// A trainer and its training, with the commands `train`, `resume`, `diagnose`, `sample` and `info`. The crate's own
 /// page has an example.
 ///
 /// Checkpoints are in `checkpoints` in the workflow's folder, `out/<name>` unless another is given. A program with a
 /// command line of its own is [`Workflow::main_or`].
-pub struct Workflow<C: SummaryConfig> {
+pub struct Workflow<C: SummaryConfig, I: InferenceConfig = AnyInferenceConfig> {
     name: String,
-    builder: TrainerBuilder<PosteriorConfig<C>>,
-    train: Train<C>,
+    builder: TrainerBuilder<PosteriorConfig<C, I>>,
+    train: Train<C, I>,
     folder: PathBuf,
     diagnose: Diagnose,
 }
 
-impl<C: SummaryConfig> fmt::Debug for Workflow<C> {
+impl<C: SummaryConfig, I: InferenceConfig> fmt::Debug for Workflow<C, I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Workflow").field("name", &self.name).field("folder", &self.folder).finish_non_exhaustive()
     }
 }
 
-impl<C: SummaryConfig> Workflow<C> {
+impl<C: SummaryConfig, I: InferenceConfig> Workflow<C, I> {
     /// A trainer, but for its checkpoints, and how it is trained: a function that calls [`Trainer::train`] once or
     /// more. `resume` calls it as well; runs that were complete return at once.
     pub fn new(
         name: impl Into<String>,
-        builder: TrainerBuilder<PosteriorConfig<C>>,
-        train: impl FnOnce(&mut Posteriors<C>) -> Result<(), TrainerError> + 'static,
+        builder: TrainerBuilder<PosteriorConfig<C, I>>,
+        train: impl FnOnce(&mut Posteriors<C, I>) -> Result<(), TrainerError> + 'static,
     ) -> Self {
         let name = name.into();
         let diagnose = Diagnose::new().with_suite(DiagnosticsSuite::new().with_title(name.as_str()));
@@ -140,7 +140,7 @@ impl<C: SummaryConfig> Workflow<C> {
     }
 
     /// The trainer of the newest checkpoint; new, if there is none.
-    fn open(self, out: &mut impl Write) -> Result<Opened<C>, WorkflowError> {
+    fn open(self, out: &mut impl Write) -> Result<Opened<C, I>, WorkflowError> {
         let checkpoints = self.checkpoints();
         let trainer = self.builder.checkpoints(&checkpoints).resume().build()?;
         for damaged in trainer.damaged_checkpoints() {
@@ -151,7 +151,7 @@ impl<C: SummaryConfig> Workflow<C> {
     }
 
     /// The trainer of a training that was begun at least. No folder is made, if there is none.
-    fn begun(self, out: &mut impl Write) -> Result<Opened<C>, WorkflowError> {
+    fn begun(self, out: &mut impl Write) -> Result<Opened<C, I>, WorkflowError> {
         let checkpoints = self.checkpoints();
         match checkpoints.exists() {
             true => self.open(out),
@@ -160,7 +160,7 @@ impl<C: SummaryConfig> Workflow<C> {
     }
 
     /// The trainer of the newest checkpoint.
-    fn trained(self, out: &mut impl Write) -> Result<Opened<C>, WorkflowError> {
+    fn trained(self, out: &mut impl Write) -> Result<Opened<C, I>, WorkflowError> {
         let (trainer, train, checkpoints) = self.begun(out)?;
         if trainer.history().steps.is_empty() {
             return Err(WorkflowError::Untrained { folder: checkpoints });
@@ -331,9 +331,9 @@ fn say_help(out: &mut impl Write, name: &str, command: Option<&str>) -> Result<(
     Ok(say(out, format_args!("{name}\n\n{help}"))?)
 }
 
-fn say_trained<C: SummaryConfig>(
+fn say_trained<C: SummaryConfig, I: InferenceConfig>(
     out: &mut impl Write,
-    trainer: &Posteriors<C>,
+    trainer: &Posteriors<C, I>,
     checkpoints: &Path,
 ) -> Result<(), WorkflowError> {
     let history = trainer.history();

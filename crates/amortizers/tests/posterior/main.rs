@@ -15,8 +15,9 @@ mod training_range;
 use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, PosteriorConfig};
 use bayesburn_core::{DataShape, Purpose, StreamRng, stream};
 use bayesburn_networks::{
-    AffineConfig, AffineNets, ConfigError, CouplingDesign, DataTensor, DeepSetConfig, DenseNetConfig, InferenceConfig,
-    InterleavedConfig, InvertibleNetworkConfig, ParameterInit, Pass, SplineConfig, SummaryConfig, SummaryNetwork,
+    AffineConfig, AffineNets, AnyInferenceConfig, ConfigError, CouplingDesign, DataTensor, DeepSetConfig,
+    DenseNetConfig, InterleavedConfig, InvertibleNetworkConfig, ParameterInit, Pass, SplineConfig, SummaryConfig,
+    SummaryNetwork,
 };
 use burn::{
     config::Config,
@@ -84,7 +85,7 @@ fn with_inference<C: SummaryConfig>(
     mut config: PosteriorConfig<C>,
     change: impl FnOnce(InvertibleNetworkConfig) -> InvertibleNetworkConfig,
 ) -> PosteriorConfig<C> {
-    let InferenceConfig::Invertible(inference) = config.inference else { panic!("not an invertible network") };
+    let AnyInferenceConfig::Invertible(inference) = config.inference else { panic!("not an invertible network") };
     config.inference = change(inference).into();
     config
 }

@@ -6,7 +6,7 @@ use bayesburn_amortizers::{
 };
 use bayesburn_core::Interval;
 use bayesburn_networks::{
-    AutoregressiveFlowConfig, DenseSummaryConfig, IdentityConfig, InferenceConfig, InvertibleNetworkConfig,
+    AnyInferenceConfig, AutoregressiveFlowConfig, DenseSummaryConfig, IdentityConfig, InvertibleNetworkConfig,
     MixtureConfig, Pass, SummaryConfig,
 };
 use burn::tensor::{Tensor, TensorData};
@@ -45,7 +45,7 @@ fn exact_log_prob(batch: &Configured) -> f64 {
     rows.sum::<f64>() / batch.len() as f64
 }
 
-fn estimators() -> [InferenceConfig; 4] {
+fn estimators() -> [AnyInferenceConfig; 4] {
     [
         InvertibleNetworkConfig::new().with_num_coupling_layers(2).into(),
         InvertibleNetworkConfig::neural_spline_flow().into(),

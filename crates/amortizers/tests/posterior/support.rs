@@ -5,14 +5,14 @@ use crate::{KS_BOUND, cdf_of, data_sets, kolmogorov_smirnov, perturbed, perturbe
 use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, Conditions, Configured, PosteriorConfig};
 use bayesburn_core::Interval;
 use bayesburn_networks::{
-    AutoregressiveFlowConfig, Covariance, DeepSetConfig, DenseNetConfig, DenseSummaryConfig, IdentityConfig,
-    InferenceConfig, InvertibleNetworkConfig, MixtureConfig, Pass,
+    AnyInferenceConfig, AutoregressiveFlowConfig, Covariance, DeepSetConfig, DenseNetConfig, DenseSummaryConfig,
+    IdentityConfig, InvertibleNetworkConfig, MixtureConfig, Pass,
 };
 use ndarray::{Array2, Axis, array};
 use std::f64::consts::PI;
 
 /// Every estimator, small.
-fn estimators() -> Vec<(&'static str, InferenceConfig)> {
+fn estimators() -> Vec<(&'static str, AnyInferenceConfig)> {
     let net = || DenseNetConfig::new().with_units(8).with_shortcut(true);
     vec![
         ("gaussian, diagonal", MixtureConfig::gaussian().with_covariance(Covariance::Diagonal).with_net(net()).into()),
@@ -33,7 +33,7 @@ fn bounded_pilot(dim: usize) -> Configured {
     pilot
 }
 
-fn bounded(estimator: InferenceConfig, dim: usize) -> AmortizedPosterior {
+fn bounded(estimator: AnyInferenceConfig, dim: usize) -> AmortizedPosterior {
     let config = PosteriorConfig::new(DeepSetConfig::new(2).with_units(4), estimator);
     // With more noise than this, most of the probability is nearer to a bound than a grid tells.
     perturbed_by(0.1, config.with_support(vec![BOX; dim]), &bounded_pilot(dim), 4)

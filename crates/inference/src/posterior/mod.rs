@@ -8,7 +8,7 @@ use crate::{
 };
 use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configurator, Configured};
 use bayesburn_core::{Data, Given, Interval};
-use bayesburn_networks::{CouplingDesign, IdentityConfig, InferenceConfig, SummaryConfig};
+use bayesburn_networks::{AnyInferenceConfig, CouplingDesign, IdentityConfig, SummaryConfig};
 use bayesburn_simulation::{Density, Prior};
 use ndarray::{Array, Array1, ArrayD, Axis, Dimension};
 use std::{fmt, sync::Arc};
@@ -267,13 +267,13 @@ impl<C: SummaryConfig> Posterior<C> {
 impl<C: SummaryConfig> fmt::Display for Posterior<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let estimator = match &self.amortizer.config().inference {
-            InferenceConfig::Invertible(config) if matches!(config.coupling, CouplingDesign::Spline(_)) => {
+            AnyInferenceConfig::Invertible(config) if matches!(config.coupling, CouplingDesign::Spline(_)) => {
                 "a neural spline flow"
             }
-            InferenceConfig::Invertible(_) => "an invertible network",
-            InferenceConfig::Autoregressive(_) => "an autoregressive flow",
-            InferenceConfig::Mixture(config) if config.components == 1 => "a normal distribution",
-            InferenceConfig::Mixture(_) => "a mixture of normal distributions",
+            AnyInferenceConfig::Invertible(_) => "an invertible network",
+            AnyInferenceConfig::Autoregressive(_) => "an autoregressive flow",
+            AnyInferenceConfig::Mixture(config) if config.components == 1 => "a normal distribution",
+            AnyInferenceConfig::Mixture(_) => "a mixture of normal distributions",
         };
         let rounds = match &self.trained_for {
             None => "amortized".to_owned(),

@@ -3,12 +3,12 @@
 use crate::{KS_BOUND, config_of, kolmogorov_smirnov, npe, shifted};
 use bayesburn_inference::{NpeTraining, ParameterSpace, Posterior};
 use bayesburn_networks::{
-    AutoregressiveFlowConfig, Covariance, DenseNetConfig, InferenceConfig, InvertibleNetworkConfig, MixtureConfig,
+    AnyInferenceConfig, AutoregressiveFlowConfig, Covariance, DenseNetConfig, InvertibleNetworkConfig, MixtureConfig,
 };
 use ndarray::{Array1, Array2, Axis};
 
 /// Every estimator, small.
-fn estimators() -> Vec<(&'static str, InferenceConfig)> {
+fn estimators() -> Vec<(&'static str, AnyInferenceConfig)> {
     let net = || DenseNetConfig::new().with_units(8).with_shortcut(true);
     vec![
         ("gaussian, diagonal", MixtureConfig::gaussian().with_covariance(Covariance::Diagonal).with_net(net()).into()),
@@ -21,7 +21,7 @@ fn estimators() -> Vec<(&'static str, InferenceConfig)> {
 }
 
 /// Trained for some epochs. Where the density can leak, at an observation for which 5% or more of it does.
-fn posterior(estimator: InferenceConfig, space: ParameterSpace, dim: usize) -> Posterior {
+fn posterior(estimator: AnyInferenceConfig, space: ParameterSpace, dim: usize) -> Posterior {
     let x = match space {
         ParameterSpace::Bounded => 3.3,
         // Nearer to the bound the map to the reals is steeper than a grid tells.

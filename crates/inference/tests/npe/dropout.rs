@@ -4,7 +4,7 @@ use crate::{builder, config_of, shifted, small};
 use bayesburn_amortizers::{Configurator, DefaultConfigurator};
 use bayesburn_core::Simulations;
 use bayesburn_inference::{InferenceError, Npe, NpeTraining, TrainingSummary};
-use bayesburn_networks::{InferenceConfig, MixtureConfig};
+use bayesburn_networks::{AnyInferenceConfig, MixtureConfig};
 use bayesburn_trainers::TrainerError;
 use ndarray::arr1;
 use std::{
@@ -16,7 +16,7 @@ use std::{
 };
 
 fn dropping(dropout: f64) -> MixtureConfig {
-    let InferenceConfig::Mixture(config) = InferenceConfig::from(small()).with_dropout(dropout) else {
+    let AnyInferenceConfig::Mixture(config) = AnyInferenceConfig::from(small()).with_dropout(dropout) else {
         panic!("not a mixture")
     };
     config

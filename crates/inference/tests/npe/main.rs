@@ -24,7 +24,7 @@ mod weights;
 use bayesburn_amortizers::PosteriorConfig;
 use bayesburn_core::{Purpose, StreamRng, stream};
 use bayesburn_inference::{Npe, NpeBuilder, NpeConfig, NpeOrigin, NpeTraining};
-use bayesburn_networks::{DenseNetConfig, IdentityConfig, InferenceConfig, MixtureConfig};
+use bayesburn_networks::{AnyInferenceConfig, DenseNetConfig, IdentityConfig, MixtureConfig};
 use bayesburn_simulation::{GenerativeModel, Prior, Progress, Simulator};
 use ndarray::Array1;
 use rand::RngExt;
@@ -64,7 +64,7 @@ fn small() -> MixtureConfig {
     MixtureConfig::new().with_components(2).with_net(DenseNetConfig::new().with_units(8).with_shortcut(true))
 }
 
-fn config_of(estimator: impl Into<InferenceConfig>, training: NpeTraining) -> NpeConfig {
+fn config_of(estimator: impl Into<AnyInferenceConfig>, training: NpeTraining) -> NpeConfig {
     let networks = PosteriorConfig::new(IdentityConfig::new(), estimator);
     NpeConfig::new().with_networks(networks).with_training(training)
 }

@@ -6,14 +6,14 @@ use crate::support::{
     tensor64, values,
 };
 use bayesburn_networks::{
-    AutoregressiveFlowConfig, ConfigError, Covariance, DenseNetConfig, DensityEstimator, InferenceConfig,
-    InferenceNetwork, InvertibleNetworkConfig, MixtureConfig, MixtureNetwork, MixtureParameters, ParameterInit, Pass,
-    QuadraticSum, QuadraticTerm,
+    AnyInferenceConfig, AnyInferenceNetwork, AutoregressiveFlowConfig, Condition, ConditionWidths, ConfigError,
+    Covariance, DenseNetConfig, DensityEstimator, InferenceConfig, InferenceNetwork, InvertibleNetworkConfig,
+    MixtureConfig, MixtureNetwork, MixtureParameters, ParameterInit, Pass, QuadraticSum, QuadraticTerm,
 };
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// The table: a new estimator or option is one line here, and inherits every law.
-fn table() -> Vec<(&'static str, InferenceConfig)> {
+fn table() -> Vec<(&'static str, AnyInferenceConfig)> {
     let net = || DenseNetConfig::new().with_units(8).with_shortcut(true);
     let mixture = |components, covariance| {
         MixtureConfig::new().with_components(components).with_covariance(covariance).with_net(net()).into()
@@ -30,13 +30,14 @@ fn table() -> Vec<(&'static str, InferenceConfig)> {
 }
 
 const CONDITION: usize = 2;
+const WIDTHS: ConditionWidths = ConditionWidths { summaries: CONDITION, direct: 0 };
 
-fn fresh(config: &InferenceConfig, dim: usize, seed: u64, device: &Device) -> InferenceNetwork {
-    config.init(dim, CONDITION, &mut ParameterInit::new(seed, device)).expect("a valid configuration")
+fn fresh(config: &AnyInferenceConfig, dim: usize, seed: u64, device: &Device) -> AnyInferenceNetwork {
+    config.init(dim, WIDTHS, &mut ParameterInit::new(seed, device)).expect("a valid configuration")
 }
 
 /// As if trained. More noise than this makes densities of several narrow peaks, which a grid misses.
-fn bent(config: &InferenceConfig, dim: usize, device: &Device) -> InferenceNetwork {
+fn bent(config: &AnyInferenceConfig, dim: usize, device: &Device) -> AnyInferenceNetwork {
     perturbed(fresh(config, dim, 5, device), 2, 0.1)
 }
 
@@ -48,10 +49,18 @@ fn pass() -> Pass {
     Pass::inference(0)
 }
 
+fn evaluate(network: &AnyInferenceNetwork, targets: Tensor<2>, condition: Tensor<2>) -> (Option<Tensor<2>>, Tensor<1>) {
+    network.evaluate(targets, &Condition::new(condition), &mut pass()).expect("a density")
+}
+
+fn draw(network: &AnyInferenceNetwork, noise: Tensor<2>, condition: Tensor<2>) -> Tensor<2> {
+    network.draw(noise, &Condition::new(condition), &mut pass()).expect("draws")
+}
+
 /// exp(ln q) of rows of targets, all at one condition.
-fn density(network: &InferenceNetwork, targets: &[f64], dim: usize, device: &Device) -> Vec<f64> {
+fn density(network: &AnyInferenceNetwork, targets: &[f64], dim: usize, device: &Device) -> Vec<f64> {
     let rows = targets.len() / dim;
-    let (_, log_prob) = network.evaluate(tensor(targets, [rows, dim], device), condition(1, device), &mut pass());
+    let (_, log_prob) = evaluate(network, tensor(targets, [rows, dim], device), condition(1, device));
     values(log_prob).into_iter().map(f64::exp).collect()
 }
 
@@ -81,10 +90,10 @@ fn densities_integrate_to_one() {
 }
 
 /// Draws of one network, sorted, margin by margin.
-fn draws(network: &InferenceNetwork, dim: usize, count: usize, device: &Device) -> Vec<Vec<f64>> {
+fn draws(network: &AnyInferenceNetwork, dim: usize, count: usize, device: &Device) -> Vec<Vec<f64>> {
     let width = network.noise_dim(dim);
     let noise = tensor(&normal(9, count * width), [count, width], device);
-    let all = values(network.draw(noise, condition(1, device), &mut pass()));
+    let all = values(draw(network, noise, condition(1, device)));
     let margin = |d: usize| {
         let mut column: Vec<f64> = all.iter().skip(d).step_by(dim).copied().collect();
         column.sort_by(f64::total_cmp);
@@ -95,7 +104,7 @@ fn draws(network: &InferenceNetwork, dim: usize, count: usize, device: &Device) 
 
 /// Whether the largest distance of a margin's empirical distribution to its density, on a plane, is below the
 /// Kolmogorov-Smirnov bound for n = 20,000 and alpha 1e-4 for each margin, 2.23 / √n; 1e-3 is the quadrature's.
-fn agree(of_draws: &InferenceNetwork, of_density: &InferenceNetwork, device: &Device) -> bool {
+fn agree(of_draws: &AnyInferenceNetwork, of_density: &AnyInferenceNetwork, device: &Device) -> bool {
     const N: usize = 20_000;
     let (points, width) = grid(400);
     let plane: Vec<f64> = points.iter().flat_map(|&x| points.iter().flat_map(move |&y| [x, y])).collect();
@@ -154,11 +163,11 @@ fn a_row_of_the_condition_serves_several_rows_of_targets() {
             let few = tensor64(&conditions, [2, CONDITION], &device);
             let each: Vec<f64> =
                 (0..ROWS).flat_map(|row| conditions[row / 3 * CONDITION..][..CONDITION].to_vec()).collect();
-            let (_, together) = network.evaluate(targets.clone(), few, &mut pass());
+            let (_, together) = evaluate(&network, targets.clone(), few);
             let together = values(together);
             for row in 0..ROWS {
                 let condition = tensor64(&each[row * CONDITION..(row + 1) * CONDITION], [1, CONDITION], &device);
-                let (_, alone) = network.evaluate(targets.clone().narrow(0, row, 1), condition, &mut pass());
+                let (_, alone) = evaluate(&network, targets.clone().narrow(0, row, 1), condition);
                 let error = largest_error(&values(alone), &together[row..=row]);
                 assert!(error < 1e-9, "{name}, D = {dim}, row {row}: {error:.1e}");
             }
@@ -167,8 +176,8 @@ fn a_row_of_the_condition_serves_several_rows_of_targets() {
 }
 
 /// −Σ ln q, what training minimises.
-fn loss(network: &InferenceNetwork, targets: &Tensor<2>, condition: &Tensor<2>) -> Tensor<1> {
-    network.evaluate(targets.clone(), condition.clone(), &mut pass()).1.sum().neg()
+fn loss(network: &AnyInferenceNetwork, targets: &Tensor<2>, condition: &Tensor<2>) -> Tensor<1> {
+    evaluate(network, targets.clone(), condition.clone()).1.sum().neg()
 }
 
 /// As for bijections: each parameter moves along its own gradient.
@@ -209,10 +218,10 @@ fn a_fresh_object_with_loaded_weights_is_the_same_density() {
         let targets = tensor(&normal(7, ROWS * 3), [ROWS, 3], &device);
         let width = network.noise_dim(3);
         let noise = tensor(&normal(6, ROWS * width), [ROWS, width], &device);
-        let run = |network: &InferenceNetwork| {
+        let run = |network: &AnyInferenceNetwork| {
             let condition = condition(ROWS, &device);
-            let (_, log_prob) = network.evaluate(targets.clone(), condition.clone(), &mut pass());
-            [values(log_prob), values(network.draw(noise.clone(), condition, &mut pass()))]
+            let (_, log_prob) = evaluate(network, targets.clone(), condition.clone());
+            [values(log_prob), values(draw(network, noise.clone(), condition))]
         };
         let other = fresh(&config, 3, 1, &device);
         assert_ne!(run(&other), run(&network), "{name}: equal before loading proves nothing");
@@ -230,11 +239,11 @@ fn latents_are_the_noise_that_draws_are_made_from() {
         let condition = tensor64(&normal(8, ROWS * CONDITION), [ROWS, CONDITION], &device);
         if network.noise_dim(3) > 3 {
             let targets = tensor64(&noise, [ROWS, 3], &device);
-            assert!(network.evaluate(targets, condition, &mut pass()).0.is_none(), "{name}: a mixture has no latents");
+            assert!(evaluate(&network, targets, condition).0.is_none(), "{name}: a mixture has no latents");
             continue;
         }
-        let drawn = network.draw(tensor64(&noise, [ROWS, 3], &device), condition.clone(), &mut pass());
-        let latents = network.evaluate(drawn, condition, &mut pass()).0.expect("a map has latents");
+        let drawn = draw(&network, tensor64(&noise, [ROWS, 3], &device), condition.clone());
+        let latents = evaluate(&network, drawn, condition).0.expect("a map has latents");
         assert!(largest_error(&values(latents), &noise) < 1e-9, "{name}");
     }
 }
@@ -256,7 +265,8 @@ fn a_mixture_has_the_density_of_the_formula() {
     });
     let points = [-1.5, 0.0, 2.5];
     let condition = tensor64(&normal(8, CONDITION), [1, CONDITION], &device);
-    let (_, log_prob) = network.evaluate(tensor64(&points, [3, 1], &device), condition, &mut pass());
+    let (_, log_prob) =
+        DensityEstimator::evaluate(&network, tensor64(&points, [3, 1], &device), condition, &mut pass());
     let normal_density =
         |x: f64, mean: f64, std: f64| (-0.5 * ((x - mean) / std).powi(2)).exp() / (std * std::f64::consts::TAU.sqrt());
     let expected: Vec<f64> = points
@@ -346,7 +356,9 @@ fn products_of_mixtures_have_the_integral_of_the_closed_form() {
         let (points, _) = grid(400);
         let plane: Vec<f64> = points.iter().flat_map(|&x| points.iter().flat_map(move |&y| [x, y])).collect();
         let targets = tensor64(&plane, [plane.len() / 2, 2], &device);
-        let logs = |network: &MixtureNetwork, c: Tensor<2>| values(network.evaluate(targets.clone(), c, &mut pass()).1);
+        let logs = |network: &MixtureNetwork, c: Tensor<2>| {
+            values(DensityEstimator::evaluate(network, targets.clone(), c, &mut pass()).1)
+        };
         let (of_other, of_divisor) = (logs(&other, one.clone()), values(wide.log_prob(targets.clone()).1));
         let quadrature = |divide: bool| -> Vec<f64> {
             let row = |row: usize| {
@@ -411,8 +423,8 @@ fn products_of_normals_far_from_0_are_as_exact_as_near_it() {
 
 #[test]
 fn settings_outside_their_range_are_refused() {
-    let refused = |config: InferenceConfig| {
-        config.init(3, CONDITION, &mut ParameterInit::new(1, &Device::default())).expect_err("refused").to_string()
+    let refused = |config: AnyInferenceConfig| {
+        config.init(3, WIDTHS, &mut ParameterInit::new(1, &Device::default())).expect_err("refused").to_string()
     };
     assert!(refused(MixtureConfig::new().with_components(0).into()).contains("`components` is 0"));
     let flow = AutoregressiveFlowConfig::new;
@@ -422,7 +434,9 @@ fn settings_outside_their_range_are_refused() {
     assert!(refused(flow().with_dropout(1.0).into()).contains("`dropout` is 1"));
     assert!(refused(flow().with_soft_clamping(0.0).into()).contains("`soft_clamping` is 0"));
     for (name, config) in table() {
-        let error = config.init(1, 0, &mut ParameterInit::new(1, &Device::default())).expect_err("no condition");
+        let error = config
+            .init(1, ConditionWidths::of_summaries(0), &mut ParameterInit::new(1, &Device::default()))
+            .expect_err("no condition");
         assert_eq!(error, ConfigError::NothingToConditionOn, "{name}");
     }
 }

@@ -70,12 +70,13 @@ fn words(text: &mut String, saved: &Saved, posterior: &dyn AnyPosterior) -> fmt:
             }
         }
     }
-    let estimator = match &saved.description["config"]["inference"] {
-        Value::Object(kind) => kind.keys().next().cloned().unwrap_or_default().to_lowercase(),
-        other => other.to_string(),
+    let inference = match (saved.inference_network(), &saved.description["config"]["inference"]) {
+        (Some(own), _) => own.to_owned(),
+        (None, Value::Object(kind)) => kind.keys().next().cloned().unwrap_or_default().to_lowercase(),
+        (None, other) => other.to_string(),
     };
     let (summary, count) = (saved.summary_network().unwrap_or_default(), posterior.num_trainable_parameters());
-    writeln!(text, "Networks: summary {summary}, inference {estimator}; {count} trainable parameters")?;
+    writeln!(text, "Networks: summary {summary}, inference {inference}; {count} trainable parameters")?;
     if let Some(range) = posterior.training_range() {
         let n = range.num_observations();
         let n = if n.start() == n.end() { n.start().to_string() } else { format!("{} to {}", n.start(), n.end()) };
@@ -92,11 +93,14 @@ fn words_of_unknown(text: &mut String, saved: &Saved) -> fmt::Result {
     if let Some(network) = saved.summary_network() {
         writeln!(text, "Summary network: {network}")?;
     }
+    if let Some(network) = saved.inference_network() {
+        writeln!(text, "Inference network: {network}")?;
+    }
     if let Some(names) = saved.description["widths"]["names"].as_array() {
         let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
         writeln!(text, "Parameters: {}", names.join(", "))?;
     }
-    let known = ["kind", "format_version", "summary_network"];
+    let known = ["kind", "format_version", "summary_network", "inference_network"];
     for (key, value) in saved.description.as_object().into_iter().flatten() {
         if !known.contains(&key.as_str()) {
             writeln!(text, "{key}: {value}")?;

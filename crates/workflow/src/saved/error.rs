@@ -42,20 +42,19 @@ pub enum SavedError {
         /// What it says that it is.
         kind: String,
     },
-    /// A summary network that this program does not know.
+    /// Networks that this program does not know.
     #[error(
-        "the summary network in `{}` is `{name}`, and this program knows {known:?}: use the commands of the program \
-         that trained \
-         it, or register the network by `Registry::with`",
+        "the summary network in `{}` is `{name}`, and this program knows {known:?}: use the commands of the program that \
+         trained it, or register its networks by `Registry::with` or `Registry::with_inference_network`",
         folder.display()
     )]
     UnknownNetwork {
         /// The folder.
         folder: PathBuf,
-        /// The name of its summary network.
+        /// The name of its summary network and, if that is one of the user's own, of its inference network.
         name: String,
         /// Those that are known.
-        known: Vec<&'static str>,
+        known: Vec<String>,
     },
     /// Observed data that do not fit the posterior, or are missing.
     #[error("{reason}")]

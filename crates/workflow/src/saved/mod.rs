@@ -120,6 +120,12 @@ impl Saved {
         self.description["summary_network"].as_str()
     }
 
+    /// The name of the inference network, if it is one of the user's own.
+    #[must_use]
+    pub fn inference_network(&self) -> Option<&str> {
+        self.description["inference_network"].as_str()
+    }
+
     /// The losses of its training, if they are beside it, as they are in a checkpoint.
     ///
     /// # Errors

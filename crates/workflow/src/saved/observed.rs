@@ -6,7 +6,7 @@ use bayesburn_amortizers::{AmortizedPosterior, Conditions};
 use bayesburn_core::{Data, DataShape, Input, InvalidData};
 use bayesburn_inference::Posterior;
 use bayesburn_io::{Missing, Noted, TableOptions, read_array, read_data};
-use bayesburn_networks::SummaryConfig;
+use bayesburn_networks::{InferenceConfig, SummaryConfig};
 use clap::Args;
 use ndarray::{Array3, ArrayD, Axis, Ix1, Ix2, Ix3, concatenate, s};
 use std::path::{Path, PathBuf};
@@ -67,8 +67,8 @@ pub(super) fn observation<C: SummaryConfig>(
 }
 
 /// The conditions of this posterior, of its widths.
-pub(super) fn conditions_for<C: SummaryConfig>(
-    posterior: &AmortizedPosterior<C>,
+pub(super) fn conditions_for<C: SummaryConfig, I: InferenceConfig>(
+    posterior: &AmortizedPosterior<C, I>,
     observed: &ObservedOptions,
     remarks: &mut Vec<String>,
 ) -> Result<Conditions, SavedError> {

@@ -1,4 +1,4 @@
-//! Uses a posterior without knowing its summary network.
+//! Uses a posterior without knowing its networks.
 
 use super::{
     ObservedOptions, SavedError,
@@ -7,7 +7,7 @@ use super::{
 use bayesburn_amortizers::{AmortizedPosterior, Amortizer, TrainingRange};
 use bayesburn_core::{Draws, ParameterNames};
 use bayesburn_inference::{Acceptance, Posterior};
-use bayesburn_networks::SummaryConfig;
+use bayesburn_networks::{InferenceConfig, SummaryConfig};
 use indicatif::ProgressBar;
 use ndarray::{Array1, Array2};
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub struct Sampled {
     pub acceptance: Option<Vec<Acceptance>>,
 }
 
-/// A posterior, whatever its summary network. Remarks are lines about data and posterior for the user, also where a
+/// A posterior, whatever its networks. Remarks are lines about data and posterior for the user, also where a
 /// method fails.
 pub trait AnyPosterior {
     /// The parameters' names.
@@ -66,7 +66,7 @@ pub trait AnyPosterior {
     ) -> Result<Array1<f32>, SavedError>;
 }
 
-impl<C: SummaryConfig> AnyPosterior for AmortizedPosterior<C> {
+impl<C: SummaryConfig, I: InferenceConfig> AnyPosterior for AmortizedPosterior<C, I> {
     fn names(&self) -> &ParameterNames {
         self.parameter_names()
     }
@@ -179,7 +179,10 @@ impl<C: SummaryConfig> AnyPosterior for Posterior<C> {
 }
 
 /// The posterior, which takes any number of observations if that is asked for.
-fn taking<C: SummaryConfig>(posterior: &AmortizedPosterior<C>, observed: &ObservedOptions) -> AmortizedPosterior<C> {
+fn taking<C: SummaryConfig, I: InferenceConfig>(
+    posterior: &AmortizedPosterior<C, I>,
+    observed: &ObservedOptions,
+) -> AmortizedPosterior<C, I> {
     let posterior = posterior.clone();
     if observed.any_num_observations { posterior.with_any_num_observations() } else { posterior }
 }

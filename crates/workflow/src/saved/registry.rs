@@ -3,11 +3,14 @@
 use super::{AnyPosterior, Saved, SavedError};
 use bayesburn_amortizers::AmortizedPosterior;
 use bayesburn_inference::Posterior;
-use bayesburn_networks::{DeepSetConfig, DenseSummaryConfig, IdentityConfig, SummaryConfig, default_device, device};
+use bayesburn_networks::{
+    AnyInferenceConfig, DeepSetConfig, DenseSummaryConfig, IdentityConfig, InferenceConfig, SummaryConfig,
+    default_device, device,
+};
 
 type Load = fn(&Saved, Option<&str>) -> Result<Box<dyn AnyPosterior>, SavedError>;
 
-/// The summary networks that saved posteriors may have, by the names that their files give.
+/// The networks that saved posteriors may have, by the names that their files give.
 ///
 /// A network of your own is one more line in your program; without it, its posteriors are an error that says so:
 ///
@@ -20,10 +23,19 @@ type Load = fn(&Saved, Option<&str>) -> Result<Box<dyn AnyPosterior>, SavedError
 /// ```
 #[derive(Debug, Clone)]
 pub struct Registry {
-    networks: Vec<(&'static str, Load)>,
+    networks: Vec<Entry>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    summary: &'static str,
+    inference: &'static str,
+    load: Load,
 }
 
 impl Default for Registry {
+    // Compiled where it is used: programs that load no posterior do not hold the code of all networks.
+    #[inline]
     fn default() -> Self {
         Self { networks: Vec::new() }.with::<DeepSetConfig>().with::<DenseSummaryConfig>().with::<IdentityConfig>()
     }
@@ -31,22 +43,33 @@ impl Default for Registry {
 
 impl Registry {
     /// All networks of the library.
+    #[inline]
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a network, or replaces the one of its name.
+    /// Adds a summary network, with any inference network of the library behind it, or replaces the one of its name.
     #[must_use]
-    pub fn with<C: SummaryConfig>(mut self) -> Self {
-        self.networks.retain(|(name, _)| *name != C::NAME);
-        self.networks.push((C::NAME, load::<C>));
+    pub fn with<C: SummaryConfig>(self) -> Self {
+        self.with_entry(Entry { summary: C::NAME, inference: AnyInferenceConfig::NAME, load: load::<C> })
+    }
+
+    /// Adds a summary network with an inference network of your own behind it.
+    #[must_use]
+    pub fn with_inference_network<C: SummaryConfig, I: InferenceConfig>(self) -> Self {
+        self.with_entry(Entry { summary: C::NAME, inference: I::NAME, load: load_amortizer::<C, I> })
+    }
+
+    fn with_entry(mut self, entry: Entry) -> Self {
+        self.networks.retain(|known| (known.summary, known.inference) != (entry.summary, entry.inference));
+        self.networks.push(entry);
         self
     }
 
-    /// The names of the networks.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.networks.iter().map(|(name, _)| *name)
+    /// The names of the networks: of the summary network and, if it is one of your own, of the inference network.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        self.networks.iter().map(|entry| name(entry.summary, entry.inference))
     }
 
     /// Whether [`Registry::load`] can load it, if its files are whole.
@@ -70,22 +93,38 @@ impl Registry {
             return Err(SavedError::UnknownKind { folder: folder(), kind: saved.kind().to_owned() });
         }
         // Without a name the format is of another version, which loading reports.
-        let name = saved.summary_network().unwrap_or(DeepSetConfig::NAME);
-        match self.networks.iter().find(|(known, _)| *known == name) {
-            Some((_, load)) => Ok(*load),
+        let summary = saved.summary_network().unwrap_or(DeepSetConfig::NAME);
+        let inference = saved.inference_network().unwrap_or(AnyInferenceConfig::NAME);
+        match self.networks.iter().find(|known| (known.summary, known.inference) == (summary, inference)) {
+            Some(entry) => Ok(entry.load),
             None => Err(SavedError::UnknownNetwork {
                 folder: folder(),
-                name: name.to_owned(),
+                name: name(summary, inference),
                 known: self.names().collect(),
             }),
         }
     }
 }
 
+fn name(summary: &str, inference: &str) -> String {
+    match inference {
+        AnyInferenceConfig::NAME => summary.to_owned(),
+        _ => format!("{summary} with the inference network {inference}"),
+    }
+}
+
 fn load<C: SummaryConfig>(saved: &Saved, name: Option<&str>) -> Result<Box<dyn AnyPosterior>, SavedError> {
+    if saved.inference().is_none() {
+        return load_amortizer::<C, AnyInferenceConfig>(saved, name);
+    }
     let device = name.map_or_else(|| Ok(default_device()), device)?;
-    Ok(match saved.inference() {
-        Some(_) => Box::new(Posterior::<C>::load_without_prior(saved.folder(), &device)?),
-        None => Box::new(AmortizedPosterior::<C>::load(saved.folder(), &device)?),
-    })
+    Ok(Box::new(Posterior::<C>::load_without_prior(saved.folder(), &device)?))
+}
+
+fn load_amortizer<C: SummaryConfig, I: InferenceConfig>(
+    saved: &Saved,
+    name: Option<&str>,
+) -> Result<Box<dyn AnyPosterior>, SavedError> {
+    let device = name.map_or_else(|| Ok(default_device()), device)?;
+    Ok(Box::new(AmortizedPosterior::<C, I>::load(saved.folder(), &device)?))
 }

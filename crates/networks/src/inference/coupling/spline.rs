@@ -1,7 +1,7 @@
 //! Bends one half by monotone rational-quadratic splines that a network makes of the other half and the condition.
 
 use super::transform_net;
-use crate::{ConfigError, DenseNet, DenseNetConfig, ParameterInit, Pass, bijection::sum_dimensions};
+use crate::{ConfigError, DenseNet, DenseNetConfig, ParameterInit, Pass, inference::sum_dimensions};
 use bayesburn_core::settings::in_range;
 #[cfg(feature = "flex")]
 use bayesburn_kernels::{Operands, Spline, SplineTransform};

@@ -1,7 +1,7 @@
 //! Scales and translates one half by what networks make of the other half and the condition.
 
 use super::transform_net;
-use crate::{ConfigError, DenseNet, DenseNetConfig, ParameterInit, Pass, bijection::sum_dimensions};
+use crate::{ConfigError, DenseNet, DenseNetConfig, ParameterInit, Pass, inference::sum_dimensions};
 use bayesburn_core::settings::in_range;
 #[cfg(feature = "flex")]
 use bayesburn_kernels::{Affine, Operands};

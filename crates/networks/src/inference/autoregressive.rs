@@ -2,9 +2,10 @@
 
 use crate::{
     Activation, Bijection, ConfigError, OutputInit, ParameterInit, Pass, Permutation, PermutationConfig,
-    bijection::sum_dimensions,
-    chain::{self, Link},
-    density_estimator::{check_condition, repeated},
+    inference::{
+        chain::{self, Link},
+        check_condition, repeated, sum_dimensions,
+    },
     pass::constant,
 };
 use bayesburn_core::settings::{at_least_one, in_range};

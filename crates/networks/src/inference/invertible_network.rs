@@ -3,7 +3,7 @@
 use crate::{
     ActNormConfig, AffineConfig, AffineNets, Bijection, ConfigError, CouplingConfig, CouplingLayer, DenseNetConfig,
     ParameterInit, Pass, PermutationConfig, SeparateNets, SplineConfig,
-    density_estimator::{check_condition, repeated},
+    inference::{check_condition, repeated},
     pass::constant,
 };
 use bayesburn_core::settings::{at_least_one, in_range};
@@ -206,9 +206,7 @@ impl InvertibleNetwork {
 impl InvertibleNetwork {
     /// The network as an operation with its operands, for tensors like this one; `None` if kernels cannot do what it
     /// does.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn fast_path(&self, like: &Tensor<2>, pass: &Pass) -> Option<Part<Flow>> {
+    pub(crate) fn as_flow(&self, like: &Tensor<2>, pass: &Pass) -> Option<Part<Flow>> {
         if self.soft_flow.is_some() {
             return None;
         }

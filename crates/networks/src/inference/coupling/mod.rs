@@ -8,7 +8,7 @@ pub use spline::{SplineConfig, SplineCoupling};
 
 use crate::{
     ActNorm, ActNormConfig, Bijection, ConfigError, DenseNet, DenseNetConfig, OutputInit, ParameterInit, Pass,
-    Permutation, PermutationConfig, chain::add,
+    Permutation, PermutationConfig, inference::chain::add,
 };
 #[cfg(feature = "flex")]
 use bayesburn_kernels::{self as kernels, FlowLayer, Operands};

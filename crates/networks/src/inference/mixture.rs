@@ -2,7 +2,7 @@
 
 use crate::{
     ConfigError, DenseNet, DenseNetConfig, DensityEstimator, OutputInit, ParameterInit, Pass,
-    density_estimator::{check_condition, repeated},
+    inference::{check_condition, repeated},
     pass::constant,
 };
 use bayesburn_core::settings::at_least_one;

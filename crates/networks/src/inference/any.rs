@@ -1,0 +1,168 @@
+//! Lists the inference networks there are: a new one is a variant here.
+
+use crate::{
+    ActNormConfig, AutoregressiveFlow, AutoregressiveFlowConfig, Condition, ConditionWidths, ConfigError,
+    InferenceConfig, InferenceNetwork, InvertibleNetwork, InvertibleNetworkConfig, MixtureConfig, MixtureNetwork,
+    ParameterInit, Pass,
+};
+#[cfg(feature = "flex")]
+use bayesburn_kernels::{Loss, NegativeLogDensity, Part};
+use burn::{config::Config, module::Module, tensor::Tensor};
+
+/// Which of the library's inference networks, and its configuration.
+///
+/// | network | for | evaluating | drawing |
+/// |---|---|---|---|
+/// | [`InvertibleNetwork`] | anything; with splines also several modes | one pass | one pass |
+/// | [`AutoregressiveFlow`] | anything with one mode | one pass | D passes |
+/// | [`MixtureNetwork`] | posteriors near a normal, or some of them | one pass | one pass |
+///
+/// Every configuration becomes one by `into()`.
+#[derive(Config, Debug, PartialEq)]
+pub enum AnyInferenceConfig {
+    /// Coupling layers: the conditional invertible network, and the neural spline flow.
+    Invertible(InvertibleNetworkConfig),
+    /// Masked autoregressive layers.
+    Autoregressive(AutoregressiveFlowConfig),
+    /// One normal distribution, or a mixture of them.
+    Mixture(MixtureConfig),
+}
+
+/// One of the library's inference networks; [`AnyInferenceConfig`] says which there are.
+#[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a module holds its fields by value")]
+pub enum AnyInferenceNetwork {
+    /// Coupling layers.
+    Invertible(InvertibleNetwork),
+    /// Masked autoregressive layers.
+    Autoregressive(AutoregressiveFlow),
+    /// One normal distribution, or a mixture of them.
+    Mixture(MixtureNetwork),
+}
+
+impl From<InvertibleNetworkConfig> for AnyInferenceConfig {
+    fn from(config: InvertibleNetworkConfig) -> Self {
+        Self::Invertible(config)
+    }
+}
+
+impl From<AutoregressiveFlowConfig> for AnyInferenceConfig {
+    fn from(config: AutoregressiveFlowConfig) -> Self {
+        Self::Autoregressive(config)
+    }
+}
+
+impl From<MixtureConfig> for AnyInferenceConfig {
+    fn from(config: MixtureConfig) -> Self {
+        Self::Mixture(config)
+    }
+}
+
+impl InferenceConfig for AnyInferenceConfig {
+    const NAME: &'static str = "built-in";
+
+    type Network = AnyInferenceNetwork;
+
+    fn init(
+        &self,
+        dim: usize,
+        condition: ConditionWidths,
+        init: &mut ParameterInit,
+    ) -> Result<AnyInferenceNetwork, ConfigError> {
+        let width = condition.joined();
+        Ok(match self {
+            Self::Invertible(config) => AnyInferenceNetwork::Invertible(config.init(dim, width, init)?),
+            Self::Autoregressive(config) => AnyInferenceNetwork::Autoregressive(config.init(dim, width, init)?),
+            Self::Mixture(config) => AnyInferenceNetwork::Mixture(config.init(dim, width, init)?),
+        })
+    }
+
+    fn has_dropout(&self) -> bool {
+        match self {
+            Self::Invertible(config) => config.has_dropout(),
+            Self::Autoregressive(config) => config.dropout > 0.0,
+            Self::Mixture(config) => config.net.has_dropout(),
+        }
+    }
+
+    fn needs_simulations(&self) -> bool {
+        matches!(self, Self::Invertible(config) if config.act_norm == ActNormConfig::FromData)
+    }
+}
+
+impl AnyInferenceConfig {
+    /// Sets the dropout of all networks inside.
+    #[must_use]
+    pub fn with_dropout(self, dropout: f64) -> Self {
+        match self {
+            Self::Invertible(config) => Self::Invertible(config.with_dropout(dropout)),
+            Self::Autoregressive(config) => Self::Autoregressive(config.with_dropout(dropout)),
+            Self::Mixture(mut config) => {
+                config.net.dropout = dropout;
+                Self::Mixture(config)
+            }
+        }
+    }
+}
+
+impl AnyInferenceNetwork {
+    /// The mixture, if it is one: what closed forms of products and quotients need.
+    #[must_use]
+    pub fn as_mixture(&self) -> Option<&MixtureNetwork> {
+        match self {
+            Self::Mixture(mixture) => Some(mixture),
+            Self::Invertible(_) | Self::Autoregressive(_) => None,
+        }
+    }
+}
+
+/// Calls a method of the network that there is.
+macro_rules! of_network {
+    ($any:expr, $network:ident => $call:expr) => {
+        match $any {
+            AnyInferenceNetwork::Invertible($network) => $call,
+            AnyInferenceNetwork::Autoregressive($network) => $call,
+            AnyInferenceNetwork::Mixture($network) => $call,
+        }
+    };
+}
+
+impl InferenceNetwork for AnyInferenceNetwork {
+    fn loss(&self, targets: &Tensor<2>, condition: &Condition, pass: &mut Pass) -> Option<Tensor<1>> {
+        of_network!(self, network => network.loss(targets, condition, pass))
+    }
+
+    fn evaluate(
+        &self,
+        targets: Tensor<2>,
+        condition: &Condition,
+        pass: &mut Pass,
+    ) -> Option<(Option<Tensor<2>>, Tensor<1>)> {
+        of_network!(self, network => InferenceNetwork::evaluate(network, targets, condition, pass))
+    }
+
+    fn noise_dim(&self, dim: usize) -> usize {
+        of_network!(self, network => InferenceNetwork::noise_dim(network, dim))
+    }
+
+    fn draw(&self, noise: Tensor<2>, condition: &Condition, pass: &mut Pass) -> Option<Tensor<2>> {
+        of_network!(self, network => InferenceNetwork::draw(network, noise, condition, pass))
+    }
+
+    /// As [`InvertibleNetwork::initialise_act_norm`]; other networks stay as they are.
+    fn initialised(self, targets: Tensor<2>, condition: &Condition, pass: &mut Pass) -> Self {
+        match self {
+            Self::Invertible(network) => {
+                Self::Invertible(network.initialise_act_norm(targets, Some(condition.joined()), pass))
+            }
+            other => other,
+        }
+    }
+
+    #[cfg(feature = "flex")]
+    fn fast_path(&self, like: &Tensor<2>, constant: f64, pass: &Pass) -> Option<Part<Loss>> {
+        let Self::Invertible(network) = self else { return None };
+        let Part { operation: flow, operands } = network.as_flow(like, pass)?;
+        Some(Part { operation: Loss::new(NegativeLogDensity { flow, constant }), operands })
+    }
+}

@@ -1,0 +1,162 @@
+//! Defines what stands behind the condition: a network with a loss, which may have a density and draws.
+
+mod act_norm;
+mod any;
+mod autoregressive;
+mod bijection;
+mod chain;
+mod condition;
+mod coupling;
+mod density_estimator;
+mod invertible_network;
+mod mixture;
+mod mixture_product;
+mod permutation;
+
+pub use act_norm::{ActNorm, ActNormConfig};
+pub use any::{AnyInferenceConfig, AnyInferenceNetwork};
+pub use autoregressive::{AutoregressiveFlow, AutoregressiveFlowConfig};
+pub use bijection::Bijection;
+pub use condition::{Condition, ConditionWidths};
+pub use coupling::{
+    AffineConfig, AffineCoupling, AffineNets, Coupling, CouplingConfig, CouplingLayer, SeparateNets, SplineConfig,
+    SplineCoupling,
+};
+pub use density_estimator::{DensityEstimator, repeated};
+pub use invertible_network::{
+    CouplingDesign, InterleavedConfig, InvertibleNetwork, InvertibleNetworkConfig, SoftFlowConfig,
+};
+pub use mixture::{Covariance, MixtureConfig, MixtureNetwork, MixtureParameters, log_sum_exp};
+pub use mixture_product::{QuadraticSum, QuadraticTerm};
+pub use permutation::{Permutation, PermutationConfig};
+
+use crate::{ConfigError, ParameterInit, Pass};
+#[cfg(feature = "flex")]
+use bayesburn_kernels::{Loss, Part};
+use bijection::sum_dimensions;
+use burn::{
+    config::Config,
+    module::{Module, ModuleDisplay},
+    tensor::Tensor,
+};
+use density_estimator::check_condition;
+
+/// A network that learns the distribution of targets given a condition.
+///
+/// Every [`DensityEstimator`] is one: it is trained by −ln q, evaluated and drawn from. A network with a loss of its
+/// own, such as a vector field, implements this trait itself.
+///
+/// # Shapes
+/// Targets `[B, D]`; a condition of M rows, where M divides B and each row belongs to B / M rows of targets that follow
+/// one another; losses and log-densities `[B]`; noise `[B, K]`, K standard normals for each draw.
+///
+/// # Panics
+/// All methods panic, with the shapes, on tensors of other widths than the network was made for.
+///
+/// # To implement this
+/// Give [`InferenceNetwork::loss`] or [`InferenceNetwork::evaluate`], for training; draws, for `sample`; and the
+/// density where there is one, for `log_prob`. What is not given is an error where it is asked for. Row b of each
+/// result must depend on row b of the targets and its condition alone. Give the network a configuration,
+/// [`InferenceConfig`]: training, checkpoints and sampling then work with a `PosteriorConfig` of that configuration.
+pub trait InferenceNetwork: Module + ModuleDisplay + Sync + 'static {
+    /// A loss of the network's own for each row of targets, `[B]`. `None`: the loss is −ln q of
+    /// [`InferenceNetwork::evaluate`].
+    ///
+    /// The same pass gives the same numbers: draw times and noise from it.
+    fn loss(&self, targets: &Tensor<2>, condition: &Condition, pass: &mut Pass) -> Option<Tensor<1>> {
+        let _ = (targets, condition, pass);
+        None
+    }
+
+    /// ln q(targets | condition), and the latents `[B, D]` of a density that is a map to a standard normal; `None` of a
+    /// network without a density.
+    fn evaluate(
+        &self,
+        targets: Tensor<2>,
+        condition: &Condition,
+        pass: &mut Pass,
+    ) -> Option<(Option<Tensor<2>>, Tensor<1>)> {
+        let _ = (targets, condition, pass);
+        None
+    }
+
+    /// K, the standard normals that a draw of `dim` numbers is made from.
+    fn noise_dim(&self, dim: usize) -> usize {
+        dim
+    }
+
+    /// Draws, as a function of noise; `None` of a network without draws.
+    fn draw(&self, noise: Tensor<2>, condition: &Condition, pass: &mut Pass) -> Option<Tensor<2>> {
+        let _ = (noise, condition, pass);
+        None
+    }
+
+    /// The network, fitted to simulations before training, where its configuration [needs
+    /// them](InferenceConfig::needs_simulations).
+    #[must_use]
+    fn initialised(self, targets: Tensor<2>, condition: &Condition, pass: &mut Pass) -> Self {
+        let _ = (targets, condition, pass);
+        self
+    }
+
+    /// The loss plus a constant as an operation with its operands, for targets like these: it then trains without
+    /// Burn's graph. `None`, which networks of one's own leave it at, if kernels cannot do what it does.
+    #[doc(hidden)]
+    #[cfg(feature = "flex")]
+    fn fast_path(&self, like: &Tensor<2>, constant: f64, pass: &Pass) -> Option<Part<Loss>> {
+        let _ = (like, constant, pass);
+        None
+    }
+}
+
+impl<D: DensityEstimator + ModuleDisplay + Sync + 'static> InferenceNetwork for D {
+    fn evaluate(
+        &self,
+        targets: Tensor<2>,
+        condition: &Condition,
+        pass: &mut Pass,
+    ) -> Option<(Option<Tensor<2>>, Tensor<1>)> {
+        Some(DensityEstimator::evaluate(self, targets, condition.joined(), pass))
+    }
+
+    fn noise_dim(&self, dim: usize) -> usize {
+        DensityEstimator::noise_dim(self, dim)
+    }
+
+    fn draw(&self, noise: Tensor<2>, condition: &Condition, pass: &mut Pass) -> Option<Tensor<2>> {
+        Some(DensityEstimator::draw(self, noise, condition.joined(), pass))
+    }
+}
+
+/// What an inference network is made from: plain data, which checkpoints save.
+///
+/// # To implement this
+/// Draw all weights from `init`, so that a seed reproduces them.
+pub trait InferenceConfig: Config + Clone + PartialEq + Send + Sync + 'static {
+    /// What saved posteriors call the network, so that what reads one knows its type: a name of your own.
+    const NAME: &'static str;
+
+    /// The network.
+    type Network: InferenceNetwork;
+
+    /// A network for `dim` targets given a condition of these widths.
+    ///
+    /// # Errors
+    /// A setting outside its range.
+    fn init(
+        &self,
+        dim: usize,
+        condition: ConditionWidths,
+        init: &mut ParameterInit,
+    ) -> Result<Self::Network, ConfigError>;
+
+    /// Whether units are dropped in training and not at inference. Neural posterior estimation then finishes without.
+    fn has_dropout(&self) -> bool {
+        false
+    }
+
+    /// Whether [`InferenceNetwork::initialised`] fits the network to simulations before training.
+    fn needs_simulations(&self) -> bool {
+        false
+    }
+}
