@@ -75,14 +75,9 @@ impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
     /// The same for the networks as they are in this pass, without a summary loss.
     pub(crate) fn direct(&self, pass: &Pass) -> Option<(DirectLoss, Vec<f32>)> {
         let networks = &self.networks;
-        if !self.widths.is_sets() {
-            return None;
-        }
-        let Widths { names, features, .. } = &self.widths;
         // What is computed later is on the device of these.
-        let data = Tensor::zeros([1, 1, *features], &self.device);
-        let targets = Tensor::zeros([1, names.len()], &self.device);
-        let summary = networks.summary.fast_path(&data, pass)?;
+        let targets = Tensor::zeros([1, self.widths.names.len()], &self.device);
+        let summary = networks.summary.fast_path(&targets, pass)?;
         let constants = |standardizer: &Option<Standardizer>| standardizer.as_ref().map(Standardizer::constants);
         let parameters = constants(&networks.parameters);
         let sum_log_std = parameters.iter().flat_map(|[_, std]| std).map(|&std| f64::from(std).ln()).sum();
@@ -149,11 +144,9 @@ impl DirectLoss {
         self.widths.check_conditions(&batch.conditions)?;
         let support = Support(self.support.as_deref());
         support.check(&self.widths.names, &batch.parameters)?;
-        let (sets, got, _) = batch.conditions.sets().dim();
-        if let Some(expected) = self.num_observations.filter(|expected| *expected != got) {
-            return Err(AmortizerError::Observations { expected, got });
-        }
-        let Given { data, direct, predicted } = self.given(&batch.conditions);
+        Widths::check_num_observations(self.num_observations, &batch.conditions)?;
+        let sets = batch.len();
+        let Given { inputs, direct, predicted } = self.given(&batch.conditions);
         let Targets { values: targets, log_derivatives } = support.targets(&batch.parameters);
         let targets = self.standardized_targets(&targets, &predicted);
         let weights = batch.weights.as_ref().map(|weights| weights.to_vec());
@@ -163,39 +156,30 @@ impl DirectLoss {
             log_derivatives.iter().enumerate().map(|(m, &ld)| weight(m) * f64::from(ld)).sum::<f64>() / sets as f64
         });
         let dropout = pass.dropout_masks(&self.dropped, sets);
-        Ok((Batch { inputs: vec![data], direct, targets, weights, dropout }, of_map))
+        Ok((Batch { inputs, direct, targets, weights, dropout }, of_map))
     }
 
     /// What data sets are for the kernels.
     pub(crate) fn given(&self, conditions: &Conditions) -> Given {
-        let input = conditions.data.only().expect("one input of sets");
-        let sets_of = input.values();
-        let (sets, observations, features) = conditions.sets().dim();
-        let mut data = standardized(sets_of, self.data.as_ref());
-        if let (Some([_, std]), masked @ 1..) = (&self.data, self.widths.masked) {
-            let raw = sets_of.rows();
-            for (row, raw) in data.chunks_exact_mut(std.len()).zip(raw) {
-                // What is missing is the mean, 0.
-                row.iter_mut().zip(raw.iter().skip(masked)).take(masked).for_each(|(value, there)| *value *= there);
-            }
-        }
-        let mask: Option<Vec<f32>> = input.row_mask().map(|mask| mask.iter().copied().collect());
-        if let Some(mask) = &mask {
-            // Padding is 0.
-            data.chunks_exact_mut(features)
-                .zip(mask)
-                .for_each(|(row, exists)| row.iter_mut().for_each(|x| *x *= exists));
-        }
+        let mut first = 0;
+        let inputs = conditions.data.inputs().iter().zip(self.widths.masked()).map(|(input, masked)| {
+            let features = first..first + input.features();
+            first = features.end;
+            let constants = self.data.as_ref().map(|all| all.each_ref().map(|of| &of[features.clone()]));
+            standardized_input(input, constants, masked)
+        });
+        let inputs: Vec<Input> = inputs.collect();
         let direct = conditions.direct_with_lengths(&self.widths.padded());
-        let direct = direct.map(|direct| standardized(&*direct, self.direct.as_ref())).unwrap_or_default();
-        let predicted = self.regression.as_ref().map(|predictor| predictor.predict(&data, &direct, sets));
-        let data = Input { values: data, shape: vec![observations, features], mask };
-        Given { data, direct, predicted: predicted.unwrap_or_default() }
+        let direct = direct.map(|direct| standardized(&*direct, constants(&self.direct))).unwrap_or_default();
+        // The data are features of a regression only if they are one input of one observation.
+        let predict = |predictor: &Predictor| predictor.predict(&inputs[0].values, &direct, conditions.len());
+        let predicted = self.regression.as_ref().map(predict).unwrap_or_default();
+        Given { inputs, direct, predicted }
     }
 
     /// Targets less what is predicted, of each row for as many as follow one another.
     pub(crate) fn standardized_targets(&self, targets: &Array2<f32>, predicted: &[f32]) -> Vec<f32> {
-        let mut targets = standardized(targets, self.parameters.as_ref());
+        let mut targets = standardized(targets, constants(&self.parameters));
         for (row, predicted) in with_predicted(&mut targets, predicted, self.widths.names.len()) {
             row.iter_mut().zip(predicted).for_each(|(target, predicted)| *target -= predicted);
         }
@@ -234,15 +218,41 @@ fn with_predicted<'a>(
 
 /// Data sets' numbers, standardised.
 pub(crate) struct Given {
-    pub(crate) data: Input,
+    pub(crate) inputs: Vec<Input>,
     /// What the condition has beside summaries.
     pub(crate) direct: Vec<f32>,
     /// What is predicted of parameters; nothing without a regression.
     pub(crate) predicted: Vec<f32>,
 }
 
+/// Means and standard deviations as slices.
+fn constants(of: &Option<[Vec<f32>; 2]>) -> Option<[&[f32]; 2]> {
+    of.as_ref().map(|of| of.each_ref().map(Vec::as_slice))
+}
+
+/// An input, of which the first `masked` features are followed by a mask of values.
+fn standardized_input(input: &bayesburn_core::Input, constants: Option<[&[f32]; 2]>, masked: usize) -> Input {
+    let features = input.features();
+    let mut values = standardized(input.values(), constants);
+    if constants.is_some() && masked > 0 {
+        for (row, raw) in values.chunks_exact_mut(features).zip(input.values().rows()) {
+            // What is missing is the mean, 0.
+            row.iter_mut().zip(raw.iter().skip(masked)).take(masked).for_each(|(value, there)| *value *= there);
+        }
+    }
+    let mask: Option<Vec<f32>> = input.row_mask().map(|mask| mask.iter().copied().collect());
+    if let Some(mask) = &mask {
+        // Padding is 0.
+        let numbers = values.len() / mask.len().max(1);
+        for (row, exists) in values.chunks_exact_mut(numbers.max(1)).zip(mask) {
+            row.iter_mut().for_each(|x| *x *= exists);
+        }
+    }
+    Input { values, shape: input.values().shape()[1..].to_vec(), mask }
+}
+
 /// (x − mean) / std of the last axis.
-fn standardized<D: Dimension>(array: &Array<f32, D>, constants: Option<&[Vec<f32>; 2]>) -> Vec<f32> {
+fn standardized<D: Dimension>(array: &Array<f32, D>, constants: Option<[&[f32]; 2]>) -> Vec<f32> {
     let mut values: Vec<f32> = match array.as_slice() {
         Some(values) => values.to_vec(),
         None => array.iter().copied().collect(),

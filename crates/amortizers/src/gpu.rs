@@ -38,8 +38,8 @@ impl GpuNetworks {
 
     /// See [`PosteriorNetworks::encode`](crate::PosteriorNetworks).
     pub(crate) fn encode(&self, conditions: &Conditions) -> Result<EncodedRows, AmortizerError> {
-        let Given { data, direct, predicted } = self.loss.given(conditions);
-        let summaries = self.density.summaries(vec![data]).map_err(failed)?;
+        let Given { inputs, direct, predicted } = self.loss.given(conditions);
+        let summaries = self.density.summaries(inputs).map_err(failed)?;
         let rows = |part: Vec<f32>| {
             let shape = (conditions.len(), part.len() / conditions.len());
             Array2::from_shape_vec(shape, part).expect("as many numbers for each data set")

@@ -241,14 +241,7 @@ impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
     /// Whether data sets are of the networks' widths, and of as many observations as they take.
     pub(crate) fn check_conditions(&self, conditions: &Conditions) -> Result<(), AmortizerError> {
         self.widths.check_conditions(conditions)?;
-        let [fewest, most] = conditions.range_of_observations();
-        match self.config.summary.num_observations() {
-            Some(expected) if [fewest, most] != [expected; 2] => {
-                let got = if fewest == expected { most } else { fewest };
-                Err(AmortizerError::Observations { expected, got })
-            }
-            _ => Ok(()),
-        }
+        Widths::check_num_observations(self.config.summary.num_observations(), conditions)
     }
 
     /// As [`AmortizedPosterior::check_conditions`], and whether the networks were trained on such data.

@@ -79,11 +79,6 @@ impl Widths {
         })
     }
 
-    /// Whether data are one input of sets, which may be padded: what kernels take.
-    pub(crate) fn is_sets(&self) -> bool {
-        self.inputs.is_empty()
-    }
-
     /// Whether data are one input of sets, of one length in each batch.
     pub(crate) fn is_plain(&self) -> bool {
         self.inputs.is_empty() && !self.padded
@@ -168,6 +163,18 @@ impl Widths {
         }
         let direct = conditions.direct_conditions.as_ref().map_or(0, |direct| direct.ncols());
         width("the direct conditions", self.direct, direct)
+    }
+
+    /// Whether data sets are of N observations, if the summary network takes only such.
+    pub(crate) fn check_num_observations(n: Option<usize>, conditions: &Conditions) -> Result<(), AmortizerError> {
+        let [fewest, most] = conditions.range_of_observations();
+        match n {
+            Some(expected) if [fewest, most] != [expected; 2] => {
+                let got = if fewest == expected { most } else { fewest };
+                Err(AmortizerError::Observations { expected, got })
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn check_feature_names(&self) -> Result<(), AmortizerError> {

@@ -1,15 +1,17 @@
 //! Checks the loss without Burn's graph against the one by Burn's own operations: values, every gradient, parts, and
 //! what has none.
 
-use crate::{affine, config, config_of, dense, designs, mean_config, normals, perturbed, pilot, rng, untrained};
+use crate::{
+    affine, config, config_of, dense, designs, inference, mean_config, normals, perturbed, pilot, rng, untrained,
+};
 use bayesburn_amortizers::{
     AmortizedPosterior, Conditions, Configured, DensityPart, PosteriorConfig, Standardization, SummaryLoss,
 };
 use bayesburn_core::{Data, Interval};
 use bayesburn_networks::{
-    ActNormConfig, AffineNets, AnyInferenceConfig, AutoregressiveFlowConfig, CouplingDesign, DeepSetConfig,
-    IdentityConfig, InvertibleNetworkConfig, MixtureConfig, Pass, PermutationConfig, Pooling, SeparateNets,
-    SoftFlowConfig, SummaryConfig,
+    ActNormConfig, AffineNets, AutoregressiveFlowConfig, CouplingDesign, DeepSetConfig, IdentityConfig,
+    InvertibleNetworkConfig, MixtureConfig, Pass, PermutationConfig, Pooling, SeparateNets, SoftFlowConfig,
+    SummaryConfig,
 };
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId},
@@ -39,7 +41,7 @@ fn batch(m: usize, n: usize, dim: usize, direct: usize, weighted: bool, index: u
 }
 
 /// The loss and each parameter's gradient by Burn's own operations.
-fn by_graph<C: SummaryConfig>(
+pub(crate) fn by_graph<C: SummaryConfig>(
     posterior: &AmortizedPosterior<C>,
     batch: &Configured,
 ) -> (f32, HashMap<ParamId, Vec<f32>>) {
@@ -61,7 +63,7 @@ fn by_graph<C: SummaryConfig>(
 
 /// Whether each |a − b| is at most 2e-5 of the largest number of its own parameter or of a tenth of the largest of all:
 /// both are f32, and sums over a batch may cancel.
-fn agree(direct: &HashMap<ParamId, Vec<f32>>, graph: &HashMap<ParamId, Vec<f32>>) -> bool {
+pub(crate) fn agree(direct: &HashMap<ParamId, Vec<f32>>, graph: &HashMap<ParamId, Vec<f32>>) -> bool {
     let largest = |values: &[f32]| values.iter().fold(0f32, |most, value| most.max(value.abs()));
     let of_all = graph.values().map(|values| largest(values)).fold(0.0, f32::max);
     graph.len() == direct.len()
@@ -83,7 +85,7 @@ fn near_start<C: SummaryConfig>(config: PosteriorConfig<C>, pilot: &Configured, 
     posterior
 }
 
-fn by_direct<C: SummaryConfig>(
+pub(crate) fn by_direct<C: SummaryConfig>(
     posterior: &AmortizedPosterior<C>,
     batch: &Configured,
 ) -> (f32, f64, HashMap<ParamId, Vec<f32>>) {
@@ -145,10 +147,6 @@ fn the_loss_and_its_gradients_are_those_of_the_graph() {
 /// Data of one observation are the condition, beside what is given directly; and parameters may be mapped to the reals.
 #[test]
 fn the_loss_without_a_summary_network_and_with_a_support_is_that_of_the_graph() {
-    let inference = || {
-        let AnyInferenceConfig::Invertible(inference) = config().inference else { panic!("not an invertible network") };
-        inference
-    };
     for (i, supported) in [false, true].into_iter().enumerate() {
         for (j, (m, direct)) in [(1, 0), (40, 0), (33, 2)].into_iter().enumerate() {
             let index = (2000 + 10 * i + j) as u64;

@@ -8,6 +8,8 @@ mod files;
 mod losses;
 mod regression;
 mod sampling;
+#[cfg(feature = "flex")]
+mod several_inputs;
 mod standardization;
 mod support;
 mod training_range;
@@ -92,6 +94,11 @@ fn with_inference<C: SummaryConfig>(
 
 fn config() -> PosteriorConfig {
     config_of(CouplingDesign::Affine(affine()))
+}
+
+fn inference() -> InvertibleNetworkConfig {
+    let AnyInferenceConfig::Invertible(inference) = config().inference else { panic!("not an invertible network") };
+    inference
 }
 
 /// The identity up to standardisation, as every posterior begins.

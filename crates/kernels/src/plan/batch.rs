@@ -24,8 +24,8 @@ pub struct Input {
     pub values: Vec<f32>,
     /// The shape of one data set: `[N, F]` of N observations of F features.
     pub shape: Vec<usize>,
-    /// Which rows of each data set are there, 1 or 0, `[B, N]`; `None`: all. The values of the others do not count, but
-    /// are finite.
+    /// Which rows of each data set are there, 1 or 0, `[B, N]`, or `[B, G, N]` of sets of sets; `None`: all. The values of
+    /// the others do not count, but are finite.
     pub mask: Option<Vec<f32>>,
 }
 
@@ -80,8 +80,12 @@ impl Input {
     pub(crate) fn check(&self, sets: usize) {
         let Self { values, shape, mask } = self;
         assert_eq!(values.len(), sets * self.set_len(), "data of shape {shape:?} for each of {sets} rows of targets");
-        let rows = mask.as_ref().map(|mask| (mask.len(), sets * shape.first().copied().unwrap_or(1)));
-        assert!(rows.is_none_or(|(got, expected)| got == expected), "a mask for each row of data of shape {shape:?}");
+        let Some(mask) = mask else { return };
+        let mut rows = shape.iter().scan(sets, |rows, axis| {
+            *rows *= axis;
+            Some(*rows)
+        });
+        assert!(rows.any(|rows| rows == mask.len()), "a mask for each row of data of shape {shape:?}");
     }
 
     /// The data sets of a block.

@@ -200,24 +200,8 @@ impl SummaryNetwork for DeepSet {
     }
 
     #[cfg(feature = "flex")]
-    fn fast_path(&self, like: &Tensor<3>, pass: &Pass) -> Option<Part<Summary>> {
-        let drops = self.config.dropout > 0.0 && pass.is_training();
-        if drops || !pass.uses_kernels() || !has_kernels(like) {
-            return None;
-        }
-        let mut operands = Operands::default();
-        let embedding = self.embedding.as_ref().map(|layer| linear(layer, &mut operands));
-        let modules = self.equivariant.iter().map(|module| module.kernel(&mut operands)).collect::<Option<Vec<_>>>()?;
-        let before = self.s1.stack(&mut operands)?;
-        let mut layers = self.s2.layers(self.is_residual(), &mut operands)?;
-        layers.push(dense_layer(&self.output, &mut operands));
-        let after = Stack { layers, shortcut: Vec::new() };
-        let pool = match self.config.pooling {
-            Pooling::Mean => Pool::Mean,
-            Pooling::Max => Pool::Max,
-        };
-        let network = SetNetwork { features: self.features, embedding, modules, before, after, pool };
-        Some(Part { operation: Summary::new(network), operands })
+    fn fast_path(&self, like: &Tensor<2>, pass: &Pass) -> Option<Part<Summary>> {
+        has_kernels(like).then(|| self.as_operation(pass))?
     }
 
     fn forward(&self, data: &DataTensor, pass: &mut Pass) -> Tensor<2> {
@@ -226,7 +210,7 @@ impl SummaryNetwork for DeepSet {
         assert_eq!(features, self.features, "data of {features} features for a network of {}", self.features);
         #[cfg(feature = "flex")]
         if runs_on(&data)
-            && let Some(part) = self.fast_path(&data, pass)
+            && let Some(part) = self.as_operation(pass)
             && let Some(summaries) = part.run(data.clone(), mask.clone().map(|mask| mask.squeeze_dim(2)))
         {
             return summaries;
@@ -247,6 +231,30 @@ impl SummaryNetwork for DeepSet {
             g = if self.is_residual() { g + out } else { out };
         }
         self.output.forward(g)
+    }
+}
+
+#[cfg(feature = "flex")]
+impl DeepSet {
+    /// The network as an operation, if kernels can do what it does.
+    fn as_operation(&self, pass: &Pass) -> Option<Part<Summary>> {
+        let drops = self.config.dropout > 0.0 && pass.is_training();
+        if drops || !pass.uses_kernels() {
+            return None;
+        }
+        let mut operands = Operands::default();
+        let embedding = self.embedding.as_ref().map(|layer| linear(layer, &mut operands));
+        let modules = self.equivariant.iter().map(|module| module.kernel(&mut operands)).collect::<Option<Vec<_>>>()?;
+        let before = self.s1.stack(&mut operands)?;
+        let mut layers = self.s2.layers(self.is_residual(), &mut operands)?;
+        layers.push(dense_layer(&self.output, &mut operands));
+        let after = Stack { layers, shortcut: Vec::new() };
+        let pool = match self.config.pooling {
+            Pooling::Mean => Pool::Mean,
+            Pooling::Max => Pool::Max,
+        };
+        let network = SetNetwork { features: self.features, embedding, modules, before, after, pool };
+        Some(Part { operation: Summary::new(network), operands })
     }
 }
 

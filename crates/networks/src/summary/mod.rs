@@ -33,11 +33,12 @@ pub trait SummaryNetwork: Module + ModuleDisplay + Sync + 'static {
     /// If the data are not of the shape that the network was made for.
     fn forward(&self, data: &DataTensor, pass: &mut Pass) -> Tensor<2>;
 
-    /// The network as an operation with its operands, for data like these: it then trains without Burn's graph. `None`,
-    /// which networks of one's own leave it at, if kernels cannot do what it does.
+    /// The network as an operation with its operands, for tensors like this one: it then trains without Burn's graph,
+    /// on data of any shape that the network takes. `None`, which networks of one's own leave it at, if kernels cannot do
+    /// what it does.
     #[doc(hidden)]
     #[cfg(feature = "flex")]
-    fn fast_path(&self, like: &Tensor<3>, pass: &Pass) -> Option<Part<Summary>> {
+    fn fast_path(&self, like: &Tensor<2>, pass: &Pass) -> Option<Part<Summary>> {
         let _ = (like, pass);
         None
     }

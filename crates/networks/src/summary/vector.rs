@@ -94,7 +94,7 @@ impl SummaryNetwork for Identity {
     }
 
     #[cfg(feature = "flex")]
-    fn fast_path(&self, like: &Tensor<3>, pass: &Pass) -> Option<Part<Summary>> {
+    fn fast_path(&self, like: &Tensor<2>, pass: &Pass) -> Option<Part<Summary>> {
         let identity = Summary::new(IdentitySummary { features: self.features });
         (pass.uses_kernels() && has_kernels(like)).then(|| Part { operation: identity, operands: Operands::default() })
     }
