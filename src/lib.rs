@@ -5,14 +5,15 @@
 //!
 //! | module | what it is for | main types |
 //! |---|---|---|
-//! | [`simulation`] | the generative model | [`Prior`](simulation::Prior), [`Simulator`](simulation::Simulator), [`ContextGenerator`](simulation::ContextGenerator), [`GenerativeModel`](simulation::GenerativeModel) |
-//! | [`networks`] | summary and inference networks | [`DeepSet`](networks::DeepSet), [`InvertibleNetwork`](networks::InvertibleNetwork) |
-//! | [`amortizers`] | the posterior made of them | [`AmortizedPosterior`](amortizers::AmortizedPosterior), [`Conditions`](amortizers::Conditions) |
-//! | [`trainers`] | training, checkpoints, history | [`Trainer`](trainers::Trainer), [`TrainingConfig`](trainers::TrainingConfig), [`Source`](trainers::Source) |
-//! | [`inference`] | neural posterior estimation as in sbi: priors with densities, several rounds | [`infer`](inference::infer), [`Npe`](inference::Npe), [`Posterior`](inference::Posterior) |
-//! | [`diagnostics`] | calibration and recovery, one by one or as a suite | [`sbc_ecdf`](diagnostics::sbc_ecdf), [`recovery`](diagnostics::recovery), [`DiagnosticsSuite`](diagnostics::DiagnosticsSuite) |
-//! | [`workflow`] | a posterior judged in one call, and a program with commands | [`Diagnose`](workflow::Diagnose), [`Workflow`](workflow::Workflow) |
-//! | [`core`] | what all of them share | [`Simulations`](core::Simulations), [`Draws`](core::Draws), [`StreamRng`](core::StreamRng) |
+//! | [`simulation`] | the generative model | [`Prior`], [`Simulator`], [`ContextGenerator`], [`GenerativeModel`] |
+//! | [`networks`] | summary and inference networks | [`DeepSet`], [`InvertibleNetwork`] |
+//! | [`amortizers`] | posteriors and other amortizers | [`AmortizedPosterior`], [`Conditions`], [`Amortizer`] |
+//! | [`trainers`] | training, checkpoints, history | [`Trainer`], [`TrainingConfig`], [`Source`] |
+//! | [`inference`] | neural posterior estimation as in sbi | [`infer`], [`Npe`], [`Posterior`] |
+//! | [`diagnostics`] | calibration, recovery, the suite | [`sbc_ecdf`], [`recovery`], [`DiagnosticsSuite`] |
+//! | [`workflow`] | a posterior judged in one call; programs with commands | [`Diagnose`], [`Workflow`] |
+//! | [`io`] | files of other tools | [`read_draws`], [`write_draws`] |
+//! | [`core`] | types that all of them share | [`Data`], [`Simulations`], [`Draws`], [`StreamRng`] |
 //!
 //! [`prelude`] has what most programs import.
 //!
@@ -45,11 +46,39 @@
 //! ```
 //!
 //! # Features
-//! - `flex` (default): Burn Flex, the CPU backend; `ndarray`, `cuda`: others. Flex is used unless
-//!   [`TrainerBuilder::device`](trainers::TrainerBuilder::device) is given another, such as
+//! - `flex` (default): Burn Flex, the CPU backend. It is used unless
+//!   [`TrainerBuilder::device`](trainers::TrainerBuilder::device) is given another device, such as
 //!   [`networks::device("cuda")?`](networks::device).
+//! - `ndarray`: Burn's older CPU backend. `cuda`: NVIDIA GPUs. `cubecl-cpu`: tests of GPU code without a GPU.
 //! - `plots` (default): figures as PNG and SVG.
 //! - `tensorboard` (default): event files for TensorBoard.
+//!
+//! [`Prior`]: simulation::Prior
+//! [`Simulator`]: simulation::Simulator
+//! [`ContextGenerator`]: simulation::ContextGenerator
+//! [`GenerativeModel`]: simulation::GenerativeModel
+//! [`DeepSet`]: networks::DeepSet
+//! [`InvertibleNetwork`]: networks::InvertibleNetwork
+//! [`AmortizedPosterior`]: amortizers::AmortizedPosterior
+//! [`Conditions`]: amortizers::Conditions
+//! [`Amortizer`]: amortizers::Amortizer
+//! [`Trainer`]: trainers::Trainer
+//! [`TrainingConfig`]: trainers::TrainingConfig
+//! [`Source`]: trainers::Source
+//! [`infer`]: inference::infer
+//! [`Npe`]: inference::Npe
+//! [`Posterior`]: inference::Posterior
+//! [`sbc_ecdf`]: diagnostics::sbc_ecdf
+//! [`recovery`]: diagnostics::recovery
+//! [`DiagnosticsSuite`]: diagnostics::DiagnosticsSuite
+//! [`Diagnose`]: workflow::Diagnose
+//! [`Workflow`]: workflow::Workflow
+//! [`read_draws`]: io::read_draws
+//! [`write_draws`]: io::write_draws
+//! [`Data`]: core::Data
+//! [`Simulations`]: core::Simulations
+//! [`Draws`]: core::Draws
+//! [`StreamRng`]: core::StreamRng
 
 pub use bayesburn_amortizers as amortizers;
 pub use bayesburn_core as core;

@@ -1,18 +1,20 @@
-//! Names the things that every bayesburn crate passes around, and holds no algorithm.
+//! Defines the types that all bayesburn crates share. It has no algorithms.
 //!
 //! | type | what it is | made by | read by |
 //! |---|---|---|---|
-//! | [`Simulations`] | a batch of parameters, simulated data and contexts | a generative model | configurators |
-//! | [`Data`] | data sets of any shape, simulated or observed, with masks | simulators, readers of files | networks, through posteriors |
+//! | [`Simulations`] | a batch of parameters, data and contexts | a generative model | configurators |
+//! | [`Data`] | data sets of any shape, with masks | simulators, readers of files | posteriors, networks |
 //! | [`Draws`] | posterior draws, `[data sets, draws, parameters]` | any sampler | diagnostics |
 //! | [`Interval`] | where a parameter can lie, mapped to the reals | the prior | posteriors |
 //! | [`ParameterNames`] | one name for each parameter | the prior | plots, reports |
-//! | [`StreamRng`] | the random generator, one independent stream for each `(seed, purpose, index)` | [`stream`] | everything random |
-//! | [`files`] | files and folders that are there whole or not at all, with checksums | everything that saves | everything that loads |
-//! | [`layout`] | the names of files and folders | everything that saves | everything that loads |
-//! | [`FileError`] | a file that cannot be read, written or deleted, and why | everything that saves or loads | users |
-//! | [`settings`], [`SettingError`] | checks that settings are in their ranges | every configuration | users |
-//! | [`with_causes`] | an error's message with those of its sources | everything that fails | whoever ends a program |
+//! | [`StreamRng`] | the random generator | [`stream`] | everything random |
+//! | [`files`] | writes files and folders whole or not at all, with checksums | code that saves | code that loads |
+//! | [`layout`] | the names of files and folders | code that saves | code that loads |
+//! | [`FileError`] | a file that cannot be read, written or deleted | code that saves or loads | users |
+//! | [`settings`], [`SettingError`] | checks that settings are in their ranges | configurations | users |
+//! | [`with_causes`] | an error's message with those of its sources | any error | the end of a program |
+//!
+//! There is one independent stream of random numbers for each `(seed, purpose, index)`:
 //!
 //! ```
 //! use bayesburn_core::{Purpose, stream};

@@ -1,60 +1,62 @@
-//! Checks amortized posteriors: the statistic first, as plain data, the plot second, and a report of all third.
+//! Checks amortized posteriors: each statistic is plain data first, then a figure, then part of a report.
 //!
-//! Every check takes posterior draws and the true parameters of simulated data sets, from any sampler, and returns a
-//! struct of numbers; with the feature `plots`, on by default, each has a `plot` that gives a `Figure` to save as PNG
+//! Most checks take posterior draws and the true parameters of simulated data sets, from any sampler, and return a
+//! struct of numbers. With the feature `plots` (default) it has a method `plot`, which gives a `Figure` to save as PNG
 //! or SVG.
 //!
 //! | function | what it checks | reference |
 //! |---|---|---|
-//! | [`losses`] | whether training has converged, and without overfitting | |
-//! | [`compare_losses`] | which of several trainings gets lowest, and which gets there first: by simulations, seconds, steps | |
-//! | [`latent_space`] | whether the latent variables are standard normal | Radev et al. 2020, *BayesFlow* |
-//! | [`prior_pairs`] | whether draws of the prior look as intended | Gabry et al. 2019, *Visualization in Bayesian workflow* |
-//! | [`pair_plot`] | what a posterior looks like: each parameter alone and all in pairs, beside the prior, other posteriors and the truth | |
-//! | [`recovery`] | whether posterior medians find the truths | Radev et al. 2020 |
-//! | [`z_score_contraction`] | how much posteriors contract, and whether their means are where their widths say | Schad et al. 2021 |
+//! | [`losses`] | whether training has converged without overfitting | |
+//! | [`compare_losses`] | which of several trainings has the lowest loss, and which reaches it first | |
+//! | [`latent_space`] | whether the latent variables are standard normal | Radev et al. 2020 |
+//! | [`prior_pairs`] | whether draws of the prior look as intended | Gabry et al. 2019 |
+//! | [`pair_plot`] | the shape of a posterior, beside the prior, other posteriors and the truth | |
+//! | [`recovery`] | whether posterior medians recover the truths | Radev et al. 2020 |
+//! | [`z_score_contraction`] | how much posteriors contract, and whether means agree with widths | Schad et al. 2021 |
 //! | [`sbc_ranks`] | the ranks that the next functions judge | Talts et al. 2018 |
-//! | [`sbc_histograms`] | calibration, at a glance, bin by bin | Talts et al. 2018 |
-//! | [`sbc_ecdf`] | calibration, as a test: does the whole ECDF stay in its band? | Säilynoja, Bürkner and Vehtari 2022 |
-//! | [`sbc_tests`] | calibration, as numbers: bias, spread and shape of the ranks, with p-values | Modrák et al. 2025 |
-//! | [`central_coverage`], [`highest_density_coverage`] | how often credible regions hold the truth | Hermans et al. 2022 |
-//! | [`calibration_error`] | the same in one number | Radev et al. 2020 |
-//! | [`tarp`] | coverage of all parameters together, from draws alone | Lemos et al. 2023 |
-//! | [`quantity_ranks`], [`product_ranks`], [`distance_ranks`], [`density_ranks`] | ranks of functions of parameters and data | Modrák et al. 2025 |
-//! | [`estimation_errors`] | how far draws are from truths | |
-//! | [`predictive_check`] | whether data simulated from a posterior look like the observed ones | Gelman et al. 1996 |
-//! | [`sensitivity_grid`] | how results change as data depart from the model that was trained on | Radev et al. 2023 |
-//! | [`posterior_shifts`] | how much a posterior changes with its prior, or without an observation | Elsemüller et al. 2024 |
+//! | [`sbc_histograms`] | calibration at a glance, bin by bin | Talts et al. 2018 |
+//! | [`sbc_ecdf`] | calibration as a test: is the whole ECDF in its band? | Säilynoja, Bürkner & Vehtari 2022 |
+//! | [`sbc_tests`] | calibration in numbers: bias, spread and shape of ranks, with p-values | Modrák et al. 2025 |
+//! | [`central_coverage`] | how often central intervals contain the truth | Hermans et al. 2022 |
+//! | [`highest_density_coverage`] | how often regions of highest density contain the truth | Hermans et al. 2022 |
+//! | [`calibration_error`] | the error of central coverage in one number | Radev et al. 2020 |
+//! | [`tarp`] | joint coverage of all parameters, from draws alone | Lemos et al. 2023 |
+//! | [`quantity_ranks`] | ranks of functions of parameters and data | Modrák et al. 2025 |
+//! | [`product_ranks`], [`distance_ranks`], [`density_ranks`] | ranks of built-in quantities | Modrák et al. 2025 |
+//! | [`estimation_errors`] | how far draws are from the truths | |
+//! | [`predictive_check`] | whether data simulated from a posterior resemble the observed data | Gelman et al. 1996 |
+//! | [`sensitivity_grid`] | how results change as data depart from the model | Radev et al. 2023 |
+//! | [`posterior_shifts`] | how a posterior changes with its prior, or by an observation | Elsemüller et al. 2024 |
 //! | [`prior_pushforward`] | which data a prior predicts | Gabry et al. 2019 |
 //! | [`model_calibration`], [`confusion_matrix`] | probabilities of models | Guo et al. 2017 |
 //!
-//! [`DiagnosticsSuite`] runs all checks that can fail, with one false-alarm rate for all of them, and describes what is
-//! wrong: its [`Report`] is printed, or saved as HTML, Markdown, JUnit XML and JSON.
+//! [`DiagnosticsSuite`] runs all checks that can fail, with one joint false-alarm rate, and describes what is wrong.
+//! Its [`Report`] can be printed, or saved as HTML, Markdown, JUnit XML and JSON.
 //!
-//! Where a reference posterior of the same data is known, its samples and the draws can be compared directly:
+//! If a reference posterior of the same data is known, compare its samples with the draws directly:
 //!
-//! | function | how far two sample sets are apart | reference |
+//! | function | how far apart two sample sets are | reference |
 //! |---|---|---|
-//! | [`c2st`] | the accuracy of a classifier that tells them apart: 0.5 by guessing, 1 at most | Lopez-Paz and Oquab 2017; Lueckmann et al. 2021 |
-//! | [`LocalC2st`] | a classifier trained on many simulated data sets, which tests the posterior at one observation | Linhart et al. 2023 |
-//! | [`mmd`] | by all features of a Gaussian kernel, the squared maximum mean discrepancy | Gretton et al. 2012 |
-//! | [`mmd_test`] | the same, as a test of whether observed data could be of a model | Schmitt et al. 2023 |
-//! | [`sliced_wasserstein`] | in the parameters' own units, by the distances of their projections | Bonneel et al. 2015 |
+//! | [`c2st`] | accuracy of a classifier: 0.5 (guessing) to 1 | Lopez-Paz & Oquab 2017; Lueckmann et al. 2021 |
+//! | [`LocalC2st`] | a classifier trained on many data sets, for one observation | Linhart et al. 2023 |
+//! | [`mmd`] | squared maximum mean discrepancy with a Gaussian kernel | Gretton et al. 2012 |
+//! | [`mmd_test`] | the same as a test whether observed data could come from a model | Schmitt et al. 2023 |
+//! | [`sliced_wasserstein`] | mean distance of projections, in the parameters' units | Bonneel et al. 2015 |
 //!
 //! | type | what it is |
 //! |---|---|
 //! | [`Ranks`] | ranks of the truths, counted here or elsewhere, for all functions that judge ranks |
-//! | [`SuiteInput`] | the suite's input: draws and truths; data, densities and quantities if they are known |
+//! | [`SuiteInput`] | the suite's input: draws and truths; optionally data, densities and quantities |
 //! | [`PairPlot`] | histograms, densities and contours of several sample sets, overlaid |
 //! | [`EcdfBands`] | the exact simultaneous band for the ECDF of uniform ranks |
 //! | [`InputError`], [`RankError`], [`TwoSampleError`], … | what is wrong with the input, by topic, and what to do |
 //! | [`DiagnosticsError`] | any of them |
 //!
-//! All checks of calibration need independent draws for different data sets. If the same random numbers serve every
-//! data set, exact posteriors fail: 85% of them at M = 500 and L = 99. A posterior of bayesburn uses the same latent
-//! numbers in every call with the same seed, so pass all data sets to one call of `sample` or `sample_for`; for one
-//! data set at a time, pass its number to `sample_numbered`. Give any other sampler a new seed for each data set, or
-//! one generator for all of them.
+//! All checks of calibration need independent draws for different data sets. If all data sets share the same random
+//! numbers, exact posteriors fail: 85% of them at M = 500 and L = 99. A posterior of bayesburn uses the same latent
+//! numbers in every call with the same seed. So pass all data sets to one call of `sample` or `sample_for`, or, for one
+//! data set at a time, its index to `sample_numbered`. Give any other sampler a new seed for each data set, or one
+//! generator for all.
 //!
 //! Letters in shapes: M data sets, L draws for each, D parameters; N and M rows of two sample sets.
 //!
@@ -85,7 +87,7 @@
 //! ```
 //!
 //! # Features
-//! - `plots` (default): figures, through kuva. Without it, the numbers stay, and nothing that draws is compiled.
+//! - `plots` (default): figures, with the crate kuva. Without it, numbers stay, and no drawing code is compiled.
 
 mod calibration;
 mod checks;

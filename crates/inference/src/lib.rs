@@ -1,14 +1,17 @@
-//! Infers parameters as `sbi` does, on the same networks, trainers and diagnostics as the rest: from pairs of
+//! Infers parameters as `sbi` does, with the networks, trainers and diagnostics of the other crates: from pairs of
 //! parameters and data, with a prior that has a density, in one round or several.
 //!
-//! | type | what it is | reference |
-//! |---|---|---|
-//! | [`infer`] | simulate, train, posterior: one call | |
-//! | [`Npe`] | neural posterior estimation: pairs are appended, and networks trained on all of them | Papamakarios & Murray 2016; Greenberg et al. 2019 |
-//! | [`NpeConfig`], [`NpeTraining`] | networks, and how they are trained | |
-//! | [`Posterior`] | draws inside the prior's support, densities corrected for what leaks out, the most probable parameters, predictions | |
-//! | [`Proposal`] | where the next round's parameters come from: the prior, a posterior, the prior cut to where a posterior is | Deistler et al. 2022 |
-//! | [`RejectionConfig`], [`Sampled`] | how long draws outside of the support are drawn again, and what came of it | |
+//! | type | what it is |
+//! |---|---|
+//! | [`infer`] | simulates, trains and returns the posterior in one call |
+//! | [`Npe`] | neural posterior estimation: collects pairs, and trains networks on all of them |
+//! | [`NpeConfig`], [`NpeTraining`] | networks, and how they are trained |
+//! | [`Posterior`] | draws inside the prior's support, leakage-corrected densities, modes, predictions |
+//! | [`Proposal`] | where the next round's parameters come from: the prior, a posterior, or the truncated prior |
+//! | [`RejectionConfig`], [`Sampled`] | how long draws outside the support are redrawn, and the result |
+//!
+//! References: Papamakarios & Murray 2016 and Greenberg et al. 2019 ([`Npe`]); Deistler et al. 2022 (truncated
+//! proposals).
 //!
 //! ```
 //! use bayesburn_inference::{NpeConfig, NpeTraining, infer};

@@ -1,13 +1,13 @@
-//! Reads and writes the files that other tools have: observed data, posterior draws, parameters.
+//! Reads and writes files of other tools: observed data, posterior draws, parameters.
 //!
-//! The format is what a path ends in:
+//! The ending of a path determines the format:
 //!
-//! | | read | written | holds |
+//! | | read | written | contents |
 //! |---|---|---|---|
 //! | `.npy` | yes | yes | one array |
-//! | `.npz`, `.safetensors` | yes | yes | arrays with names, for draws one for each parameter |
-//! | `.csv` | yes | yes | a table, for draws with a column for each parameter |
-//! | `.nc` | no | yes | draws as ArviZ reads them: `arviz.from_netcdf`, or any reader of NetCDF 4 |
+//! | `.npz`, `.safetensors` | yes | yes | named arrays; for draws, one for each parameter |
+//! | `.csv` | yes | yes | a table; for draws, with a column for each parameter |
+//! | `.nc` | no | yes | draws for `arviz.from_netcdf`, or any reader of NetCDF 4 |
 //!
 //! Integers, floats and truth values of all sizes are read as `f32`; a number that `f32` cannot hold is an error. To
 //! choose one array of an archive, put its name after the path: `data.npz:observed`.

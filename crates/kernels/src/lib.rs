@@ -1,24 +1,25 @@
-//! Computes whole networks, and Adam's step, as single operations on the CPU.
+//! Computes whole networks, losses and Adam's step as single operations, on the processor and on GPUs.
 //!
-//! Burn's own operations cost some microseconds each, beside their arithmetic; a training step of small networks has a
-//! thousand of them. So a network says by plain data ([`SetNetwork`], [`Flow`], [`Stack`]) what is to be computed, and
-//! names its parameters by their places among the [`Operands`]. The operations are in `op/`, a folder for each, with
-//! its code for the processor and for GPUs.
+//! Each of Burn's operations costs some microseconds besides its arithmetic, and a training step of small networks has
+//! a thousand of them. So a network describes its computation as plain data ([`SetNetwork`], [`Flow`], [`Stack`]) that
+//! names its parameters by their indices among the [`Operands`]. Each operation has a folder in `op/`, with its code
+//! for the processor and for GPUs.
 //!
-//! - A [`Plan`] is a whole training loss without a graph: data go through a [`Summary`], the condition is made of it,
-//!   and a loss follows. It computes the loss and all its gradients as one function of all parameters in one array,
-//!   block by block of the batch. A step of [`Adam`] then changes that array. A new summary network is a
-//!   [`SummaryOperation`], a new loss a [`LossOperation`]; the plan stays.
-//! - A [`Kernel`] is a function of arrays with a gradient written by hand, which [`run`] makes one operation of Burn's
-//!   graph, on all cores: a [`FlowKernel`], or any summary by [`Part::run`].
+//! - A [`Plan`] is a whole training loss without a graph: a [`Summary`] of the data, the condition, and a [`Loss`]. It
+//!   computes the loss and all its gradients as one function of one array of parameters, block by block of the batch. A
+//!   step of [`Adam`] then changes that array. A new summary network is a [`SummaryOperation`], a new loss a
+//!   [`LossOperation`]; the plan does not change.
+//! - A [`Part`] is an operation together with its operands.
+//! - A [`Kernel`] is a function of arrays with a hand-written gradient. [`run`] makes it one operation of Burn's graph,
+//!   on all cores: a [`FlowKernel`], or any summary by [`Part::run`].
 //!
-//! Kernels know nothing of modules, and work on [Burn Flex](burn::backend::Flex) alone: [`runs_on`] says whether they
-//! can. With the feature `gpu` CubeCL's devices take whole training steps, and compute summaries, densities and draws,
-//! by the same plan: [`has_kernels`]. Networks are first of all compositions of Burn's operations, which run on every
-//! device; that is also what the kernels are tested against.
+//! Kernels have no modules. They work on [Burn Flex](burn::backend::Flex) only; [`runs_on`] tells whether a tensor is
+//! there. With the feature `gpu`, the same plan also takes training steps and computes summaries, densities and draws
+//! on CubeCL's devices; [`has_kernels`] tells whether it can. Every network is also a composition of Burn's operations,
+//! which runs on every device and is the reference that kernels are tested against.
 //!
-//! What comes out does not depend on the number of threads: a batch is cut into blocks by its size alone, and what the
-//! blocks give is added up in their order.
+//! Results do not depend on the number of threads: the size of a batch alone determines its blocks, and their results
+//! are added in order.
 //!
 //! Without the feature `flex` the crate is empty.
 #![cfg(feature = "flex")]

@@ -2,24 +2,25 @@
 //!
 //! | type | what it is |
 //! |---|---|
-//! | [`Prior`] | draws parameters θ; from distributions, from a function of one draw or of a whole batch |
+//! | [`Prior`] | draws parameters θ: from distributions, or from a function of one draw or of a whole batch |
 //! | [`Univariate`] | a distribution of one parameter |
 //! | [`Density`] | a prior's density, and where each parameter can lie |
-//! | [`Simulator`] | draws data x given θ; likewise, or by a program in any language |
-//! | [`ProcessSimulator`] | that program: a pool of worker processes, and the protocol that they speak |
-//! | [`ContextGenerator`] | draws what else the prior or the simulator depends on: design variables, the number of observations |
-//! | [`Context`] | what a closure sees of that |
-//! | [`InvalidSimulations`] | what becomes of simulations that are not finite: an error, redrawn, dropped or masked |
-//! | [`Panics`] | whether a simulation that panics is one of them |
-//! | [`GenerativeModel`] | the two together: pilot run, shapes, batches of [`Simulations`](bayesburn_core::Simulations) |
-//! | [`Presimulation`] | what [`GenerativeModel::presimulate`] stores in a folder ahead of training |
-//! | [`Dataset`] | simulations that are already there: of such a folder, of a file of any program, or in memory |
-//! | [`Group`] | the rows of a data set that can be in one batch |
+//! | [`Simulator`] | draws data x given θ: a function of one simulation or of a batch, or an external program |
+//! | [`ProcessSimulator`] | an external program as a pool of worker processes, and its protocol |
+//! | [`ContextGenerator`] | draws further inputs of prior or simulator: design variables, the number of observations |
+//! | [`Context`] | the context as a closure sees it |
+//! | [`InvalidSimulations`] | the policy for simulations that are not finite: an error, redrawn, dropped or masked |
+//! | [`Panics`] | whether a simulation that panics is invalid, or an error |
+//! | [`GenerativeModel`] | prior and simulator together: shapes from a pilot run, batches of simulations |
+//! | [`Presimulation`] | settings of [`GenerativeModel::presimulate`], which stores simulations ahead of training |
+//! | [`Dataset`] | existing simulations: a store, a file of any program, or arrays in memory |
+//! | [`Group`] | the rows of a data set that fit into one batch |
 //! | [`tasks`] | four tasks of the benchmark sbibm, with likelihoods and exact posteriors |
 //!
-//! Closures get their random generator from here. Simulation number i of a seed is the same for any batch size and any
-//! number of threads; only a function of a whole batch, and context shared by a batch, depend on where the batch begins
-//! and ends. [`save_simulations`] and [`load_simulations`] keep one batch in a file.
+//! A batch of simulations is a [`Simulations`](bayesburn_core::Simulations). Closures receive their random generator.
+//! Simulation i of a seed is the same for any batch size and any number of threads. Only functions of a whole batch,
+//! and context shared by a batch, depend on where the batch begins and ends. [`save_simulations`] and
+//! [`load_simulations`] keep one batch in a file.
 //!
 //! ```
 //! use bayesburn_simulation::{GenerativeModel, Prior, Simulator};

@@ -1,19 +1,19 @@
-//! Trains amortizers on simulations: one loop, many sources of batches, and everything that lets a run stop and go on.
+//! Trains amortizers on simulations: one loop, many sources of batches, and exact resumption.
 //!
 //! | type | what it is |
 //! |---|---|
-//! | [`Trainer`] | joins simulations and an amortizer, such as an amortized posterior; made by [`Trainer::builder`] |
-//! | [`Source`] | where batches come from: [`Online`], [`Replay`], [`Rounds`], [`Offline`], or one's own |
-//! | [`TrainingConfig`] | how a training goes: optimizer, schedule, clipping, validation, when to stop |
-//! | [`TrainingLoss`] | what is minimised, in place of the amortizer's own loss |
+//! | [`Trainer`] | trains an amortizer, such as an amortized posterior; made by [`Trainer::builder`] |
+//! | [`Source`] | where batches come from: [`Online`], [`Replay`], [`Rounds`], [`Offline`], or your own |
+//! | [`TrainingConfig`] | how a training runs: optimizer, schedule, clipping, validation, when to stop |
+//! | [`TrainingLoss`] | a loss to minimise instead of the amortizer's own |
 //! | [`Callback`] | sees every step and epoch, and may stop the training |
-//! | [`LossHistory`] | every step's loss and learning rate, every epoch's validation loss, what was left out |
-//! | [`Optimizer`], [`Schedule`] | closed choices, Adam with cosine decay by default |
+//! | [`LossHistory`] | losses and learning rates of steps, validation losses of epochs, invalid simulations |
+//! | [`Optimizer`], [`Schedule`] | closed choices; Adam with cosine decay by default |
 //!
-//! On the CPU a run depends on the seed and the configuration alone. After each epoch a checkpoint holds weights,
-//! optimizer, history and the position in the run, so that a resumed run ends with exactly the weights of one that was
-//! never stopped. (The one exception is a rollback, [`AfterLimit::RollBack`], in the epoch in whose midst a run was
-//! interrupted: it goes to where the run was resumed.)
+//! On the CPU a run depends only on the seed and the configuration. After each epoch a checkpoint stores weights,
+//! optimizer, history and the position in the run, so that a resumed run ends with exactly the weights of an
+//! uninterrupted one. There is one exception: a rollback, [`AfterLimit::RollBack`], in the epoch within which a run was
+//! interrupted returns to the point of resumption.
 //!
 //! ```no_run
 //! use bayesburn_amortizers::PosteriorConfig;
@@ -39,8 +39,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Features: `tensorboard` (default) writes event files that TensorBoard reads; `flex` takes steps without Burn's graph
-//! on Burn Flex, where kernels have what is trained, and Adam's in one pass.
+//! Features: `tensorboard` (default) writes event files for TensorBoard. `flex` takes steps on Burn Flex without Burn's
+//! graph if kernels cover the loss, and Adam's step in one pass.
 
 mod builder;
 mod callback;

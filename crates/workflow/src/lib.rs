@@ -5,8 +5,8 @@
 //! |---|---|
 //! | [`Diagnose`] | settings of a diagnosis: numbers of data sets and draws, the suite, derived quantities |
 //! | [`Diagnosis`] | its result: a report to print, to save, or to assert in a test |
-//! | [`Workflow`] | a trainer and its training, as a program with the commands `train`, `resume`, `diagnose`, `sample` and `info` |
-//! | [`Command`] | one of these, read from a command line |
+//! | [`Workflow`] | a trainer and its training, as a program with these commands |
+//! | [`Command`] | one command, parsed from a command line |
 //! | [`commands`] | options, outcomes and exit codes that all command lines of the library share |
 //! | [`saved`] | saved amortizers of any kind: found, described, and loaded by the names of their networks |
 //!
@@ -21,8 +21,8 @@
 //! }
 //! ```
 //!
-//! A program that is a workflow needs no more than this for all five commands. Its exit code is 0 if a command ran, 1
-//! if `diagnose` judged a posterior that failed, and 2 if a command could not run:
+//! A program that is a workflow has all five commands with the code below. It exits with 0 if a command ran, 1 if
+//! `diagnose` judged a posterior that failed, and 2 if a command could not run:
 //!
 //! ```no_run
 //! use bayesburn_amortizers::PosteriorConfig;
