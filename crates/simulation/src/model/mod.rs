@@ -1,5 +1,8 @@
 //! Joins a prior and a simulator into a generative model.
 
+mod given;
+mod over_contexts;
+
 use crate::{
     InvalidSimulations, Panics, Prior, Quantity, Shapes, SimulationError, Simulator,
     context::DrawnContext,
@@ -8,7 +11,7 @@ use crate::{
     stack::{Batch, Finite, first_of_row},
 };
 use bayesburn_core::{PanickedSimulation, ParameterNames, SimulationId, Simulations};
-use ndarray::{Array2, Axis};
+use ndarray::Array2;
 
 /// The joint model p(θ, x): draws parameters and data together.
 ///
@@ -181,178 +184,6 @@ impl GenerativeModel {
         batch.check()?;
         let (simulations, invalid) = self.draw(&batch)?;
         self.settle(&batch, simulations, &invalid)
-    }
-
-    /// Simulates data sets to test on, over the context that a batch shares, such as the number of observations: many
-    /// batches of five simulations, each with a context of its own, so that 1,000 data sets have 200 contexts. Without
-    /// such context, one batch.
-    ///
-    /// The ends of the context's distribution are where posteriors are wrong first, and few data sets would show it: a
-    /// fifth of all has a context among the lowest 2%, and a fifth each one from there to 10%, 90%, 98% and the
-    /// highest. The order is that of the context's first number, the simulator's if it has any.
-    ///
-    /// Where invalid simulations are dropped, there are fewer, and of some contexts there may be none.
-    ///
-    /// ```
-    /// use bayesburn_simulation::{ContextGenerator, GenerativeModel, Prior, Simulator};
-    /// use ndarray::Array2;
-    ///
-    /// let prior = Prior::from_fn(["mu"], |_, _| [0.0]);
-    /// let simulator = Simulator::from_fn(|_, _, context| Array2::zeros((context.num_observations(), 1)))
-    ///     .with_context(ContextGenerator::num_observations(5..=100));
-    /// let batches = GenerativeModel::new(prior, simulator)?.simulate_over_contexts(1000, 1)?;
-    /// assert_eq!((batches.len(), batches[0].len()), (200, 5));
-    /// # Ok::<(), bayesburn_simulation::SimulationError>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`GenerativeModel::simulate`].
-    pub fn simulate_over_contexts(
-        &self,
-        num_simulations: usize,
-        seed: u64,
-    ) -> Result<Vec<Simulations>, SimulationError> {
-        /// As few as use the cores: a context that is not among the test sets is not judged.
-        const EACH: usize = 5;
-        let shapes = &self.shapes;
-        if (&shapes.prior_non_batchable_context, &shapes.sim_non_batchable_context) == (&None, &None) {
-            return Ok(vec![self.simulate(num_simulations, seed)?]);
-        }
-        let (mut batches, mut nothing) = (Vec::new(), SimulationError::NoSimulations);
-        let mut left = num_simulations;
-        for number in self.spread_over_contexts(num_simulations.div_ceil(EACH), EACH, seed)? {
-            let count = left.min(EACH);
-            left -= count;
-            match self.simulate_from(seed, (number * EACH) as u64, count) {
-                Ok(batch) => batches.push(batch),
-                Err(error @ SimulationError::NothingLeft { .. }) => nothing = error,
-                Err(error) => return Err(error),
-            }
-        }
-        if batches.is_empty() { Err(nothing) } else { Ok(batches) }
-    }
-
-    /// The numbers of `count` among the batches of `each` simulations of a seed, by what they share: see
-    /// [`GenerativeModel::simulate_over_contexts`].
-    fn spread_over_contexts(&self, count: usize, each: usize, seed: u64) -> Result<Vec<usize>, SimulationError> {
-        /// Batches to choose from for each that is chosen: the lowest 2% of 20 times as many are twice as many as are
-        /// chosen of them.
-        const CANDIDATES: usize = 20;
-        const QUANTILES: [f64; 6] = [0.0, 0.02, 0.1, 0.9, 0.98, 1.0];
-        let number = |batch: usize| -> Result<f32, SimulationError> {
-            let batch = self.batch(seed, (batch * each) as u64, each);
-            let shared = match self.simulator.draw_shared(&batch)? {
-                Some(context) => Some(context),
-                None => self.prior.draw_shared(&batch)?,
-            };
-            Ok(shared.and_then(|context| context.first().copied()).unwrap_or_default())
-        };
-        let numbers = (0..CANDIDATES * count).map(number).collect::<Result<Vec<_>, _>>()?;
-        let mut order: Vec<usize> = (0..numbers.len()).collect();
-        order.sort_by(|&a, &b| numbers[a].total_cmp(&numbers[b]));
-        let strata = QUANTILES.windows(2).enumerate().flat_map(|(i, ends)| {
-            let [low, high] = [ends[0], ends[1]].map(|quantile| (quantile * order.len() as f64).round() as usize);
-            let wanted = count * (i + 1) / 5 - count * i / 5;
-            // From end to end of the stratum.
-            (0..wanted).map(move |j| low + (2 * j + 1) * (high - low) / (2 * wanted))
-        });
-        let mut chosen: Vec<usize> = strata.map(|place| order[place]).collect();
-        chosen.sort_unstable();
-        Ok(chosen)
-    }
-
-    /// Simulates one batch of data for parameters that are given, `[B, D]`, such as draws of a posterior: proposals of
-    /// the next round, or posterior predictions. Row i is simulation `first + i` of the seed. The prior is not looked
-    /// at.
-    ///
-    /// ```
-    /// use bayesburn_simulation::{GenerativeModel, Prior, Simulator, Univariate};
-    /// use ndarray::{Array2, arr1};
-    /// use rand::RngExt;
-    /// use rand_distr::StandardNormal;
-    ///
-    /// let prior = Prior::independent([("mu", Univariate::normal(0.0, 1.0)?)]);
-    /// let simulator = Simulator::from_fn(|rng, mu, _| arr1(&[mu[0] + rng.sample::<f32, _>(StandardNormal)]));
-    /// let model = GenerativeModel::new(prior, simulator)?;
-    /// let simulations = model.simulate_given(&Array2::from_elem((100, 1), 7.5), 2023, 0)?;
-    /// assert!((simulations.data.values().mean().expect("100 values") - 7.5).abs() < 0.5);
-    /// # Ok::<(), bayesburn_simulation::SimulationError>(())
-    /// ```
-    ///
-    /// # Errors
-    /// No rows, or rows of another length than D; parameters that are not finite; what [`GenerativeModel::simulate`]
-    /// says of the simulator. [`InvalidSimulations::Redraw`], since parameters that are given are not drawn again.
-    pub fn simulate_given(
-        &self,
-        parameters: &Array2<f32>,
-        seed: u64,
-        first: u64,
-    ) -> Result<Simulations, SimulationError> {
-        self.check_columns(parameters, first)?;
-        if matches!(self.simulator.invalid_simulations(), InvalidSimulations::Redraw { .. }) {
-            return Err(SimulationError::CannotRedraw);
-        }
-        let batch = self.batch(seed, first, parameters.nrows());
-        let (simulations, invalid) = self.given_rows(&batch, parameters)?;
-        self.settle(&batch, simulations, &invalid)
-    }
-
-    /// Predicts data for draws of a posterior, `[B, D]`: as [`GenerativeModel::simulate_given`], but by
-    /// [`InvalidSimulations::Redraw`] the data of row i are drawn anew for the same parameters until they are finite.
-    /// Draws of which no attempt is finite are left out, as by [`InvalidSimulations::Drop`], and all attempts that
-    /// failed are listed.
-    ///
-    /// Data that are valid have the law p(x | θ, x valid) in a model that redraws, for any θ of its posterior. Pairs of
-    /// it are not those of the joint model, p(θ, x | x valid), so that nothing is to be trained on them.
-    ///
-    /// # Errors
-    /// As [`GenerativeModel::simulate_given`]; no draw that is left.
-    pub fn predict(&self, parameters: &Array2<f32>, seed: u64, first: u64) -> Result<Simulations, SimulationError> {
-        let InvalidSimulations::Redraw { max_attempts } = self.simulator.invalid_simulations() else {
-            return self.simulate_given(parameters, seed, first);
-        };
-        self.check_columns(parameters, first)?;
-        let batch = self.batch(seed, first, parameters.nrows());
-        let (simulations, invalid) = self.given_rows(&batch, parameters)?;
-        let again = |again: &Batch<'_>| self.given_rows(again, parameters);
-        let (mut simulations, never) = redraw(simulations, &invalid, max_attempts, &batch, again)?;
-        if never.len() == simulations.len() {
-            let (count, first) = (never.len(), batch.id(first));
-            return Err(SimulationError::NothingLeft { count, first, panicked: simulations.panicked });
-        }
-        if !never.is_empty() {
-            let kept: Vec<usize> = (0..batch.len).filter(|row| never.binary_search(row).is_err()).collect();
-            let selected = simulations.select(&kept);
-            simulations = Simulations { invalid: simulations.invalid, panicked: simulations.panicked, ..selected };
-        }
-        Ok(simulations)
-    }
-
-    fn check_columns(&self, parameters: &Array2<f32>, index: u64) -> Result<(), SimulationError> {
-        let (expected, got) = (self.prior.names().len(), parameters.ncols());
-        if got == expected { Ok(()) } else { Err(SimulationError::ParameterCount { index, expected, got }) }
-    }
-
-    /// Draws the data of the rows that a batch asks for, of parameters `[B, D]`.
-    fn given_rows(
-        &self,
-        batch: &Batch<'_>,
-        parameters: &Array2<f32>,
-    ) -> Result<(Simulations, Vec<usize>), SimulationError> {
-        batch.check()?;
-        if let (true, Some(rows)) = (self.simulator.needs_whole_batch(), batch.rows) {
-            let (all, invalid) = self.given_rows(&batch.whole_batch(), parameters)?;
-            let invalid = (0..rows.len()).filter(|&i| invalid.binary_search(&rows[i]).is_ok()).collect();
-            return Ok((all.select(rows), invalid));
-        }
-        let parameters = match batch.rows {
-            Some(rows) => parameters.select(Axis(0), rows),
-            None => parameters.clone(),
-        };
-        for (row, theta) in parameters.outer_iter().enumerate() {
-            batch.check_value(Quantity::Parameters, batch.index(row), theta.into_dyn())?;
-        }
-        self.given(batch, parameters, DrawnContext { batchable: None, non_batchable: None })
     }
 
     /// One attempt at one simulation as it was, NaN and infinity included, whatever becomes of invalid simulations

@@ -1,0 +1,87 @@
+//! Refuses folders that hold no posterior to use, and commands that do not exist.
+
+use crate::{json, normal, refused, text, untrained};
+use ndarray::Array1;
+use ndarray_npy::write_npy;
+use std::fs;
+
+#[test]
+fn folders_that_hold_no_such_posterior_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    write_npy(at.join("x.npy"), &normal((1, 5, 2), 1)).expect("written");
+    let sample = |posterior: &'static str| ["sample", posterior, "--data", "x.npy", "--out", "d.npz"];
+    refused(at, &sample("nowhere"), &["nowhere", "is not a folder"]);
+    refused(at, &sample("."), &["holds no trained posterior", "amortizer.json"]);
+    untrained(0, 1).save(at.join("p")).expect("written");
+    let text_of = |name: &str| fs::read_to_string(at.join("p").join(name)).expect("written");
+    let description = text_of("amortizer.json");
+    let changed = |from: &str, to: &str| {
+        fs::write(at.join("p/amortizer.json"), description.replacen(from, to, 1)).expect("written");
+        bayesburn_core::files::seal(&at.join("p")).expect("sealed");
+    };
+    changed("\"deep set\"", "\"transformer\"");
+    refused(at, &sample("p"), &["`transformer`", "the program that trained it", "deep set"]);
+    let words = text(at, &["info", "p"], 0);
+    for part in ["Kind: posterior", "Summary network: transformer", "Parameters: a, b, c", "program that trained it"] {
+        assert!(words.contains(part), "`{part}` is not in: {words}");
+    }
+    changed("\"kind\": \"posterior\"", "\"kind\": \"classifier\", \"classes\": 3");
+    refused(at, &sample("p"), &["`classifier`", "the program that trained it"]);
+    refused(at, &["export", "p", "--out", "w.npz"], &["`classifier`"]);
+    let words = text(at, &["info", "p"], 0);
+    for part in ["Kind: classifier", "Format version: 6", "classes: 3", "program that trained it"] {
+        assert!(words.contains(part), "`{part}` is not in: {words}");
+    }
+    let info = json(at, &["info", "p"]);
+    assert_eq!((&info["kind"], &info["can_be_used"]), (&"classifier".into(), &false.into()));
+    changed("\"format_version\": 6", "\"format_version\": 4");
+    refused(at, &sample("p"), &["`format_version` is 4", "reads 5 to 6"]);
+    changed("\"format_version\": 6", "\"format_version\": 999");
+    refused(at, &sample("p"), &["`format_version` is 999", "the version of bayesburn that wrote it"]);
+    refused(at, &["info", "p"], &["`format_version` is 999", "a newer one"]);
+    changed("{", "[");
+    refused(at, &sample("p"), &["amortizer.json"]);
+    changed("", "");
+    text(at, &sample("p"), 0);
+    let weights = at.join("p/weights.safetensors");
+    let whole = fs::read(&weights).expect("written");
+    fs::write(&weights, &whole[..whole.len() - 3]).expect("written");
+    refused(at, &sample("p"), &["weights.safetensors"]);
+    refused(at, &["export", "p", "--out", "w.npz"], &["weights.safetensors"]);
+    fs::write(&weights, &whole).expect("written");
+
+    refused(at, &["sample", "p", "--data", "x.npy", "--out", "d.txt"], &["d.txt", ".nc"]);
+    refused(at, &["sample", "p", "--out", "d.npz"], &["--data"]);
+    refused(at, &["sample", "p", "--data", "x.npy", "--draws", "0", "--out", "d.npz"], &["--draws 1"]);
+    let device = |name: &'static str| ["sample", "p", "--data", "x.npy", "--out", "d.npz", "--device", name];
+    text(at, &device("flex"), 0);
+    refused(at, &device("gpu"), &["`gpu`", "cuda:N"]);
+    #[cfg(not(feature = "cuda"))]
+    refused(at, &device("cuda:1"), &["--features cuda"]);
+    let many = ["sample", "p", "--data", "x.npy", "--draws", "18446744073709551615", "--out", "d.npz"];
+    refused(at, &many, &["--draws 18446744073709551615", "at most"]);
+    refused(at, &["export", "p", "--out", "w.txt"], &["w.txt", ".npz or .safetensors"]);
+    write_npy(at.join("x.npy"), &normal((1, 5, 3), 1)).expect("written");
+    refused(at, &sample("p"), &["3", "2"]);
+    let mut unknown = normal((1, 5, 2), 1);
+    unknown[[0, 2, 1]] = f32::NAN;
+    write_npy(at.join("x.npy"), &unknown).expect("written");
+    refused(at, &sample("p"), &["NaN"]);
+    write_npy(at.join("x.npy"), &Array1::<f32>::zeros(3)).expect("written");
+    refused(at, &sample("p"), &["[3]", "[N, F]"]);
+}
+
+#[test]
+fn help_and_completions_know_every_command() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let help = text(folder.path(), &["--help"], 0);
+    let completions = text(folder.path(), &["completions", "bash"], 0);
+    for command in ["info", "sample", "log-prob", "diagnose", "report", "export", "completions"] {
+        assert!(help.contains(command) && completions.contains(command), "{command}");
+        let help = text(folder.path(), &[command, "--help"], 0);
+        assert!(command == "info" || help.contains("Examples:"), "{help}");
+    }
+    refused(folder.path(), &["trian"], &["trian"]);
+    refused(folder.path(), &["completions", "basic"], &["basic", "bash"]);
+}
