@@ -3,8 +3,11 @@
 //! | folder | holds |
 //! |---|---|
 //! | an amortizer's | [`AMORTIZER`], [`WEIGHTS`], [`TRAINING_RANGE`] for a posterior, checksums |
-//! | a training's checkpoints, [`CHECKPOINTS`] in a workflow's folder | [`CHECKPOINT`]s: an amortizer's files, [`MANIFEST`], [`HISTORY`], [`OPTIMIZER`] |
-//! | an inference's | [`POSTERIOR_OF_TRAINING`]s: [`INFERENCE`], and an amortizer's folder, [`ESTIMATOR`] |
+//! | a training's: [`CHECKPOINTS`] of a workflow, [`TRAINING`] of an inference | [`CHECKPOINT`]s, [`RUN`]s |
+//! | a checkpoint | an amortizer's files, [`MANIFEST`], [`HISTORY`], [`OPTIMIZER`]; [`RAW_WEIGHTS`], [`MEMORY`], [`BUFFER`] where the run has them |
+//! | a run's | a store for each round of simulations, [`round`] |
+//! | an inference's | [`TRAINING`], [`CALL`]s, [`POSTERIOR_OF_TRAINING`]s: [`INFERENCE`], and an amortizer's folder, [`ESTIMATOR`] |
+//! | a call's | [`CALL_DESCRIPTION`], [`PART`]s |
 //! | a store of simulations | [`MANIFEST`] and [`SHARD`]s |
 
 use std::{
@@ -24,18 +27,51 @@ pub const INFERENCE: &str = "inference.json";
 pub const ESTIMATOR: &str = "estimator";
 /// The folder of a workflow's checkpoints.
 pub const CHECKPOINTS: &str = "checkpoints";
+/// The folder of an inference's checkpoints.
+pub const TRAINING: &str = "training";
 /// What a checkpoint or a store of simulations holds.
 pub const MANIFEST: &str = "manifest.json";
 /// The losses of a training.
 pub const HISTORY: &str = "history.json";
 /// The state of an optimizer.
 pub const OPTIMIZER: &str = "optimizer.bpk";
+/// The weights that optimizer steps change, where the amortizer's own are an average of them.
+pub const RAW_WEIGHTS: &str = "stepped.safetensors";
+/// The batches that a trainer remembers.
+pub const MEMORY: BatchFiles = BatchFiles { index: "memory.json", file: Numbered::new("memory-", 1, ".safetensors") };
+/// The batches of a replay buffer.
+pub const BUFFER: BatchFiles = BatchFiles { index: "buffer.json", file: Numbered::new("buffer-", 1, ".safetensors") };
+/// The folder of a run's source, by the number of the run.
+pub const RUN: Numbered = Numbered::new("run-", 3, "");
+/// The simulations of one call of an inference, by the number of the call.
+pub const CALL: Numbered = Numbered::new("simulations-", 3, "");
+/// The text that says what a call simulated.
+pub const CALL_DESCRIPTION: &str = "description.txt";
+/// A part of a call's simulations, by the number of its first one.
+pub const PART: Numbered = Numbered::new("", 8, ".safetensors");
 /// A checkpoint, by its number of steps.
 pub const CHECKPOINT: Numbered = Numbered::new("step-", 8, "");
 /// A posterior of an inference, by the number of its training.
 pub const POSTERIOR_OF_TRAINING: Numbered = Numbered::new("posterior-", 3, "");
 /// A file of a store of simulations.
 pub const SHARD: Numbered = Numbered::new("shard-", 6, ".safetensors");
+
+/// The folder of a round of simulations, by its number, its number of simulations and the batch size: with other
+/// settings the simulations are others.
+#[must_use]
+pub fn round(number: usize, simulations: usize, batch_size: usize) -> String {
+    const ROUND: Numbered = Numbered::new("round-", 3, "");
+    format!("{}-{simulations}-{batch_size}", ROUND.name(number))
+}
+
+/// The files of numbered batches of simulations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchFiles {
+    /// A list of the batches in each of the other files.
+    pub index: &'static str,
+    /// A file of batches, by its place in that list.
+    pub file: Numbered,
+}
 
 /// Names made of a number: files or folders that are in the order of their numbers by name, too.
 ///
@@ -114,5 +150,13 @@ mod tests {
         assert_eq!((number, path), (10, folder.path().join(SHARD.name(10))));
         assert_eq!(CHECKPOINT.newest(folder.path()).expect("a folder"), None);
         assert_eq!(CHECKPOINT.name(123_456_789), "step-123456789");
+    }
+
+    /// Checkpoints of earlier versions have files of these names.
+    #[test]
+    fn names_of_batches_and_rounds_stay_as_they_are() {
+        assert_eq!((MEMORY.index, MEMORY.file.name(0)), ("memory.json", "memory-0.safetensors".to_owned()));
+        assert_eq!((BUFFER.index, BUFFER.file.name(12)), ("buffer.json", "buffer-12.safetensors".to_owned()));
+        assert_eq!(round(3, 2000, 32), "round-003-2000-32");
     }
 }

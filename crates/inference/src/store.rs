@@ -5,7 +5,7 @@ use bayesburn_amortizers::is_saved_amortizer;
 use bayesburn_core::{
     FileError, Simulations,
     files::write_atomically,
-    layout::{Numbered, POSTERIOR_OF_TRAINING},
+    layout::{CALL, CALL_DESCRIPTION, PART, POSTERIOR_OF_TRAINING, TRAINING},
 };
 use bayesburn_networks::SummaryConfig;
 use bayesburn_simulation::{load_simulations, save_simulations};
@@ -15,11 +15,6 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
 };
-
-/// The simulations of a call, a folder with a file for each part.
-const CALL: Numbered = Numbered::new("simulations-", 3, "");
-/// A part of a call's simulations, by the number of its first one.
-const PART: Numbered = Numbered::new("", 8, ".safetensors");
 
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -67,7 +62,7 @@ impl Store {
 
     /// Where the trainer keeps its checkpoints.
     pub(crate) fn checkpoints(&self) -> PathBuf {
-        self.folder.join("training")
+        self.folder.join(TRAINING)
     }
 
     /// The simulations of a call, which are to be so many, from this proposal.
@@ -85,7 +80,7 @@ impl Store {
 
     /// Makes a folder for what a description says, or makes sure that it is that.
     fn claim(&self, folder: &Path, expected: &str) -> Result<(), InferenceError> {
-        let path = folder.join("description.txt");
+        let path = folder.join(CALL_DESCRIPTION);
         let write = FileError::write(&path);
         match fs::read_to_string(&path) {
             Ok(found) if found == expected => Ok(()),

@@ -16,7 +16,7 @@ use bayesburn_amortizers::{
     Amortizer, AmortizerConfig, AmortizerError, Configurator, Configured, DefaultConfigurator, Difference, Pilot,
     PosteriorConfig, description, saved_description,
 };
-use bayesburn_core::{Interval, Purpose, Simulations, derive_seed};
+use bayesburn_core::{Interval, Purpose, Simulations, derive_seed, layout::MEMORY};
 use bayesburn_networks::{Pass, default_device, number_parameters};
 use burn::tensor::{Device, Tensor};
 use serde_json::json;
@@ -24,9 +24,6 @@ use std::{
     path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
 };
-
-/// The name of a checkpoint's files with the batches last trained on.
-pub(crate) const MEMORY: &str = "memory";
 
 /// Batches of pilot simulations, each with its own non-batchable context, and simulations in each. 512 simulations give
 /// means and standard deviations to 3 to 5%, and 32 contexts theirs to about 15%, which is all that standardisation

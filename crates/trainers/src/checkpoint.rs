@@ -6,7 +6,7 @@
 use crate::{LossHistory, TrainerError, identity::Identity};
 use bayesburn_core::{
     files::{verify, write_atomically, write_folder_atomically},
-    layout::{CHECKPOINT, HISTORY, MANIFEST, Numbered, OPTIMIZER},
+    layout::{CHECKPOINT, HISTORY, MANIFEST, Numbered, OPTIMIZER, RUN},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,8 +21,6 @@ const FORMAT_VERSION: u32 = 2;
 const DAMAGED: &str = "damaged-";
 /// What a checkpoint is called while another of the same steps takes its place.
 const REPLACED: Numbered = Numbered::new(".replaced-", 8, "");
-/// A folder with the files of a run's source.
-const RUN: Numbered = Numbered::new("run-", 3, "");
 
 /// How far one call of the trainer has come.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

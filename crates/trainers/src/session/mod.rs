@@ -5,7 +5,6 @@ mod validation;
 use crate::{
     AfterLimit, EpochReport, FinalWeights, RunContext, Source, StepLoss, StepReport, Trainer, TrainerError,
     TrainingConfig,
-    builder::MEMORY,
     checkpoint::Checkpoint,
     error::in_range,
     interrupt::{Interrupt, Listening},
@@ -15,7 +14,12 @@ use crate::{
     stopping::best_epoch,
 };
 use bayesburn_amortizers::{Amortizer, Configured};
-use bayesburn_core::{Purpose, files::verify, stream};
+use bayesburn_core::{
+    Purpose,
+    files::verify,
+    layout::{MEMORY, RAW_WEIGHTS},
+    stream,
+};
 use bayesburn_networks::{Pass, moved_towards};
 use rand::Rng;
 use std::{
@@ -24,9 +28,6 @@ use std::{
     path::Path,
     sync::Mutex,
 };
-
-/// File of a checkpoint with the weights that steps go on from, where the posterior's are their average.
-const STEPPED: &str = "stepped.safetensors";
 
 /// One call of [`Trainer::train`], from where the run stands.
 pub(crate) struct Session<'a, A: Amortizer> {
@@ -158,7 +159,7 @@ impl<'a, A: Amortizer> Session<'a, A> {
             self.trainer.weights.set_best(networks);
         }
         if self.config.weight_average.is_some() {
-            let stepped = self.trainer.amortizer.clone().read_weights(checkpoint.folder.join(STEPPED))?;
+            let stepped = self.trainer.amortizer.clone().read_weights(checkpoint.folder.join(RAW_WEIGHTS))?;
             self.trainer.weights.resume_stepped(stepped.networks().clone());
         }
         Ok(())
@@ -417,7 +418,7 @@ impl<'a, A: Amortizer> Session<'a, A> {
                     let mut averaged = trainer.amortizer.clone();
                     averaged.set_networks(average.clone());
                     averaged.save(folder)?;
-                    trainer.amortizer.write_weights(folder.join(STEPPED))?;
+                    trainer.amortizer.write_weights(folder.join(RAW_WEIGHTS))?;
                 }
             }
             if trainer.memory.0 > 0 {

@@ -1,17 +1,11 @@
 //! Holds numbered batches of simulations, and saves them into a checkpoint.
 
 use crate::TrainerError;
-use bayesburn_core::{Input, Simulations, files::write_atomically};
+use bayesburn_core::{Input, Simulations, files::write_atomically, layout::BatchFiles};
 use bayesburn_simulation::{load_simulations, save_simulations};
 use ndarray::ArrayD;
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    io::BufReader,
-    ops::RangeBounds,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs::File, io::BufReader, ops::RangeBounds, path::Path};
 
 /// Numbered batches of simulations.
 #[derive(Debug, Clone, Default)]
@@ -59,10 +53,14 @@ impl NumberedBatches {
         self.0.values()
     }
 
-    /// Saves those in the range into a folder: `NAME.json` says which are in which of the files `NAME-0.safetensors` …,
-    /// of which there is one for each shared context, since a file for each batch would take a thousand waits for the
-    /// disk.
-    pub(crate) fn save(&self, range: impl RangeBounds<u64>, folder: &Path, name: &str) -> Result<(), TrainerError> {
+    /// Saves the batches of a range into a folder: one file for each shared context, and an index of the batches in
+    /// each. A file for each batch would wait for the disk a thousand times.
+    pub(crate) fn save(
+        &self,
+        range: impl RangeBounds<u64>,
+        folder: &Path,
+        names: BatchFiles,
+    ) -> Result<(), TrainerError> {
         let mut files: Vec<(Vec<&Simulations>, Joined)> = Vec::new();
         for (&number, batch) in self.0.range(range) {
             let like = files.iter().position(|(batches, _)| fits(batches[0], batch)).unwrap_or_else(|| {
@@ -73,17 +71,17 @@ impl NumberedBatches {
             files[like].1.batches.push(Entry { number, rows: batch.len(), invalid: batch.invalid.len() });
         }
         let index: Vec<&Joined> = files.iter().map(|(_, joined)| joined).collect();
-        let path = folder.join(format!("{name}.json"));
+        let path = folder.join(names.index);
         write_atomically(&path, |file| Ok(serde_json::to_writer(file, &index)?)).map_err(TrainerError::write(&path))?;
         for (i, (batches, _)) in files.iter().enumerate() {
-            save_simulations(&Simulations::join(batches.iter().copied())?, file(folder, name, i))?;
+            save_simulations(&Simulations::join(batches.iter().copied())?, folder.join(names.file.name(i)))?;
         }
         Ok(())
     }
 
-    /// What [`NumberedBatches::save`] saved; `None` if nothing was.
-    pub(crate) fn load(folder: &Path, name: &str) -> Result<Option<Self>, TrainerError> {
-        let path = folder.join(format!("{name}.json"));
+    /// Loads what [`NumberedBatches::save`] saved; `None` if there is no index.
+    pub(crate) fn load(folder: &Path, names: BatchFiles) -> Result<Option<Self>, TrainerError> {
+        let path = folder.join(names.index);
         if !path.exists() {
             return Ok(None);
         }
@@ -92,7 +90,7 @@ impl NumberedBatches {
             serde_json::from_reader(BufReader::new(index)).map_err(|error| TrainerError::read(&path)(error.into()))?;
         let mut batches = BTreeMap::new();
         for (i, joined) in index.iter().enumerate() {
-            let all = load_simulations(file(folder, name, i))?;
+            let all = load_simulations(folder.join(names.file.name(i)))?;
             let (mut row, mut id) = (0, 0);
             for entry in &joined.batches {
                 let mut batch = all.select(&(row..row + entry.rows).collect::<Vec<_>>());
@@ -105,10 +103,6 @@ impl NumberedBatches {
         }
         Ok(Some(Self(batches)))
     }
-}
-
-fn file(folder: &Path, name: &str, i: usize) -> PathBuf {
-    folder.join(format!("{name}-{i}.safetensors"))
 }
 
 /// Whether two batches can be joined: their rows are alike, and so is the context that a batch shares.
@@ -134,7 +128,7 @@ fn fits(a: &Simulations, b: &Simulations) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bayesburn_core::SimulationId;
+    use bayesburn_core::{SimulationId, layout::BUFFER};
     use ndarray::{Array, Array2, array};
 
     /// Rows of `n` values that share the context `n`.
@@ -155,12 +149,12 @@ mod tests {
             batches.insert(10 + number as u64, batch(rows, n));
         }
         let folder = tempfile::tempdir().expect("a temporary folder");
-        assert!(NumberedBatches::load(folder.path(), "buffer").expect("readable").is_none());
-        batches.save(11.., folder.path(), "buffer").expect("writable");
+        assert!(NumberedBatches::load(folder.path(), BUFFER).expect("readable").is_none());
+        batches.save(11.., folder.path(), BUFFER).expect("writable");
         // A file for each of two contexts, and the index.
         assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 3);
         batches.forget_before(11);
-        let read = NumberedBatches::load(folder.path(), "buffer").expect("readable").expect("saved");
+        let read = NumberedBatches::load(folder.path(), BUFFER).expect("readable").expect("saved");
         assert_eq!(read.0, batches.0);
         assert_eq!(read.0.len(), 4);
     }

@@ -2,13 +2,11 @@
 
 use super::{NumberedBatches, RunContext, Source};
 use crate::{TrainerError, error::in_range};
-use bayesburn_core::{Purpose, Simulations, stream};
+use bayesburn_core::{Purpose, Simulations, layout::BUFFER, stream};
 use rand::{RngExt, seq::index};
 use serde_json::{Value, json};
 use std::{ops::RangeInclusive, path::Path};
 
-/// The name of its files in a checkpoint.
-const BUFFER: &str = "buffer";
 const DRAWS: Purpose = Purpose::new("replay draws");
 
 /// Experience replay: a fresh batch enters a bounded buffer and is trained on, then some steps draw from the buffer.

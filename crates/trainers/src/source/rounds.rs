@@ -5,7 +5,7 @@ use super::{
     shuffle::{ShuffledEpoch, groups},
 };
 use crate::{TrainerError, error::in_range};
-use bayesburn_core::{Purpose, Simulations, stream};
+use bayesburn_core::{Purpose, Simulations, layout, stream};
 use bayesburn_simulation::{Dataset, Presimulation};
 use rand::Rng;
 use serde_json::{Value, json};
@@ -132,8 +132,7 @@ impl Rounds {
         if let Some(folder) = run.folder() {
             let settings = Presimulation::new(self.simulations_per_round, seed).with_progress(run.progress);
             let settings = if independent { settings } else { settings.with_simulations_per_shard(self.batch_size) };
-            // Of other numbers, what an earlier run left here would be other simulations.
-            let name = format!("round-{number:03}-{}-{}", self.simulations_per_round, self.batch_size);
+            let name = layout::round(number, self.simulations_per_round, self.batch_size);
             let data = model.presimulate(folder.join(name), &settings)?;
             // After a resumption they may have been there for long.
             data.verify()?;
