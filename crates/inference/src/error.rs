@@ -2,7 +2,7 @@
 
 use bayesburn_amortizers::AmortizerError;
 use bayesburn_core::{DrawsError, FileError, Interval, SettingError, SimulationsError};
-use bayesburn_simulation::SimulationError;
+use bayesburn_simulation::{PriorError, SimulationError};
 use bayesburn_trainers::TrainerError;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -242,4 +242,10 @@ pub enum InferenceError {
     /// A file that cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
+}
+
+impl From<PriorError> for InferenceError {
+    fn from(error: PriorError) -> Self {
+        Self::Simulation(error.into())
+    }
 }

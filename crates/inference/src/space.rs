@@ -79,11 +79,11 @@ fn skewness([low, middle, high]: [f64; 3]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bayesburn_simulation::{SimulationError, Univariate};
+    use bayesburn_simulation::{PriorError, Univariate};
     use rand::RngExt;
     use std::f32::consts::LN_10;
 
-    fn of(distribution: Result<Univariate, SimulationError>) -> Scales {
+    fn of(distribution: Result<Univariate, PriorError>) -> Scales {
         scales(&Prior::independent([("a", distribution.expect("settings"))]))
     }
 

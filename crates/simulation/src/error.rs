@@ -1,8 +1,8 @@
 //! Says what went wrong in a user's prior, simulator or context, in which simulation, and what to do.
 
-use crate::{FailedProcess, InvalidSimulations};
-use bayesburn_core::{IntervalError, InvalidData, PanickedSimulation, ParameterNames, SimulationId};
-use std::{fmt, io};
+use crate::{InvalidSimulations, PriorError, ProcessError, tasks::TaskError};
+use bayesburn_core::{InvalidData, PanickedSimulation, SimulationId};
+use std::fmt;
 use thiserror::Error;
 
 /// One of the quantities that a generative model yields.
@@ -93,24 +93,24 @@ fn of_row(row: &Option<u64>) -> String {
     row.map_or("what all rows share".to_owned(), |row| format!("row {row}"))
 }
 
-/// A simulation that failed.
+/// An error of a model: a prior, a program or a task that cannot be used, or a simulation that failed.
 ///
-/// `simulate_from(seed, index, 1)` fails again in the same way, and
-/// [`GenerativeModel::replay`](crate::GenerativeModel::replay) yields a simulation that is not finite, to look at it. A
-/// simulation that depends on its batch, by non-batchable context or a function of a whole batch, is replayed with that
-/// batch.
+/// To reproduce a failed simulation, call `simulate_from(seed, index, 1)`: it fails again in the same way.
+/// [`GenerativeModel::replay`](crate::GenerativeModel::replay) returns a simulation with its NaN or infinite values,
+/// for inspection. A simulation that depends on its batch, through non-batchable context or a function of a whole
+/// batch, is replayed with that batch.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SimulationError {
-    /// A prior without parameters.
-    #[error("a prior needs at least one parameter name")]
-    NoParameters,
-    /// Two parameters of one name.
-    #[error("two parameters are named `{name}`: give each its own name")]
-    DuplicateName {
-        /// The name.
-        name: String,
-    },
+    /// A prior that cannot be made, or lacks a density.
+    #[error(transparent)]
+    Prior(#[from] PriorError),
+    /// A program that simulates.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// A task of [`tasks`](crate::tasks).
+    #[error(transparent)]
+    Task(#[from] TaskError),
     /// Names of features that do not fit the data.
     #[error(
         "the feature names {names:?} do not fit data with {expected} features, the length of their last axis: give \
@@ -121,102 +121,6 @@ pub enum SimulationError {
         names: Vec<String>,
         /// F, the number of features.
         expected: usize,
-    },
-    /// A setting of a distribution outside its range.
-    #[error("{got:?} for a {distribution} distribution: give {expected}, all finite")]
-    DistributionSetting {
-        /// Which distribution.
-        distribution: &'static str,
-        /// What its settings are.
-        expected: &'static str,
-        /// What came.
-        got: Vec<f64>,
-    },
-    /// Bounds between which there is nothing.
-    #[error(transparent)]
-    Interval(#[from] IntervalError),
-    /// A distribution cut to where it hardly ever is.
-    #[error("the distribution has a probability of {mass:e} from {low} to {high}: cut it where it has at least 1e-9")]
-    LittleMass {
-        /// The lower bound.
-        low: f64,
-        /// The upper bound.
-        high: f64,
-        /// The probability between them.
-        mass: f64,
-    },
-    /// Another number of something than of parameters.
-    #[error("{got} {what} for {expected} parameters: give one for each")]
-    PriorLengths {
-        /// Of what.
-        what: &'static str,
-        /// The number of parameters.
-        expected: usize,
-        /// The number that came.
-        got: usize,
-    },
-    /// A matrix that is no covariance, or no precision.
-    #[error("a {what} {problem}: give a finite, symmetric, positive definite matrix with a row for each mean")]
-    Covariance {
-        /// Covariance or precision.
-        what: &'static str,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// A density was needed of a prior that has none.
-    #[error(
-        "the prior over {names:?} has no density: make it from distributions, by `Prior::independent` for example, or \
-         give its function a density by `Prior::with_log_prob`"
-    )]
-    NoDensity {
-        /// The prior's parameters.
-        names: ParameterNames,
-    },
-    /// A product with a prior that draws by a function.
-    #[error(
-        "the prior over {names:?} draws by a function, and a product needs distributions: draw all parameters in one \
-         function, and give it a density by `Prior::with_log_prob`"
-    )]
-    ProductOfFunctions {
-        /// The prior's parameters.
-        names: ParameterNames,
-    },
-    /// A name that no task of [`tasks`](crate::tasks) has.
-    #[error("no task is named `{name}`: take one of {known:?}")]
-    UnknownTask {
-        /// The name.
-        name: String,
-        /// Those that there are.
-        known: Vec<&'static str>,
-    },
-    /// Parameters or data of another length than a task of [`tasks`](crate::tasks) has.
-    #[error("{got} {what} for the task `{task}`, which has {expected}: give as many")]
-    TaskLengths {
-        /// The task.
-        task: &'static str,
-        /// Of what.
-        what: &'static str,
-        /// How many the task has.
-        expected: usize,
-        /// How many came.
-        got: usize,
-    },
-    /// Exact draws from the posterior of a task of [`tasks`](crate::tasks) that has no closed form.
-    #[error("the posterior of the task `{task}` has no closed form: ask `Task::has_exact_posterior` first")]
-    NoExactPosterior {
-        /// The task.
-        task: &'static str,
-    },
-    /// An observation to which a task of [`tasks`](crate::tasks) has no posterior.
-    #[error(
-        "no parameters that the prior of the task `{task}` allows give data {observed:?}, or too few to be found: \
-         take data that are finite and near to what the task's model simulates"
-    )]
-    ImpossibleData {
-        /// The task.
-        task: &'static str,
-        /// The data.
-        observed: Vec<f32>,
     },
     /// No simulation was asked for.
     #[error("0 simulations were asked for: ask for at least 1")]
@@ -411,27 +315,6 @@ pub enum SimulationError {
         /// The panic's message.
         message: String,
     },
-    /// Settings of a [`ProcessSimulator`](crate::ProcessSimulator) that no batch can be run with.
-    #[error("the simulator `{program}` has {problem}")]
-    ProcessSettings {
-        /// Program and arguments.
-        program: String,
-        /// Which setting, and what to do.
-        problem: &'static str,
-    },
-    /// A worker process of a [`ProcessSimulator`](crate::ProcessSimulator) cannot be started.
-    #[error("cannot start the simulator `{program}`: {source}; {remedy}")]
-    ProcessNotStarted {
-        /// Program and arguments.
-        program: String,
-        /// What to do.
-        remedy: String,
-        /// What the system reports.
-        source: io::Error,
-    },
-    /// A worker process of a [`ProcessSimulator`](crate::ProcessSimulator) failed; boxed, since it has much to say.
-    #[error(transparent)]
-    ProcessFailed(Box<FailedProcess>),
 }
 
 /// Whether data of this shape, of one simulation or of several, have a feature for each of these names, which are

@@ -56,8 +56,8 @@ pub use data::{Copies, DataError, Dataset, Group, Presimulation, load_simulation
 pub use error::{Quantity, SimulationError};
 pub use invalid::{InvalidSimulations, Panics};
 pub use model::GenerativeModel;
-pub use prior::{Density, Prior, PriorMoments, Univariate};
-pub use process::{FailedProcess, ProcessSimulator, WorkerFailure, WorkerFault};
+pub use prior::{Density, Prior, PriorError, PriorMoments, Univariate};
+pub use process::{FailedProcess, ProcessError, ProcessSimulator, WorkerFailure, WorkerFault};
 pub use progress::{Progress, SimulationBar};
 pub use shapes::Shapes;
 pub use simulator::Simulator;

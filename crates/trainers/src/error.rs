@@ -3,7 +3,7 @@
 use bayesburn_amortizers::{AmortizerError, Difference};
 pub(crate) use bayesburn_core::settings::in_range;
 use bayesburn_core::{FileError, SettingError, SimulationsError};
-use bayesburn_simulation::{DataError, SimulationError};
+use bayesburn_simulation::{DataError, PriorError, SimulationError};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -222,6 +222,12 @@ pub enum TrainerError {
     /// A file that cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
+}
+
+impl From<PriorError> for TrainerError {
+    fn from(error: PriorError) -> Self {
+        Self::Simulation(error.into())
+    }
 }
 
 impl TrainerError {

@@ -7,7 +7,7 @@ use bayesburn_diagnostics::{DiagnosticsError, InputError, RankError, ReportError
 use bayesburn_inference::InferenceError;
 use bayesburn_io::IoError;
 use bayesburn_networks::DeviceError;
-use bayesburn_simulation::SimulationError;
+use bayesburn_simulation::{PriorError, SimulationError};
 use bayesburn_trainers::TrainerError;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -74,6 +74,12 @@ pub enum WorkflowError {
     /// The draws could not be judged, or their report not read or written.
     #[error(transparent)]
     Diagnostics(#[from] DiagnosticsError),
+}
+
+impl From<PriorError> for WorkflowError {
+    fn from(error: PriorError) -> Self {
+        Self::Simulation(error.into())
+    }
 }
 
 impl From<InputError> for WorkflowError {

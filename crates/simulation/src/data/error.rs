@@ -1,6 +1,6 @@
 //! Says what is wrong with stored simulations, in which file, and what to do.
 
-use crate::SimulationError;
+use crate::{PriorError, SimulationError};
 use bayesburn_core::{FileError, InvalidData};
 use std::{
     io,
@@ -270,6 +270,12 @@ pub enum DataError {
     /// A simulation failed. What was stored before it stays.
     #[error(transparent)]
     Simulation(#[from] SimulationError),
+}
+
+impl From<PriorError> for DataError {
+    fn from(error: PriorError) -> Self {
+        Self::Simulation(error.into())
+    }
 }
 
 impl DataError {

@@ -1,10 +1,12 @@
 //! Draws parameters from a prior: a function that the user wrote, or distributions with a density.
 
 mod density;
+mod error;
 mod normal;
 mod univariate;
 
 pub use density::Density;
+pub use error::PriorError;
 pub use univariate::Univariate;
 
 use crate::{
@@ -74,8 +76,8 @@ pub struct PriorMoments {
 }
 
 /// Whether there is one of something for each parameter.
-fn lengths(what: &'static str, got: usize, expected: usize) -> Result<(), SimulationError> {
-    if got == expected { Ok(()) } else { Err(SimulationError::PriorLengths { what, expected, got }) }
+fn lengths(what: &'static str, got: usize, expected: usize) -> Result<(), PriorError> {
+    if got == expected { Ok(()) } else { Err(PriorError::Lengths { what, expected, got }) }
 }
 
 impl Prior {
@@ -137,7 +139,7 @@ impl Prior {
         names: impl IntoIterator<Item = impl Into<String>>,
         low: &[f64],
         high: &[f64],
-    ) -> Result<Self, SimulationError> {
+    ) -> Result<Self, PriorError> {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
         lengths("lower bounds", low.len(), names.len())?;
         lengths("upper bounds", high.len(), names.len())?;
@@ -154,7 +156,7 @@ impl Prior {
         names: impl IntoIterator<Item = impl Into<String>>,
         mean: &[f64],
         covariance: impl Into<ArrayView2<'a, f64>>,
-    ) -> Result<Self, SimulationError> {
+    ) -> Result<Self, PriorError> {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
         lengths("means", mean.len(), names.len())?;
         let normal = MultivariateNormal::new(mean, covariance.into())?;
@@ -180,7 +182,7 @@ impl Prior {
         names: impl IntoIterator<Item = impl Into<String>>,
         mean: &[f64],
         precision: impl Into<ArrayView2<'a, f64>>,
-    ) -> Result<Self, SimulationError> {
+    ) -> Result<Self, PriorError> {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
         lengths("means", mean.len(), names.len())?;
         let normal = MultivariateNormal::of_precision(mean, precision.into())?;
@@ -192,11 +194,11 @@ impl Prior {
     ///
     /// # Errors
     /// A prior without a density.
-    pub fn product(priors: impl IntoIterator<Item = Prior>) -> Result<Self, SimulationError> {
+    pub fn product(priors: impl IntoIterator<Item = Prior>) -> Result<Self, PriorError> {
         let (mut names, mut factors) = (Vec::new(), Vec::new());
         for prior in priors {
             if prior.is_of_functions() {
-                return Err(SimulationError::ProductOfFunctions { names: prior.names });
+                return Err(PriorError::ProductOfFunctions { names: prior.names });
             }
             names.extend(prior.names.iter().cloned());
             factors.extend(prior.density);
@@ -231,7 +233,7 @@ impl Prior {
         mut self,
         support: impl IntoIterator<Item = Interval>,
         log_prob: impl Fn(&[f32]) -> f64 + Send + Sync + 'static,
-    ) -> Result<Self, SimulationError> {
+    ) -> Result<Self, PriorError> {
         let support = support.into_iter().map(Interval::checked).collect::<Result<Vec<_>, _>>()?;
         lengths("intervals", support.len(), self.names.len())?;
         self.density = Some(Density::function(support, Arc::new(log_prob)));
@@ -256,8 +258,8 @@ impl Prior {
     ///
     /// # Errors
     /// A prior without a density; rows of another length.
-    pub fn log_prob(&self, parameters: &Array2<f32>) -> Result<Array1<f64>, SimulationError> {
-        let density = self.density.as_ref().ok_or_else(|| SimulationError::NoDensity { names: self.names.clone() })?;
+    pub fn log_prob(&self, parameters: &Array2<f32>) -> Result<Array1<f64>, PriorError> {
+        let density = self.density.as_ref().ok_or_else(|| PriorError::NoDensity { names: self.names.clone() })?;
         lengths("columns", parameters.ncols(), self.names.len())?;
         Ok(parameters.outer_iter().map(|row| density.log_prob(&row.to_vec())).collect())
     }
@@ -307,12 +309,12 @@ impl Prior {
         Ok(PriorMoments { means: means.mapv(|m| m as f32), stds: stds.mapv(|s| s as f32) })
     }
 
-    pub(crate) fn check_names(&self) -> Result<(), SimulationError> {
+    pub(crate) fn check_names(&self) -> Result<(), PriorError> {
         if self.names.is_empty() {
-            return Err(SimulationError::NoParameters);
+            return Err(PriorError::NoParameters);
         }
         match self.names.iter().enumerate().find(|(i, name)| self.names[..*i].contains(name)) {
-            Some((_, name)) => Err(SimulationError::DuplicateName { name: name.clone() }),
+            Some((_, name)) => Err(PriorError::DuplicateName { name: name.clone() }),
             None => Ok(()),
         }
     }

@@ -1,7 +1,7 @@
 //! The multivariate normal distribution: draws and density by the Cholesky factor of its covariance, or of its
 //! precision.
 
-use crate::SimulationError;
+use super::PriorError;
 use bayesburn_core::StreamRng;
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use ndarray::ArrayView2;
@@ -30,12 +30,12 @@ enum Factored {
 }
 
 impl MultivariateNormal {
-    pub(crate) fn new(mean: &[f64], covariance: ArrayView2<'_, f64>) -> Result<Self, SimulationError> {
+    pub(crate) fn new(mean: &[f64], covariance: ArrayView2<'_, f64>) -> Result<Self, PriorError> {
         let (mean, covariance, factor) = factored("covariance", mean, covariance)?;
         Ok(Self::of(Factored::Covariance, mean, covariance, &factor))
     }
 
-    pub(crate) fn of_precision(mean: &[f64], precision: ArrayView2<'_, f64>) -> Result<Self, SimulationError> {
+    pub(crate) fn of_precision(mean: &[f64], precision: ArrayView2<'_, f64>) -> Result<Self, PriorError> {
         let (mean, _, factor) = factored("precision", mean, precision)?;
         Ok(Self::of(Factored::Precision, mean, factor.inverse(), &factor))
     }
@@ -85,8 +85,8 @@ fn factored(
     what: &'static str,
     mean: &[f64],
     matrix: ArrayView2<'_, f64>,
-) -> Result<(DVector<f64>, DMatrix<f64>, CholeskyFactor), SimulationError> {
-    let error = |problem: String| SimulationError::Covariance { what, problem };
+) -> Result<(DVector<f64>, DMatrix<f64>, CholeskyFactor), PriorError> {
+    let error = |problem: String| PriorError::Covariance { what, problem };
     let expected = mean.len();
     if matrix.dim() != (expected, expected) {
         return Err(error(format!("of shape {:?} for {expected} means", matrix.shape())));

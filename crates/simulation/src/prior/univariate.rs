@@ -1,6 +1,6 @@
 //! Distributions of one parameter: density, draws, moments, and where it can lie.
 
-use crate::SimulationError;
+use super::PriorError;
 use bayesburn_core::{Interval, StreamRng};
 use rand::RngExt;
 use rand_distr as draws;
@@ -113,9 +113,9 @@ fn setting<T, E>(
     distribution: &'static str,
     got: &[f64],
     expected: &'static str,
-) -> Result<T, SimulationError> {
+) -> Result<T, PriorError> {
     let finite = got.iter().all(|value| value.is_finite());
-    made.ok().filter(|_| finite).ok_or_else(|| SimulationError::DistributionSetting {
+    made.ok().filter(|_| finite).ok_or_else(|| PriorError::DistributionSetting {
         distribution,
         expected,
         got: got.to_vec(),
@@ -131,7 +131,7 @@ impl Univariate {
     ///
     /// # Errors
     /// Unless `low < high`, both finite.
-    pub fn uniform(low: f64, high: f64) -> Result<Self, SimulationError> {
+    pub fn uniform(low: f64, high: f64) -> Result<Self, PriorError> {
         let support = Interval::between(low as f32, high as f32)?;
         let (low, high) = (f64::from(low as f32), f64::from(high as f32));
         let made = setting(Uniform::new(low, high), "uniform", &[low, high], "low < high")?;
@@ -142,7 +142,7 @@ impl Univariate {
     ///
     /// # Errors
     /// Unless the standard deviation is above 0, and both are finite.
-    pub fn normal(mean: f64, std: f64) -> Result<Self, SimulationError> {
+    pub fn normal(mean: f64, std: f64) -> Result<Self, PriorError> {
         let made = setting(Normal::new(mean, std), "normal", &[mean, std], "a mean, and a standard deviation above 0")?;
         Ok(Self::new(Family::Normal(made), Interval::Real))
     }
@@ -151,7 +151,7 @@ impl Univariate {
     ///
     /// # Errors
     /// Unless the standard deviation is above 0, and both are finite.
-    pub fn log_normal(mean_log: f64, std_log: f64) -> Result<Self, SimulationError> {
+    pub fn log_normal(mean_log: f64, std_log: f64) -> Result<Self, PriorError> {
         let expected = "mean and standard deviation of the logarithm, the latter above 0";
         let made = setting(LogNormal::new(mean_log, std_log), "log-normal", &[mean_log, std_log], expected)?;
         Ok(Self::new(Family::LogNormal(made), Interval::Above(0.0)))
@@ -161,7 +161,7 @@ impl Univariate {
     ///
     /// # Errors
     /// Unless both are above 0 and finite.
-    pub fn gamma(shape: f64, rate: f64) -> Result<Self, SimulationError> {
+    pub fn gamma(shape: f64, rate: f64) -> Result<Self, PriorError> {
         let (got, expected) = ([shape, rate], "shape and rate above 0");
         let known = setting(Gamma::new(shape, rate), "gamma", &got, expected)?;
         let draws = setting(draws::Gamma::new(shape, 1.0 / rate), "gamma", &got, expected)?;
@@ -172,7 +172,7 @@ impl Univariate {
     ///
     /// # Errors
     /// Unless both are above 0 and finite.
-    pub fn beta(alpha: f64, beta: f64) -> Result<Self, SimulationError> {
+    pub fn beta(alpha: f64, beta: f64) -> Result<Self, PriorError> {
         let (got, expected) = ([alpha, beta], "two shapes above 0");
         let known = setting(Beta::new(alpha, beta), "beta", &got, expected)?;
         let draws = setting(draws::Beta::new(alpha, beta), "beta", &got, expected)?;
@@ -183,7 +183,7 @@ impl Univariate {
     ///
     /// # Errors
     /// Unless the rate is above 0 and finite.
-    pub fn exponential(rate: f64) -> Result<Self, SimulationError> {
+    pub fn exponential(rate: f64) -> Result<Self, PriorError> {
         let made = setting(Exp::new(rate), "exponential", &[rate], "a rate above 0")?;
         Ok(Self::new(Family::Exponential(made), Interval::Above(0.0)))
     }
@@ -192,7 +192,7 @@ impl Univariate {
     ///
     /// # Errors
     /// Unless the standard deviation is above 0 and finite.
-    pub fn half_normal(std: f64) -> Result<Self, SimulationError> {
+    pub fn half_normal(std: f64) -> Result<Self, PriorError> {
         let made = setting(Normal::new(0.0, std), "half-normal", &[std], "a standard deviation above 0")?;
         Self::new(Family::Normal(made), Interval::Real).truncated(0.0, f64::INFINITY)
     }
@@ -201,7 +201,7 @@ impl Univariate {
     ///
     /// # Errors
     /// Unless degrees of freedom and scale are above 0, and all are finite.
-    pub fn student_t(degrees_of_freedom: f64, location: f64, scale: f64) -> Result<Self, SimulationError> {
+    pub fn student_t(degrees_of_freedom: f64, location: f64, scale: f64) -> Result<Self, PriorError> {
         let got = [degrees_of_freedom, location, scale];
         let expected = "degrees of freedom above 0, a location, and a scale above 0";
         let known = setting(StudentsT::new(location, scale, degrees_of_freedom), "student-t", &got, expected)?;
@@ -213,7 +213,7 @@ impl Univariate {
     ///
     /// # Errors
     /// Unless `low < high`; a part of less than one in 10⁹ of the probability.
-    pub fn truncated(self, low: f64, high: f64) -> Result<Self, SimulationError> {
+    pub fn truncated(self, low: f64, high: f64) -> Result<Self, PriorError> {
         let (was_low, was_high) = self.support.bounds();
         let (low, high) = ((low as f32).max(was_low), (high as f32).min(was_high));
         let support = match (low.is_finite(), high.is_finite()) {
@@ -237,7 +237,7 @@ impl Univariate {
             (false, false) => 1.0,
         };
         if mass < LEAST_MASS || mass.is_nan() {
-            return Err(SimulationError::LittleMass { low, high, mass });
+            return Err(PriorError::LittleMass { low, high, mass });
         }
         Ok(Self { family: self.family, support, cut: Some(Cut { low, high, mass, below }) })
     }

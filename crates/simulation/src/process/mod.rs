@@ -1,6 +1,7 @@
 //! Runs a program of the user's as simulator: what to start, how many of it, and what to do when one fails.
 
 mod answer;
+mod error;
 mod fault;
 mod output;
 mod pool;
@@ -8,6 +9,7 @@ mod request;
 mod run;
 mod worker;
 
+pub use error::ProcessError;
 pub use fault::{FailedProcess, WorkerFault};
 pub(crate) use pool::ProcessPool;
 pub(crate) use run::Jobs;

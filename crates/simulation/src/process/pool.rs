@@ -6,7 +6,7 @@ use super::{
     run::{Jobs, Run},
     worker::{GRACE, Worker},
 };
-use crate::{SimulationError, rows::Drawn};
+use crate::{ProcessError, rows::Drawn};
 use std::{
     io,
     sync::{
@@ -37,7 +37,7 @@ impl ProcessPool {
 
     /// The data of each simulation of a batch, in order, or the error that it was answered with, where that counts as a
     /// panic.
-    pub(crate) fn simulate(&self, jobs: &Jobs<'_>) -> Result<Vec<Result<Drawn, String>>, SimulationError> {
+    pub(crate) fn simulate(&self, jobs: &Jobs<'_>) -> Result<Vec<Result<Drawn, String>>, ProcessError> {
         self.settings.check()?;
         let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         workers.live.retain_mut(|worker| !worker.has_exited());
@@ -49,7 +49,7 @@ impl ProcessPool {
 }
 
 impl ProcessSimulator {
-    fn check(&self) -> Result<(), SimulationError> {
+    fn check(&self) -> Result<(), ProcessError> {
         let problem = if self.workers == 0 {
             "0 workers: ask `ProcessSimulator::workers` for at least 1"
         } else if self.time_limit.is_zero() {
@@ -57,7 +57,7 @@ impl ProcessSimulator {
         } else {
             return Ok(());
         };
-        Err(SimulationError::ProcessSettings { program: self.command_line(), problem })
+        Err(ProcessError::Settings { program: self.command_line(), problem })
     }
 }
 
@@ -75,7 +75,7 @@ pub(super) struct Workers {
 
 impl Workers {
     /// Starts workers until there are so many.
-    pub(super) fn start(&mut self, settings: &ProcessSimulator, count: usize) -> Result<(), SimulationError> {
+    pub(super) fn start(&mut self, settings: &ProcessSimulator, count: usize) -> Result<(), ProcessError> {
         while self.live.len() < count {
             let worker = Worker::start(settings, self.started, self.sender.clone());
             self.live.push(worker.map_err(|source| not_started(settings, source))?);
@@ -96,7 +96,7 @@ impl Drop for Workers {
     }
 }
 
-fn not_started(settings: &ProcessSimulator, source: io::Error) -> SimulationError {
+fn not_started(settings: &ProcessSimulator, source: io::Error) -> ProcessError {
     let remedy = match (&settings.current_dir, source.kind()) {
         (Some(folder), _) if !folder.is_dir() => {
             format!("`ProcessSimulator::current_dir` must be a folder, and {} is none", folder.display())
@@ -113,5 +113,5 @@ fn not_started(settings: &ProcessSimulator, source: io::Error) -> SimulationErro
              as argument; if it is no script, check that the system can run it"
             .into(),
     };
-    SimulationError::ProcessNotStarted { program: settings.command_line(), remedy, source }
+    ProcessError::NotStarted { program: settings.command_line(), remedy, source }
 }

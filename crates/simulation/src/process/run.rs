@@ -8,7 +8,7 @@ use super::{
     request::{Request, write_array},
     worker::{Pending, Worker},
 };
-use crate::{Quantity, SimulationError, context::DrawnContext, rows::Drawn, stack::Batch};
+use crate::{ProcessError, Quantity, context::DrawnContext, rows::Drawn, stack::Batch};
 use bayesburn_core::{Purpose, stream};
 use ndarray::{Array2, Axis};
 use rand::Rng;
@@ -104,7 +104,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    pub(super) fn finish(mut self) -> Result<Vec<Result<Drawn, String>>, SimulationError> {
+    pub(super) fn finish(mut self) -> Result<Vec<Result<Drawn, String>>, ProcessError> {
         while self.missing > 0 {
             let busy = self.workers.live.iter().filter(|worker| !worker.pending.is_empty()).count();
             self.workers.start(self.settings, self.settings.workers.min(busy + self.queue.len()))?;
@@ -143,7 +143,7 @@ impl<'a> Run<'a> {
     }
 
     /// Waits for a report, or for the next time limit; then hears all reports that there are.
-    fn listen(&mut self) -> Result<(), SimulationError> {
+    fn listen(&mut self) -> Result<(), ProcessError> {
         let busy = self.workers.live.iter().filter(|worker| !worker.pending.is_empty());
         let left = busy.map(|worker| self.settings.time_limit.saturating_sub(worker.since.elapsed())).min();
         match self.workers.reports.recv_timeout(left.unwrap_or(Duration::ZERO)) {
@@ -158,7 +158,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn hear(&mut self, (number, event): Report) -> Result<(), SimulationError> {
+    fn hear(&mut self, (number, event): Report) -> Result<(), ProcessError> {
         let Some(i) = self.workers.live.iter().position(|worker| worker.number == number) else { return Ok(()) };
         match event {
             Event::Ended => {
@@ -201,7 +201,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn check_time(&mut self) -> Result<(), SimulationError> {
+    fn check_time(&mut self) -> Result<(), ProcessError> {
         let limit = self.settings.time_limit;
         let is_late = |worker: &Worker| !worker.pending.is_empty() && worker.since.elapsed() >= limit;
         while let Some(i) = self.workers.live.iter().position(is_late) {
@@ -212,7 +212,7 @@ impl<'a> Run<'a> {
     }
 
     /// Kills a worker that failed at a row and, if a retry is left, puts all that it had back into the queue.
-    fn replace(&mut self, i: usize, row: Option<usize>, fault: WorkerFault) -> Result<(), SimulationError> {
+    fn replace(&mut self, i: usize, row: Option<usize>, fault: WorkerFault) -> Result<(), ProcessError> {
         let mut worker = self.workers.live.swap_remove(i);
         worker.end(Instant::now());
         for pending in worker.pending.iter().rev() {
@@ -234,13 +234,13 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn error(&self, row: usize, fault: WorkerFault, stderr: String) -> SimulationError {
+    fn error(&self, row: usize, fault: WorkerFault, stderr: String) -> ProcessError {
         let mut request = Vec::new();
         self.jobs.request(row, row as u64).write(&mut request);
         let Batch { seed, first, len, independent, .. } = *self.jobs.batch;
         let index = self.jobs.index(row);
         let (first, num_simulations) = if independent { (index, 1) } else { (first, len) };
-        SimulationError::ProcessFailed(Box::new(FailedProcess {
+        ProcessError::Failed(Box::new(FailedProcess {
             program: self.settings.command_line(),
             index,
             seed,

@@ -1,7 +1,7 @@
 //! Infers the mean of a normal distribution under a normal prior: the task whose posterior is normal too.
 
 use super::{Task, parameter_names};
-use crate::{Prior, SimulationError, Simulator, Univariate};
+use crate::{Prior, PriorError, Simulator, Univariate};
 use bayesburn_core::StreamRng;
 use ndarray::Array1;
 use rand::RngExt;
@@ -34,7 +34,7 @@ pub fn gaussian_linear() -> Task {
     Task::new("gaussian_linear", prior(), simulator(), log_likelihood, Some(posterior))
 }
 
-fn prior() -> Result<Prior, SimulationError> {
+fn prior() -> Result<Prior, PriorError> {
     let normal = Univariate::normal(0.0, VARIANCE.sqrt())?;
     Ok(Prior::independent(parameter_names::<D>().map(|name| (name, normal))))
 }

@@ -29,17 +29,19 @@
 //! # Ok::<(), bayesburn_simulation::SimulationError>(())
 //! ```
 
+mod error;
 mod gaussian_linear;
 mod gaussian_linear_uniform;
 mod slcp;
 mod two_moons;
 
+pub use error::TaskError;
 pub use gaussian_linear::gaussian_linear;
 pub use gaussian_linear_uniform::gaussian_linear_uniform;
 pub use slcp::slcp;
 pub use two_moons::two_moons;
 
-use crate::{GenerativeModel, Prior, SimulationError, Simulator};
+use crate::{GenerativeModel, Prior, PriorError, SimulationError, Simulator};
 use bayesburn_core::{Draws, Purpose, StreamRng, stream};
 use ndarray::Array3;
 
@@ -65,12 +67,11 @@ pub fn all() -> [Task; 4] {
 ///
 /// # Errors
 /// A name of no task.
-pub fn by_name(name: &str) -> Result<Task, SimulationError> {
+pub fn by_name(name: &str) -> Result<Task, TaskError> {
     let found = ALL.iter().find(|(known, _)| *known == name);
-    found.map(|(_, task)| task()).ok_or_else(|| SimulationError::UnknownTask {
-        name: name.to_owned(),
-        known: ALL.map(|(known, _)| known).to_vec(),
-    })
+    found
+        .map(|(_, task)| task())
+        .ok_or_else(|| TaskError::Unknown { name: name.to_owned(), known: ALL.map(|(known, _)| known).to_vec() })
 }
 
 /// ln p(x | θ).
@@ -91,12 +92,12 @@ impl Task {
     /// A task whose prior and simulator are known to agree.
     fn new(
         name: &'static str,
-        prior: Result<Prior, SimulationError>,
+        prior: Result<Prior, PriorError>,
         simulator: Simulator,
         log_likelihood: LogLikelihood,
         posterior: Option<Posterior>,
     ) -> Self {
-        let model = prior.and_then(|prior| GenerativeModel::new(prior, simulator));
+        let model = prior.map_err(SimulationError::from).and_then(|prior| GenerativeModel::new(prior, simulator));
         Self { name, model: model.expect("a model that every test of tasks makes"), log_likelihood, posterior }
     }
 
@@ -116,7 +117,7 @@ impl Task {
     ///
     /// # Errors
     /// Another number of values than D or F.
-    pub fn log_likelihood(&self, parameters: &[f32], x: &[f32]) -> Result<f64, SimulationError> {
+    pub fn log_likelihood(&self, parameters: &[f32], x: &[f32]) -> Result<f64, TaskError> {
         self.check("parameters", parameters.len(), self.model.shapes().parameters[0])?;
         self.check_data(x)?;
         Ok((self.log_likelihood)(parameters, x))
@@ -135,33 +136,28 @@ impl Task {
     /// # Errors
     /// A task without one (see [`Task::has_exact_posterior`]); another number of values than F; zero draws; an
     /// observation that the prior's parameters cannot give, or so rarely that none of them is found.
-    pub fn exact_posterior(&self, x: &[f32], num_draws: usize, seed: u64) -> Result<Draws, SimulationError> {
-        let posterior = self.posterior.ok_or(SimulationError::NoExactPosterior { task: self.name })?;
+    pub fn exact_posterior(&self, x: &[f32], num_draws: usize, seed: u64) -> Result<Draws, TaskError> {
+        let posterior = self.posterior.ok_or(TaskError::NoExactPosterior { task: self.name })?;
         self.check_data(x)?;
         if num_draws == 0 {
-            return Err(SimulationError::NoSimulations);
+            return Err(TaskError::NoDraws);
         }
         let names = self.model.parameter_names().clone();
         let mut values = Vec::with_capacity(num_draws * names.len());
         for index in 0..num_draws as u64 {
             let draw = posterior(&mut stream(seed, PURPOSE, index), x);
-            values
-                .extend(draw.ok_or_else(|| SimulationError::ImpossibleData { task: self.name, observed: x.to_vec() })?);
+            values.extend(draw.ok_or_else(|| TaskError::ImpossibleData { task: self.name, observed: x.to_vec() })?);
         }
         let values = Array3::from_shape_vec((1, num_draws, names.len()), values).expect("a value for each parameter");
         Ok(Draws::new(names, values).expect("a name for each parameter"))
     }
 
-    fn check_data(&self, x: &[f32]) -> Result<(), SimulationError> {
+    fn check_data(&self, x: &[f32]) -> Result<(), TaskError> {
         self.check("values of data", x.len(), self.model.shapes().data[0])
     }
 
-    fn check(&self, what: &'static str, got: usize, expected: usize) -> Result<(), SimulationError> {
-        if got == expected {
-            Ok(())
-        } else {
-            Err(SimulationError::TaskLengths { task: self.name, what, expected, got })
-        }
+    fn check(&self, what: &'static str, got: usize, expected: usize) -> Result<(), TaskError> {
+        if got == expected { Ok(()) } else { Err(TaskError::Lengths { task: self.name, what, expected, got }) }
     }
 }
 
@@ -171,6 +167,6 @@ fn parameter_names<const D: usize>() -> [String; D] {
 }
 
 /// A prior that is uniform on the cube from −bound to bound.
-fn cube<const D: usize>(bound: f64) -> Result<Prior, SimulationError> {
+fn cube<const D: usize>(bound: f64) -> Result<Prior, PriorError> {
     Prior::box_uniform(parameter_names::<D>(), &[-bound; D], &[bound; D])
 }

@@ -2,7 +2,7 @@
 
 use bayesburn_core::Interval;
 use bayesburn_simulation::{
-    Density, GenerativeModel, InvalidSimulations, Prior, SimulationError, Simulator, Univariate,
+    Density, GenerativeModel, InvalidSimulations, Prior, PriorError, SimulationError, Simulator, Univariate,
 };
 use ndarray::{Array1, Array2, arr1, arr2, array};
 use std::f64::consts::PI;
@@ -134,7 +134,7 @@ fn draws_of_a_seed_stay_the_same() {
 
 #[test]
 fn what_is_no_prior_is_refused_with_the_reason() {
-    let message = |result: Result<Prior, SimulationError>| result.expect_err("refused").to_string();
+    let message = |result: Result<Prior, PriorError>| result.expect_err("refused").to_string();
     let error = message(Prior::box_uniform(["x", "y"], &[0.0], &[1.0, 1.0]));
     assert!(error.contains("1 lower bounds for 2 parameters"), "{error}");
     let error = message(Prior::box_uniform(["x"], &[2.0], &[1.0]));

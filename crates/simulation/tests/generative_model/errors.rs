@@ -2,7 +2,9 @@
 
 use crate::{normal_prior, normal_simulator, plain_model};
 use bayesburn_core::SimulationId;
-use bayesburn_simulation::{ContextGenerator, GenerativeModel, Prior, Quantity, SimulationError, Simulator};
+use bayesburn_simulation::{
+    ContextGenerator, GenerativeModel, Prior, PriorError, Quantity, SimulationError, Simulator,
+};
 use ndarray::{Array1, Array2, Axis, arr1};
 use rand::{Rng, RngExt};
 use std::sync::{
@@ -41,12 +43,12 @@ fn breaks_later(
 fn names_are_checked_first() {
     let nameless = Prior::from_fn(Vec::<String>::new(), |_, _| [0.0]);
     for error in [error_of(nameless.clone(), normal_simulator()), nameless.sample(3, 0).expect_err("no names")] {
-        assert!(matches!(error, SimulationError::NoParameters));
+        assert!(matches!(error, SimulationError::Prior(PriorError::NoParameters)));
         assert_says(&error, &["at least one parameter name"]);
     }
     let twice = Prior::from_fn(["mu", "nu", "mu"], |_, _| [0.0; 3]);
     for error in [error_of(twice.clone(), normal_simulator()), twice.moments(3, 0).expect_err("two mu")] {
-        assert!(matches!(&error, SimulationError::DuplicateName { name } if name == "mu"));
+        assert!(matches!(&error, SimulationError::Prior(PriorError::DuplicateName { name }) if name == "mu"));
         assert_says(&error, &["`mu`", "give each its own name"]);
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::{assert_says, error_of, model, prior, process, process_at};
 use bayesburn_simulation::{
-    FailedProcess, GenerativeModel, InvalidSimulations, Panics, SimulationError, Simulator, WorkerFailure, WorkerFault,
+    FailedProcess, GenerativeModel, InvalidSimulations, Panics, ProcessError, SimulationError, Simulator,
+    WorkerFailure, WorkerFault,
 };
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(3);
 
 fn failed(error: SimulationError) -> FailedProcess {
     match error {
-        SimulationError::ProcessFailed(failed) => *failed,
+        SimulationError::Process(ProcessError::Failed(failed)) => *failed,
         other => panic!("another error: {other}"),
     }
 }
@@ -99,7 +100,7 @@ fn an_error_that_a_worker_answers_with_may_be_an_invalid_simulation() {
     let rest: Vec<usize> = (0..50).filter(|row| *row != 20).collect();
     let all = model(process("simulate")).simulate(50, 9).expect("sound");
     assert_eq!(simulations.data.values(), all.select(&rest).data.values());
-    assert!(matches!(dropping.replay(panic.id), Err(SimulationError::ProcessFailed(_))));
+    assert!(matches!(dropping.replay(panic.id), Err(SimulationError::Process(ProcessError::Failed(_)))));
 }
 
 /// The second answer is heard with the next request of the worker, or after its last: the simulation that is named is

@@ -1,7 +1,7 @@
 //! Checks how worker processes begin and end.
 
 use crate::{assert_says, error_of, model, process, process_at, runs};
-use bayesburn_simulation::{GenerativeModel, ProcessSimulator, SimulationError};
+use bayesburn_simulation::{GenerativeModel, ProcessError, ProcessSimulator, SimulationError};
 use std::{
     collections::BTreeSet,
     fs,
@@ -88,6 +88,6 @@ fn a_file_that_cannot_be_run_is_named() {
 #[test]
 fn a_program_that_ends_at_once_is_quoted() {
     let error = error_of(process("ends at once"));
-    assert!(matches!(error, SimulationError::ProcessFailed(_)));
+    assert!(matches!(error, SimulationError::Process(ProcessError::Failed(_))));
     assert_says(&error, &["it ended (exit status: 3) after 0 answers", "worker ends at once begins"]);
 }

@@ -1,6 +1,6 @@
 //! Checks names, shapes and errors.
 
-use bayesburn_simulation::{SimulationError, tasks};
+use bayesburn_simulation::tasks::{self, TaskError};
 
 #[test]
 fn tasks_are_found_by_their_names() {
@@ -42,7 +42,7 @@ fn what_does_not_fit_is_refused_with_the_reason() {
     for task in tasks::all() {
         let (d, f) = (task.model().shapes().parameters[0], task.model().shapes().data[0]);
         let error = task.log_likelihood(&vec![0.5; d + 1], &vec![0.5; f]).expect_err("too many parameters");
-        assert!(matches!(error, SimulationError::TaskLengths { expected, got, .. } if (expected, got) == (d, d + 1)));
+        assert!(matches!(error, TaskError::Lengths { expected, got, .. } if (expected, got) == (d, d + 1)));
         let error = task.log_likelihood(&vec![0.5; d], &vec![0.5; f - 1]).expect_err("too little data").to_string();
         assert!(error.contains(&format!("{} values of data for the task `{}`", f - 1, task.name())), "{error}");
         if !task.has_exact_posterior() {
@@ -51,8 +51,8 @@ fn what_does_not_fit_is_refused_with_the_reason() {
             continue;
         }
         let refused = |x: &[f32], num_draws| task.exact_posterior(x, num_draws, 1).expect_err("refused");
-        assert!(matches!(refused(&vec![0.5; f + 1], 1), SimulationError::TaskLengths { .. }));
-        assert!(matches!(refused(&vec![0.1; f], 0), SimulationError::NoSimulations));
+        assert!(matches!(refused(&vec![0.5; f + 1], 1), TaskError::Lengths { .. }));
+        assert!(matches!(refused(&vec![0.1; f], 0), TaskError::NoDraws));
         let mut impossible = vec![f32::NAN, f32::INFINITY];
         if task.name() != "gaussian_linear" {
             impossible.push(5.0);

@@ -4,7 +4,7 @@ use super::*;
 use bayesburn_core::{Purpose, stream};
 
 fn all() -> Vec<(&'static str, Univariate)> {
-    let made = |distribution: Result<Univariate, SimulationError>| distribution.expect("valid settings");
+    let made = |distribution: Result<Univariate, PriorError>| distribution.expect("valid settings");
     let cut = |distribution, low, high| made(made(distribution).truncated(low, high));
     vec![
         ("uniform", made(Univariate::uniform(-2.0, 3.0))),
@@ -84,7 +84,7 @@ fn draws_follow_their_density() {
         assert!(follows_its_density(&distribution, &distribution), "{name}");
     }
     // The twins: a scale, a shape and a bound that are off by a twentieth.
-    let made = |distribution: Result<Univariate, SimulationError>| distribution.expect("valid settings");
+    let made = |distribution: Result<Univariate, PriorError>| distribution.expect("valid settings");
     let twins = [
         (made(Univariate::normal(0.0, 1.0)), made(Univariate::normal(0.0, 1.1))),
         (made(Univariate::gamma(2.5, 3.0)), made(Univariate::gamma(2.6, 3.0))),
