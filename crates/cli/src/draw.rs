@@ -31,7 +31,8 @@ pub(crate) fn sample(options: &Sample, json: bool) -> Result<Outcome> {
         let rows = |array: &ndarray::Array2<f64>| array.outer_iter().map(|row| row.to_vec()).collect::<Vec<_>>();
         let result = json!({
             "out": drawing.out, "data_sets": data_sets, "draws": per_data_set, "parameters": draws.names().to_vec(),
-            "mean": rows(&mean), "std": rows(&std), "acceptance": rates, "warnings": draws.warnings(), "seconds": seconds,
+            "mean": rows(&mean), "std": rows(&std), "acceptance": rates, "warnings": draws.warnings(),
+            "seconds": seconds,
         });
         print(format_args!("{result}\n"))?;
         return Ok(Outcome::Passed);

@@ -1,14 +1,15 @@
 //! Names the files and folders of everything that is saved, for those that write them and those that look for them.
 //!
-//! | folder | holds |
-//! |---|---|
-//! | an amortizer's | [`AMORTIZER`], [`WEIGHTS`], [`TRAINING_RANGE`] for a posterior, checksums |
-//! | a training's: [`CHECKPOINTS`] of a workflow, [`TRAINING`] of an inference | [`CHECKPOINT`]s, [`RUN`]s |
-//! | a checkpoint | an amortizer's files, [`MANIFEST`], [`HISTORY`], [`OPTIMIZER`]; [`RAW_WEIGHTS`], [`MEMORY`], [`BUFFER`] where the run has them |
-//! | a run's | a store for each round of simulations, [`round`] |
-//! | an inference's | [`TRAINING`], [`CALL`]s, [`POSTERIOR_OF_TRAINING`]s: [`INFERENCE`], and an amortizer's folder, [`ESTIMATOR`] |
-//! | a call's | [`CALL_DESCRIPTION`], [`PART`]s |
-//! | a store of simulations | [`MANIFEST`] and [`SHARD`]s |
+//! - The folder of an amortizer holds [`AMORTIZER`], [`WEIGHTS`], checksums, and [`TRAINING_RANGE`] for a posterior.
+//! - The folder of a training ([`CHECKPOINTS`] of a workflow, [`TRAINING`] of an inference) holds [`CHECKPOINT`]s, and a
+//!   folder [`RUN`] for each run whose source stores [`round`]s.
+//! - A checkpoint holds the files of an amortizer, [`MANIFEST`], [`HISTORY`] and [`OPTIMIZER`], and where the run needs
+//!   them [`RAW_WEIGHTS`], [`MEMORY`] and [`BUFFER`].
+//! - The folder of an inference holds [`TRAINING`], a folder [`CALL`] for each call that simulated, and a folder
+//!   [`POSTERIOR_OF_TRAINING`] for each training.
+//! - The folder of a call holds [`CALL_DESCRIPTION`] and [`PART`]s.
+//! - The folder of a posterior of an inference holds [`INFERENCE`], and [`ESTIMATOR`], the folder of an amortizer.
+//! - A store of simulations holds [`MANIFEST`] and [`SHARD`]s.
 
 use std::{
     fs, io,

@@ -76,7 +76,8 @@ pub enum InferenceError {
     },
     /// Simulations that are nearly all the same.
     #[error(
-        "{copies} of {got} simulations are copies of others, and none is left to {}: append more that differ", match *trained == 0 {
+        "{copies} of {got} simulations are copies of others, and none is left to {}: append more that differ",
+        match *trained == 0 {
             true => "train on",
             false => "validate on",
         }
@@ -232,7 +233,10 @@ pub enum InferenceError {
         folder: PathBuf,
     },
     /// A posterior that was inferred with another prior.
-    #[error("the posterior in {} needs another prior: {reason}; load it with the prior that it was inferred with", folder.display())]
+    #[error(
+        "the posterior in {} needs another prior: {reason}; load it with the prior that it was inferred with",
+        folder.display()
+    )]
     OtherPrior {
         /// The folder.
         folder: PathBuf,

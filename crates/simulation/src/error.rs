@@ -289,7 +289,10 @@ pub enum SimulationError {
     )]
     CannotRedraw,
     /// An identity that names no simulation of its batch.
-    #[error("{id:?} is not one of the {} simulations from {} on: pass an identity as it was reported", .id.batch, .id.first)]
+    #[error(
+        "{id:?} is not one of the {} simulations from {} on: pass an identity as it was reported",
+        .id.batch, .id.first
+    )]
     NotInBatch {
         /// The identity.
         id: SimulationId,

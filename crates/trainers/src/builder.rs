@@ -163,10 +163,10 @@ impl<K: AmortizerConfig> TrainerBuilder<K> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn loss(
-        mut self,
-        loss: impl Fn(&K::Amortizer, &Configured, &mut Pass) -> Result<Tensor<1>, AmortizerError> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn loss<F>(mut self, loss: F) -> Self
+    where
+        F: Fn(&K::Amortizer, &Configured, &mut Pass) -> Result<Tensor<1>, AmortizerError> + Send + Sync + 'static,
+    {
         self.own_loss = Some(Arc::new(LossFunction(loss)));
         self
     }

@@ -54,7 +54,7 @@ pub enum TrainerError {
     },
     /// The program was asked to end, by Ctrl-C or by its own flag.
     #[error("the training was interrupted after {steps} steps; {}", match checkpoint {
-        Some(checkpoint) => format!("its state is in {}: build the trainer with `resume()` to go on", checkpoint.display()),
+        Some(folder) => format!("its state is in {}: build the trainer with `resume()` to go on", folder.display()),
         None => "it writes no checkpoints, so that only this process can go on with it".to_owned(),
     })]
     Interrupted {

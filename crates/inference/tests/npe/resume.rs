@@ -262,7 +262,11 @@ fn simulating_ends_after_a_part_when_the_flag_is_raised_and_goes_on() {
         let kept = folder.is_some();
         let error = first.expect_err("it was raised");
         assert!(
-            matches!(error, InferenceError::Interrupted { made, count: SIMULATIONS, is_kept } if made == all_made && is_kept == kept),
+            matches!(
+                error,
+                InferenceError::Interrupted { made, count: SIMULATIONS, is_kept }
+                    if made == all_made && is_kept == kept
+            ),
             "{error}"
         );
         assert_eq!((simulations == expected, calls), (true, all_calls));

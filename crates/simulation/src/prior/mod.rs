@@ -222,7 +222,9 @@ impl Prior {
     ///     let (a, b) = (rng.random::<f32>(), rng.random::<f32>());
     ///     [a.min(b), a.max(b)]
     /// })
-    /// .with_log_prob([Interval::Between(0.0, 1.0); 2], |t| if t[0] <= t[1] { 2_f64.ln() } else { f64::NEG_INFINITY })?;
+    /// .with_log_prob([Interval::Between(0.0, 1.0); 2], |t| {
+    ///     if t[0] <= t[1] { 2_f64.ln() } else { f64::NEG_INFINITY }
+    /// })?;
     /// assert!(!prior.density().expect("just given").contains(&[0.7, 0.2]));
     /// # Ok::<(), bayesburn_simulation::SimulationError>(())
     /// ```

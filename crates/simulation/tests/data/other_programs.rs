@@ -127,7 +127,10 @@ fn arrays_may_begin_at_any_byte() {
     let folder = folder();
     let path = folder.path().join("data.safetensors");
     // By hand, since the crate sorts arrays by alignment.
-    let header = r#"{"x":{"dtype":"U8","shape":[1,1],"data_offsets":[0,1]},"theta":{"dtype":"F64","shape":[1,1],"data_offsets":[1,9]}}"#;
+    let header = concat!(
+        r#"{"x":{"dtype":"U8","shape":[1,1],"data_offsets":[0,1]},"#,
+        r#""theta":{"dtype":"F64","shape":[1,1],"data_offsets":[1,9]}}"#
+    );
     let file = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[3], &0.5f64.to_le_bytes()].concat();
     fs::write(&path, file).expect("writable");
     let batch = Dataset::open(&path).expect("sound").select(&[0]).expect("there");

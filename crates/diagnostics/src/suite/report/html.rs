@@ -132,7 +132,9 @@ fn strata(report: &Report) -> Markup {
             section {
                 h2 { "By context" }
                 div class="scroll" { table {
-                    thead { tr { th { "Context" } th { "Data sets" } th { "Parameter" } th { "Bias" } th { "Width" } th {} } }
+                    thead { tr {
+                        th { "Context" } th { "Data sets" } th { "Parameter" } th { "Bias" } th { "Width" } th {}
+                    } }
                     tbody {
                         @for row in report.rows_of_strata() {
                             tr class=[(!row.passed).then_some("bad")] {
