@@ -153,7 +153,7 @@ fn the_weights_stay_finite(networks: PosteriorConfig) {
     bad.store(true, std::sync::atomic::Ordering::SeqCst);
     let config = TrainingConfig::new().with_non_finite_steps(NonFiniteSteps::new().with_limit(0));
     let text = message(trainer.train(short_run(), &config).map(|_| ()));
-    assert!(text.contains("in 1 steps in a row") && text.contains("try"), "{text}");
+    assert!(text.contains("in 1 consecutive steps") && text.contains("try"), "{text}");
     let (steps, losses) = (trainer.history().steps.len(), trainer.history().train_losses().len());
     assert_eq!(losses, steps - 1);
     bad.store(false, std::sync::atomic::Ordering::SeqCst);

@@ -162,7 +162,7 @@ fn after_too_many_the_run_stops_with_the_weights_before_them() {
     let config = training().with_non_finite_steps(NonFiniteSteps::new().with_limit(0));
     let (result, trainer) = with_bad_batches(&config);
     let error = result.expect_err("no step may be left out").to_string();
-    assert!(error.contains("training loss is NaN, in 1 steps in a row") && error.contains("try"), "{error}");
+    assert!(error.contains("training loss is NaN, in 1 consecutive steps") && error.contains("try"), "{error}");
     let test = trainer.simulate(5, 1).expect("simulates");
     assert!(trainer.amortizer().negative_log_prob(&test).expect("the pilot widths").is_finite());
 }

@@ -1,8 +1,9 @@
-//! Words an error for those who see no backtrace.
+//! Formats an error with its sources, for users who see no backtrace.
 
 use std::error::Error;
 
-/// The message of an error, followed by its sources where they add to it: for the last line of a program.
+/// The message of an error, followed by the messages of its sources. A source whose message is already contained is
+/// skipped. For the last line that a program prints.
 ///
 /// ```
 /// use bayesburn_core::with_causes;

@@ -4,11 +4,11 @@ use crate::ParameterNames;
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis};
 use thiserror::Error;
 
-/// Draws that cannot be put together.
+/// Draws whose names or shapes do not fit.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DrawsError {
-    /// The last axis and the names disagree.
+    /// The number of names differs from the length of the last axis.
     #[error("draws of {got} parameters, but {expected} names: pass one name for each parameter")]
     Names {
         /// The number of names.
@@ -16,7 +16,7 @@ pub enum DrawsError {
         /// The length of the last axis.
         got: usize,
     },
-    /// Two sets of draws are of other parameters.
+    /// Two sets of draws have different parameters.
     #[error(
         "draws of {got:?} cannot follow draws of {expected:?}: join draws of the same parameters in the same order"
     )]
@@ -26,7 +26,7 @@ pub enum DrawsError {
         /// The names of the set that does not fit.
         got: ParameterNames,
     },
-    /// Two sets of draws cannot be joined.
+    /// Two sets of draws have different shapes.
     #[error(
         "draws of shape [.., {got_draws}, {got_parameters}] cannot follow draws of shape [.., {draws}, {parameters}]: \
          sample the same number of draws of the same parameters for each data set"
@@ -45,8 +45,8 @@ pub enum DrawsError {
 
 /// Posterior draws, `[M, L, D]`: M data sets, L draws for each, D parameters. Always three axes, also for one data set.
 ///
-/// [`Draws::warnings`] says why they may be wrong, for example because a data set is unlike the simulations that the
-/// posterior was trained on.
+/// [`Draws::warnings`] lists reasons why they may be wrong, for example that a data set is unlike the simulations that
+/// the posterior was trained on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draws {
     names: ParameterNames,
@@ -74,7 +74,7 @@ impl Draws {
         self
     }
 
-    /// Why these draws may be wrong; empty if nothing is known against them.
+    /// Reasons why these draws may be wrong; empty if none are known.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
@@ -113,13 +113,13 @@ impl Draws {
         self.values.view()
     }
 
-    /// All draws, `[M, L, D]`, without a copy.
+    /// Converts into all draws, `[M, L, D]`, without a copy.
     #[must_use]
     pub fn into_values(self) -> Array3<f32> {
         self.values
     }
 
-    /// The draws of some parameters, in this order: a page of a figure with hundreds of them.
+    /// The draws of some parameters, in this order, for example for one page of a figure.
     ///
     /// # Panics
     /// If there is no such parameter.

@@ -1,4 +1,4 @@
-//! Says which file cannot be read, written or deleted, and why: one error for all crates.
+//! Defines the error of files that cannot be read, written or deleted, which all crates share.
 
 use std::{
     fmt, io,

@@ -1,5 +1,5 @@
-//! Writes files and folders that are there whole or not at all, and finds out whether they are still as they were
-//! written.
+//! Writes files and folders atomically: either all of their content is there, or they are not. Checksums tell whether
+//! they have changed since.
 
 use std::{
     fs::{self, File},
@@ -10,11 +10,11 @@ use std::{
 /// The file that [`seal`] adds to a folder.
 const CHECKSUMS: &str = "checksums.txt";
 
-/// Writes a file beside its place, forces it to disk and renames it, so that a crash or a full disk leaves what was
-/// there before.
+/// Writes a temporary file in the same folder, forces it to disk and renames it. After a crash or on a full disk, the
+/// previous file is still there.
 ///
 /// # Errors
-/// What `write` or the system reports; the unfinished file is removed.
+/// Errors of `write`, and I/O errors. The unfinished file is removed.
 pub fn write_atomically(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
     let scratch = beside(path)?;
     let result = File::create(&scratch).and_then(|file| {
@@ -30,12 +30,12 @@ pub fn write_atomically(path: &Path, write: impl FnOnce(&mut BufWriter<File>) ->
     result.and_then(|()| sync_parent(path))
 }
 
-/// Makes a folder beside its place, fills it by `write`, seals it, forces it to disk and renames it: the folder is
-/// there with all its files, or not at all. `error` turns what the system reports into the caller's error.
+/// Creates a temporary folder, fills it by `write`, [seals](seal) it, forces it to disk and renames it. So the folder
+/// exists with all its files or not at all. `error` converts an I/O error into the caller's error.
 ///
 /// # Errors
-/// What `write` or the system reports, for example that a folder of this name is there already; the unfinished folder
-/// is removed.
+/// Errors of `write`, and I/O errors, for example that a folder of this name exists already. The unfinished folder is
+/// removed.
 pub fn write_folder_atomically<E>(
     path: &Path,
     error: impl Fn(io::Error) -> E,
@@ -60,8 +60,8 @@ pub fn write_folder_atomically<E>(
     result.and_then(|()| sync_parent(path).map_err(&error))
 }
 
-/// Adds a file with the length and CRC-32 of every other file of a folder, which [`verify`] compares. A seal that is
-/// there is replaced.
+/// Adds a file with the length and CRC-32 of every other file of a folder. [`verify`] compares them later. An existing
+/// seal is replaced.
 ///
 /// # Errors
 /// A file that cannot be read or written.
@@ -69,10 +69,10 @@ pub fn seal(folder: &Path) -> io::Result<()> {
     fs::write(folder.join(CHECKSUMS), checksums(folder)?)
 }
 
-/// Whether a folder's files are those that were sealed: none changed, cut short, missing or added.
+/// Checks that a folder's files are as they were when it was sealed: none changed, truncated, missing or added.
 ///
 /// # Errors
-/// The first difference in words; a seal that is missing; files that cannot be read.
+/// A description of the first difference; a missing seal; files that cannot be read.
 pub fn verify(folder: &Path) -> Result<(), String> {
     let sealed = fs::read_to_string(folder.join(CHECKSUMS)).map_err(|error| format!("{CHECKSUMS}: {error}"))?;
     let found = checksums(folder).map_err(|error| error.to_string())?;
@@ -93,7 +93,7 @@ pub fn verify(folder: &Path) -> Result<(), String> {
     Err(format!("`{changed}` was changed or cut short: its checksum does not match"))
 }
 
-/// A line `crc32 length name` for each file but the seal, in the order of names.
+/// One line `crc32 length name` for each file except the seal, sorted by name.
 fn checksums(folder: &Path) -> io::Result<String> {
     let mut lines = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -139,7 +139,7 @@ fn sync_parent(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Forces the entries of a folder to disk, where the system can be asked to.
+/// Forces the entries of a folder to disk, on systems that support it.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }

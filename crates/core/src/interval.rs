@@ -1,4 +1,4 @@
-//! Says where a parameter can lie, and maps that interval to all real numbers and back.
+//! Represents the interval that a parameter can lie in, and maps it to the real numbers and back.
 
 use serde::{Deserialize, Serialize};
 use statrs::function::erf::{erfc, erfc_inv};
@@ -6,12 +6,13 @@ use std::f64::consts::{PI, SQRT_2};
 use std::fmt;
 use thiserror::Error;
 
-/// The values that a parameter can take: what a prior's density is above 0 for.
+/// The values that a parameter can take: the support of its prior.
 ///
-/// The map to the reals is the identity, a logarithm, or between two bounds the probit, the standard normal
-/// distribution's quantile function: a uniform distribution becomes the normal that flows start from, and what bounds
-/// cut off has tails no heavier than a normal's, where the logit's fall like an exponential. Parameters are f32, so
-/// that bounds are as well: what comes back from the reals is never outside, to the last bit.
+/// The map to the reals is the identity without bounds, a logarithm with one bound, and the probit (the quantile
+/// function of the standard normal distribution) between two bounds. The probit maps a uniform distribution to a
+/// standard normal, the base distribution of flows, and the tails of a truncated distribution fall as fast as a
+/// normal's; with a logit they would fall only exponentially. Parameters and bounds are f32, so that values mapped back
+/// from the reals are never outside, not even by rounding.
 ///
 /// ```
 /// use bayesburn_core::Interval;
@@ -28,15 +29,15 @@ pub enum Interval {
     /// Any number.
     #[default]
     Real,
-    /// From this on.
+    /// At least this value.
     Above(f32),
-    /// Up to this.
+    /// At most this value.
     Below(f32),
-    /// From the first to the second.
+    /// From the first value to the second.
     Between(f32, f32),
 }
 
-/// Bounds between which there is nothing.
+/// Bounds that enclose no interval.
 #[derive(Debug, Clone, Copy, PartialEq, Error)]
 #[error("an interval from {low} to {high}: give finite bounds, the lower one first")]
 pub struct IntervalError {
@@ -55,7 +56,7 @@ impl Interval {
         Self::Between(low, high).checked()
     }
 
-    /// The interval, if there is something in it.
+    /// The interval itself, if its bounds are valid.
     ///
     /// # Errors
     /// Bounds that are not finite, or in the wrong order.
@@ -70,7 +71,7 @@ impl Interval {
         if finite && low < high { Ok(self) } else { Err(IntervalError { low, high }) }
     }
 
-    /// Both bounds, infinite where there is none.
+    /// Lower and upper bound; infinite where there is no bound.
     #[must_use]
     pub fn bounds(self) -> (f32, f32) {
         match self {
@@ -88,11 +89,11 @@ impl Interval {
         low <= value && value <= high
     }
 
-    /// A value as a real number: itself, ln(θ − low), −ln(high − θ), or Φ⁻¹((θ − low) / (high − low)).
+    /// Maps a value to the reals: θ, ln(θ − low), −ln(high − θ), or Φ⁻¹((θ − low) / (high − low)).
     ///
-    /// A value on a bound or beyond it is mapped as if it were half an ulp inside: half the distance from the bound to
-    /// the next f32. Rounding puts some values on bounds that are far from 0; their images are near those of their
-    /// neighbours.
+    /// A value on a bound or beyond it is mapped as if it were half an ulp inside, that is half the distance from the
+    /// bound to the next f32. Rounding to f32 puts some values exactly on a bound that is far from 0; with this rule
+    /// they are mapped close to their neighbours.
     #[must_use]
     pub fn to_real(self, value: f32) -> f64 {
         let (below, above) = self.distances(value);
@@ -120,7 +121,7 @@ impl Interval {
         }
     }
 
-    /// The derivative by θ of [`Interval::log_derivative`].
+    /// The derivative of [`Interval::log_derivative`] with respect to θ.
     #[must_use]
     pub fn log_derivative_slope(self, value: f32) -> f64 {
         let (below, above) = self.distances(value);
@@ -132,7 +133,7 @@ impl Interval {
         }
     }
 
-    /// The value in the interval that a real number stands for.
+    /// Maps a real number to a value in the interval: the inverse of [`Interval::to_real`].
     #[must_use]
     pub fn from_real(self, real: f64) -> f32 {
         let (low, high) = self.bounds();
@@ -143,11 +144,11 @@ impl Interval {
             Self::Between(low, high) if real < 0.0 => f64::from(low) + width(low, high) * below(real),
             Self::Between(low, high) => f64::from(high) - width(low, high) * below(-real),
         };
-        // What exp makes of a large number may be infinite.
+        // exp of a large number may be infinite.
         (value as f32).clamp(low.max(f32::MIN), high.min(f32::MAX))
     }
 
-    /// How far a value is from both bounds; half an ulp, if it is not inside.
+    /// Distances of a value from both bounds; half an ulp if it is not inside.
     fn distances(self, value: f32) -> (f64, f64) {
         let (low, high) = self.bounds();
         let distance = |from: f32, to: f32, half_ulp: f64| {
@@ -168,12 +169,12 @@ fn width(low: f32, high: f32) -> f64 {
     f64::from(high) - f64::from(low)
 }
 
-/// The share of a standard normal distribution below a number.
+/// Φ: the cumulative distribution function of the standard normal.
 fn below(real: f64) -> f64 {
     0.5 * erfc(-real / SQRT_2)
 }
 
-/// The number with this share of a standard normal distribution below it.
+/// Φ⁻¹: the quantile function of the standard normal.
 fn quantile(share: f64) -> f64 {
     -SQRT_2 * erfc_inv(2.0 * share)
 }

@@ -1,7 +1,7 @@
-//! Names the files and folders of everything that is saved, for those that write them and those that look for them.
+//! Names the files and folders of everything that is saved, for code that writes them and code that looks for them.
 //!
 //! - The folder of an amortizer holds [`AMORTIZER`], [`WEIGHTS`], checksums, and [`TRAINING_RANGE`] for a posterior.
-//! - The folder of a training ([`CHECKPOINTS`] of a workflow, [`TRAINING`] of an inference) holds [`CHECKPOINT`]s, and a
+//! - The folder of a training (a workflow's [`CHECKPOINTS`], an inference's [`TRAINING`]) holds [`CHECKPOINT`]s, and a
 //!   folder [`RUN`] for each run whose source stores [`round`]s.
 //! - A checkpoint holds the files of an amortizer, [`MANIFEST`], [`HISTORY`] and [`OPTIMIZER`], and where the run needs
 //!   them [`RAW_WEIGHTS`], [`MEMORY`] and [`BUFFER`].
@@ -20,7 +20,7 @@ use std::{
 pub const AMORTIZER: &str = "amortizer.json";
 /// The weights of networks.
 pub const WEIGHTS: &str = "weights.safetensors";
-/// What a posterior was trained on.
+/// The ranges of the data that a posterior was trained on.
 pub const TRAINING_RANGE: &str = "training_range.json";
 /// The description of an inference's posterior, beside its networks.
 pub const INFERENCE: &str = "inference.json";
@@ -30,7 +30,7 @@ pub const ESTIMATOR: &str = "estimator";
 pub const CHECKPOINTS: &str = "checkpoints";
 /// The folder of an inference's checkpoints.
 pub const TRAINING: &str = "training";
-/// What a checkpoint or a store of simulations holds.
+/// The table of contents of a checkpoint or a store of simulations.
 pub const MANIFEST: &str = "manifest.json";
 /// The losses of a training.
 pub const HISTORY: &str = "history.json";
@@ -74,7 +74,7 @@ pub struct BatchFiles {
     pub file: Numbered,
 }
 
-/// Names made of a number: files or folders that are in the order of their numbers by name, too.
+/// Names that contain a number with leading zeros, so that sorting by name sorts by number.
 ///
 /// ```
 /// use bayesburn_core::layout::CHECKPOINT;
@@ -91,7 +91,7 @@ pub struct Numbered {
 }
 
 impl Numbered {
-    /// Names of a prefix, a number of at least so many digits, and a suffix.
+    /// Names that consist of a prefix, a number of at least `digits` digits, and a suffix.
     #[must_use]
     pub const fn new(prefix: &'static str, digits: usize, suffix: &'static str) -> Self {
         Self { prefix, digits, suffix }
@@ -104,13 +104,13 @@ impl Numbered {
         format!("{prefix}{number:0digits$}{suffix}")
     }
 
-    /// The number of a name; `None` if it is another name.
+    /// The number in a name; `None` if the name has another form.
     #[must_use]
     pub fn number(self, name: &str) -> Option<usize> {
         name.strip_prefix(self.prefix)?.strip_suffix(self.suffix)?.parse().ok()
     }
 
-    /// What a folder holds under such names, in the order of the numbers.
+    /// The entries of a folder with such names, in the order of their numbers.
     ///
     /// # Errors
     /// A folder that cannot be read.
@@ -125,7 +125,7 @@ impl Numbered {
         Ok(found)
     }
 
-    /// What a folder holds under the largest number, if there is any.
+    /// The entry of a folder with the largest number, if there is any.
     ///
     /// # Errors
     /// A folder that cannot be read.

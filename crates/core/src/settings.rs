@@ -49,7 +49,7 @@ pub fn at_least_one(setting: impl Into<Cow<'static, str>>, value: usize) -> Resu
     in_range(value > 0, setting, "at least 1", value)
 }
 
-/// Returns an error unless the value is above 0 and below 1; NaN is not.
+/// Returns an error unless the value is above 0 and below 1; NaN is an error.
 ///
 /// # Errors
 /// If the value is outside of (0, 1).

@@ -19,7 +19,7 @@ pub struct SimulationId {
     pub index: u64,
     /// 0 for the first attempt, 1 for the first redraw, and so on.
     pub attempt: u32,
-    /// Where the smallest batch that replays it begins: `index`, unless simulations depend on their batch.
+    /// The first simulation of the smallest batch that replays it: `index`, unless simulations depend on their batch.
     pub first: u64,
     /// The number of simulations of that batch.
     pub batch: usize,
@@ -35,14 +35,14 @@ pub struct PanickedSimulation {
     pub message: String,
 }
 
-/// Arrays that are no batch of simulations, or batches that cannot be joined.
+/// Arrays that do not form a batch of simulations, or batches that cannot be joined.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SimulationsError {
     /// Nothing to join.
     #[error("no batch to join: pass at least one")]
     Nothing,
-    /// The batches are of other parameters.
+    /// The batches have different parameters.
     #[error("simulations of {got:?} cannot follow simulations of {expected:?}: join batches of one model")]
     Names {
         /// The names of the first batch.
@@ -53,11 +53,11 @@ pub enum SimulationsError {
     /// Names, parameters and data do not fit each other.
     #[error("{got} {what} for {expected} {of}: give one for each")]
     Lengths {
-        /// What there are too many or too few of.
+        /// What was counted.
         what: &'static str,
         /// How many there are.
         got: usize,
-        /// What they belong to.
+        /// What was counted against it.
         of: &'static str,
         /// How many there should be.
         expected: usize,
@@ -65,7 +65,8 @@ pub enum SimulationsError {
     /// Data that do not fit each other.
     #[error(transparent)]
     Data(#[from] InvalidData),
-    /// A quantity differs in shape, is missing in one of the batches, or is shared and differs.
+    /// A quantity has different shapes, is missing in one of the batches, or is shared by each batch and has different
+    /// values.
     #[error(
         "`{quantity}` is {got} in one batch and {expected} in the first: join batches that agree in everything but \
          their length"
@@ -73,9 +74,9 @@ pub enum SimulationsError {
     Quantity {
         /// Which field.
         quantity: &'static str,
-        /// The first batch's, in words.
+        /// Its shape or value in the first batch.
         expected: String,
-        /// The other's, in words.
+        /// Its shape or value in the other batch.
         got: String,
     },
 }
@@ -113,12 +114,12 @@ pub struct Simulations {
     pub panicked: Vec<PanickedSimulation>,
 }
 
-/// What is known of data sets without their parameters: data, simulated or observed, and contexts.
+/// Data sets without parameters: simulated or observed data, and contexts.
 #[derive(Debug, Clone, Copy)]
 pub struct Given<'a> {
     /// The names of the parameters to infer.
     pub parameter_names: &'a ParameterNames,
-    /// Some parameters of the prior, for functions of simulations that are called without any; zeros if there are none.
+    /// A placeholder drawn from the prior, for configurators that are functions of whole simulations; zeros if `None`.
     pub stand_in: Option<&'a Array1<f32>>,
     /// As [`Simulations::data`].
     pub data: &'a Data,
@@ -149,7 +150,7 @@ impl<'a> Given<'a> {
 }
 
 impl Simulations {
-    /// The same without the parameters.
+    /// Data and contexts, without the parameters.
     #[must_use]
     pub fn given(&self) -> Given<'_> {
         Given {
@@ -163,10 +164,10 @@ impl Simulations {
         }
     }
 
-    /// Parameters `[B, D]` and data of B data sets, or an array `[B, ...]`, without contexts.
+    /// A batch of parameters `[B, D]` and B data sets (or an array `[B, ...]`), without contexts.
     ///
     /// # Errors
-    /// If the names are not D, or the data not B.
+    /// If there are not D names or not B data sets.
     pub fn new(
         parameter_names: ParameterNames,
         parameters: Array2<f32>,
@@ -204,11 +205,11 @@ impl Simulations {
         self.len() == 0
     }
 
-    /// The data as observations, `[B, ...]`, with NaN where a value is missing or a row is padding, as in data that
-    /// were measured: see [`Data::observations`].
+    /// The data in the form of observations, `[B, ...]`: NaN marks missing values and padding rows. See
+    /// [`Data::observations`].
     ///
-    /// This is what a posterior is asked about when a simulation takes the place of an observation; the values alone
-    /// have a 0 for each that is missing, which would be taken for measured.
+    /// Use this to condition a posterior on a simulation. The raw values contain a 0 in place of each missing value,
+    /// which would be taken for a measured 0.
     ///
     /// ```
     /// use bayesburn_core::{Data, Simulations};
@@ -225,11 +226,11 @@ impl Simulations {
         self.data.observations()
     }
 
-    /// These rows, in this order; a row may be taken more than once. `invalid` and `panicked` stay with the batch that
-    /// they were counted in.
+    /// The simulations with these row numbers, in this order; a row may occur more than once. `invalid` and `panicked`
+    /// of the result are empty: they belong to the batch in which they were counted.
     ///
     /// # Panics
-    /// If a row is not there.
+    /// If a row does not exist.
     #[must_use]
     pub fn select(&self, rows: &[usize]) -> Self {
         let of = |array: &ArrayD<f32>| array.select(Axis(0), rows);
@@ -247,8 +248,7 @@ impl Simulations {
         }
     }
 
-    /// Batches one after the other, in one. Where data sets are of different lengths, they are padded: see
-    /// [`Data::join`].
+    /// Concatenates batches. Data sets of different lengths are padded: see [`Data::join`].
     ///
     /// # Errors
     /// No batch; batches that differ in names, in shape, or in shared context.

@@ -1,18 +1,18 @@
 //! Gives every random decision its own generator, named by seed, purpose and index.
 //!
-//! A generator is never passed from one task to the next, so the order in which threads run, or the number of them,
-//! cannot change a draw; and a run resumes at any point from two integers, the seed and the index.
+//! A generator is never passed from one task to the next. So draws do not depend on the number of threads or on their
+//! order, and a run can resume at any point from two integers, the seed and the index.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// The random generator that bayesburn hands to user code: ChaCha with 8 rounds.
 ///
-/// ChaCha is counter-based: 2⁶⁴ independent streams for each key, any of which starts in about 100 ns. Its output is
-/// the same on every platform and pinned by a test; a change of it would be announced as value-breaking.
+/// ChaCha is counter-based: each key has 2⁶⁴ independent streams, and starting one takes about 100 ns. Its output is
+/// the same on every platform and pinned by a test; the changelog would announce a change as value-breaking.
 pub type StreamRng = ChaCha8Rng;
 
-/// What a stream of random numbers is for. Streams of different purposes are independent.
+/// The purpose that a stream of random numbers serves. Streams of different purposes are independent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Purpose([u8; Purpose::MAX_LEN]);
 

@@ -1,4 +1,4 @@
-//! The loss of rounds whose parameters a posterior proposed: SNPE-C with atoms.
+//! Implements the atomic loss (SNPE-C) for rounds whose parameters a posterior proposed.
 //!
 //! Simulations of proposed parameters have the density p̃(θ) p(x | θ), and the loss −ln q(θ | x) would make q the
 //! posterior under the proposal p̃. Greenberg et al. (2019) ask instead which of some parameters, atoms, an observation
@@ -10,9 +10,9 @@
 //! is minimal where q is the posterior under the prior p (their eq. 7 and 8). Atoms are the parameters of other
 //! simulations of the batch.
 //!
-//! It is the same for q and any multiple of q: mass where no atom is costs nothing, and gaps between the parameters
-//! of some thousand simulations hold all of a narrow posterior. The combined loss adds −ln q(θ | x) of simulations
-//! from the prior, of which q under the prior is the minimum too, and which mass elsewhere does cost.
+//! The loss is the same for q and any multiple of q, so that probability mass where there are no atoms costs nothing;
+//! in more than one dimension, a narrow posterior fits into the gaps between some thousand simulations. The combined
+//! loss adds −ln q(θ | x) for simulations from the prior. It has the same minimum, and penalises mass elsewhere.
 
 use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, Configured};
 use bayesburn_core::{Purpose, stream};
@@ -25,7 +25,7 @@ use rand::seq::index::sample;
 
 pub(crate) struct AtomicLoss {
     pub(crate) prior: Prior,
-    /// Atoms, that of the simulation among them.
+    /// Number of atoms, including the simulation's own parameters.
     pub(crate) atoms: usize,
     /// Whether −ln q(θ | x) is added for parameters from the prior.
     pub(crate) combined: bool,
@@ -45,7 +45,7 @@ impl AtomicLoss {
         let mut chosen = Vec::with_capacity(rows * atoms);
         for row in 0..rows {
             chosen.push(row);
-            // Of the others, without repetition: those from `row` on have numbers one higher.
+            // Drawn from the other rows without replacement: numbers from `row` on are shifted by one.
             let others = sample(&mut rng, rows - 1, atoms - 1);
             chosen.extend(others.into_iter().map(|other| other + usize::from(other >= row)));
         }
@@ -84,7 +84,7 @@ impl<C: SummaryConfig> TrainingLoss<AmortizedPosterior<C>> for AtomicLoss {
         Ok(self.of_each(posterior, batch, pass)?.mean())
     }
 
-    /// With the same atoms each time.
+    /// Uses the same atoms each time.
     fn validation(&self, posterior: &AmortizedPosterior<C>, data: &Configured) -> Result<f32, AmortizerError> {
         Ok(self.of_each(posterior, data, &mut Pass::inference(0))?.mean().into_scalar())
     }

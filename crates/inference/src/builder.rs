@@ -1,4 +1,4 @@
-//! Gathers what an inference is made from, and checks it.
+//! Collects the settings of an inference, and checks them.
 
 use crate::{
     InferenceError, Npe, NpeConfig, ParameterSpace, Proposal, configurator::PairsConfigurator, space::scales,
@@ -15,7 +15,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-/// What an inference begins with: a model, or a prior alone if simulations are appended that another program made.
+/// The origin of an inference: a model, or only a prior if another program makes the simulations.
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant, reason = "a program has one, until its inference is built")]
 pub enum NpeOrigin {
@@ -80,7 +80,7 @@ impl<C: SummaryConfig> NpeBuilder<C> {
         }
     }
 
-    /// The seed of everything that is random; 0 if not set.
+    /// The seed of all randomness; 0 by default.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -102,32 +102,32 @@ impl<C: SummaryConfig> NpeBuilder<C> {
         self
     }
 
-    /// A configurator of one's own: what the networks see of simulations. Parameters must stay what they are, since the
-    /// prior is of them.
+    /// Sets your own configurator, which computes the networks' inputs from simulations. It must not change the
+    /// parameters, since the prior applies to them.
     #[must_use]
     pub fn configurator(mut self, configurator: impl Configurator) -> Self {
         self.configurator = Some(Arc::new(configurator));
         self
     }
 
-    /// Names of the features of the data, which posteriors keep: of pairs that are appended. Those of a model are taken
-    /// if this is not called, unless there is a configurator of one's own.
+    /// Names of the features of the data, which posteriors store. By default they are those of the model, unless you
+    /// set your own configurator.
     #[must_use]
     pub fn feature_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.feature_names = Some(names.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Keeps simulations, checkpoints and posteriors in this folder: `posterior-000` of the first training and so on,
-    /// which [`Posterior::load`](crate::Posterior::load) reads.
+    /// Stores simulations, checkpoints and posteriors in this folder. [`Posterior::load`](crate::Posterior::load) reads
+    /// the posteriors: `posterior-000` of the first training, and so on.
     #[must_use]
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
         self
     }
 
-    /// Goes on with the inference that the folder holds, if it holds one. The program is run as before: simulations
-    /// that are there are not made again, and trainings go on where they were, to the bit.
+    /// Resumes the inference in the folder, if there is one. Run the same program again: stored simulations are not
+    /// repeated, and trainings continue where they were, with bitwise the same result.
     #[must_use]
     pub fn resume(mut self) -> Self {
         self.resume = true;
@@ -142,18 +142,18 @@ impl<C: SummaryConfig> NpeBuilder<C> {
         self
     }
 
-    /// Ends a training likewise when this flag is raised, and simulating after the current part.
+    /// Ends a training in the same way when this flag is raised, or simulating after the current part.
     #[must_use]
     pub fn stop_on(mut self, flag: Arc<AtomicBool>) -> Self {
         self.interrupt = Some(flag);
         self
     }
 
-    /// The inference, without simulations yet.
+    /// Builds the inference, without simulations yet.
     ///
     /// # Errors
-    /// A prior without a density; a simulator with context, unless a configurator takes care of it; a number of
-    /// observations that varies; settings outside their range; a folder that cannot be used.
+    /// A prior without a density; a simulator with context, unless a configurator handles it; a varying number of
+    /// observations; settings outside their range; a folder that cannot be used.
     pub fn build(self) -> Result<Npe<C>, InferenceError> {
         self.config.training.check()?;
         in_range(self.folder.is_some() || !self.resume, "resume", "with a folder", "without one")?;
@@ -190,7 +190,7 @@ impl<C: SummaryConfig> NpeBuilder<C> {
                 }
             }
         }
-        // Left out and counted, unless the model says something else.
+        // Invalid simulations are dropped and counted, unless the model has another policy.
         let model = model.map(GenerativeModel::leaving_out_invalid);
         let of_model = model.as_ref().and_then(GenerativeModel::feature_names).filter(|_| self.configurator.is_none());
         let feature_names = self.feature_names.or_else(|| of_model.map(<[String]>::to_vec));

@@ -1,11 +1,11 @@
-//! The loss of rounds whose parameters a posterior proposed, in closed form: both it and the network are mixtures of
-//! normals.
+//! Implements the closed-form loss for rounds whose parameters a posterior proposed, where both the proposal and the
+//! network are mixtures of normals.
 //!
 //! Simulations of a proposal p̃ have the posterior q(θ | x) p̃(θ) / (p(θ) Z(x)). Proposal and prior do not depend on
-//! the network, so that what is left of its −ln is −ln q(θ | x) + ln Z(x), with Z(x) = ∫ q(θ | x) p̃(θ) / p(θ) dθ:
-//! normals all of them, or p uniform (Greenberg et al. 2019, appendix A.1). The ratio p̃ / p is computed in f64 and
-//! in the parameters' own units, then standardised as the trained network's parameters are, whichever inference the
-//! proposal comes from.
+//! the network, so its negative logarithm is, up to a constant, −ln q(θ | x) + ln Z(x), with Z(x) = ∫ q(θ | x) p̃(θ) /
+//! p(θ) dθ. The integral has a closed form if q and p̃ are mixtures of normals and p is normal or uniform (Greenberg et
+//! al. 2019, appendix A.1). The ratio p̃ / p is computed in f64 and in the parameters' own units, then standardised as
+//! the trained network's parameters are, whichever inference the proposal comes from.
 
 use crate::{InferenceError, Posterior};
 use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, Configured, PosteriorConfig};
@@ -33,8 +33,8 @@ impl Normal {
         Some(Self { log_weight, mean, precision, log_det })
     }
 
-    /// The components of a mixture of one row, of parameters that were standardised by these means and standard
-    /// deviations.
+    /// The components of a mixture for one row, converted back from parameters that were standardised by these means
+    /// and standard deviations.
     fn of_mixture(mixture: &MixtureParameters, (means, stds): &(Vec<f32>, Vec<f32>)) -> Option<Vec<Self>> {
         let [_, k, dim] = mixture.means.dims();
         let numbers = |tensor: Tensor<3>| -> Vec<f64> {
@@ -61,11 +61,11 @@ impl Normal {
     }
 }
 
-/// A proposal that was a posterior, as the closed form needs it.
+/// A posterior proposal in the form that the closed form needs.
 #[derive(Debug, Clone)]
 pub(crate) struct MixtureProposal {
     components: Vec<Normal>,
-    /// The prior, if it is not uniform.
+    /// The prior, if it is normal; `None` if it is uniform.
     prior: Option<Normal>,
 }
 
@@ -140,7 +140,7 @@ impl MixtureProposal {
 }
 
 pub(crate) struct ClosedFormLoss {
-    /// Proposal 1, 2 and so on, one at least; 0 is the prior.
+    /// Proposals 1, 2 and so on, at least one; 0 is the prior.
     proposals: Vec<MixtureProposal>,
     /// The same for the trained network, whose standardisation does not change.
     sums: OnceLock<Vec<QuadraticSum>>,

@@ -1,4 +1,4 @@
-//! Configures neural posterior estimation: the networks, and how they are trained.
+//! Configures the networks and the training of neural posterior estimation.
 
 use bayesburn_amortizers::{PosteriorConfig, Standardization};
 use bayesburn_core::{
@@ -20,36 +20,36 @@ use burn::{config::Config, optim::AdamConfig};
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct NpeConfig<C: SummaryConfig = IdentityConfig> {
-    /// The networks: a neural spline flow with dropout of 0.2, without a summary network, unless set. (Some thousand
-    /// simulations are few for a flow: without dropout it learns them by heart.) Trainings of networks with dropout are
-    /// finished without: when the validation loss no longer improves, they go on from the best weights until it again
-    /// does not, for half as many epochs.
+    /// The networks; by default a neural spline flow with dropout of 0.2 and no summary network. (Without dropout, a
+    /// flow overfits a few thousand simulations.) Networks with dropout are trained in two stages: when the validation
+    /// loss no longer improves, a second run without dropout continues from the best weights, with half the patience.
     pub networks: PosteriorConfig<C>,
-    /// In which space the density is one.
+    /// The space in which the density is estimated.
     pub space: ParameterSpace,
-    /// How they are trained.
+    /// Settings of the training.
     pub training: NpeTraining,
 }
 
 /// The space in which a posterior's density is estimated.
 ///
 /// To choose one, compare [`TrainingSummary::corrected_validation_loss`](crate::TrainingSummary) of both on the same
-/// simulations: the loss as the posterior is used, in the parameters' own units. (The validation loss itself counts
-/// what leaks out of the prior against `Bounded`, though draws there are drawn again.) A posterior far narrower than
-/// its prior is easier in the parameters' own space; one that the prior's bounds cut widely, in the unconstrained
+/// simulations: the leakage-corrected loss in the parameters' own units. (The plain validation loss penalises leakage,
+/// although leaking draws are redrawn.) A posterior far narrower than its prior is easier to estimate in the
+/// parameters' own space; one that is truncated strongly by the prior's bounds, in the unconstrained space
 /// (`gaussian_linear_uniform` with 10,000 simulations: 0.08 there, and above 0.7 in its own space).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ParameterSpace {
-    /// That of the parameters, and of their logarithms where the prior spans decades. Some of the density leaks out of
-    /// a bounded prior; draws there are rejected, and densities corrected.
+    /// The parameters' own space, or their logarithms where the prior spans decades. Some of the density leaks out of a
+    /// bounded prior; draws there are rejected, and densities corrected.
     ///
-    /// A parameter is on the scale of ln θ, or of ln|θ − bound| if the prior has its decades there, where 5% and 95%
-    /// quantiles of the prior's draws are a factor of 20 apart, which a log-normal prior of a standard deviation of
-    /// 0.91 or more has, and lie evenly on that scale and not on θ's own. [`PosteriorConfig::with_support`] says
-    /// otherwise: with [`Interval::Real`](bayesburn_core::Interval::Real) for each parameter, none is.
+    /// A parameter is estimated on the scale of ln θ, or of ln|θ − bound|, if two conditions hold: the 5% and 95%
+    /// quantiles of prior draws differ by a factor of at least 20 (a log-normal prior with a standard deviation of 0.91
+    /// or more), and prior draws are roughly symmetric on the log scale but not on the original one.
+    /// [`PosteriorConfig::with_support`] overrides this: with [`Interval::Real`](bayesburn_core::Interval::Real) for
+    /// each parameter, no logarithms are used.
     #[default]
     Bounded,
-    /// The reals, which parameters are mapped to from the prior's support by logarithms and probits: nothing leaks.
+    /// The reals: parameters are mapped from the prior's support by logarithms and probits, so nothing leaks.
     Unconstrained,
 }
 
@@ -61,7 +61,7 @@ impl Default for NpeConfig {
 }
 
 impl NpeConfig {
-    /// A neural spline flow with dropout, for data that are one vector each.
+    /// The default: a neural spline flow with dropout, for data sets that are one vector each.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -69,15 +69,15 @@ impl NpeConfig {
 }
 
 impl<C: SummaryConfig> NpeConfig<C> {
-    /// Other networks.
+    /// Sets the networks.
     #[must_use]
     pub fn with_networks<D: SummaryConfig>(self, networks: PosteriorConfig<D>) -> NpeConfig<D> {
         NpeConfig { networks, space: self.space, training: self.training }
     }
 
-    /// Another density estimator, given the same summary network, as it is: the default's dropout goes with the
-    /// default's estimator. A flow or a mixture of several normals learns few simulations by heart without it:
-    /// [`NpeConfig::with_dropout`] sets it again. One normal distribution does without.
+    /// Sets the density estimator and keeps the summary network. The default's dropout is removed together with the
+    /// default's estimator. Without dropout, a flow or a mixture of several normals overfits few simulations: set it
+    /// again by [`NpeConfig::with_dropout`]. A single normal distribution needs none.
     ///
     /// ```
     /// use bayesburn_inference::NpeConfig;
@@ -93,28 +93,28 @@ impl<C: SummaryConfig> NpeConfig<C> {
         self
     }
 
-    /// Drops units of the density estimator in training with this probability, in `[0, 1)`; the default has 0.2.
+    /// Sets the dropout probability of the density estimator, in `[0, 1)`; the default has 0.2.
     #[must_use]
     pub fn with_dropout(mut self, dropout: f64) -> Self {
         self.networks.inference = self.networks.inference.with_dropout(dropout);
         self
     }
 
-    /// Which inputs are standardised; all of them unless set.
+    /// Sets which inputs are standardised; all of them by default.
     #[must_use]
     pub fn with_standardization(mut self, standardization: Standardization) -> Self {
         self.networks.standardization = standardization;
         self
     }
 
-    /// Another space.
+    /// Sets the space of the parameters.
     #[must_use]
     pub fn with_space(mut self, space: ParameterSpace) -> Self {
         self.space = space;
         self
     }
 
-    /// Another training.
+    /// Sets the training.
     #[must_use]
     pub fn with_training(mut self, training: NpeTraining) -> Self {
         self.training = training;
@@ -122,59 +122,58 @@ impl<C: SummaryConfig> NpeConfig<C> {
     }
 }
 
-/// What training in rounds after the first does about parameters that did not come from the prior.
+/// How the loss of later rounds corrects for parameters that did not come from the prior.
 #[derive(Config, Debug, Copy, PartialEq, Eq)]
 pub enum Correction {
-    /// The atomic loss of SNPE-C (Greenberg et al. 2019), for any estimator and prior: which of some parameters
-    /// belongs to the data? It does not tell a density from a multiple of it, so that mass may stray to where there
-    /// are no simulations.
+    /// The atomic loss of SNPE-C (Greenberg et al. 2019), for any estimator and prior: the network classifies which of
+    /// several parameters (atoms) belongs to the data. The loss is invariant to multiples of the density, so that
+    /// probability mass may leak to where there are no simulations.
     Atomic {
         /// Parameters to choose from, at least 2; at most a batch.
         atoms: usize,
     },
-    /// The same, and the plain loss of simulations of the prior beside it, which keeps mass from straying and leaking
-    /// (`use_combined_loss` of sbi). It needs a round from the prior, or from a truncated one: without, it is the
+    /// The atomic loss plus the plain loss for simulations from the prior, which prevents such leakage
+    /// (`use_combined_loss` of sbi). It needs a round from the prior or a truncated prior; otherwise it equals the
     /// atomic loss.
     AtomicCombined {
         /// Parameters to choose from, at least 2; at most a batch.
         atoms: usize,
     },
-    /// For a mixture density network ([`MixtureConfig`](bayesburn_networks::MixtureConfig)) and a prior that is uniform
-    /// or normal: the posterior under the proposal, which is q(θ | x) p̃(θ) / p(θ), normalised in closed form
-    /// (Greenberg et al. 2019, appendix A.1). It has not the noise of atoms; the bounds of a uniform prior are not
-    /// looked at.
+    /// For a mixture density network ([`MixtureConfig`](bayesburn_networks::MixtureConfig)) and a uniform or normal
+    /// prior: the posterior under the proposal, q(θ | x) p̃(θ) / p(θ), normalised in closed form (Greenberg et al.
+    /// 2019, appendix A.1). It lacks the noise of atoms. The bounds of a uniform prior are ignored.
     ClosedForm,
 }
 
-/// How [`Npe`](crate::Npe) trains: sbi's defaults, and weights that are averaged.
+/// Settings of the training of [`Npe`](crate::Npe): sbi's defaults, plus averaged weights.
 #[derive(Config, Debug, PartialEq)]
 pub struct NpeTraining {
-    /// Simulations in a step; as many as there are to train on, if these are fewer.
+    /// Simulations in a step; all training simulations if there are fewer.
     #[config(default = 200)]
     pub batch_size: usize,
     /// Adam's learning rate, above 0.
     #[config(default = 5e-4)]
     pub learning_rate: f64,
-    /// Share of the simulations of each round that is validated on and not trained on, between 0 and 1.
+    /// Fraction of each round's simulations that is held out for validation, between 0 and 1.
     #[config(default = 0.1)]
     pub validation_fraction: f64,
     /// Epochs without improvement of the validation loss after which training stops; the best weights are restored.
     #[config(default = 20)]
     pub stop_after_epochs: usize,
-    /// The most epochs of a training.
+    /// The largest number of epochs of a training.
     #[config(default = 10_000)]
     pub max_epochs: usize,
-    /// Decay per epoch of an average of the weights, which is what is validated and inferred with (see
-    /// [`TrainingConfig::weight_average`]); `None`: the weights themselves, as in sbi.
+    /// Decay per epoch of an exponential moving average of the weights, which is validated and used for inference (see
+    /// [`TrainingConfig::weight_average`]); `None` for the raw weights, as in sbi.
     #[config(default = "Some(0.9)")]
     pub weight_average: Option<f64>,
     /// Largest global norm of the gradients.
     #[config(default = "Some(5.0)")]
     pub clip_norm: Option<f64>,
-    /// What is done in later rounds about parameters that a posterior proposed. An epidemic model with two
-    /// parameters, whose first posterior is off by six to nine standard deviations, comes in six rounds of 1,000
-    /// simulations to 1.14 and 1.24 times the exact standard deviations by the combined loss and to 2.2 and 1.3 times
-    /// by atoms alone.
+    /// The correction for parameters that a posterior proposed in later rounds. For example, in an epidemic model with
+    /// two parameters, the first posterior is off by six to nine standard deviations. After six rounds of 1,000
+    /// simulations, its standard deviations are 1.14 and 1.24 times the exact ones with the combined loss, and 2.2 and
+    /// 1.3 times with the atomic loss.
     #[config(default = "Correction::AtomicCombined { atoms: 10 }")]
     pub correction: Correction,
 }
@@ -200,7 +199,7 @@ impl NpeTraining {
         }
     }
 
-    /// One run of a trainer after the other: if units are dropped, at last without.
+    /// The runs of a training: one, and with dropout a second one without it.
     pub(crate) fn runs(&self, has_dropout: bool) -> Vec<TrainingConfig> {
         let whole = self.trainer_config(self.stop_after_epochs);
         match has_dropout {

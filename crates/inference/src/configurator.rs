@@ -1,11 +1,10 @@
-//! Says what the networks see of pairs.
+//! Computes the networks' inputs from pairs of parameters and data.
 
 use bayesburn_amortizers::{AmortizerError, Conditions, Configurator, Configured, TrainingTargets};
 use bayesburn_core::{Given, Simulations};
 use std::sync::Arc;
 
-/// What networks see of pairs: the data of each as they are, or as one vector; and which proposal their parameters came
-/// from.
+/// Configures pairs: the data unchanged or flattened to vectors, and the proposal that the parameters came from.
 pub(crate) struct PairsConfigurator {
     inner: Arc<dyn Configurator>,
     flatten: bool,

@@ -1,20 +1,20 @@
-//! Tells how much of a posterior lies where hardly any simulations are.
+//! Measures how much of a posterior lies where there are hardly any simulations.
 
 use bayesburn_core::Simulations;
 use ndarray::Array2;
 use rayon::prelude::*;
 
-/// Draws that are looked around, the first of all.
+/// Number of draws whose neighbourhoods are examined.
 const LOOKED_AROUND: usize = 512;
-/// Simulations that a ball around a draw is to hold if they are where the posterior is: none at all has a probability
-/// of e⁻²⁰.
+/// Expected number of simulations in the ball around a draw if simulations follow the posterior; an empty ball then has
+/// probability e⁻²⁰.
 const EXPECTED: f64 = 20.0;
-/// The share of these that is hardly any.
+/// The fraction of these below which there are hardly any.
 const HARDLY_ANY: f64 = 0.05;
 
-/// The share of posterior draws `[L, D]` around which there are less than 5% of the simulations that a round of
-/// `round` simulations has there if it is from the posterior: a ball around each holds so many other draws, and how
-/// many simulations? 0 if a round is too small to tell, which is below 40.
+/// The fraction of posterior draws `[L, D]` that simulations do not cover: a ball around each draw contains a known
+/// number of other draws, and less than 5% of the simulations that a round of `round` simulations from the posterior
+/// would have in it. 0 if a round has fewer than 40 simulations, too few to tell.
 pub(crate) fn uncovered(draws: &Array2<f32>, simulations: &[&Simulations], round: usize) -> f64 {
     let (count, dim) = draws.dim();
     let neighbours = ((EXPECTED * count as f64 / round as f64).ceil() as usize).clamp(20.min(count - 1), count / 4);
@@ -42,7 +42,7 @@ pub(crate) fn uncovered(draws: &Array2<f32>, simulations: &[&Simulations], round
     all.into_par_iter().filter(|at| is_uncovered(at)).count() as f64 / looked_around as f64
 }
 
-/// The distance between quartiles, or what there is between all.
+/// The interquartile range, or the whole range if that is 0.
 fn spread(mut values: Vec<f32>) -> f32 {
     values.sort_by(f32::total_cmp);
     let last = values.len() - 1;

@@ -1,4 +1,4 @@
-//! Finds where a density is highest that a bound of the prior cuts.
+//! Finds the mode of a density that is truncated by a bound of the prior.
 
 use crate::{InferenceError, Posterior};
 use bayesburn_amortizers::Conditions;
@@ -6,26 +6,26 @@ use bayesburn_networks::SummaryConfig;
 use nalgebra::{Matrix3, Vector3};
 use ndarray::{Array1, Array2};
 
-/// Places along a parameter.
+/// Grid points along a parameter.
 const PLACES: usize = 256;
-/// Places that are averaged to see whether a bound cuts.
+/// Grid points that are averaged to decide whether a bound truncates the density.
 const WINDOW: usize = 8;
 /// The least share of the highest density that counts as belonging to the same mode.
 const SAME_MODE: f64 = 0.1;
-/// The least share of the highest density that a bound cuts. A normal that is cut where it has less has its mode
-/// further inside than estimators are smoothed by the bound.
+/// The least density at a bound, relative to the mode, that counts as truncated. With less, the mode is further inside
+/// than an estimator's smoothing at the bound reaches.
 const CUT: f64 = 0.5;
-/// Cells that densities are averaged in: few enough that a flow's unevenness averages out, and what it lacks beside a
-/// bound weighs little.
+/// Cells in which densities are averaged: few, so that a flow's unevenness averages out and its error next to a bound
+/// has little weight.
 const CELLS: usize = 8;
-/// Places of the fitted density that are compared.
+/// Grid points of the fitted density.
 const FINE: u32 = 2048;
-/// Standard errors of the fitted mode within which a bound is taken for it.
+/// If the fitted mode is within this many standard errors of a bound, the bound is returned.
 const ERRORS: f64 = 4.0;
 
 impl<C: SummaryConfig> Posterior<C> {
-    /// Where the posterior is highest along parameter `d` through `theta`, if a bound of the prior cuts it; `draws`
-    /// tell how far it goes.
+    /// The mode of the posterior along parameter `d` through `theta`, if a bound of the prior truncates it; `draws`
+    /// give the range to search.
     pub(crate) fn mode_at_cut(
         &self,
         conditions: &Conditions,
@@ -57,7 +57,7 @@ impl<C: SummaryConfig> Posterior<C> {
         let place = |i: usize| low + (high - low) * (i as f64 + 0.5) / PLACES as f64;
         let mut log_q = log_prob(&place)?;
         if self.amortizer().config().support.is_none() {
-            // What leaks is folded back.
+            // Density that leaked beyond a bound is reflected back.
             for bound in [low, high].into_iter().zip(is_bound).filter_map(|(bound, is_bound)| is_bound.then_some(bound))
             {
                 let folded = log_prob(&|i| 2.0 * bound - place(i))?;
@@ -72,19 +72,19 @@ impl<C: SummaryConfig> Posterior<C> {
     }
 }
 
-/// The highest place of a density that is cut at one of its ends, or `None` if it is cut at neither. `log_q` is at
-/// the middles of equal intervals between the ends.
+/// The mode of a density that is truncated at one of its ends, or `None` if it is truncated at neither. `log_q` is
+/// given at the midpoints of equal intervals between the ends.
 ///
-/// ln q − ln p, a log-likelihood, is fitted by a quadratic function to averages over cells where q is high, with
-/// weights q, and added to ln p again. What the fit leaves tells the standard error of its mode. If one
-/// bound alone cuts the density, and is within [`ERRORS`] of them, it is taken for the mode.
+/// A quadratic function is fitted to ln q − ln p, a log-likelihood, averaged over cells where q is high and weighted by
+/// q; ln p is added again. The residuals give the standard error of the mode. If only one bound truncates the density,
+/// and it is within [`ERRORS`] standard errors of the mode, it is returned as the mode.
 fn mode((low, high): (f64, f64), is_bound: [bool; 2], log_q: &[f64], log_prior: &dyn Fn(f64) -> f64) -> Option<f64> {
     let count = log_q.len();
     let width = (high - low) / count as f64;
     let largest = log_q.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let density: Vec<f64> = log_q.iter().map(|log| (log - largest).exp()).collect();
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
-    // Of some places at a time, since a single one may be in a dent.
+    // Averages over several grid points, since a single one may be in a dent.
     let windows: Vec<f64> = density.chunks(WINDOW).map(mean).collect();
     let highest = windows.iter().copied().fold(0.0, f64::max);
     let peak = windows.iter().position(|window| *window == highest)?;

@@ -1,4 +1,4 @@
-//! Says what stopped an inference, and what to do.
+//! Defines the errors of inferences, with their remedies.
 
 use bayesburn_amortizers::AmortizerError;
 use bayesburn_core::{DrawsError, FileError, Interval, SettingError, SimulationsError};
@@ -7,29 +7,29 @@ use bayesburn_trainers::TrainerError;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// What can go wrong in an inference.
+/// An error of an inference.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum InferenceError {
-    /// The prior or the simulator.
+    /// The prior or the simulator failed.
     #[error(transparent)]
     Simulation(#[from] SimulationError),
-    /// The posterior's networks.
+    /// The posterior's networks failed.
     #[error(transparent)]
     Amortizer(#[from] AmortizerError),
-    /// The training.
+    /// The training failed.
     #[error(transparent)]
     Trainer(#[from] TrainerError),
-    /// Simulations that do not fit each other.
+    /// Simulations do not fit each other.
     #[error(transparent)]
     Simulations(#[from] SimulationsError),
-    /// Draws that cannot be put together.
+    /// Draws do not fit each other.
     #[error(transparent)]
     Draws(#[from] DrawsError),
-    /// A setting outside its range.
+    /// A setting is outside its range.
     #[error(transparent)]
     Setting(#[from] SettingError),
-    /// A prior whose draws depend on context.
+    /// The prior has no density, or depends on context.
     #[error(
         "the prior has no density that inference could use: {reason}; make it from distributions, or give its \
          function a density by `Prior::with_log_prob`"
@@ -38,26 +38,26 @@ pub enum InferenceError {
         /// Why.
         reason: String,
     },
-    /// Something needs a simulator, and there is only a prior.
+    /// The call needs a simulator, but there is only a prior.
     #[error("there is no simulator: make `Npe` from a generative model, or append simulations of your own by `append`")]
     NoSimulator,
-    /// The program was asked to end while it simulated, by its own flag.
+    /// The program's own flag interrupted simulating.
     #[error("interrupted after {made} of {count} simulations; {}", match is_kept {
-        true => "they are kept, and the same call goes on with them, in a program that resumes too",
+        true => "they are kept, and the same call continues with them, also in a resumed program",
         false => "none is kept, since the inference has no folder",
     })]
     Interrupted {
-        /// How many there are.
+        /// Simulations made so far.
         made: usize,
-        /// How many there were to be.
+        /// Simulations requested.
         count: usize,
         /// Whether they are on disk.
         is_kept: bool,
     },
-    /// Nothing to train on.
+    /// There are no simulations to train on.
     #[error("there are no simulations to train on: call `simulate` or `append` first")]
     NoSimulations,
-    /// Too few simulations to hold some out.
+    /// There are too few simulations to hold some out.
     #[error(
         "of {got} simulations a validation fraction of {fraction} leaves {held_out} to validate on and {trained} to \
          train on: simulate or append at least {needed} in all, or change the fraction"
@@ -67,14 +67,14 @@ pub enum InferenceError {
         got: usize,
         /// The fraction.
         fraction: f64,
-        /// How many that is.
+        /// Simulations held out.
         held_out: usize,
-        /// How many are left.
+        /// Simulations left to train on.
         trained: usize,
-        /// How many would do.
+        /// Simulations needed.
         needed: usize,
     },
-    /// Simulations that are nearly all the same.
+    /// Nearly all simulations are copies of others.
     #[error(
         "{copies} of {got} simulations are copies of others, and none is left to {}: append more that differ",
         match *trained == 0 {
@@ -85,12 +85,12 @@ pub enum InferenceError {
     Copies {
         /// The number of simulations.
         got: usize,
-        /// How many are equal to an earlier one.
+        /// The number of simulations that equal an earlier one.
         copies: usize,
         /// How many there would be to train on.
         trained: usize,
     },
-    /// A parameter that the prior gives no probability.
+    /// The prior's density is 0 at some parameters.
     #[error(
         "parameters of simulation {simulation} are {values:?}, where the prior's density is 0 (`{name}` can be \
          {interval}): append simulations of parameters that the prior can have, or widen the prior"
@@ -100,44 +100,41 @@ pub enum InferenceError {
         simulation: usize,
         /// Its parameters.
         values: Vec<f32>,
-        /// The first parameter outside of its interval, or the last of all.
+        /// The first parameter outside of its interval, or the last parameter if all are inside.
         name: String,
         /// That interval.
         interval: Interval,
     },
     /// No simulation is finite.
-    #[error(
-        "none of {got} simulations is finite, so that leaving out those that are not leaves nothing: mend the \
-         simulator or the prior"
-    )]
+    #[error("all {got} simulations are non-finite: mend the simulator or the prior")]
     NothingValid {
         /// The number of simulations.
         got: usize,
     },
-    /// Invalid simulations where leaving them out would bias the result.
+    /// Simulations of a posterior proposal are invalid, and dropping them would bias the result.
     #[error(
-        "{invalid} of {got} simulations of a posterior proposal are not finite; leaving them out would weigh \
-         parameters by how often their simulations fail: use `Proposal::truncated`, which allows it, or have missing \
-         values masked by `Simulator::on_invalid`"
+        "{invalid} of {got} simulations of a posterior proposal are not finite; dropping them would weight parameters \
+         by how often their simulations succeed: use `Proposal::truncated`, which allows it, or have missing values \
+         masked by `Simulator::on_invalid`"
     )]
     InvalidUnderProposal {
-        /// How many are not finite.
+        /// The number of invalid simulations.
         invalid: usize,
-        /// Of how many.
+        /// The number of simulations.
         got: usize,
     },
-    /// An observation of another shape than simulated data.
+    /// The observation and simulated data have different shapes.
     #[error(
         "an observation of shape {got:?} where simulated data have shape {expected:?}: pass one as the simulator \
          returns it"
     )]
     Observation {
-        /// That of simulated data, of one simulation.
+        /// The shape of one simulation's data.
         expected: Vec<usize>,
-        /// That of the observation.
+        /// The shape of the observation.
         got: Vec<usize>,
     },
-    /// An observation that holds NaN or infinity.
+    /// The observation contains NaN or infinity.
     #[error("the observation holds {value} at position {position:?}: remove or replace values that are not finite")]
     NonFiniteObservation {
         /// Where.
@@ -145,10 +142,10 @@ pub enum InferenceError {
         /// The value.
         value: f32,
     },
-    /// A default observation was asked for and is not there.
+    /// The posterior has no default observation.
     #[error("the posterior has no observation of its own: pass one, or set it by `with_observation`")]
     NoObservation,
-    /// A proposal that is the posterior of other parameters.
+    /// The proposal is a posterior of other parameters.
     #[error(
         "the proposal is a posterior of {got:?}, and this inference is of {expected:?}: pass a posterior of the same \
          parameters, in the same order"
@@ -159,11 +156,11 @@ pub enum InferenceError {
         /// The names of the proposal's.
         got: Vec<String>,
     },
-    /// Draws inside the support that were not found.
+    /// Too few draws inside the support were found.
     #[error(
         "{accepted} of {wanted} draws for data set {data_set} are inside the prior's support after {tried} tries \
-         ({:.3}% accepted): the posterior has little probability there; train with more simulations, map parameters \
-         to the reals by `NpeConfig::with_space`, allow more by `RejectionConfig`, or take what there is by \
+         ({:.3}% accepted): the posterior has little probability there; train with more simulations, map parameters to \
+         the reals by `NpeConfig::with_space`, allow more by `RejectionConfig`, or accept fewer draws by \
          `WhenUnfinished::Partial`",
         100.0 * *accepted as f64 / *tried as f64
     )]
@@ -177,7 +174,7 @@ pub enum InferenceError {
         /// Draws tried.
         tried: usize,
     },
-    /// A truncated prior that hardly has anything in it.
+    /// The truncated prior has almost no probability under the prior.
     #[error(
         "{accepted} of {wanted} parameters were found in the truncated prior after {tried} draws from the prior: it \
          is too small a part of it; use `Proposal::posterior`"
@@ -190,22 +187,22 @@ pub enum InferenceError {
         /// Draws from the prior.
         tried: usize,
     },
-    /// A closed form that these networks or this prior do not have.
-    #[error("`Correction::ClosedForm` needs {needs}: choose `Correction::Atomic`, which needs nothing")]
+    /// These networks or this prior have no closed form.
+    #[error("`Correction::ClosedForm` needs {needs}: choose `Correction::Atomic`, which has no such requirement")]
     ClosedForm {
-        /// What is missing.
+        /// The requirement that is not met.
         needs: &'static str,
     },
-    /// A folder that holds another inference.
-    #[error("{} holds an inference that this one is not: {reason}; choose another folder, delete this one, or make \
-         the calls that made it", folder.display())]
+    /// The folder holds another inference.
+    #[error("{} holds a different inference: {reason}; choose another folder, delete this one, or repeat the calls \
+             that created it", folder.display())]
     OtherInference {
         /// The folder.
         folder: PathBuf,
         /// What differs.
         reason: String,
     },
-    /// Data of another number of observations in each call.
+    /// The model has a varying number of observations.
     #[error(
         "data sets have {least} to {most} observations, and all simulations of an inference share one shape: fix \
          their number in the simulator, or train on sets of any size by `Trainer` with `Online`"
@@ -216,13 +213,13 @@ pub enum InferenceError {
         /// The greatest.
         most: u32,
     },
-    /// A simulator with context, which observations come without.
+    /// The simulator depends on context, which observations lack.
     #[error(
-        "the simulator's data depend on context, which the networks would see and observations come without: draw it \
-         inside the simulator's function, or leave it out by a configurator"
+        "the simulator's data depend on context, which observations do not provide: draw it inside the simulator's \
+         function, or leave it out by a configurator"
     )]
     Context,
-    /// A folder without a posterior.
+    /// The folder holds no posterior.
     #[error(
         "{} holds no posterior of an inference: give the folder that `Posterior::save` wrote, or one in that of an \
          inference, such as `posterior-000`",
@@ -232,7 +229,7 @@ pub enum InferenceError {
         /// The folder.
         folder: PathBuf,
     },
-    /// A posterior that was inferred with another prior.
+    /// The posterior was inferred with another prior.
     #[error(
         "the posterior in {} needs another prior: {reason}; load it with the prior that it was inferred with",
         folder.display()

@@ -1,19 +1,19 @@
-//! Tells whether parameters look like draws from where they are said to come from.
+//! Tests whether appended parameters look like draws from their stated distribution.
 
 use crate::pairs::Appended;
 use bayesburn_core::ParameterNames;
 use ndarray::{Array2, ArrayView1, Axis};
 use std::collections::{BTreeMap, HashSet};
 
-/// The probability of a difference where there is none, for all comparisons of a training together.
+/// The false-alarm probability of all comparisons of a training together.
 const ALPHA: f64 = 1e-4;
-/// The most rows of parameters, and of draws, that are compared: distances of 0.04 are found by as many.
+/// The largest number of rows compared, of parameters and of draws; enough to detect a distance of 0.04.
 pub(crate) const MOST_ROWS: usize = 10_000;
-/// The most pairs of parameters that are compared.
+/// The largest number of pairs of parameters compared.
 const MOST_PAIRS: usize = 120;
 
-/// Appended parameters that are said to be from the prior, and those from the proposal of this round: call by call,
-/// small calls of a round together.
+/// Appended parameters that should follow the prior, and those that should follow this round's proposal, by call; small
+/// calls of a round are pooled.
 pub(crate) fn samples(appended: &[Appended], round: usize) -> [Vec<Array2<f32>>; 2] {
     const SMALL: usize = 100;
     let (mut large, mut small) = ([Vec::new(), Vec::new()], BTreeMap::new());
@@ -31,12 +31,12 @@ pub(crate) fn samples(appended: &[Appended], round: usize) -> [Vec<Array2<f32>>;
     large
 }
 
-/// How parameters `[M, D]` differ from draws `[K, D]`, if they do, as one of so many comparisons.
+/// A description of how parameters `[M, D]` differ from draws `[K, D]`, if they do, as one of several comparisons.
 ///
-/// Kolmogorov-Smirnov distances of each parameter, and of the sum of each two parameters' ranks, which tells whether
-/// they depend on each other alike. Ranks are among both samples, so that the test is right for any distribution,
-/// discrete ones too. The bound is that of Dvoretzky, Kiefer and Wolfowitz for two samples (Wei & Dudley 2012), e
-/// exp(−2 d² M K / (M + K)), for all distances together.
+/// The test uses Kolmogorov-Smirnov distances of each parameter, and of the sum of ranks of each pair of parameters,
+/// which is sensitive to their dependence. Ranks are taken in the pooled sample, so that the test is valid for any
+/// distribution, including discrete ones. The bound is that of Dvoretzky, Kiefer and Wolfowitz for two samples (Wei &
+/// Dudley 2012), e exp(−2 d² M K / (M + K)), for all distances together.
 pub(crate) fn difference(
     names: &ParameterNames,
     parameters: &Array2<f32>,
@@ -48,7 +48,7 @@ pub(crate) fn difference(
     }
     let dim = names.len();
     let pairs: Vec<(usize, usize)> = (0..dim).flat_map(|i| (0..i).map(move |j| (j, i))).take(MOST_PAIRS).collect();
-    // A table that was drawn from with replacement is worth its different rows, unless equal ones are to be expected.
+    // Rows drawn with replacement from a table count once each, unless equal rows are to be expected.
     let parameters = if recur(draws) { spread(parameters) } else { spread(&different(parameters)) };
     let column = |of: &Array2<f32>, d: usize| of.column(d).iter().copied().map(f64::from).collect();
     let scores: Vec<[Vec<f64>; 2]> = (0..dim).map(|d| mid_ranks([column(&parameters, d), column(draws, d)])).collect();
@@ -66,14 +66,14 @@ pub(crate) fn difference(
     })
 }
 
-/// Rows from end to end, if there are more than can be compared.
+/// Evenly spaced rows, if there are more than can be compared.
 fn spread(rows: &Array2<f32>) -> Array2<f32> {
     let count = rows.nrows().min(MOST_ROWS);
     let chosen: Vec<usize> = (0..count).map(|i| i * rows.nrows() / count).collect();
     rows.select(Axis(0), &chosen)
 }
 
-/// The place of each value among those of both samples, that of the middle for equal ones.
+/// The mid-rank of each value in the pooled sample.
 fn mid_ranks(samples: [Vec<f64>; 2]) -> [Vec<f64>; 2] {
     let mut all: Vec<f64> = samples.concat();
     all.sort_by(f64::total_cmp);
@@ -83,7 +83,7 @@ fn mid_ranks(samples: [Vec<f64>; 2]) -> [Vec<f64>; 2] {
     })
 }
 
-/// The largest difference of the shares of two samples below a value.
+/// The Kolmogorov-Smirnov distance: the largest difference of two empirical distribution functions.
 fn distance(samples: &[Vec<f64>; 2]) -> f64 {
     let sorted = samples.each_ref().map(|sample| {
         let mut sorted = sample.clone();
@@ -95,7 +95,7 @@ fn distance(samples: &[Vec<f64>; 2]) -> f64 {
     sorted.iter().flatten().map(at).fold(0.0, f64::max)
 }
 
-/// Whether draws repeat, as whole numbers do: then equal simulations are no copies.
+/// Whether draws repeat, as integers do. Then equal simulations need not be copies.
 pub(crate) fn recur(draws: &Array2<f32>) -> bool {
     10 * different(draws).nrows() < 9 * draws.nrows()
 }

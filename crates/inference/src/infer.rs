@@ -4,10 +4,11 @@ use crate::{InferenceError, Npe, NpeConfig, Posterior};
 use bayesburn_networks::SummaryConfig;
 use bayesburn_simulation::{GenerativeModel, Prior, Simulator};
 
-/// Simulates from the prior, trains, and returns the posterior of any observation; [`Npe`] has what lies between.
+/// Simulates from the prior, trains, and returns the posterior, which applies to any observation. [`Npe`] does the same
+/// step by step.
 ///
 /// # Errors
-/// A prior without a density; simulations that fail; a training that does.
+/// A prior without a density; failed simulations; a failed training.
 pub fn infer<C: SummaryConfig>(
     simulator: impl Into<Simulator>,
     prior: Prior,

@@ -1,4 +1,4 @@
-//! Climbs to the most probable parameters.
+//! Finds the most probable parameters (MAP) by gradient ascent.
 
 use crate::{InferenceError, Posterior};
 use bayesburn_amortizers::Conditions;
@@ -11,30 +11,31 @@ use ndarray::{Array, Array1, Array2, Axis, Dimension};
 pub struct MapEstimate {
     /// θ, `[D]`.
     pub parameters: Array1<f32>,
-    /// ln q(θ | x) of the estimator, without the correction for what leaks, which is the same for all θ. At a bound
-    /// it is that of the estimator too, which is smooth there in the parameters' own space, and in the unconstrained
-    /// space that of the outermost draws.
+    /// ln q(θ | x) of the estimator, without the leakage correction, which does not depend on θ. Also at a bound it is
+    /// the estimator's density, which smooths the truncation there; in the unconstrained space it is the density at the
+    /// outermost draws.
     pub log_prob: f32,
 }
 
-/// Draws of which the best are climbed from.
+/// Number of draws, of which the best are starting points.
 const DRAWS: usize = 4096;
 const STARTS: usize = 64;
 const STEPS: usize = 300;
-/// Share of the draws on either side that is not climbed into where parameters are mapped to the reals: what a
-/// density has there is what its tails are, which times the map's derivative may be anything at a bound.
+/// Tail fraction of the draws, on either side, that the ascent does not enter if parameters are mapped to the reals.
+/// There the density is that of the estimator's tails, and multiplied by the map's derivative it is arbitrary near a
+/// bound.
 const TAIL: f64 = 1e-3;
-/// Most times that parameters at bounds and the others follow one another.
+/// Largest number of alternations between parameters at bounds and the others.
 const SWEEPS: usize = 4;
 
 impl<C: SummaryConfig> Posterior<C> {
-    /// The most probable parameters for one observation, inside the prior's support: Adam on the density's gradients,
-    /// from the best 64 of 4,096 draws. Of several modes it is the highest that draws come near to.
+    /// The most probable parameters for one observation, inside the prior's support. Adam ascends the density from the
+    /// best 64 of 4,096 draws. Of several modes, it finds the highest one near any draws.
     ///
-    /// Where a bound of the prior cuts the density, estimators are smooth or follow their tails, and are highest
-    /// beside the bound where the posterior is highest on it. There the mode is that of the prior's density, which is
-    /// known, times a likelihood that is extrapolated to the bound: ln q(θ | x) − ln p(θ) along that parameter,
-    /// fitted by a quadratic function. Where the fit cannot tell the mode from a bound, it is the bound.
+    /// If a bound of the prior truncates the density and the posterior is highest on the bound, an estimator, being
+    /// smooth, is highest next to it. In this case the mode is computed from the prior's known density times a
+    /// likelihood extrapolated to the bound: a quadratic fit of ln q(θ | x) − ln p(θ) along that parameter. If the
+    /// fitted mode cannot be distinguished from the bound, the result is the bound.
     ///
     /// # Errors
     /// As [`Posterior::sample_for`]; more than one observation.
@@ -68,28 +69,28 @@ impl<C: SummaryConfig> Posterior<C> {
             let others = climb.from(&climb.inside(&theta).insert_axis(Axis(0)), &cut)?;
             (0..theta.len()).filter(|d| !cut.contains(d)).for_each(|d| theta[d] = others[d]);
         }
-        // With gradients, products may be of less precision.
+        // With gradients, matrix products may have less precision.
         let log_prob = self.amortizer().log_prob(&climb.inside(&theta).insert_axis(Axis(0)), &conditions)?[0];
         Ok(MapEstimate { parameters: theta, log_prob })
     }
 
-    /// The most probable parameters for the observation set.
+    /// The most probable parameters for the default observation.
     ///
     /// # Errors
-    /// No observation set; as [`Posterior::map_for`].
+    /// No default observation; as [`Posterior::map_for`].
     pub fn map(&self, seed: u64) -> Result<MapEstimate, InferenceError> {
         let x = self.observation().ok_or(InferenceError::NoObservation)?.clone();
         self.map_for(&x, seed)
     }
 }
 
-/// Climbs a density in the coordinates that it was estimated in.
+/// Maximises a density in the coordinates in which it was estimated.
 struct Climb<'a, C: SummaryConfig> {
     posterior: &'a Posterior<C>,
     conditions: &'a Conditions,
     /// How each parameter is mapped.
     maps: Vec<Interval>,
-    /// Where each coordinate may be, and the draws' standard deviation, in which steps are taken.
+    /// The range of each coordinate, and the draws' standard deviation as unit of steps.
     ranges: Vec<(f32, f32)>,
     scale: Array1<f32>,
 }
@@ -119,7 +120,7 @@ impl<'a, C: SummaryConfig> Climb<'a, C> {
         Array2::from_shape_fn(coordinates.dim(), |(row, d)| self.maps[d].from_real(f64::from(coordinates[[row, d]])))
     }
 
-    /// Parameters, or the nearest ones that are climbed to.
+    /// Parameters, moved to the nearest ones that the ascent may reach.
     fn inside(&self, theta: &Array1<f32>) -> Array1<f32> {
         let mut coordinates = mapped_by(&self.maps, &theta.clone().insert_axis(Axis(0)));
         self.keep_inside(&mut coordinates);
@@ -134,7 +135,7 @@ impl<'a, C: SummaryConfig> Climb<'a, C> {
         }
     }
 
-    /// The best parameters on the ways from these, `[S, D]`, with some parameters fixed.
+    /// The best parameters on the paths from these starting points, `[S, D]`, with some parameters fixed.
     fn from(&self, starts: &Array2<f32>, fixed: &[usize]) -> Result<Array1<f32>, InferenceError> {
         let (amortizer, density) = (self.posterior.amortizer(), self.posterior.density());
         let mut z = mapped_by(&self.maps, starts);

@@ -1,4 +1,4 @@
-//! Neural posterior estimation, in one round or several.
+//! Runs neural posterior estimation, in one round or several.
 
 use crate::{
     Correction, InferenceError, NpeBuilder, NpeConfig, NpeOrigin, Proposal, TrainingSummary,
@@ -19,11 +19,12 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-/// Neural posterior estimation: pairs of parameters and data are appended, and networks trained on all of them.
+/// Neural posterior estimation: pairs of parameters and data are simulated or appended, and networks are trained on all
+/// of them.
 ///
-/// With simulations from the prior the posterior is amortized, good for any observation. In further rounds parameters
-/// come from a [`Proposal`], simulations are where they matter for one observation, and the posterior is good for that
-/// one.
+/// With simulations from the prior, the posterior is amortized: it applies to any observation. In further rounds
+/// parameters come from a [`Proposal`] that concentrates simulations on one observation, and the posterior applies only
+/// to that one.
 ///
 /// ```no_run
 /// use bayesburn_inference::{Npe, NpeConfig, Proposal};
@@ -49,7 +50,7 @@ pub struct Npe<C: SummaryConfig = IdentityConfig> {
     pub(crate) prior: Prior,
     pub(crate) model: Option<GenerativeModel>,
     pub(crate) config: NpeConfig<C>,
-    /// Parameters whose prior spans decades, and not evenly on any scale.
+    /// Parameters whose prior spans decades and is skewed on every scale.
     pub(crate) unresolved: Vec<String>,
     pub(crate) configurator: Arc<PairsConfigurator>,
     pub(crate) feature_names: Option<Vec<String>>,
@@ -63,22 +64,22 @@ pub struct Npe<C: SummaryConfig = IdentityConfig> {
     pub(crate) round: usize,
     /// The observation of the last proposal that was not the prior.
     pub(crate) trained_for: Option<ArrayD<f32>>,
-    /// How many posteriors proposed parameters so far, which the loss must correct for.
+    /// Number of posteriors that proposed parameters so far, for which the loss must correct.
     pub(crate) posteriors: usize,
-    /// The same as mixtures, if the loss is the closed form.
+    /// These posteriors as mixtures, for the closed-form loss.
     pub(crate) mixtures: Vec<MixtureProposal>,
-    /// Whether the proposal is one of them already.
+    /// Whether the present proposal is counted already.
     pub(crate) counted: bool,
     /// Calls of `simulate` and `append` so far.
     pub(crate) calls: u64,
     pub(crate) trainings: usize,
-    /// Runs of the trainer that the next training has already made, before it was interrupted.
+    /// Runs of the trainer that the next training completed before it was interrupted.
     pub(crate) runs_done: usize,
     pub(crate) appended: Vec<Appended>,
     pub(crate) data_shape: Option<Vec<usize>>,
     pub(crate) trainer: Option<Trainer<AmortizedPosterior<C>>>,
     pub(crate) summaries: Vec<TrainingSummary>,
-    /// The last round whose posterior was largely where there were hardly any simulations.
+    /// The last round whose posterior was largely not covered by simulations.
     pub(crate) strayed: Option<usize>,
 }
 
@@ -93,24 +94,24 @@ impl<C: SummaryConfig> fmt::Debug for Npe<C> {
 }
 
 impl<C: SummaryConfig> Npe<C> {
-    /// Begins to build an inference with these networks, on a [`GenerativeModel`], or on a [`Prior`] alone for
-    /// simulations that are appended.
+    /// Begins to build an inference with these networks, on a [`GenerativeModel`], or on a [`Prior`] if another program
+    /// makes the simulations.
     pub fn builder(origin: impl Into<NpeOrigin>, config: NpeConfig<C>) -> NpeBuilder<C> {
         NpeBuilder::new(origin.into(), config)
     }
 
-    /// The number of simulations so far, without those left out.
+    /// The number of simulations so far, without dropped ones.
     #[must_use]
     pub fn num_simulations(&self) -> usize {
         self.appended.iter().map(|part| part.simulations.len()).sum()
     }
 
-    /// Simulations so far, call by call.
+    /// The simulations so far, by call.
     pub fn simulations(&self) -> impl Iterator<Item = &Simulations> {
         self.appended.iter().map(|part| &part.simulations)
     }
 
-    /// What each training came to.
+    /// The summaries of all trainings.
     #[must_use]
     pub fn summaries(&self) -> &[TrainingSummary] {
         &self.summaries
@@ -128,7 +129,7 @@ impl<C: SummaryConfig> Npe<C> {
         Some(self.trainer.as_ref()?.amortizer())
     }
 
-    /// Sets where parameters of the next simulations come from, and begins a new round.
+    /// Sets the proposal for parameters of the next simulations, and begins a new round.
     pub fn set_proposal(&mut self, proposal: Proposal<C>) {
         match &proposal {
             Proposal::Prior => {}
@@ -141,13 +142,13 @@ impl<C: SummaryConfig> Npe<C> {
     }
 
     /// Appends parameters `[M, D]` and their data `[M, ...]`, simulated elsewhere; `[M]`, of one number each, is taken
-    /// for `[M, 1]`. The parameters are taken to come from the proposal, at first the prior. Data that are not finite
-    /// are left out and counted. Trainings warn of parameters that do not look like it, and of pairs that occur more
-    /// than once.
+    /// for `[M, 1]`. The parameters are assumed to come from the proposal, at first the prior. Non-finite data are
+    /// dropped and counted. Trainings warn of parameters that do not look like draws from the proposal, and of
+    /// duplicate pairs.
     ///
     /// # Errors
-    /// No pairs; another number of data than of parameters; rows of another width; parameters where the prior's density
-    /// is 0; data of another shape than before, or none that is finite; a proposal that is of other parameters or data.
+    /// No pairs; different numbers of data sets and parameters; rows of another width; parameters where the prior's
+    /// density is 0; data of another shape than before; no finite data; a proposal for other parameters or data.
     pub fn append(&mut self, parameters: Array2<f32>, data: impl Into<Data>) -> Result<(), InferenceError> {
         let data = data.into();
         let (rows, dim) = (parameters.nrows(), self.prior.names().len());
@@ -201,8 +202,8 @@ impl<C: SummaryConfig> Npe<C> {
         Ok(())
     }
 
-    /// Whether a posterior that proposes parameters, maybe that of another inference, is of the same parameters and
-    /// of data of this shape.
+    /// Checks that a proposing posterior, possibly of another inference, has the same parameters and data of this
+    /// shape.
     pub(crate) fn check_proposal(&self, data_shape: Option<&[usize]>) -> Result<(), InferenceError> {
         let Some(posterior) = self.proposal.posterior_behind() else { return Ok(()) };
         let (expected, got) = (self.prior.names().to_vec(), posterior.prior().names().to_vec());
@@ -218,7 +219,7 @@ impl<C: SummaryConfig> Npe<C> {
         }
     }
 
-    /// Whether all parameters are where the prior has some density.
+    /// Checks that the prior's density is above 0 at all parameters.
     fn check_support(&self, parameters: &Array2<f32>) -> Result<(), InferenceError> {
         let density = self.prior.density().expect("checked when this was built");
         for (simulation, row) in parameters.outer_iter().enumerate() {

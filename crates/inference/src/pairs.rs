@@ -1,4 +1,4 @@
-//! Trains on pairs of parameters and data from one round or several, of each of which some are held out.
+//! Provides batches of pairs of parameters and data from all rounds; some pairs of each round are held out.
 
 use crate::Correction;
 use bayesburn_core::{Purpose, Simulations, stream};
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 /// Rows of a part of the validation data.
 const VALIDATION_ROWS: usize = 1024;
 
-/// Pairs that were appended together, and where their parameters came from.
+/// Pairs that were appended together, and the origin of their parameters.
 #[derive(Debug, Clone)]
 pub(crate) struct Appended {
     pub(crate) simulations: Simulations,
@@ -22,12 +22,11 @@ pub(crate) struct Appended {
     pub(crate) round: usize,
     /// Whether the parameters are said to be from the prior.
     pub(crate) is_of_prior: bool,
-    /// All parameters as they were appended, those of pairs that were left out among them; `None` if they were
-    /// simulated here.
+    /// All appended parameters, including those of dropped pairs; `None` if the pairs were simulated here.
     pub(crate) foreign: Option<Array2<f32>>,
 }
 
-/// All pairs so far; the same rows are held out of those of a round in every training.
+/// All pairs so far. Every training holds out the same pairs of a round.
 #[derive(Debug, Clone)]
 pub(crate) struct Pairs {
     /// With the number of the proposal as the prior's batchable context.
@@ -38,16 +37,16 @@ pub(crate) struct Pairs {
     batch_size: usize,
     max_epochs: usize,
     fraction: f64,
-    /// What is done about proposals, if anything is.
+    /// The correction for proposals, if there is one.
     correction: Option<Correction>,
-    /// The epoch that a batch was last asked for, and its order.
+    /// The epoch of the last requested batch, and its order.
     order: Option<(usize, Vec<usize>)>,
 }
 
 impl Pairs {
-    /// Splits the pairs of each call by themselves: what a later one adds does not change that. Of calls too small for
-    /// it, one after the other, as many are held out as of one call. Copies go where the first of them is; whether
-    /// equal pairs are copies, is for `are_copies` to say.
+    /// Splits the pairs of each call separately, so that later calls do not change the split. Consecutive calls that
+    /// are too small for it are split as one. Copies are on the same side as the first of them; `are_copies` decides
+    /// whether equal pairs are copies.
     pub(crate) fn new(
         appended: &[Appended],
         seed: u64,
@@ -80,7 +79,7 @@ impl Pairs {
             };
             let (mut held, mut left) = copies.split(&new, due.min(new.len()));
             if due > 0 && held.is_empty() && !left.is_empty() {
-                // Each is there more often than that: one of them is held out.
+                // Every pair has more copies than that: one pair with its copies is held out.
                 let first = copies.first_of(left[0]);
                 (held, left) = left.into_iter().partition(|&row| copies.first_of(row) == first);
             }
@@ -100,7 +99,7 @@ impl Pairs {
         Ok(Self { all, copies, trained, held_out, batch_size, max_epochs, fraction, correction: None, order: None })
     }
 
-    /// With what is done about proposals: another is another run.
+    /// Sets the correction for proposals, which is part of a run's identity.
     pub(crate) fn with_correction(mut self, correction: Option<Correction>) -> Self {
         self.correction = correction;
         self
@@ -111,12 +110,12 @@ impl Pairs {
         (self.trained.len(), self.held_out.len())
     }
 
-    /// What is trained on.
+    /// The training pairs.
     pub(crate) fn training(&self) -> Result<Simulations, TrainerError> {
         Ok(self.all.select(&self.trained)?)
     }
 
-    /// What is held out: at most so many, from end to end.
+    /// At most `most` of the held-out pairs, evenly spaced.
     pub(crate) fn validation_pairs(&self, most: usize) -> Result<Simulations, TrainerError> {
         let count = self.held_out.len().min(most);
         let rows: Vec<usize> = (0..count).map(|i| self.held_out[i * self.held_out.len() / count]).collect();
@@ -133,7 +132,7 @@ impl Pairs {
         &self.all
     }
 
-    /// Whole batches alone: a last one of a few pairs would weigh as much as the others.
+    /// Only full batches: a smaller last one would have the same weight as the others.
     fn epoch_length(&self) -> usize {
         (self.trained.len() / self.batch_size.max(1)).max(1)
     }

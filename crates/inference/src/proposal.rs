@@ -7,19 +7,19 @@ use bayesburn_simulation::Prior;
 use ndarray::{Array1, Array2, ArrayD, Axis, concatenate};
 use rand::Rng;
 
-/// Where parameters of the next simulations come from.
+/// The distribution of the next simulations' parameters.
 #[derive(Debug, Clone, Default)]
 #[allow(clippy::large_enum_variant, reason = "an inference has one")]
 pub enum Proposal<C: SummaryConfig = IdentityConfig> {
-    /// The prior: the posterior is amortized.
+    /// The prior; the posterior stays amortized.
     #[default]
     Prior,
-    /// A posterior at its observation: simulations go where it believes parameters are, and the loss corrects for it
-    /// ([`Correction`](crate::Correction); SNPE-C; Greenberg et al. 2019).
+    /// A posterior at its observation. Simulations concentrate where it has its probability, and the loss corrects for
+    /// that ([`Correction`](crate::Correction); SNPE-C; Greenberg et al. 2019).
     Posterior(Posterior<C>),
-    /// The prior where a posterior at its observation has some density: the loss needs no correction (TSNPE; Deistler
-    /// et al. 2022). Trainings are as fast as in a first round, several times faster than by that loss; but where a
-    /// posterior is a very small part of its prior, draws take long to find.
+    /// The prior, truncated to the region where a posterior at its observation has density (TSNPE; Deistler et al.
+    /// 2022). The loss needs no correction, so that trainings are as fast as in a first round, several times faster
+    /// than with a correction. But if the posterior covers a very small part of the prior, drawing takes long.
     Truncated(TruncatedPrior<C>),
 }
 
@@ -35,8 +35,8 @@ impl<C: SummaryConfig> Proposal<C> {
         Ok(Self::Posterior(posterior))
     }
 
-    /// The prior cut to the region where the posterior's density at its observation is at least that which all but one
-    /// in 10⁴ of its draws have.
+    /// The prior, truncated to the region where the posterior's density is at least the 10⁻⁴ quantile of the density of
+    /// its own draws.
     ///
     /// # Errors
     /// A posterior without an observation.
@@ -53,7 +53,7 @@ impl<C: SummaryConfig> Proposal<C> {
         }
     }
 
-    /// The posterior that says where parameters are, unless it is the prior.
+    /// The posterior that the proposal uses; `None` for the prior.
     pub(crate) fn posterior_behind(&self) -> Option<&Posterior<C>> {
         match self {
             Self::Prior => None,
@@ -75,21 +75,21 @@ impl<C: SummaryConfig> Proposal<C> {
     }
 }
 
-/// The prior cut to a region of high posterior density.
+/// The prior, truncated to a region of high posterior density.
 #[derive(Debug, Clone)]
 pub struct TruncatedPrior<C: SummaryConfig = IdentityConfig> {
     posterior: Posterior<C>,
     threshold: f32,
 }
 
-/// Draws that the threshold is a quantile of.
+/// Number of draws for the quantile that is the threshold.
 const QUANTILE_DRAWS: usize = 100_000;
-/// Draws from the prior at most, for each that is wanted.
+/// The largest number of draws from the prior for each accepted one.
 const MOST_TRIES: usize = 100_000;
 
 impl<C: SummaryConfig> TruncatedPrior<C> {
-    /// The prior where the posterior's density at its observation is at least that which a share 1 − `tail` of its
-    /// draws have.
+    /// Truncates the prior to the region where the posterior's density is at least the `tail` quantile of the density
+    /// of its own draws.
     ///
     /// # Errors
     /// A posterior without an observation; a tail that is not above 0 and below 1.
@@ -120,10 +120,10 @@ impl<C: SummaryConfig> TruncatedPrior<C> {
         Ok(Self::log_probs(&self.posterior, theta)?.iter().map(|&log| log >= self.threshold).collect())
     }
 
-    /// Draws from the prior that are in the region, `[num_draws, D]`.
+    /// Draws from the truncated prior, `[num_draws, D]`, by rejection from the prior.
     ///
     /// # Errors
-    /// Fewer than one in 100,000 draws from the prior in the region.
+    /// Fewer than one in 100,000 draws from the prior are in the region.
     pub fn sample(&self, num_draws: usize, seed: u64) -> Result<Array2<f32>, InferenceError> {
         let (mut found, mut accepted, mut tried) = (Vec::new(), 0, 0);
         for batch in 0.. {

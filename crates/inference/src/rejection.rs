@@ -1,4 +1,4 @@
-//! Draws from a posterior until enough draws are where the prior is.
+//! Draws from a posterior until enough draws are inside the prior's support.
 
 use crate::InferenceError;
 use bayesburn_amortizers::{AmortizedPosterior, Conditions};
@@ -12,26 +12,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long draws outside of the prior's support are drawn again.
+/// Limits for redrawing draws outside of the prior's support.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RejectionConfig {
-    /// The most tries for each draw asked for, on average over the draws of a data set. A data set of which nothing was
-    /// inside after ten times as many is given up at once, since it would need more: with a share of 1 in so many
-    /// inside, that has a probability of exp(−10).
+    /// The largest number of tries per requested draw, averaged over the draws of a data set. A data set without any
+    /// draw inside after ten times as many tries is given up early; if one in that many were inside, this would have
+    /// probability exp(−10).
     pub max_tries_per_draw: usize,
-    /// The longest time for all data sets together; looked at after each round of tries. With a limit of time, what is
-    /// found depends on the machine.
+    /// A time limit for all data sets together, checked after each round of tries. With a time limit, results depend on
+    /// the machine.
     pub max_time: Option<Duration>,
-    /// What comes of data sets that lack draws then.
+    /// How data sets with too few draws are handled.
     pub when_unfinished: WhenUnfinished,
 }
 
-/// What comes of data sets that lack draws when tries or time are used up.
+/// How data sets with too few draws are handled when tries or time are used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenUnfinished {
-    /// An error that names the first of them.
+    /// An error names the first of them.
     Error,
-    /// Fewer draws, which [`Sampled`] tells.
+    /// They keep fewer draws; see [`Sampled::is_complete`].
     Partial,
 }
 
@@ -42,27 +42,27 @@ impl Default for RejectionConfig {
 }
 
 impl RejectionConfig {
-    /// 10,000 tries for a draw, no limit of time, and an error where that is not enough.
+    /// At most 10,000 tries per draw, no time limit, and an error if that is not enough.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Another number of tries.
+    /// Sets the number of tries.
     #[must_use]
     pub fn with_max_tries_per_draw(mut self, tries: usize) -> Self {
         self.max_tries_per_draw = tries;
         self
     }
 
-    /// A limit of time.
+    /// Sets a time limit.
     #[must_use]
     pub fn with_max_time(mut self, time: Duration) -> Self {
         self.max_time = Some(time);
         self
     }
 
-    /// What comes of data sets that lack draws.
+    /// Sets how data sets with too few draws are handled.
     #[must_use]
     pub fn with_when_unfinished(mut self, when_unfinished: WhenUnfinished) -> Self {
         self.when_unfinished = when_unfinished;
@@ -80,14 +80,14 @@ pub struct Acceptance {
 }
 
 impl Acceptance {
-    /// The share of draws inside: an estimate of the probability that the density has inside the support.
+    /// The fraction of draws inside: an estimate of the density's probability inside the support.
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.accepted as f64 / self.tried as f64
     }
 }
 
-/// Draws inside the support, and what they took.
+/// Draws inside the support, with the numbers of tries.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sampled {
     names: ParameterNames,
@@ -99,17 +99,18 @@ pub struct Sampled {
     usual: Option<UsualLeakage>,
 }
 
-/// How much leaks at most for held-out simulations: for another observation as much is unusual, with a probability of 1
-/// in so many.
+/// The largest leakage over held-out simulations, as a reference for observations: more leakage than that has a
+/// probability of about one in `simulations`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UsualLeakage {
-    /// The least share inside the support, less a standard error.
+    /// The least fraction inside the support, minus a standard error.
     pub(crate) least_inside: f64,
     pub(crate) simulations: usize,
 }
 
-/// Below this a posterior is mostly outside of its prior, and draws inside may be a small corner of it.
+/// With an acceptance below this, the estimated posterior is mostly outside of the prior's support, and draws inside
+/// represent only a small part of it.
 const LOW_ACCEPTANCE: f64 = 0.01;
 
 impl Sampled {
@@ -119,7 +120,7 @@ impl Sampled {
         &self.acceptance
     }
 
-    /// The draws for one data set, `[L, D]`; L may be smaller than was asked for, if the configuration allows it.
+    /// The draws for one data set, `[L, D]`; L may be smaller than requested, with [`WhenUnfinished::Partial`].
     ///
     /// # Panics
     /// If there is no such data set.
@@ -130,7 +131,7 @@ impl Sampled {
         Array2::from_shape_vec((values.len() / dim, dim), values).expect("whole rows")
     }
 
-    /// Whether all data sets have all draws that were asked for.
+    /// Whether all data sets have all requested draws.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.first_unfinished().is_none()
@@ -140,17 +141,17 @@ impl Sampled {
         self.values.iter().position(|values| values.len() < self.wanted * self.names.len())
     }
 
-    /// Why the draws may be wrong: observations unlike the simulations, and much that leaks. `None` if nothing is known
-    /// against them.
+    /// Reasons why the draws may be wrong, such as observations unlike the simulations, or much leakage; `None` if none
+    /// are known.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         let all: Vec<String> = self.warnings.iter().cloned().chain(self.leakage_warning()).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 
-    /// What is to be known about the acceptance: if it is below 1% for some data set; or if the odds of leaking are
-    /// more than twice those of any simulation that was held out of the training, for more than 2% of the data sets,
-    /// where there were 100 such simulations or more.
+    /// A warning about the acceptance: if it is below 1% for some data set; or, given at least 100 held-out
+    /// simulations, if the odds of leakage are more than twice the largest odds of any of them for more than 2% of the
+    /// data sets.
     fn leakage_warning(&self) -> Option<String> {
         const REMEDY: &str = "train with more simulations, or map parameters to the reals by `NpeConfig::with_space`";
         let (data_set, worst) =
@@ -184,7 +185,7 @@ impl Sampled {
     /// All draws, `[M, L, D]`.
     ///
     /// # Errors
-    /// A data set that lacks draws.
+    /// A data set with too few draws.
     pub fn into_draws(self) -> Result<Draws, InferenceError> {
         let dim = self.names.len();
         if let Some(data_set) = self.first_unfinished() {
@@ -198,7 +199,7 @@ impl Sampled {
         Ok(Draws::new(self.names, values)?.with_warnings(self.warnings).with_warnings(leakage))
     }
 
-    /// Adds reasons why the draws may be wrong, which become those of [`Sampled::into_draws`].
+    /// Adds reasons why the draws may be wrong, which [`Sampled::into_draws`] passes on.
     #[must_use]
     pub(crate) fn with_warnings(mut self, warnings: Vec<String>) -> Self {
         self.warnings.extend(warnings);
@@ -206,8 +207,8 @@ impl Sampled {
     }
 }
 
-/// The first `wanted` draws, among those of `amortizer` in their order, that `accept` takes, for each data set; only
-/// data sets that lack some are drawn for again. The first data set has the number `first`.
+/// For each data set, the first `wanted` draws of `amortizer` that `accept` accepts, in order. Later rounds draw only
+/// for data sets with too few. The first data set has the number `first`.
 pub(crate) fn sample<C: SummaryConfig>(
     amortizer: &AmortizedPosterior<C>,
     (conditions, first): (&Conditions, usize),
@@ -234,7 +235,7 @@ pub(crate) fn sample<C: SummaryConfig>(
             let left = (wanted - values[m].len() / dim) as f64;
             let rate = if next == 0 { 1.0 } else { acceptance[m].rate().max(0.5 / acceptance[m].tried as f64) };
             let needed = 1.1 * left / rate;
-            // Of what has none yet, no more than tells whether there is any.
+            // For data sets without any accepted draw yet, only as many as are needed to find out whether there is one.
             if acceptance[m].accepted == 0 {
                 needed.min(10.0 * config.max_tries_per_draw as f64).max(left)
             } else {
@@ -279,7 +280,7 @@ pub(crate) fn sample<C: SummaryConfig>(
     }
 }
 
-/// The share of draws, those of this range, that `accept` takes, for each data set.
+/// For each data set, the fraction of the draws in this range that `accept` accepts.
 pub(crate) fn acceptance<C: SummaryConfig>(
     amortizer: &AmortizedPosterior<C>,
     conditions: &Conditions,
@@ -304,8 +305,9 @@ pub(crate) fn acceptance<C: SummaryConfig>(
     Ok(all)
 }
 
-/// ln of the probability that `accept` has, for each data set, from few draws: 0 where it takes all of the first, and
-/// elsewhere from others. Where a tenth leaks its standard error is 0.04. And what leaks at most.
+/// For each data set, an estimate of ln of the acceptance probability from few draws: 0 if all of the first draws are
+/// accepted, and from further draws otherwise. Its standard error is 0.04 if a tenth leaks. Also returns the largest
+/// leakage.
 pub(crate) fn log_acceptance<C: SummaryConfig>(
     amortizer: &AmortizedPosterior<C>,
     conditions: &Conditions,
@@ -316,14 +318,14 @@ pub(crate) fn log_acceptance<C: SummaryConfig>(
     let first = acceptance(amortizer, conditions, (0..FIRST, 0), accept)?;
     let leaking: Vec<usize> = (0..first.len()).filter(|&m| first[m].accepted < FIRST).collect();
     let mut logs = vec![0.0; first.len()];
-    // No more is known of those of which the first are inside.
+    // If all of the first draws are inside, no further ones are drawn.
     let mut usual = UsualLeakage { least_inside: 0.95, simulations: first.len() };
     if !leaking.is_empty() {
         let others = (FIRST..FIRST + OTHERS, 0);
         let of_leaking = acceptance(amortizer, &conditions.select(&leaking), others, accept)?;
         for (m, acceptance) in leaking.into_iter().zip(of_leaking) {
             let (share, n) = (acceptance.rate().max(0.5 / OTHERS as f64), OTHERS as f64);
-            // The logarithm of a share is too small on average, by half its variance.
+            // The logarithm of an estimated fraction is biased low by half its variance.
             logs[m] = share.ln() + 0.5 * (1.0 - share) / (n * share);
             usual.least_inside = usual.least_inside.min(share - (share * (1.0 - share) / n).sqrt());
         }

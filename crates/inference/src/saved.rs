@@ -23,9 +23,9 @@ use std::{
 #[serde(deny_unknown_fields)]
 struct Saved {
     names: Vec<String>,
-    /// Where the prior has a density.
+    /// The prior's support.
     support: Vec<Interval>,
-    /// Whether it has one wherever each parameter is in its interval.
+    /// Whether the prior's density is above 0 everywhere in the product of these intervals.
     is_product_of_intervals: bool,
     data_shape: Vec<usize>,
     masked: bool,
@@ -53,8 +53,8 @@ impl Saved {
 }
 
 impl<C: SummaryConfig> Posterior<C> {
-    /// Saves the posterior into a folder, which is made if need be: everything but the prior and a configurator of
-    /// one's own, which are functions.
+    /// Saves the posterior into a folder, which is created if necessary. The prior and your own configurator are
+    /// functions and are not saved.
     ///
     /// # Errors
     /// A folder or file that cannot be written.
@@ -80,8 +80,8 @@ impl<C: SummaryConfig> Posterior<C> {
         Ok(write_atomically(&path, |file| file.write_all(text.as_bytes())).map_err(&write)?)
     }
 
-    /// Loads a posterior that [`Posterior::save`] wrote, given the prior of its inference. If that had a configurator
-    /// of its own, it is set again by [`Posterior::with_configurator`].
+    /// Loads a posterior that [`Posterior::save`] wrote, given the prior of its inference. If the inference had its own
+    /// configurator, set it again by [`Posterior::with_configurator`].
     ///
     /// ```
     /// use bayesburn_inference::{NpeConfig, NpeTraining, Posterior, infer};
@@ -107,8 +107,8 @@ impl<C: SummaryConfig> Posterior<C> {
     /// ```
     ///
     /// # Errors
-    /// A folder without a posterior, or with one of other networks; files that were changed since; a prior without a
-    /// density, of other names or with another support.
+    /// A folder without a posterior, or with other networks; files that have changed since; a prior without a density,
+    /// with other names or with another support.
     pub fn load(folder: impl AsRef<Path>, prior: Prior, device: &Device) -> Result<Self, InferenceError> {
         let folder = folder.as_ref();
         let saved = Saved::read(folder)?;
@@ -124,12 +124,13 @@ impl<C: SummaryConfig> Posterior<C> {
         Self::of_saved(saved, folder, prior, device)
     }
 
-    /// Loads a posterior as [`Posterior::load`] does, where the prior is not at hand: for drawing and evaluating, its
-    /// support is enough. In the place of [`Posterior::prior`] is one that is not to be used: nothing can be drawn from
-    /// it. A configurator of the inference's own is set again by [`Posterior::with_configurator`].
+    /// Loads a posterior without its prior. To draw and evaluate, the prior's support is enough, which is saved.
+    /// [`Posterior::prior`] then returns a placeholder that cannot be drawn from. If the inference had its own
+    /// configurator, set it again by [`Posterior::with_configurator`].
     ///
     /// # Errors
-    /// As [`Posterior::load`]; a prior whose parameters bound one another, of which only itself knows the support.
+    /// As [`Posterior::load`]; a prior whose parameters bound one another, so that its support is not a product of
+    /// intervals.
     pub fn load_without_prior(folder: impl AsRef<Path>, device: &Device) -> Result<Self, InferenceError> {
         let folder = folder.as_ref();
         let saved = Saved::read(folder)?;
@@ -170,7 +171,7 @@ impl<C: SummaryConfig> Posterior<C> {
         }
     }
 
-    /// Sets what the networks see of observations, where the inference had a configurator of its own.
+    /// Sets the configurator for observations, if the inference had its own.
     #[must_use]
     pub fn with_configurator(mut self, configurator: impl Configurator) -> Self {
         let configurator = self::configurator::<C>(self.amortizer(), Arc::new(configurator));

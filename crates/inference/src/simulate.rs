@@ -1,6 +1,6 @@
 //! Simulates for an inference, in parts.
 //!
-//! Between two parts a bar goes on, what is kept is written, and an interruption is looked for.
+//! After each part the progress bar advances, the part is saved, and interruptions are checked.
 
 use crate::{InferenceError, Npe, Proposal};
 use bayesburn_core::{Purpose, SimulationId, Simulations, settings::at_least_one, stream};
@@ -13,13 +13,12 @@ use std::sync::atomic::Ordering;
 impl<C: SummaryConfig> Npe<C> {
     /// Draws parameters from the proposal, at first the prior, simulates their data on all cores, and appends both.
     ///
-    /// Simulations that are not finite are left out and counted, unless the model's simulator says otherwise; so are
-    /// those that panic, if the simulator says so by [`Panics::AsInvalid`](bayesburn_simulation::Panics::AsInvalid).
+    /// Non-finite simulations are dropped and counted, unless the model's simulator has another policy. With
+    /// [`Panics::AsInvalid`](bayesburn_simulation::Panics::AsInvalid), so are those that panic.
     ///
     /// # Errors
-    /// No simulator; a proposal that cannot be drawn from, or is of other parameters or data; simulations that fail,
-    /// or none of which is finite; an interruption by the flag of
-    /// [`NpeBuilder::stop_on`](crate::NpeBuilder::stop_on).
+    /// No simulator; a proposal that cannot be drawn from, or that has other parameters or data; simulations that fail;
+    /// no finite simulation; an interruption by the flag of [`NpeBuilder::stop_on`](crate::NpeBuilder::stop_on).
     pub fn simulate(&mut self, num_simulations: usize) -> Result<(), InferenceError> {
         let model = self.model.clone().ok_or(InferenceError::NoSimulator)?;
         at_least_one("num_simulations", num_simulations)?;
@@ -27,7 +26,7 @@ impl<C: SummaryConfig> Npe<C> {
         let seed = |purpose| stream(self.seed, purpose, self.calls).next_u64();
         let (draws_seed, data_seed) =
             (seed(const { Purpose::new("proposed parameters") }), seed(const { Purpose::new("pairs") }));
-        // Drawn when they are needed: of a round that is on disk, the proposal may be another posterior by now.
+        // Parameters are drawn only when needed: if a round is on disk, the proposal may have changed since.
         let mut proposed: Option<Array2<f32>> = None;
         let part = |first: usize, length: usize| -> Result<Simulations, InferenceError> {
             if let Proposal::Prior = self.proposal {
@@ -56,8 +55,8 @@ impl<C: SummaryConfig> Npe<C> {
         self.add(simulations, excluded)
     }
 
-    /// An error if the first simulation that is on disk is not what the model makes now: the prior or the simulator is
-    /// another.
+    /// Returns an error if the first simulation on disk differs from the model's now, since the prior or the simulator
+    /// has changed.
     fn check_model(
         &self,
         stored: &Simulations,
@@ -73,9 +72,9 @@ impl<C: SummaryConfig> Npe<C> {
         if (&now.parameters, &now.data) == (&then.parameters, &then.data) {
             return Ok(());
         }
-        // A program that takes its randomness elsewhere answers otherwise each time.
+        // A program with its own source of randomness answers differently each time.
         if now.parameters == then.parameters && make(0, 1)?.data != now.data {
-            tracing::warn!("the simulator is not reproducible: whether it made what is on disk cannot be told");
+            tracing::warn!("the simulator is not reproducible, so it cannot be compared with the simulations on disk");
             return Ok(());
         }
         let folder = self.store.as_ref().map(|store| store.folder().to_owned()).unwrap_or_default();

@@ -1,33 +1,33 @@
-//! Chooses the scale of each parameter: its own, or a logarithm where the prior spans decades.
+//! Chooses the scale of each parameter: its own, or a logarithm if the prior spans decades.
 
 use bayesburn_core::Interval;
 use bayesburn_simulation::{Density, Prior};
 
-/// Draws of the prior whose quantiles decide: a tenth of the skewness that does has a standard error of 0.01.
+/// Number of prior draws for the quantiles. The standard error of the skewness is about 0.01, a tenth of its threshold.
 const DRAWS: usize = 10_000;
 /// The skewness (q₅ + q₉₅ − 2 q₅₀) / (q₉₅ − q₅) above which a parameter's own scale is skewed; an exponential
 /// distribution has 0.57.
 const SKEWED: f64 = 0.3;
-/// The skewness up to which a logarithm is even: 0 for log-normal and log-uniform distributions, −0.28 for the
-/// exponential one.
+/// The skewness up to which a logarithmic scale counts as symmetric. It is 0 for log-normal and log-uniform
+/// distributions, −0.28 for the exponential one.
 const EVEN: f64 = 0.15;
-/// The least factor between the quantiles of 5% and 95%, of the distance from a bound, that counts as decades: that of
+/// The least ratio of the 95% and 5% quantiles, of the distance from a bound, that counts as spanning decades: that of
 /// a log-normal distribution whose logarithm has a standard deviation of 0.91.
 const DECADES: f64 = 20.0;
-/// The factor above which there is a warning where a logarithm is not even either.
+/// The ratio above which there is a warning if the logarithmic scale is not symmetric either.
 const WIDE: f64 = 100.0;
 
-/// How a prior spreads, parameter by parameter.
+/// The scales chosen for a prior's parameters.
 #[derive(Debug, Default)]
 pub(crate) struct Scales {
-    /// What parameters are mapped to the reals from, so that those over decades are logarithms and the others what they
-    /// are; `None` if all are.
+    /// The intervals to map parameters from: those that span decades become logarithms, the others are unchanged.
+    /// `None` if all are unchanged.
     pub(crate) support: Option<Vec<Interval>>,
-    /// Parameters over decades of which a logarithm is no better.
+    /// Parameters that span decades for which a logarithm is no better.
     pub(crate) unresolved: Vec<String>,
 }
 
-/// What the draws of a prior say. Nothing, if it cannot be drawn from.
+/// Chooses scales from prior draws; none if the prior cannot be drawn from.
 pub(crate) fn scales(prior: &Prior) -> Scales {
     let bounded = |density: &&Density| density.support().iter().any(|interval| *interval != Interval::Real);
     let density = prior.density().filter(|density| bounded(density) && !density.is_uniform());
@@ -39,7 +39,7 @@ pub(crate) fn scales(prior: &Prior) -> Scales {
         column.sort_by(f32::total_cmp);
         let quantiles = [0.05, 0.5, 0.95].map(|share| column[(share * DRAWS as f64) as usize]);
         let skewed = skewness(quantiles.map(f64::from)).abs() > SKEWED;
-        // What is often at a bound, as whole numbers are, has no logarithm.
+        // Parameters that are often exactly at a bound, such as integers, have no logarithm.
         let inside = |log: &Interval| {
             let (low, high) = log.bounds();
             quantiles.iter().all(|value| low < *value && *value < high)
@@ -57,7 +57,7 @@ pub(crate) fn scales(prior: &Prior) -> Scales {
     scales
 }
 
-/// The logarithms that a parameter in an interval can have: of itself, or of its distance from a bound.
+/// The possible logarithmic scales of a parameter in an interval: of itself, or of its distance from a bound.
 fn logarithms(interval: Interval) -> Vec<Interval> {
     let (low, high) = interval.bounds();
     let mut logarithms = Vec::new();

@@ -1,4 +1,4 @@
-//! Keeps an inference's simulations and posteriors on disk, so that none is made twice.
+//! Stores an inference's simulations and posteriors on disk, so that a resumed program need not repeat them.
 
 use crate::{InferenceError, Posterior};
 use bayesburn_amortizers::is_saved_amortizer;
@@ -31,7 +31,7 @@ impl StoredCall {
         self.0.join(PART.name(first))
     }
 
-    /// The part that begins with this simulation, if it is there.
+    /// The part that begins with this simulation, if it exists.
     pub(crate) fn load(&self, first: usize) -> Result<Option<Simulations>, InferenceError> {
         let path = self.path(first);
         Ok(path.is_file().then(|| load_simulations(&path)).transpose().map_err(TrainerError::from)?)
@@ -46,7 +46,7 @@ impl Store {
     pub(crate) fn open(folder: PathBuf, resumes: bool) -> Result<Self, InferenceError> {
         fs::create_dir_all(&folder).map_err(FileError::write(&folder))?;
         if !resumes && fs::read_dir(&folder).map_err(FileError::read(&folder))?.next().is_some() {
-            let reason = "it is not empty, and `resume()`, which goes on with it, was not called".to_owned();
+            let reason = "it is not empty, and `resume()`, which continues it, was not called".to_owned();
             return Err(InferenceError::OtherInference { folder, reason });
         }
         Ok(Self { folder, resumes })
@@ -65,7 +65,7 @@ impl Store {
         self.folder.join(TRAINING)
     }
 
-    /// The simulations of a call, which are to be so many, from this proposal.
+    /// The folder for a call that makes `count` simulations from this proposal.
     pub(crate) fn call(
         &self,
         call: u64,
@@ -78,7 +78,7 @@ impl Store {
         Ok(StoredCall(folder))
     }
 
-    /// Makes a folder for what a description says, or makes sure that it is that.
+    /// Creates a folder with a description, or checks that an existing one has the same description.
     fn claim(&self, folder: &Path, expected: &str) -> Result<(), InferenceError> {
         let path = folder.join(CALL_DESCRIPTION);
         let write = FileError::write(&path);
@@ -102,7 +102,7 @@ impl Store {
         self.folder.join(POSTERIOR_OF_TRAINING.name(training))
     }
 
-    /// The posterior of a training as it was, if it is there, else this one.
+    /// The saved posterior of a training if it exists, otherwise this one.
     pub(crate) fn posterior<C: SummaryConfig>(
         &self,
         training: usize,
@@ -111,19 +111,19 @@ impl Store {
     ) -> Result<Posterior<C>, InferenceError> {
         let folder = self.place(training);
         if is_saved_amortizer(&folder) {
-            let reason = format!("{} is of a version that kept networks alone", folder.display());
+            let reason = format!("{} was written by a version that saved only networks", folder.display());
             return Err(InferenceError::OtherInference { folder: self.folder.clone(), reason });
         }
         if folder.is_dir() { now.with_networks_of(&folder, device) } else { Ok(now) }
     }
 
-    /// Keeps the posterior of a training, if it is not there.
+    /// Saves the posterior of a training, unless it exists.
     pub(crate) fn keep<C: SummaryConfig>(&self, training: usize, now: &Posterior<C>) -> Result<(), InferenceError> {
         let folder = self.place(training);
         if folder.is_dir() {
             return Ok(());
         }
-        // Renamed when it is whole: a folder that is there is a posterior.
+        // Renamed when it is complete, so that an existing folder is a complete posterior.
         let beside = self.folder.join(format!("{}.part", POSTERIOR_OF_TRAINING.name(training)));
         now.save(&beside)?;
         Ok(fs::rename(&beside, &folder).map_err(FileError::write(&folder))?)

@@ -1,9 +1,9 @@
-//! Summarises what a training came to, so that it prints.
+//! Summarises the result of a training for printing.
 
 use bayesburn_core::Simulations;
 use std::fmt;
 
-/// What one call of [`Npe::train`](crate::Npe::train) came to; it prints in a few lines.
+/// The result of one call of [`Npe::train`](crate::Npe::train). It prints in a few lines.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct TrainingSummary {
@@ -13,23 +13,24 @@ pub struct TrainingSummary {
     pub trained: usize,
     /// Simulations held out for validation.
     pub held_out: usize,
-    /// Simulations left out because their data are not finite.
+    /// Simulations dropped because their data are not finite.
     pub excluded: usize,
     /// Epochs of this training.
     pub epochs: usize,
-    /// Of them, the last that dropped no units, where the others did.
+    /// How many of them, at the end, were without dropout; 0 if the networks have none.
     pub epochs_without_dropout: usize,
-    /// The epoch, from 1, whose weights the posterior has: that of the lowest validation loss, with dropout or without.
+    /// The epoch, counted from 1, whose weights the posterior has: that with the lowest validation loss in either
+    /// stage.
     pub best_epoch: usize,
-    /// That loss: in the first round, and with truncated priors, the mean of −ln q(θ | x).
+    /// The lowest validation loss: in the first round, and with truncated priors, the mean of −ln q(θ | x).
     pub best_validation_loss: f32,
-    /// The same as the posterior is used, with densities corrected for what leaks out of the prior: the mean of −ln p(θ
-    /// | x). Of two spaces or networks for the same simulations, the one where it is lower is the better. The
-    /// correction is from 128 held-out simulations at most. `None` in rounds of which a posterior proposed parameters.
+    /// The leakage-corrected validation loss: the mean of −ln p(θ | x). Of two spaces or networks for the same
+    /// simulations, the one with the lower value is better. The correction is estimated from at most 128 held-out
+    /// simulations. `None` in rounds whose parameters a posterior proposed.
     pub corrected_validation_loss: Option<f32>,
     /// Why the training stopped.
     pub stop_reason: String,
-    /// What to know about the data or the result, and what to do.
+    /// Warnings about the data or the result, with remedies.
     pub warnings: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Trains on the pairs of all rounds so far, and says what to know about the posterior.
+//! Trains on the pairs of all rounds so far, and collects warnings about the posterior.
 
 use crate::{
     Correction, InferenceError, Npe, Posterior, Proposal, RejectionConfig, TrainingSummary,
@@ -17,12 +17,13 @@ use bayesburn_trainers::{Trainer, TrainerError, TrainingLoss};
 use ndarray::Axis;
 use std::sync::Arc;
 
-/// Held-out simulations below which there is a warning: the standard error of their mean loss is then a fifth of a nat
-/// or more.
+/// The number of held-out simulations below which there is a warning: the standard error of their mean loss is then at
+/// least a fifth of a nat.
 const FEW_HELD_OUT: usize = 20;
-/// Rounds after one whose posterior strayed that are warned of it.
+/// Number of rounds that get a warning after a round whose posterior was not covered by simulations.
 const REMEMBERED: usize = 2;
-/// The most held-out simulations that tell what leaks: 3,000 draws or so, a hundredth of the time that training takes.
+/// The largest number of held-out simulations for the leakage estimate: some 3,000 draws, about a hundredth of the
+/// training time.
 const CORRECTED: usize = 128;
 
 impl<C: SummaryConfig> Npe<C> {
@@ -30,15 +31,15 @@ impl<C: SummaryConfig> Npe<C> {
     /// improved for some epochs; returns the posterior with the best weights.
     ///
     /// # Errors
-    /// No simulations, or too few that differ to hold some out; a training that fails or is interrupted, which another
-    /// call goes on with.
+    /// No simulations, or too few distinct ones to hold some out; a training that fails or is interrupted, which
+    /// another call continues.
     pub fn train(&mut self) -> Result<Posterior<C>, InferenceError> {
         let data_shape = self.data_shape.clone().ok_or(InferenceError::NoSimulations)?;
         let training = self.config.training.clone();
         let (fraction, batch_size) = (training.validation_fraction, training.batch_size);
         let pairs_seed = derive_seed(self.seed, const { Purpose::new("npe pairs") });
         let sizes = (batch_size, training.max_epochs);
-        // Of a prior of whole numbers, equal simulations are to be expected.
+        // A prior over integers makes equal simulations likely.
         let are_copies = |copies: &Copies| match self.prior.sample(1000, self.seed_of_draws()) {
             Ok(draws) => !foreign::recur(&draws),
             Err(_) => !copies.parameters_recur(),
@@ -57,7 +58,7 @@ impl<C: SummaryConfig> Npe<C> {
         if let (1.., Correction::Atomic { .. } | Correction::AtomicCombined { .. }) =
             (self.posteriors, training.correction)
         {
-            // Among one there is nothing to choose.
+            // With one atom there is nothing to classify.
             let fewest = batch_size.min(trained).min(held_out);
             in_range(fewest >= 2, "batch_size", "at least 2 for atoms, with 2 simulations held out", fewest)?;
         }
@@ -170,7 +171,7 @@ impl<C: SummaryConfig> Npe<C> {
         Ok(posterior)
     }
 
-    /// What is minimised, if it is not the posterior's own loss.
+    /// The training loss, if it is not the posterior's own.
     fn loss(&self) -> Option<Arc<dyn TrainingLoss<AmortizedPosterior<C>>>> {
         if self.posteriors == 0 {
             return None;
@@ -189,10 +190,10 @@ impl<C: SummaryConfig> Npe<C> {
         derive_seed(self.seed, const { Purpose::new("draws to compare with") })
     }
 
-    /// A warning for appended parameters that do not look like draws from the prior, or in this round from its
+    /// A warning for appended parameters that do not look like draws from the prior or, in this round, from the
     /// proposal.
     fn foreign_parameters(&self) -> Result<Vec<String>, InferenceError> {
-        /// Draws from a proposal, which may take long.
+        /// Number of draws from a proposal, which may be slow.
         const PROPOSED: usize = 2000;
         let samples = foreign::samples(&self.appended, self.round);
         let mut warnings = Vec::new();
@@ -215,7 +216,7 @@ impl<C: SummaryConfig> Npe<C> {
             };
             for parameters in of_this {
                 let looked_at = match proposal {
-                    // Those outside of the region do no harm.
+                    // Parameters outside of the region do no harm.
                     Proposal::Truncated(region) => region.contains(parameters).map(|inside| {
                         let rows: Vec<usize> = (0..inside.len()).filter(|&row| inside[row]).collect();
                         parameters.select(Axis(0), &rows)
@@ -236,7 +237,7 @@ impl<C: SummaryConfig> Npe<C> {
         Ok(warnings)
     }
 
-    /// The trainer of all rounds. Its networks are standardised by what the first trains on.
+    /// Creates the trainer of all rounds. Its networks are standardised by the training pairs of the first.
     fn make_trainer(
         &self,
         data: Dataset,
@@ -272,10 +273,11 @@ impl<C: SummaryConfig> Npe<C> {
         Ok(builder.build()?)
     }
 
-    /// A warning if much of the new posterior of the observation is where there are hardly any simulations.
+    /// A warning if simulations hardly cover much of the new posterior of the observation.
     fn uncovered(&self, posterior: &Posterior<C>) -> Result<Option<String>, InferenceError> {
         match self.share_without_simulations(posterior) {
-            // Of a posterior that is hardly inside the prior it cannot be told, and drawing from it tells that.
+            // For a posterior mostly outside of the prior's support this cannot be determined; drawing from it gives
+            // its own warning.
             Err(InferenceError::Rejection { .. }) => Ok(None),
             other => other,
         }

@@ -1,9 +1,9 @@
-//! Tells numbers from words in a cell of a table, and finds what separates cells.
+//! Parses the cells of a table, and detects their separator and decimal point.
 
 /// What a cell holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Cell {
-    /// A number, and whether it is written as a whole one.
+    /// A number, and whether it is written as an integer.
     Number(f64, bool),
     /// Nothing, `NA` or `NaN`.
     Missing,
@@ -11,20 +11,21 @@ pub(crate) enum Cell {
     Word,
 }
 
-/// What other programs write for a value that is missing, beside NaN.
+/// The ways in which other programs write missing values, besides NaN.
 const MISSING: [&str; 4] = ["", "NA", "N/A", "null"];
 
 /// How numbers are written in a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Dialect {
-    /// What separates cells.
+    /// The separator of cells.
     pub(crate) delimiter: u8,
-    /// Whether a comma in a number stands for the decimal point: where it does not separate cells.
+    /// Whether a comma in a number is a decimal comma, because commas do not separate cells.
     pub(crate) has_decimal_commas: bool,
 }
 
 impl Dialect {
-    /// That of a table. Its last line tells it, since it is of numbers, which hold neither a semicolon nor a tab.
+    /// The dialect of a table, from its last line, which contains numbers and therefore no semicolon or tab within a
+    /// cell.
     pub(crate) fn of(text: &str) -> Self {
         let mut lines = text.split(['\n', '\r']).filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
         let line = lines.next_back().unwrap_or_default();
@@ -84,7 +85,7 @@ pub(crate) fn may_be_thousands(text: &str) -> bool {
     })
 }
 
-/// The line on which a record begins, as an editor counts: blank and comment lines before it are not its own.
+/// The line on which a record begins, as an editor counts, after blank and comment lines before it.
 pub(crate) fn line_of(bytes: &[u8], offset: usize) -> usize {
     let mut start = offset.min(bytes.len());
     let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');

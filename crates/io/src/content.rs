@@ -16,14 +16,15 @@ use std::{
 
 /// The formats that are read.
 const FORMATS: &str = ".npy, .npz, .csv or .safetensors";
-/// What a safetensors file says of the order of its arrays, as a JSON list of names: the format itself sorts them.
+/// The metadata key of a safetensors file for the order of its arrays, a JSON list of names: the format itself sorts
+/// them.
 pub(crate) const ORDER: &str = "parameters";
 
-/// What is in a file.
+/// The content of a file.
 pub(crate) enum Content {
     /// An array without a name.
     Array(ArrayD<f32>),
-    /// Arrays with names, two or more, or one whose name nobody has asked for.
+    /// Named arrays: several, or one that was not chosen by name.
     Named(Named),
     /// Rows of numbers, perhaps with the names of their columns.
     Table(Table),
@@ -32,16 +33,16 @@ pub(crate) enum Content {
 /// Arrays with names.
 pub(crate) struct Named {
     pub(crate) arrays: Vec<(String, ArrayD<f32>)>,
-    /// Whether their order is that in which they were written, and says something.
+    /// Whether their order is the one in which they were written, and so is meaningful.
     pub(crate) are_ordered: bool,
 }
 
-/// The arrays of an archive, each of which may be something else, and whether they are in the order in which they were
+/// The arrays of an archive, some of which may fail to parse, and whether their order is the one in which they were
 /// written.
 type Archive = (Vec<(String, Parsed<ArrayD<f32>>)>, bool);
 
 impl Content {
-    /// Reads a file, or the array of it that is named after the path and a colon.
+    /// Reads a file, or only the array whose name follows the path and a colon.
     pub(crate) fn read(path: &Path, options: &TableOptions) -> Result<Noted<Self>> {
         let (path, chosen) = with_name(path);
         let format = extension(&path);
@@ -70,7 +71,7 @@ impl Content {
             let arrays = arrays.into_iter().map(sound).collect::<Result<_>>()?;
             return Ok(Noted::of(Self::Named(Named { arrays, are_ordered })));
         };
-        // Whatever else the archive holds.
+        // Errors of other arrays of the archive do not matter.
         let names: Vec<String> = arrays.iter().map(|(name, _)| name.clone()).collect();
         match arrays.into_iter().find(|(name, _)| *name == chosen) {
             Some((_, array)) => {
@@ -81,7 +82,7 @@ impl Content {
     }
 }
 
-/// The path, and the name of an array of it.
+/// Splits a path from the name of an array.
 fn with_name(path: &Path) -> (PathBuf, Option<String>) {
     let text = path.to_string_lossy();
     if !path.exists()
@@ -93,7 +94,7 @@ fn with_name(path: &Path) -> (PathBuf, Option<String>) {
     (path.to_owned(), None)
 }
 
-/// What a path ends in, in lower case.
+/// The extension of a path, in lower case.
 pub(crate) fn extension(path: &Path) -> Option<String> {
     path.extension().map(|extension| extension.to_string_lossy().to_lowercase())
 }

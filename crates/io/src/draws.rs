@@ -16,12 +16,12 @@ pub(crate) const DATA_SET: &str = "data_set";
 pub(crate) const DRAW: &str = "draw";
 pub(crate) const CHAIN: &str = "chain";
 pub(crate) const ROW: &str = "row";
-/// The columns of a table that are no numbers of interest, here and in other tools.
+/// The columns of a table that only count, here and in other tools.
 const COUNTERS: [&str; 4] = [DATA_SET, DRAW, CHAIN, ROW];
-/// Those of R's package `posterior`.
+/// Such columns of R's package `posterior`.
 const COUNTERS_OF_R: [&str; 3] = [".chain", ".iteration", ".draw"];
 
-/// Whether a column of this name numbers something, or is of the sampler, whose own columns end so in Stan.
+/// Whether a column of this name only counts, or belongs to the sampler: names of Stan's own columns end in `__`.
 pub(crate) fn is_counter(name: &str) -> bool {
     COUNTERS.contains(&name) || is_foreign_counter(name)
 }
@@ -37,13 +37,13 @@ fn is_foreign_counter(name: &str) -> bool {
 ///   name.
 /// - A table has a row for each draw and a column for each parameter, named in its first row. Its column `data_set`, if
 ///   it has one, numbers data sets, which are put into the order of their numbers and have equally many draws; columns
-///   named `draw`, `chain` and `row` are left out, and so are, which is said, those of R's package `posterior` and of
-///   Stan's samplers. Lines that begin with `#` are comments.
+///   named `draw`, `chain` and `row` are ignored. Columns of R's package `posterior` and of Stan's samplers are ignored
+///   with a note. Lines that begin with `#` are comments.
 ///
-/// [`TableOptions::columns`] are the names of the parameters, if they are known.
+/// Set [`TableOptions::columns`] to the names of the parameters, if they are known.
 ///
 /// # Errors
-/// As [`read_array`](crate::read_array); other shapes; more draws of one data set than of another.
+/// As [`read_array`](crate::read_array); other shapes; different numbers of draws for the data sets.
 pub fn read_draws(path: impl AsRef<Path>, options: &TableOptions) -> Result<Noted<Draws>> {
     let path = path.as_ref();
     let Read { names, values, mut notes, .. } = draws(path, options)?;
@@ -56,14 +56,14 @@ pub fn read_draws(path: impl AsRef<Path>, options: &TableOptions) -> Result<Note
     Ok(Noted { value: named(path, expected, values)?, notes })
 }
 
-/// Draws, and the parameters of which the data sets were simulated, `[M, D]`: what a calibration check is made from.
+/// Draws, and the true parameters of the data sets, `[M, D]`: the inputs of a calibration check.
 ///
-/// If both files have names, truths are put into the order of draws; if one has, its names are taken. Tables that
-/// number data sets have the same numbers.
+/// If both files have names, the truths are reordered like the draws; if only one has names, they apply to both. Tables
+/// that number data sets must have the same numbers.
 ///
 /// # Errors
-/// As [`read_draws`] and [`read_parameters`]; names or numbers of data sets that differ; names in no order beside a
-/// file without names.
+/// As [`read_draws`] and [`read_parameters`]; different names or numbers of data sets; unordered names in one file and
+/// no names in the other.
 pub fn read_draws_and_truths(
     draws: impl AsRef<Path>,
     truths: impl AsRef<Path>,
@@ -98,9 +98,9 @@ pub fn read_draws_and_truths(
 ///
 /// - An array is `[M, D]`, or `[D]` for one row, in the order of the names.
 /// - An archive has an array `[M]` for each parameter; or one array `[M, D]` of any name.
-/// - A table has a column for each parameter, named in its first row, or in the order of the names; its rows are put
-///   into the order of its column `data_set`, if it has one, and columns named `draw`, `chain` and `row` are left out.
-///   Lines that begin with `#` are comments.
+/// - A table has a column for each parameter, named in its first row, or in the order of the names; its rows are sorted
+///   by its column `data_set`, if it has one, and columns named `draw`, `chain` and `row` are ignored. Lines that begin
+///   with `#` are comments.
 ///
 /// # Errors
 /// As [`read_array`](crate::read_array); other shapes; other names.
@@ -130,7 +130,7 @@ fn named(path: &Path, names: ParameterNames, values: Array3<f32>) -> Result<Draw
     Draws::new(names, values).map_err(|error| wrong(path, error))
 }
 
-/// The last axis in the order of `names`, if it has names; as it is, if not.
+/// Reorders the last axis like `names`, if it has names.
 fn in_order<D: Dimension + RemoveAxis>(
     path: &Path,
     names: &ParameterNames,
@@ -150,10 +150,10 @@ fn in_order<D: Dimension + RemoveAxis>(
     Ok(values.select(last, &places))
 }
 
-/// What a file says of draws or parameters.
+/// Draws or parameters as a file holds them.
 struct Read<A> {
     names: Option<ParameterNames>,
-    /// Whether the order of the names is that in which they were written.
+    /// Whether the names are in the order in which they were written.
     are_ordered: bool,
     /// The numbers of the data sets, in order.
     data_sets: Option<Vec<u64>>,
@@ -266,8 +266,10 @@ fn columns(path: &Path, (table, mut notes): (Table, Vec<String>), options: &Tabl
     let foreign: Vec<&String> = foreign.collect();
     if !foreign.is_empty() {
         let path = path.display();
-        notes
-            .push(format!("{path}: its columns {foreign:?}, which are no parameters but the sampler's, were left out"));
+        notes.push(format!(
+            "{path}: its columns {foreign:?}, which belong to the sampler and are not parameters, were \
+                           left out"
+        ));
     }
     let names = Some(of_parameters.iter().map(|&i| headings[i].clone()).collect());
     let values = rows.select(Axis(1), &of_parameters);

@@ -1,4 +1,4 @@
-//! Turns the little-endian bytes of any element type into f32.
+//! Converts the little-endian bytes of any element type to f32.
 
 use half::{bf16, f16};
 use safetensors::Dtype;
@@ -36,7 +36,7 @@ pub enum Element {
 }
 
 impl Element {
-    /// From a type of safetensors.
+    /// The element type of a safetensors type.
     #[must_use]
     pub fn from_safetensors(dtype: Dtype) -> Option<Self> {
         Some(match dtype {
@@ -57,7 +57,7 @@ impl Element {
         })
     }
 
-    /// From a type descriptor of NumPy in little-endian order; `|` stands where order has no meaning.
+    /// The element type of a NumPy type descriptor in little-endian order; `|` marks types without byte order.
     #[must_use]
     pub fn from_npy(descriptor: &str) -> Option<Self> {
         Some(match descriptor {
@@ -88,7 +88,8 @@ impl Element {
         }
     }
 
-    /// Adds the elements in `bytes` to `out`, rounded to the nearest f32; f64 beyond its range become infinite.
+    /// Appends the elements in `bytes` to `out`, rounded to the nearest f32. Values of f64 beyond its range become
+    /// infinite.
     pub fn extend(self, bytes: &[u8], out: &mut Vec<f32>) {
         /// Reads from copies of N bytes, so that the data may begin at any byte of a file.
         fn each<const N: usize>(bytes: &[u8], out: &mut Vec<f32>, f: impl Fn([u8; N]) -> f32) {
@@ -111,7 +112,7 @@ impl Element {
         }
     }
 
-    /// The first number in `bytes` that is finite, and too large for f32.
+    /// The first finite number in `bytes` that is too large for f32.
     pub(crate) fn first_too_large(self, bytes: &[u8]) -> Option<f64> {
         let is_too_large = |value: &f64| value.is_finite() && (*value as f32).is_infinite();
         let doubles = if self == Self::F64 { bytes.as_chunks().0 } else { &[] };

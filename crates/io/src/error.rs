@@ -1,17 +1,17 @@
-//! Says what is wrong with a file.
+//! Defines the errors of files, with their remedies.
 
 use bayesburn_core::FileError;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// A file that cannot be read or written, or that holds something else than is asked for.
+/// A file that cannot be read or written, or that has unexpected content.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum IoError {
     /// A file that cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A file with other content than is needed.
+    /// A file with unexpected content.
     #[error("{}: {reason}", path.display())]
     Content {
         /// The file.
@@ -24,7 +24,7 @@ pub enum IoError {
     Format {
         /// The path.
         path: PathBuf,
-        /// The formats there are.
+        /// The known formats.
         formats: &'static str,
     },
 }

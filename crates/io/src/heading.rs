@@ -5,17 +5,17 @@ use crate::{
     cell::{Cell, Dialect},
 };
 
-/// What the cells of one column hold below the first row.
+/// A summary of the cells of one column below the first row.
 #[derive(Debug, Clone)]
 pub(crate) struct Column {
-    /// Whether all numbers are written as whole ones.
+    /// Whether all numbers are written as integers.
     pub(crate) is_whole: bool,
-    /// The largest number, whatever its sign.
+    /// The largest absolute value.
     pub(crate) largest: f64,
-    /// 0 or 1 if the rows are numbered from there on.
+    /// 0 or 1 if the column numbers the rows from there.
     pub(crate) counts_from: Option<f64>,
     pub(crate) rows: usize,
-    /// How many of them hold a number.
+    /// Number of cells with a number.
     pub(crate) numbers: usize,
 }
 
@@ -40,13 +40,13 @@ impl Column {
         self.rows += 1;
     }
 
-    /// Whether it numbers the rows.
+    /// Whether the column numbers the rows.
     pub(crate) fn counts(&self) -> bool {
         self.counts_from.is_some()
     }
 }
 
-/// Whether a column has no name: pandas calls it so when it reads its own index.
+/// Whether a column has no name, or the name that pandas gives to its own index.
 pub(crate) fn is_nameless(name: &str) -> bool {
     name.is_empty() || name.starts_with("Unnamed: ")
 }
@@ -56,12 +56,12 @@ pub(crate) fn is_nameless(name: &str) -> bool {
 pub(crate) enum FirstRow {
     /// Names.
     Names,
-    /// A heading of numbers, which name nothing.
+    /// A heading of numbers, which are not names.
     Labels,
     Data,
 }
 
-/// What the first row is, above these columns; or why that cannot be told.
+/// Classifies the first row above these columns, or explains why it is ambiguous.
 pub(crate) fn first_row(
     first: &[&str],
     dialect: Dialect,

@@ -1,4 +1,4 @@
-//! Reads NumPy's files, `.npy` and `.npz`, of arrays of any type.
+//! Reads NumPy's files, `.npy` and `.npz`, with arrays of any numeric type.
 
 use crate::Element;
 use ndarray::{ArrayD, ShapeBuilder};
@@ -10,14 +10,14 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 /// NumPy writes headers of some hundred bytes, and refuses to read longer ones than 10,000.
 const LONGEST_HEADER: usize = 1 << 16;
 
-/// What is wrong with an array of NumPy's.
+/// An error of a NumPy array.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum NpyError {
-    /// It is no such file, or damaged.
+    /// The file is not in NumPy's format, or damaged.
     #[error("{0}")]
     Damaged(String),
-    /// Its elements are no numbers that are read.
+    /// Its element type is not supported.
     #[error("its elements are of the type `{0}`: write numbers, as float32 for one")]
     ElementType(String),
 }
@@ -32,7 +32,7 @@ fn damaged(reason: impl ToString) -> NpyError {
 pub struct NpyHeader {
     /// The type of the elements.
     pub element: Element,
-    /// Whether the bytes of each element are in the order that the machines of today do not have.
+    /// Whether the elements are big-endian.
     pub is_big_endian: bool,
     /// Whether the first index changes fastest.
     pub is_fortran: bool,
@@ -44,7 +44,7 @@ impl NpyHeader {
     /// Reads the header, and leaves `reader` where the elements begin.
     ///
     /// # Errors
-    /// No such header; elements that are no numbers.
+    /// No such header; elements that are not numbers.
     pub fn read(reader: &mut impl Read) -> Result<Self, NpyError> {
         let not_npy = |_| damaged("no array of NumPy: write one with numpy.save");
         let mut start = [0; 8];
@@ -81,16 +81,16 @@ impl NpyHeader {
         Ok(Self { element, is_big_endian, is_fortran, shape })
     }
 
-    /// The bytes of all elements; `None` if no integer holds their number.
+    /// The number of bytes of all elements; `None` on overflow.
     #[must_use]
     pub fn num_bytes(&self) -> Option<usize> {
         self.shape.iter().try_fold(self.element.size(), |bytes, &len| bytes.checked_mul(len))
     }
 
-    /// The array, of its elements; those too large for f32 are infinite.
+    /// Builds the array from its elements; those too large for f32 become infinite.
     ///
     /// # Errors
-    /// Fewer bytes than the shape needs, or more.
+    /// Fewer or more bytes than the shape needs.
     pub fn array(&self, mut bytes: Vec<u8>) -> Result<ArrayD<f32>, NpyError> {
         let Self { element, shape, .. } = self;
         if self.num_bytes() != Some(bytes.len()) {
@@ -113,7 +113,7 @@ impl NpyHeader {
 /// Reads a whole array: its header, and its elements as bytes.
 ///
 /// # Errors
-/// As [`NpyHeader::read`]; data that are cut short, or followed by more.
+/// As [`NpyHeader::read`]; truncated data, or data followed by more bytes.
 pub(crate) fn read_npy(reader: &mut impl Read) -> Result<(NpyHeader, Vec<u8>), NpyError> {
     let header = NpyHeader::read(reader)?;
     let shape = &header.shape;
@@ -134,13 +134,13 @@ pub type NamedArray<A = ArrayD<f32>> = (String, Result<A, NpyError>);
 /// The arrays of a `.npz` file with their names, in their order.
 ///
 /// # Errors
-/// A file that is no archive, or damaged. What is wrong with an array is in its place.
+/// A file that is not an archive, or damaged. Errors of single arrays are returned in their place.
 pub fn read_npz(bytes: impl AsRef<[u8]>) -> Result<Vec<NamedArray>, NpyError> {
     let arrays = read_npz_with(bytes.as_ref(), |header, bytes| header.array(bytes))?;
     Ok(arrays)
 }
 
-/// [`read_npz`], where `array` makes of a header and bytes what is wanted.
+/// [`read_npz`] with a function that converts a header and bytes.
 pub(crate) fn read_npz_with<A>(
     bytes: &[u8],
     array: impl Fn(NpyHeader, Vec<u8>) -> Result<A, NpyError>,
@@ -157,7 +157,7 @@ pub(crate) fn read_npz_with<A>(
     Ok(arrays)
 }
 
-/// What a header says, which is a dictionary in Python's own writing.
+/// The content of a header, which is a Python dictionary literal.
 struct Literal {
     descriptor: String,
     is_fortran: bool,
@@ -165,7 +165,7 @@ struct Literal {
 }
 
 impl Literal {
-    /// Of the three keys, in any order, and nothing else; `None` of other text.
+    /// Parses the three keys, in any order; `None` for other text.
     fn parse(text: &str) -> Option<Self> {
         let (mut descriptor, mut is_fortran, mut shape) = (None, None, None);
         let mut rest = text.trim().strip_prefix('{')?.trim_start();
@@ -214,7 +214,7 @@ impl Literal {
     }
 }
 
-/// What stands between quotes at the beginning, and what follows.
+/// The quoted text at the beginning, and the rest.
 fn quoted(text: &str) -> Option<(&str, &str)> {
     let quote = text.chars().next().filter(|first| matches!(first, '\'' | '"'))?;
     text[1..].split_once(quote)

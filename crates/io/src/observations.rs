@@ -15,9 +15,8 @@ use std::path::Path;
 /// [`TableOptions::columns`].
 ///
 /// # Errors
-/// A file that cannot be read or holds no numbers; several arrays, none of which is chosen; a number that `f32` cannot
-/// hold. Of a table, a first row that may be a heading or data; columns that are not those expected; values that are
-/// missing, unless they may be.
+/// A file that cannot be read or holds no numbers; several arrays without a chosen one; a number too large for `f32`.
+/// For a table, also an ambiguous first row; unexpected columns; missing values, unless they are allowed.
 pub fn read_array(path: impl AsRef<Path>, options: &TableOptions) -> Result<Noted<ArrayD<f32>>> {
     let path = path.as_ref();
     let Noted { value, mut notes } = Content::read(path, options)?;
@@ -48,7 +47,7 @@ fn wrong(path: &Path, reason: String) -> IoError {
     IoError::Content { path: path.into(), reason }
 }
 
-/// The columns that are expected, in their order, and what is to be said of it.
+/// The expected columns in their order, with a note for the user.
 fn selected(
     Table { names, rows }: Table,
     options: &TableOptions,
@@ -94,7 +93,7 @@ pub fn read_arrays(path: impl AsRef<Path>) -> Result<Vec<(String, ArrayD<f32>)>>
     }
 }
 
-/// Data sets `[M, N, F]` of a file; `[N, F]` is one of N observations of F features.
+/// Data sets `[M, N, F]` of a file; `[N, F]` is one data set with N observations of F features.
 ///
 /// # Errors
 /// As [`read_array`]; an array of fewer or more axes.
@@ -108,10 +107,10 @@ pub fn read_observations(path: impl AsRef<Path>, options: &TableOptions) -> Resu
     Ok(Noted { value, notes })
 }
 
-/// Data sets for networks that were made for this shape, of one input or several.
+/// Data sets in the shape that networks were built for, with one input or several.
 ///
-/// - Of one input, the one array of the file; of several, an archive (`.npz` or `.safetensors`) with an array for each
-///   by its name.
+/// - For one input, the file has one array; for several, it is an archive (`.npz` or `.safetensors`) with an array for
+///   each, by name.
 /// - An array may have an axis for M data sets before those of the shape, or be one data set.
 /// - `NAME_rows` beside an array `NAME` is its mask of rows, 0 for padding, and `NAME_mask` its mask of values, 0 for a
 ///   value that is missing. Of the one array of an archive the masks may be called `rows` and `mask`.
@@ -181,7 +180,7 @@ pub fn read_data(path: impl AsRef<Path>, shape: &DataShape, options: &TableOptio
     Ok(Noted { value: named(shape, inputs).map_err(invalid)?, notes })
 }
 
-/// An array with an axis for data sets, which one data set has not.
+/// Adds the axis for data sets to a single data set.
 fn with_sets(path: &Path, input: &InputShape, array: ArrayD<f32>) -> Result<ArrayD<f32>> {
     match array.ndim() {
         axes if axes == input.rank() => Ok(array.insert_axis(Axis(0))),
@@ -197,7 +196,7 @@ fn with_sets(path: &Path, input: &InputShape, array: ArrayD<f32>) -> Result<Arra
     }
 }
 
-/// Inputs by the names of their shapes, if these have any.
+/// Names the inputs as in the shape, if it has names.
 fn named(shape: &DataShape, inputs: Vec<(&InputShape, Data)>) -> std::result::Result<Data, InvalidData> {
     if shape.is_named() {
         return Data::named(inputs.into_iter().map(|(input, data)| (input.name.clone(), data)));
@@ -205,7 +204,7 @@ fn named(shape: &DataShape, inputs: Vec<(&InputShape, Data)>) -> std::result::Re
     inputs.into_iter().next().map(|(_, data)| data).ok_or(InvalidData::Nothing)
 }
 
-/// One number for each data set, `[M]`: an array, or the one column of a table beside those that count rows.
+/// One number for each data set, `[M]`: an array, or the only column of a table besides those that count rows.
 ///
 /// # Errors
 /// As [`read_array`]; another shape; a table with several such columns.

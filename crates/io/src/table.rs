@@ -16,7 +16,7 @@ pub(crate) struct Table {
 
 type Parsed<T> = Result<T, String>;
 
-/// Reads a table. Lines that begin with `#` are comments; columns without a name that number rows are left out.
+/// Reads a table. Lines that begin with `#` are comments; unnamed columns that number the rows are ignored.
 pub(crate) fn parse(bytes: &[u8], options: &TableOptions) -> Parsed<Noted<Table>> {
     let text = decoded(bytes)?;
     let mut cells = Cells { dialect: Dialect::of(text), options, text, commas: None, has_points: false };
@@ -64,14 +64,13 @@ pub(crate) fn parse(bytes: &[u8], options: &TableOptions) -> Parsed<Noted<Table>
     Ok(Noted { value: Table { names: Some(names), rows }, notes })
 }
 
-/// Whether the first column may have the names of rows, for which R's heading has no cell: not if the last is empty,
-/// behind separators at the ends of rows, and not if a column is cut in two by its decimal commas, which may count 1,
-/// 2, 3 by chance.
+/// Whether the first column may hold row names, for which R's heading has no cell. It may not if the last column is
+/// empty (rows end in a separator), or if decimal commas split a column in two, which may look like 1, 2, 3 by chance.
 fn are_rows_named(columns: &[Column]) -> bool {
     columns.last().is_some_and(|last| last.numbers > 0 && (columns.len() > 2 || last.rows > 3))
 }
 
-/// The columns that have names. Others number the rows, and are left out.
+/// The named columns. Unnamed ones must number the rows, and are ignored.
 fn named_columns(names: &[&str], columns: &[Column], notes: &mut Vec<String>) -> Parsed<Vec<usize>> {
     let (nameless, named): (Vec<usize>, Vec<usize>) = (0..names.len()).partition(|&i| is_nameless(names[i]));
     for i in nameless {
@@ -88,7 +87,7 @@ fn named_columns(names: &[&str], columns: &[Column], notes: &mut Vec<String>) ->
     if named.is_empty() { Err("none of its columns has a name".to_owned()) } else { Ok(named) }
 }
 
-/// The text, without the mark that some programs begin it with.
+/// The text without a byte-order mark.
 fn decoded(bytes: &[u8]) -> Parsed<&str> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
@@ -106,12 +105,12 @@ struct Records {
     values: Vec<f32>,
 }
 
-/// What is known of the cells so far.
+/// The state of parsing cells.
 struct Cells<'a> {
     dialect: Dialect,
     options: &'a TableOptions,
     text: &'a str,
-    /// The first number with a comma, and whether all of them may be thousands.
+    /// The first number with a comma, and whether all commas may separate thousands.
     commas: Option<(String, bool)>,
     /// Whether a number has a decimal point.
     has_points: bool,
@@ -159,7 +158,7 @@ impl Cells<'_> {
         Ok(Records { first, columns, values })
     }
 
-    /// The number in a cell, NaN if it is missing and may be.
+    /// The number in a cell; NaN if it is missing and that is allowed.
     fn value(&mut self, cell: Cell, record: &csv::StringRecord, at: usize) -> Parsed<f32> {
         let text = &record[at];
         let wrong = |reason: String| Err(format!("line {}, column {}: {reason}", self.line(record), at + 1));
@@ -199,7 +198,7 @@ impl Cells<'_> {
         }
     }
 
-    /// A number with a decimal comma, if there is one; an error if it may be something else.
+    /// A number with a decimal comma, if there is one; an error if the comma is ambiguous.
     fn decimal_comma(&self) -> Parsed<Option<&str>> {
         match &self.commas {
             Some((comma, _)) if self.has_points => Err(format!(
@@ -221,8 +220,8 @@ pub(crate) fn too_large(value: f64) -> String {
     format!("{value:e} is too large for f32: use other units")
 }
 
-/// The columns of these names, and as many others behind them, in order: their numbers, and whether that is another
-/// order than theirs.
+/// The positions of the columns with these names, followed by `others` further columns, and whether the order differs
+/// from the table's.
 pub(crate) fn places(of_table: &[String], names: &[String], others: usize) -> Parsed<(Vec<usize>, bool)> {
     let found: Option<Vec<usize>> =
         names.iter().map(|name| of_table.iter().position(|column| column == name)).collect();

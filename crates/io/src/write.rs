@@ -23,10 +23,10 @@ const OF_DRAWS: &str = ".npy, .npz, .csv, .safetensors or .nc";
 const OF_VALUES: &str = ".npy or .csv";
 const OF_ARRAYS: &str = ".npz or .safetensors";
 
-/// Refuses a path that [`write_draws`] has no format for: before hours of drawing, not after.
+/// Refuses a path whose format [`write_draws`] does not support. Call it before hours of drawing.
 ///
 /// # Errors
-/// Another ending than those of draws.
+/// An unsupported extension.
 pub fn check_draws_path(path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
     match extension(path).as_deref() {
@@ -35,11 +35,11 @@ pub fn check_draws_path(path: impl AsRef<Path>) -> Result<()> {
     }
 }
 
-/// Refuses names of parameters that the format of a path has no room for.
+/// Refuses names of parameters that the format of a path cannot represent.
 ///
 /// # Errors
-/// In tables, names that count rows, that are empty, or that are numbers; in NetCDF, names of dimensions, and those
-/// with a `/`.
+/// In tables, names of counting columns, empty names, and numbers; in NetCDF, names of dimensions, and names with a
+/// `/`.
 pub fn check_draws_names(path: impl AsRef<Path>, names: &[String]) -> Result<()> {
     let path = path.as_ref();
     let has_room = |name: &String| match extension(path).as_deref() {
@@ -56,16 +56,16 @@ pub fn check_draws_names(path: impl AsRef<Path>, names: &[String]) -> Result<()>
     }
 }
 
-/// Writes draws in the format that the path ends in, replacing a file that is there. Folders are made.
+/// Writes draws in the format of the path's extension. An existing file is replaced; folders are created.
 ///
 /// - `.npy`: `[M, L, D]`, without names.
-/// - `.npz`, `.safetensors`: `[M, L]` for each parameter.
+/// - `.npz`, `.safetensors`: an array `[M, L]` for each parameter.
 /// - `.csv`: the columns `data_set`, `draw`, and one for each parameter.
 /// - `.nc`: the group `posterior` with a variable for each parameter, `[chain, draw]` of one data set and `[chain,
 ///   draw, data_set]` of more, with one chain.
 ///
 /// # Errors
-/// Another ending; names that the format has no room for; a file that cannot be written.
+/// An unsupported extension; names that the format cannot represent; a file that cannot be written.
 pub fn write_draws(path: impl AsRef<Path>, draws: &Draws) -> Result<()> {
     let path = path.as_ref();
     check_draws_path(path)?;
@@ -82,10 +82,10 @@ pub fn write_draws(path: impl AsRef<Path>, draws: &Draws) -> Result<()> {
     })
 }
 
-/// Writes arrays with names, as `.npz` or `.safetensors`.
+/// Writes named arrays, as `.npz` or `.safetensors`.
 ///
 /// # Errors
-/// Another ending; a file that cannot be written.
+/// An unsupported extension; a file that cannot be written.
 pub fn write_arrays(path: impl AsRef<Path>, arrays: &[(String, ArrayD<f32>)]) -> Result<()> {
     let path = path.as_ref();
     match extension(path).as_deref() {
@@ -97,7 +97,7 @@ pub fn write_arrays(path: impl AsRef<Path>, arrays: &[(String, ArrayD<f32>)]) ->
 /// Writes numbers, as `.npy` or as a table with the columns `row` and this name.
 ///
 /// # Errors
-/// Another ending; a file that cannot be written.
+/// An unsupported extension; a file that cannot be written.
 pub fn write_values(path: impl AsRef<Path>, name: &str, values: &Array1<f32>) -> Result<()> {
     let path = path.as_ref();
     match extension(path).as_deref() {

@@ -9,8 +9,8 @@ use std::{
     },
 };
 
-/// Blocks of a pass with gradients: enough for the cores of a workstation, few enough that adding up their gradients
-/// stays below 3% of the pass.
+/// Number of blocks of a pass with gradients: enough for the cores of a workstation, and few enough that adding up
+/// their gradients takes less than 3% of the pass.
 const MOST_BLOCKS: usize = 8;
 
 /// Rows, or sets, below which a block of a pass with gradients is not worth a thread.
@@ -20,27 +20,27 @@ const LEAST_ROWS: usize = 16;
 /// cache.
 const ROWS_WITHOUT_GRADIENTS: usize = 256;
 
-/// The blocks of a batch. They depend on its size alone: what is computed does not depend on the number of threads.
+/// The blocks of a batch. They depend only on its size, so that results do not depend on the number of threads.
 pub(crate) fn blocks(rows: usize, with_gradients: bool) -> Vec<Range<usize>> {
     let number =
         if with_gradients { (rows / LEAST_ROWS).clamp(1, MOST_BLOCKS) } else { rows.div_ceil(ROWS_WITHOUT_GRADIENTS) };
     (0..number).map(|i| rows * i / number..rows * (i + 1) / number).collect()
 }
 
-/// Threads that help whoever calls: one fewer than rayon's pool has. A pool of their own, because the threads of
-/// rayon's that wait for work would take time from the caller, who works too. `None` on one core, or where the system
-/// gives no threads.
+/// Helper threads, one fewer than rayon's pool has. They have their own pool, because idle threads of rayon's global
+/// pool would take time from the calling thread, which works too. `None` on one core, or if the system provides no
+/// threads.
 static HELPERS: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
     let helpers = rayon::current_num_threads() - 1;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(helpers).thread_name(|i| format!("kernels {i}"));
     (helpers > 0).then(|| pool.build().ok()).flatten()
 });
 
-/// Does `work` on each block, on all cores; results are in the blocks' order.
+/// Runs `work` on each block, on all cores. Results are in the order of the blocks.
 ///
-/// The caller works too, instead of handing everything over and sleeping until it is done: a step has three such
-/// passes, six by Burn's graph, and a thread needs up to 50 µs to wake. A thread of rayon's, which is one of many at
-/// work already, works alone.
+/// The calling thread works too instead of sleeping until the helpers are done: a step has three such passes (six by
+/// Burn's graph), and waking a thread takes up to 50 µs. If the caller is itself a thread of rayon's pool, it works
+/// alone.
 pub(crate) fn on_each<R: Send>(blocks: &[Range<usize>], work: impl Fn(Range<usize>) -> R + Sync) -> Vec<R> {
     let helpers = if blocks.len() < 2 || rayon::current_thread_index().is_some() { None } else { HELPERS.as_ref() };
     let Some(helpers) = helpers else { return blocks.iter().cloned().map(work).collect() };

@@ -1,8 +1,8 @@
-//! Holds a GPU: its memory, which is used again from step to step, and how its kernels are cut.
+//! Manages a GPU: its memory, which is reused from step to step, and the sizes of kernel launches.
 //!
-//! Kernels are written in CubeCL, Burn's language for them. A layer with what belongs before and after it is one
-//! kernel, so that a training step is some 170 of them where a composition of Burn's operations has two thousand. All
-//! products are in f32.
+//! Kernels are written in CubeCL, Burn's kernel language. One kernel computes a layer together with the operations
+//! before and after it, so that a training step has some 170 launches instead of two thousand with Burn's operations.
+//! All products are in f32.
 
 #![allow(unsafe_code, reason = "kernels are told how long their arrays are; the lengths are those of `Numbers`")]
 
@@ -21,14 +21,14 @@ use std::{
     thread::{self, ThreadId},
 };
 
-/// What a GPU, or its driver, failed at.
+/// An error of a GPU or its driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GpuFailure(String);
 
 impl GpuFailure {
     fn new(error: ServerError) -> Self {
         const EMPTY: [&str; 3] = ["Caused by:", "Asked at:", "No backtrace available"];
-        // Without backtraces, which may be in the midst of what several failures say.
+        // Removes backtraces, which may be between the messages of several failures.
         let mut in_backtrace = false;
         let text = error.to_string();
         let said = text.lines().map(str::trim).filter(|line| {
@@ -46,24 +46,23 @@ impl fmt::Display for GpuFailure {
     }
 }
 
-/// The length of an array whose numbers kernels can count in u32, those too that the last cube's threads would go on
-/// with.
+/// The largest array length: indices in kernels are u32, including those of the last cube's idle threads.
 const MOST_NUMBERS: usize = u32::MAX as usize - 255;
 
-/// A GPU, and the sizes that fit it.
+/// A GPU, and launch sizes that suit it.
 pub struct Gpu {
     pub(crate) client: Client,
-    /// Memory that was taken for what one step computes is that of the next one: taking and giving back some GB took
-    /// longer than all kernels of a large batch.
+    /// Memory allocated for one step is reused by the next: allocating and freeing some GB took longer than all kernels
+    /// of a large batch.
     memory: Mutex<Vec<Numbers>>,
-    /// Threads whose job has asked for an array of more numbers than kernels can count.
+    /// Threads whose job requested an array longer than the largest length.
     overflows: Mutex<Vec<ThreadId>>,
     /// Threads of a cube: of kernels that go through numbers, and in both directions of a product's tile.
     pub(crate) threads: u32,
     pub(crate) side: [u32; 2],
 }
 
-/// What is consistent also after a panic elsewhere.
+/// Locks data that stay consistent even after a panic elsewhere.
 fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -73,7 +72,7 @@ fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct Numbers {
     handle: Handle,
     pub(crate) len: usize,
-    /// Counts who holds the memory.
+    /// Counts the owners of the memory.
     holders: Arc<()>,
 }
 
@@ -85,7 +84,7 @@ pub struct Rows {
     pub(crate) width: usize,
 }
 
-/// What gives work to a GPU; `None` if the device is none.
+/// The client that submits work to a GPU; `None` if the device is not a GPU.
 pub(crate) fn client(device: &Device) -> Option<Client> {
     #[cfg(any(feature = "cuda", feature = "cubecl-cpu"))]
     if let burn::backend::DispatchDevice::Cube(device) = device.clone().without_autodiff().as_dispatch() {
@@ -95,8 +94,8 @@ pub(crate) fn client(device: &Device) -> Option<Client> {
     None
 }
 
-/// Whether this is a device of CubeCL's: [`GpuDensity`](crate::GpuDensity) and [`GpuTraining`](crate::GpuTraining) work
-/// there.
+/// Whether this is a device of CubeCL, on which [`GpuDensity`](crate::GpuDensity) and
+/// [`GpuTraining`](crate::GpuTraining) work.
 #[must_use]
 pub fn is_gpu(device: &Device) -> bool {
     client(device).is_some()
@@ -110,8 +109,8 @@ impl fmt::Debug for Gpu {
 
 impl Gpu {
     pub(crate) fn new(mut client: Client) -> Self {
-        // One stream for all of it, whichever threads ask: CubeCL's are one for each thread, and memory that was used
-        // by kernels on one of them could be written to on another before they have run.
+        // One stream for all threads. CubeCL has a stream for each thread, so kernels on one stream could overwrite
+        // memory that pending kernels on another still use.
         let stream = client.empty(size_of::<f32>()).stream;
         // SAFETY: all that the kernels of this client see was allocated by it, so it is used in the order of this one
         // stream.
@@ -131,7 +130,7 @@ impl Gpu {
         let numbers = self.empty(values.len());
         if !values.is_empty() {
             let mut bytes = Bytes::from_elems(values);
-            // Into memory that the driver copies from by itself: three times as fast as it copies from any other.
+            // Into pinned memory, from which the driver copies three times as fast.
             self.client.staging(std::iter::once(&mut bytes), false);
             self.client.write(&numbers.handle, bytes);
         }
@@ -149,7 +148,7 @@ impl Gpu {
             locked(&self.overflows).push(thread::current().id());
         }
         let mut memory = locked(&self.memory);
-        // Of this length or, for a job's last chunk, up to twice as long.
+        // Takes a buffer of this length or, for a job's last chunk, up to twice as long.
         let free =
             |numbers: &&Numbers| (len..=2 * len).contains(&numbers.len) && Arc::strong_count(&numbers.holders) == 1;
         if let Some(numbers) = memory.iter().filter(free).min_by_key(|numbers| numbers.len) {
@@ -162,7 +161,7 @@ impl Gpu {
         numbers
     }
 
-    /// Gives back what is not in use.
+    /// Frees unused memory.
     pub(crate) fn release(&self) {
         locked(&self.memory).retain(|numbers| Arc::strong_count(&numbers.holders) > 1);
     }
@@ -171,36 +170,37 @@ impl Gpu {
         Rows { values: self.empty(rows * width), rows, width }
     }
 
-    /// What has come of everything so far.
+    /// Reads an array, after all work submitted so far. An error of that work is returned here.
     pub(crate) fn read(&self, array: &Numbers) -> Result<Vec<f32>, GpuFailure> {
         let failed = |failure| {
-            // Memory that could not be had stays so: let the next job ask anew.
+            // A failed allocation leaves buffers that cannot be used: the next job allocates new ones.
             locked(&self.memory).clear();
             failure
         };
         let job = thread::current().id();
         let overflows = locked(&self.overflows).extract_if(.., |thread| *thread == job).count();
         if overflows > 0 {
-            let reason = format!("an array of more than the {MOST_NUMBERS} numbers that kernels count");
+            let reason = format!("an array of more than {MOST_NUMBERS} numbers, the most that kernels can index");
             return Err(failed(GpuFailure(reason)));
         }
         let bytes = self.client.read_one(array.handle.clone()).map_err(|error| failed(GpuFailure::new(error)))?;
         Ok(f32::from_bytes(&bytes)[..array.len].to_vec())
     }
 
-    /// How many cubes go through so many pieces of work, and their threads.
+    /// The number of cubes for a number of work items, and their threads.
     pub(crate) fn each(&self, work: usize) -> (CubeCount, CubeDim) {
         (CubeCount::Static(work.div_ceil(self.threads as usize) as u32, 1, 1), CubeDim::new_1d(self.threads))
     }
 
-    /// As [`Gpu::each`] where a piece of work is a whole row: small cubes, so that a few thousand rows go to all
-    /// processors.
+    /// As [`Gpu::each`] for work items that are whole rows: small cubes, so that a few thousand rows occupy all
+    /// multiprocessors.
     pub(crate) fn each_row(&self, rows: usize) -> (CubeCount, CubeDim) {
         let threads = self.threads.min(64);
         (CubeCount::Static(rows.div_ceil(threads as usize) as u32, 1, 1), CubeDim::new_1d(threads))
     }
 
-    /// Tiles for so many rows and columns: large ones for large matrices, and as many as the processors need.
+    /// The tile size for a number of rows and columns: large for large matrices, and small enough to occupy all
+    /// multiprocessors.
     pub(crate) fn tile(&self, rows: usize, columns: usize) -> Tile {
         let [ty, tx] = self.side;
         let tn = if columns <= tx as usize { 1 } else { 4 };

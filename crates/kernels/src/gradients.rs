@@ -7,8 +7,8 @@ use crate::{
 };
 use std::ops::Range;
 
-/// Gradients of the operands of an operation, from one block of rows. Each operand is used once, so that its gradient
-/// is written and not added to.
+/// Gradients of the operands of an operation, from one block of rows. Each operand is used once, so its gradient is
+/// written, not accumulated.
 #[derive(Debug)]
 pub struct Gradients<'a> {
     operands: &'a [&'a [f32]],
@@ -21,8 +21,8 @@ impl<'a> Gradients<'a> {
         Self { operands, wanted, values: operands.iter().map(|_| None).collect() }
     }
 
-    /// Where to write the gradient of an operand, if it is wanted: as many numbers as the operand has, whose values
-    /// before that mean nothing. Several layers may write different rows of it; all of it must be written.
+    /// The buffer for the gradient of an operand, if it is wanted: as long as the operand, with arbitrary initial
+    /// values. Several layers may write different rows; together they must write all of it.
     pub fn of(&mut self, operand: usize) -> Option<&mut [f32]> {
         if !self.wanted[operand] {
             return None;
@@ -36,7 +36,7 @@ impl<'a> Gradients<'a> {
     }
 }
 
-/// The sum over blocks, in their order, whatever threads they came from.
+/// The sum over blocks in their order, independent of threads.
 pub(crate) fn sum_blocks(blocks: Vec<Vec<Option<Buffer>>>) -> Vec<Option<Vec<f32>>> {
     let sum = |operand: usize| {
         let mut sum = vec![0.0; blocks.iter().find_map(|block| block[operand].as_deref())?.len()];
@@ -59,7 +59,7 @@ pub(crate) fn write_sum<'a>(sum: &mut [f32], mut terms: impl Iterator<Item = &'a
     terms.for_each(|term| add(sum, term));
 }
 
-/// Gradients in groups that are worth a thread.
+/// Gradients in groups that are large enough for a thread.
 pub(crate) fn groups(gradients: usize) -> Vec<Range<usize>> {
     (0..gradients).step_by(16).map(|first| first..(first + 16).min(gradients)).collect()
 }

@@ -1,7 +1,7 @@
-//! Keeps buffers for the next use, since a training step needs the same ones as the step before.
+//! Reuses buffers, since each training step needs buffers of the same sizes.
 //!
-//! A step of the quickstart fills 10 MB of activations and gradients. From the allocator they would come zeroed, or as
-//! fresh pages that the kernel zeroes: about a tenth of the step.
+//! A step of the quickstart writes 10 MB of activations and gradients. New buffers would be zeroed by the allocator or
+//! the operating system, which takes about a tenth of the step.
 
 use std::{
     fmt,
@@ -9,7 +9,7 @@ use std::{
     sync::Mutex,
 };
 
-/// Numbers that are kept for later, in all: 256 MB. What is beyond goes back to the allocator.
+/// The total number of values in kept buffers: 256 MB. Further buffers are freed.
 const KEPT: usize = 64 << 20;
 
 /// Free buffers by the binary logarithm of their length.
@@ -20,7 +20,7 @@ struct Free {
 
 static FREE: Mutex<Free> = Mutex::new(Free { classes: [const { Vec::new() }; 48], kept: 0 });
 
-/// Numbers whose first value is whatever was there.
+/// A buffer whose initial values are arbitrary.
 pub struct Buffer {
     values: Vec<f32>,
     len: usize,
@@ -47,7 +47,7 @@ impl Buffer {
         buffer
     }
 
-    /// A buffer with these numbers.
+    /// A buffer with these values.
     #[must_use]
     pub fn copy_of(values: &[f32]) -> Self {
         let mut buffer = Self::new(values.len());

@@ -19,15 +19,15 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 pub(crate) type Cpu = FloatTensor<Flex>;
 type Tracked = FloatTensor<Autodiff<Flex>>;
 
-/// A function of arrays with a gradient of its own.
+/// A function of arrays with its own gradient.
 pub trait Kernel: fmt::Debug + Send + Sync + 'static {
-    /// What the backward pass needs beside the operands.
+    /// The values that the backward pass needs besides the operands.
     type Tape: fmt::Debug + Send + Sync + 'static;
 
     /// The output, row after row, its shape, and the tape, which is used only `with_gradients`.
     fn forward(&self, operands: &[&[f32]], with_gradients: bool) -> (Vec<f32>, [usize; 2], Self::Tape);
 
-    /// The gradients of the wanted operands, from that of the output.
+    /// Computes the gradients of the wanted operands from the gradient of the output.
     fn backward(
         &self,
         operands: &[&[f32]],
@@ -44,7 +44,7 @@ pub struct Operands {
     tensors: Vec<DispatchTensor>,
     /// Places and identities of those that are parameters, and whether they are trained.
     parameters: Vec<(usize, ParamId, bool)>,
-    /// Layers whose units are dropped in training: with which probability, and how many units.
+    /// Layers with dropout: the probability, and the number of units.
     dropped: Vec<(f64, usize)>,
 }
 
@@ -76,7 +76,7 @@ impl Operands {
         self.parameters.iter().map(|&(place, id, _)| (place, id, self.tensors[place].shape().num_elements()))
     }
 
-    /// What `use_numbers` makes of the numbers of all, in their order.
+    /// Calls `use_numbers` with the values of all tensors, in order.
     ///
     /// # Panics
     /// If one is not a tensor of Burn Flex in f32 without autodiff.
@@ -86,21 +86,20 @@ impl Operands {
         use_numbers(&slices(&tensors))
     }
 
-    /// Notes a layer whose units are dropped with this probability, and returns the first of its columns in the masks
-    /// of all.
+    /// Registers a layer with dropout of this probability, and returns the first of its columns in the common mask.
     pub fn push_dropped(&mut self, probability: f64, units: usize) -> usize {
         let column = self.dropped.iter().map(|(_, units)| units).sum();
         self.dropped.push((probability, units));
         column
     }
 
-    /// The layers whose units are dropped: probability and number of units of each, whose masks stand side by side.
+    /// The layers with dropout: probability and number of units of each. Their masks are side by side.
     #[must_use]
     pub fn dropped(&self) -> &[(f64, usize)] {
         &self.dropped
     }
 
-    /// How many tensors and dropped layers there are, to go back to by [`Operands::truncate`].
+    /// The numbers of tensors and of layers with dropout, for [`Operands::truncate`].
     #[must_use]
     pub fn mark(&self) -> (usize, usize) {
         (self.tensors.len(), self.dropped.len())
@@ -113,24 +112,24 @@ impl Operands {
         self.dropped.truncate(dropped);
     }
 
-    /// Whether there are none.
+    /// Whether there are no tensors.
     pub fn is_empty(&self) -> bool {
         self.tensors.is_empty()
     }
 
-    /// How many there are.
+    /// The number of tensors.
     pub fn len(&self) -> usize {
         self.tensors.len()
     }
 }
 
-/// Whether kernels can work on this tensor: on Burn Flex, in f32, without gradient checkpointing.
+/// Whether kernels can run on this tensor: it must be on Burn Flex, in f32, without gradient checkpointing.
 pub fn runs_on<const D: usize>(tensor: &Tensor<D>) -> bool {
     is_plain(tensor) && tensor.device().without_autodiff() == Device::flex()
 }
 
-/// Whether there are kernels for what is on this tensor's device: those that [`runs_on`] means, or a GPU's, which work
-/// on arrays.
+/// Whether there are kernels for this tensor's device: those of the processor (see [`runs_on`]), or those of a GPU,
+/// which work on arrays.
 pub fn has_kernels<const D: usize>(tensor: &Tensor<D>) -> bool {
     #[cfg(feature = "gpu")]
     if is_plain(tensor) && crate::gpu::is_gpu(&tensor.device()) {
@@ -144,10 +143,10 @@ fn is_plain<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.dtype() == DType::F32 && !recomputes
 }
 
-/// The kernel's output, `[rows, columns]`, whose gradients are those of the kernel.
+/// Runs a kernel. Returns its output, `[rows, columns]`, with the kernel's own backward pass.
 ///
 /// # Panics
-/// If there are more than [`Operands::MOST`] operands, or kernels do not work on one of them, see [`runs_on`].
+/// If there are more than [`Operands::MOST`] operands, or one of them is not supported: see [`runs_on`].
 pub fn run<K: Kernel>(kernel: K, operands: Operands) -> Tensor<2> {
     let (values, tracked): (Vec<Cpu>, Vec<Option<Tracked>>) = operands.tensors.into_iter().map(values).unzip();
     let with_gradients = tracked.iter().flatten().any(Tracked::is_tracked);
@@ -166,7 +165,7 @@ pub fn run<K: Kernel>(kernel: K, operands: Operands) -> Tensor<2> {
     Tensor::from_primitive::<Autodiff<Flex>>(out)
 }
 
-/// Numbers one after the other, and the tensor itself if it may be part of a graph.
+/// The values, and the tensor itself if it may be part of a graph.
 fn values(tensor: DispatchTensor) -> (Cpu, Option<Tracked>) {
     if tensor.autodiff == DispatchAutodiffContext::Disabled {
         return (on::<Flex>(tensor).float().to_contiguous(), None);
@@ -187,7 +186,7 @@ fn slices(tensors: &[Cpu]) -> Vec<&[f32]> {
     tensors.iter().map(|tensor| tensor.as_slice().expect("contiguous f32")).collect()
 }
 
-/// What a forward pass leaves for the backward pass.
+/// The state that a forward pass keeps for the backward pass.
 #[derive(Debug)]
 struct Pass<K: Kernel> {
     kernel: K,
@@ -195,7 +194,7 @@ struct Pass<K: Kernel> {
     tape: K::Tape,
 }
 
-/// Makes the output a node of Burn's graph. Nodes have a fixed number of parents, so the operands are followed by
+/// Makes the output a node of Burn's graph. Nodes have a fixed number of parents, so the operands are padded with
 /// constants.
 fn register<K: Kernel, const N: usize>(
     pass: Pass<K>,

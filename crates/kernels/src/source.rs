@@ -1,8 +1,8 @@
-//! Tells which row of some values each row of a batch sees.
+//! Maps rows of a batch to rows of shared values.
 
 use crate::{memory::Buffer, op::product::Matrix, vector::add};
 
-/// Rows that a batch sees: its row r sees row (phase + r) / repeat.
+/// Values shared by rows of a batch: row r of the batch uses row (phase + r) / repeat.
 #[derive(Clone, Copy)]
 pub(crate) struct Source<'a> {
     pub(crate) values: &'a [f32],
@@ -12,12 +12,12 @@ pub(crate) struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// For each row of the batch one of its own.
+    /// One row for each row of the batch.
     pub(crate) fn new(values: &'a [f32], width: usize) -> Self {
         Self { values, width, repeat: 1, phase: 0 }
     }
 
-    /// Each row for `repeat` rows of the batch, which begins `phase` rows after the first of these.
+    /// Each row for `repeat` rows of the batch, which begins at phase `phase`.
     pub(crate) fn repeated(values: &'a [f32], width: usize, repeat: usize, phase: usize) -> Self {
         Self { values, width, repeat, phase }
     }
@@ -27,7 +27,7 @@ impl<'a> Source<'a> {
         Self { values: row, width: row.len(), repeat: usize::MAX, phase: 0 }
     }
 
-    /// How many rows there are to see.
+    /// The number of rows.
     pub(crate) fn rows(&self) -> usize {
         self.values.len() / self.width
     }
@@ -37,18 +37,18 @@ impl<'a> Source<'a> {
         Matrix::new(self.values, self.rows(), self.width)
     }
 
-    /// What row r of the batch sees.
+    /// The row that row r of the batch uses.
     pub(crate) fn row(&self, r: usize) -> &'a [f32] {
         let first = (self.phase + r) / self.repeat * self.width;
         &self.values[first..first + self.width]
     }
 
-    /// The same rows with other values, one for each that there is.
+    /// The same mapping with other values, one for each row.
     pub(crate) fn with_values<'b>(&self, values: &'b [f32], width: usize) -> Source<'b> {
         Source { values, width, repeat: self.repeat, phase: self.phase }
     }
 
-    /// Adds to each row of a batch what it sees.
+    /// Adds to each row of a batch the row that it uses.
     pub(crate) fn add_to(&self, batch: &mut [f32]) {
         if self.repeat == 1 {
             return add(batch, self.values);
@@ -58,8 +58,8 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// For each row that there is, the sum of the rows of `batch`, of `width` numbers each, that see it: the transpose
-    /// of [`Source::add_to`].
+    /// For each row, the sum of the rows of `batch`, of `width` values each, that use it: the transpose of
+    /// [`Source::add_to`].
     pub(crate) fn gather(&self, batch: &[f32], width: usize) -> Buffer {
         let mut sums = Buffer::zeros(self.rows() * width);
         for (r, row) in batch.chunks_exact(width).enumerate() {

@@ -1,13 +1,12 @@
-//! Functions of many numbers at once, by the widest instructions that the processor has.
+//! Computes elementary functions of many numbers at once, with the widest SIMD instructions of the processor.
 //!
-//! The functions are written number by number, without branches, and the compiler makes them work on as many numbers as
-//! an instruction takes. It can only do so with what is inlined into the code that it compiles for each instruction
-//! set: hence macros, and `inline(always)`. No product is fused with a sum, so that results do not depend on the
-//! instruction set.
+//! The functions are written for one number, without branches, and the compiler vectorises them. It can only do so for
+//! code that is inlined into the function that it compiles for each instruction set, hence macros and `inline(always)`.
+//! Products are never fused with sums, so that results do not depend on the instruction set.
 
 use std::f32::consts::{FRAC_PI_2, FRAC_PI_4, LOG2_E};
 
-/// Compiles an expression for several instruction sets and evaluates it by the best that is there.
+/// Compiles an expression for several instruction sets and evaluates it with the best available one.
 macro_rules! vectorised {
     ($work:expr) => {
         pulp::Arch::new().dispatch(

@@ -1,4 +1,4 @@
-//! Draws what a prior or a simulator depends on beside its parameters.
+//! Draws the context of priors and simulators: inputs other than the parameters.
 
 use crate::{Quantity, SimulationError, stack::Batch};
 use bayesburn_core::{Purpose, StreamRng};
@@ -8,8 +8,8 @@ use std::{fmt, ops::RangeInclusive, sync::Arc};
 type NonBatchable = Arc<dyn Fn(&mut StreamRng) -> ArrayD<f32> + Send + Sync>;
 type Batchable = Arc<dyn Fn(&mut StreamRng, Option<ArrayViewD<'_, f32>>) -> ArrayD<f32> + Send + Sync>;
 
-/// What a prior's or simulator's function sees of the context: of its own draw, or of the whole batch if the function
-/// is one of a whole batch.
+/// The context that a function of a prior or simulator receives: that of one draw, or of the whole batch if the
+/// function is one of a whole batch.
 #[derive(Debug, Clone, Default)]
 pub struct Context<'a> {
     batchable: Option<ArrayViewD<'a, f32>>,
@@ -79,7 +79,7 @@ impl Context<'_> {
 pub struct ContextGenerator {
     batchable: Option<Batchable>,
     non_batchable: Option<NonBatchable>,
-    /// What the non-batchable context counts, if it is the number of observations.
+    /// The range of the number of observations, if that is the non-batchable context.
     observations: Option<RangeInclusive<u32>>,
 }
 
@@ -93,7 +93,7 @@ impl fmt::Debug for ContextGenerator {
 }
 
 impl ContextGenerator {
-    /// No context yet: add what there is by the `with_` methods.
+    /// Generates no context yet: add generators with the `with_` methods.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -109,7 +109,7 @@ impl ContextGenerator {
         Self { observations, ..generator }
     }
 
-    /// Adds context that differs within a batch; `f` draws that of one simulation.
+    /// Adds context that differs within a batch; `f` draws the context of one simulation.
     #[must_use]
     pub fn with_batchable<D: Dimension>(
         mut self,
@@ -119,7 +119,7 @@ impl ContextGenerator {
         self
     }
 
-    /// Adds context that differs within a batch and depends on the batch's non-batchable context, which `f` is given.
+    /// Adds context that differs within a batch and depends on the batch's non-batchable context, which `f` receives.
     #[must_use]
     pub fn with_batchable_given_non_batchable<D: Dimension>(
         mut self,
@@ -154,7 +154,7 @@ impl ContextGenerator {
         self.non_batchable.is_some()
     }
 
-    /// What a batch shares.
+    /// Draws the context that a batch shares.
     pub(crate) fn draw_shared(&self, batch: &Batch<'_>, owner: Owner) -> Result<Option<ArrayD<f32>>, SimulationError> {
         let (_, (quantity, purpose)) = owner.streams();
         self.non_batchable.as_ref().map(|f| batch.once(quantity, purpose, |rng| f(rng))).transpose()
@@ -213,7 +213,7 @@ impl DrawnContext {
         Self { batchable: self.batchable.map(|c| c.select(Axis(0), rows)), ..self }
     }
 
-    /// What the function of one draw sees.
+    /// The context that a function of one draw receives.
     pub(crate) fn of_row(&self, row: usize) -> Context<'_> {
         Context {
             batchable: self.batchable.as_ref().map(|c| c.index_axis(Axis(0), row)),
@@ -221,7 +221,7 @@ impl DrawnContext {
         }
     }
 
-    /// What a function of a whole batch sees.
+    /// The context that a function of a whole batch receives.
     pub(crate) fn of_batch(&self) -> Context<'_> {
         Context {
             batchable: self.batchable.as_ref().map(|c| c.view()),

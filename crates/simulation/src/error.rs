@@ -1,11 +1,11 @@
-//! Says what went wrong in a user's prior, simulator or context, in which simulation, and what to do.
+//! Defines the errors of priors, simulators and contexts: which simulation failed, and the remedy.
 
 use crate::{InvalidSimulations, PriorError, ProcessError, tasks::TaskError};
 use bayesburn_core::{InvalidData, PanickedSimulation, SimulationId};
 use std::fmt;
 use thiserror::Error;
 
-/// One of the quantities that a generative model yields.
+/// One of the quantities that a generative model draws.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quantity {
     /// The prior's parameters θ.
@@ -49,12 +49,12 @@ impl Quantity {
     }
 }
 
-/// Follows the seed where it is not the first attempt.
+/// The attempt, printed after the seed, unless it is the first.
 fn of_attempt(attempt: &u32) -> String {
     if *attempt == 0 { String::new() } else { format!(", attempt {attempt}") }
 }
 
-/// What can be done beside mending the model: only data may be invalid.
+/// The remedy beside mending the model: only data may be invalid.
 fn or_a_policy(quantity: &Quantity) -> &'static str {
     match quantity {
         Quantity::SimData => ", or have such simulations redrawn, dropped or masked by `Simulator::on_invalid`",
@@ -62,11 +62,11 @@ fn or_a_policy(quantity: &Quantity) -> &'static str {
     }
 }
 
-/// What can be done about a panic beside that.
+/// The remedy for a panic beside mending the model.
 fn or_as_invalid(quantity: &Quantity) -> &'static str {
     match quantity {
         Quantity::SimData => {
-            "; where it is the simulator's way to fail, have such simulations redrawn, dropped or masked by \
+            "; if the simulator reports failures by panicking, have such simulations redrawn, dropped or masked by \
              `Simulator::on_panic` and `on_invalid`"
         }
         _ => "",
@@ -80,7 +80,7 @@ fn first_panic(panicked: &[PanickedSimulation]) -> String {
     })
 }
 
-/// The same for data that are already there.
+/// The remedy for data that were read or given.
 fn or_a_policy_for_rows(quantity: &Quantity) -> &'static str {
     match quantity {
         Quantity::SimData => ", or have such rows dropped or masked by `InvalidSimulations::Drop` or `Mask`",
@@ -88,9 +88,9 @@ fn or_a_policy_for_rows(quantity: &Quantity) -> &'static str {
     }
 }
 
-/// Where in data that are already there.
+/// The place in data that were read or given.
 fn of_row(row: &Option<u64>) -> String {
-    row.map_or("what all rows share".to_owned(), |row| format!("row {row}"))
+    row.map_or("all rows".to_owned(), |row| format!("row {row}"))
 }
 
 /// An error of a model: a prior, a program or a task that cannot be used, or a simulation that failed.
@@ -111,7 +111,7 @@ pub enum SimulationError {
     /// A task of [`tasks`](crate::tasks).
     #[error(transparent)]
     Task(#[from] TaskError),
-    /// Names of features that do not fit the data.
+    /// The feature names do not fit the data.
     #[error(
         "the feature names {names:?} do not fit data with {expected} features, the length of their last axis: give \
          each feature a name of its own"
@@ -153,8 +153,8 @@ pub enum SimulationError {
     /// One draw differs in shape from the first of its batch.
     #[error(
         "the {quantity} returned shape {got:?} in simulation {index} (seed {seed}{}), but {expected:?} earlier in the \
-         same batch: of data with several axes the first may change from simulation to simulation, and nothing else; \
-         what changes any other shape must be drawn once for each batch, as non-batchable context",
+         same batch: only the first axis of data with several axes may change between simulations; context that \
+         changes any other axis must be drawn once for each batch, as non-batchable context",
         of_attempt(.attempt)
     )]
     ShapeChanged {
@@ -202,27 +202,27 @@ pub enum SimulationError {
         /// The shape returned.
         got: Vec<usize>,
     },
-    /// NaN or infinity.
+    /// A value is NaN or infinite.
     #[error(
-        "the {quantity} returned {value} at position {position:?} of simulation {} (seed {}{}): a network cannot \
-         learn from it; see it with `replay({id:?})`, fail again with `simulate_from({}, {}, {})`, and mend or bound \
-         the model{}",
+        "the {quantity} returned {value} at position {position:?} of simulation {} (seed {}{}): a network cannot learn \
+         from it; inspect it with `replay({id:?})`, reproduce the failure with `simulate_from({}, {}, {})`, and fix \
+         the model or bound its parameters{}",
         .id.index, .id.seed, of_attempt(&.id.attempt), .id.seed, .id.first, .id.batch, or_a_policy(.quantity)
     )]
     NonFinite {
         /// Which quantity.
         quantity: Quantity,
-        /// Which simulation; what [`GenerativeModel::replay`](crate::GenerativeModel::replay) takes.
+        /// The simulation's identity, for [`GenerativeModel::replay`](crate::GenerativeModel::replay).
         id: SimulationId,
         /// Where in the draw.
         position: Vec<usize>,
         /// The value.
         value: f32,
     },
-    /// A simulation whose redraws were all not finite.
+    /// All redraws of a simulation were non-finite.
     #[error(
-        "simulation {} (seed {}) was not finite in each of {attempts} attempts; see the last with `replay({id:?})`, \
-         and mend the simulator, narrow the prior, or allow a larger `max_attempts`",
+        "simulation {} (seed {}) was not finite in each of {attempts} attempts; inspect the last with \
+         `replay({id:?})`, and fix the simulator, narrow the prior, or allow a larger `max_attempts`",
         .id.index, .id.seed
     )]
     TooManyInvalid {
@@ -231,7 +231,7 @@ pub enum SimulationError {
         /// How many there were.
         attempts: u32,
     },
-    /// A pilot run without a valid simulation.
+    /// No simulation of the pilot run is valid.
     #[error(
         "none of the {tried} simulations of the pilot run (seed 0) is valid, and `InvalidSimulations::{policy:?}` \
          needs some that are: in the first, {reason}; mend the simulator, or narrow the prior to where it works"
@@ -239,15 +239,15 @@ pub enum SimulationError {
     NoneValid {
         /// How many there were.
         tried: usize,
-        /// What becomes of simulations that are not valid.
+        /// The policy for invalid simulations.
         policy: InvalidSimulations,
         /// What is wrong with the first.
         reason: String,
     },
-    /// A batch of which every simulation was to be dropped.
+    /// Every simulation of a batch was dropped.
     #[error(
-        "none of the {count} simulations from number {} on is finite, so that dropping them leaves nothing{}: mend \
-         the simulator, narrow the prior, or take larger batches",
+        "all {count} simulations from number {} on are invalid and were dropped{}: mend the simulator, narrow the \
+         prior, or take larger batches",
         .first.index, first_panic(.panicked)
     )]
     NothingLeft {
@@ -258,9 +258,9 @@ pub enum SimulationError {
         /// Those of them that panicked.
         panicked: Vec<PanickedSimulation>,
     },
-    /// NaN or infinity in data that are already there.
+    /// A value of data that were read or given is NaN or infinite.
     #[error(
-        "`{}` of {} holds {value} at position {position:?}: a network cannot learn from it; mend it or leave it out{}",
+        "`{}` of {} holds {value} at position {position:?}: a network cannot learn from it; correct or remove it{}",
         .quantity.field(), of_row(.row), or_a_policy_for_rows(.quantity)
     )]
     NonFiniteRow {
@@ -281,14 +281,14 @@ pub enum SimulationError {
         /// The number of row numbers.
         got: usize,
     },
-    /// A redraw of data that are already there.
+    /// Redrawing was requested for data that were read or given.
     #[error(
-        "data of parameters that are given cannot be redrawn, as `Simulator::on_invalid` says here: have those that \
-         are not finite dropped or masked, by `GenerativeModel::with_invalid_simulations` for one; \
-         `GenerativeModel::predict` redraws them for predictions"
+        "data for given parameters cannot be redrawn, as `Simulator::on_invalid` requests: drop or mask non-finite \
+         data instead, for example by `GenerativeModel::with_invalid_simulations`; for predictions, \
+         `GenerativeModel::predict` redraws them"
     )]
     CannotRedraw,
-    /// An identity that names no simulation of its batch.
+    /// An identity whose index lies outside of its batch.
     #[error(
         "{id:?} is not one of the {} simulations from {} on: pass an identity as it was reported",
         .id.batch, .id.first
@@ -300,7 +300,7 @@ pub enum SimulationError {
     /// The user's function panicked.
     #[error(
         "the {quantity} panicked in simulation {index} (seed {seed}{}): {message}; check that the prior and the \
-         simulator agree on the number of parameters ({num_parameters}) and that every context that is read has a \
+         simulator agree on the number of parameters ({num_parameters}) and that every context it reads has a \
          generator{}",
         of_attempt(.attempt), or_as_invalid(.quantity)
     )]
@@ -320,8 +320,7 @@ pub enum SimulationError {
     },
 }
 
-/// Whether data of this shape, of one simulation or of several, have a feature for each of these names, which are
-/// different.
+/// Checks that feature names are non-empty and distinct, and that there are as many as features.
 pub(crate) fn check_feature_names(names: &[String], expected: usize) -> Result<(), SimulationError> {
     let fits = |(i, name): (usize, &String)| !name.is_empty() && !names[..i].contains(name);
     match names.len() == expected && names.iter().enumerate().all(fits) {

@@ -1,4 +1,4 @@
-//! Decides what becomes of simulations that are not finite: an error, redrawn, dropped or masked.
+//! Handles simulations that are not finite: by an error, redrawing, dropping or masking.
 
 use crate::{
     Quantity, SimulationError,
@@ -8,58 +8,58 @@ use bayesburn_core::{Data, InvalidData, SimulationId, Simulations};
 use ndarray::{ArrayViewD, Axis};
 use serde::{Deserialize, Serialize};
 
-/// What becomes of a simulation whose data hold NaN or infinity, or which panicked if [`Panics::AsInvalid`] says so.
-/// Parameters and contexts that are not finite are always an error.
+/// The policy for invalid simulations: those whose data contain NaN or infinity and, with [`Panics::AsInvalid`], those
+/// that panicked. Non-finite parameters and contexts are always an error.
 ///
-/// [`Simulator::on_invalid`](crate::Simulator::on_invalid) sets it for a model, with an example. Whatever it is, each
-/// invalid attempt is listed in [`Simulations::invalid`], and
-/// [`GenerativeModel::replay`](crate::GenerativeModel::replay) shows it.
+/// [`Simulator::on_invalid`](crate::Simulator::on_invalid) sets the policy of a model and has an example. Under every
+/// policy, [`Simulations::invalid`] lists each invalid attempt, and
+/// [`GenerativeModel::replay`](crate::GenerativeModel::replay) reproduces it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum InvalidSimulations {
-    /// An error that names the first of them: the model is learnt as it is written, or not at all.
+    /// The first invalid simulation is an error, so that training uses exactly the model as written.
     #[default]
     Error,
-    /// Parameters and data are drawn anew, with the batch's shared context, until the data are finite.
+    /// Parameters and data are redrawn, with the same shared context of the batch, until the data are finite.
     ///
-    /// The prior becomes p(θ | x valid): posteriors are those of the model given that it yields a valid simulation,
-    /// which is what observed data are. Prior moments and prior draws of [`Prior`](crate::Prior) remain those of the
-    /// prior as it is written.
+    /// The effective prior becomes p(θ | x valid): posteriors are conditioned on the simulation being valid, as
+    /// observed data are. Moments and draws of [`Prior`](crate::Prior) remain those of the prior as written.
     Redraw {
-        /// How many attempts one simulation has, the first among them, before it is an error; 0 and 1 redraw nothing.
-        /// With a share p of invalid draws, all fail with probability p^max_attempts.
+        /// The number of attempts at one simulation, including the first, before it is an error; 0 and 1 redraw
+        /// nothing. If a share p of draws is invalid, all attempts fail with probability p^max_attempts.
         max_attempts: u32,
     },
-    /// They are left out. The prior becomes p(θ | x valid), as by [`InvalidSimulations::Redraw`], and batches become
-    /// smaller by their number; a batch of which nothing is left is an error.
+    /// Invalid simulations are left out. The effective prior becomes p(θ | x valid), as with
+    /// [`InvalidSimulations::Redraw`], and batches become smaller; an empty batch is an error.
     Drop,
-    /// Values that are not finite are missing: they become 0, and the data's mask of values ([`Data`]) says 1 where a
-    /// value is there and 0 where it is missing; it is always present, also when all values are there.
-    /// [`Simulations::observations`] has NaN there, as observed data have.
+    /// Non-finite values are missing values: they become 0, and the mask of values ([`Data`]) is 1 for known and 0 for
+    /// missing values. The mask is always present, even if all values are known. [`Simulations::observations`] has NaN
+    /// for missing values, as observed data have.
     ///
-    /// The prior stays, and what is missing is a part of the data: a network that sees the mask learns p(θ | values,
-    /// mask), in which that a value is missing tells about θ.
+    /// The prior is unchanged, and the mask is part of the data: a network that sees it learns p(θ | values, mask), so
+    /// that a missing value is informative about θ.
     Mask,
 }
 
-/// Whether a simulation that panics is invalid. [`Simulator::on_panic`](crate::Simulator::on_panic) sets it for a
-/// model, with an example.
+/// Whether a simulation that panics is treated as invalid. [`Simulator::on_panic`](crate::Simulator::on_panic) sets it
+/// for a model and has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Panics {
-    /// A panic is an error that names the simulation: mistakes in a program show as panics too.
+    /// A panic is an error that names the simulation, since bugs show as panics too.
     #[default]
     Error,
-    /// A simulation that panics has data of NaN alone, and becomes what [`InvalidSimulations`] says: redrawn, dropped,
-    /// or masked whole. It is listed with its message in [`Simulations::panicked`]. So is one that a process answers
-    /// with an error ([`WorkerFault::Reported`](crate::WorkerFault::Reported)). A prior, a context or a function of a
-    /// whole batch that panics stays an error, and so does any panic under [`InvalidSimulations::Error`].
+    /// The data of a simulation that panics count as all NaN, and [`InvalidSimulations`] applies: the simulation is
+    /// redrawn, dropped, or masked entirely. [`Simulations::panicked`] lists it with its message. The same holds for a
+    /// simulation that a process answers with an error ([`WorkerFault::Reported`](crate::WorkerFault::Reported)). A
+    /// panic of a prior, a context or a function of a whole batch stays an error, and so does any panic under
+    /// [`InvalidSimulations::Error`].
     AsInvalid,
 }
 
 impl InvalidSimulations {
-    /// Does the same with simulations that are already there, such as rows read from files; `rows` are their numbers,
-    /// for errors and for [`Simulations::invalid`], whose entries have the row as `index` and nothing to replay (seed
-    /// and attempt 0, a batch of one).
+    /// Applies the policy to existing simulations, such as rows read from files. `rows` are their row numbers, for
+    /// errors and for [`Simulations::invalid`]: its entries have the row number as `index`, but cannot be replayed
+    /// (seed and attempt 0, a batch of one).
     ///
     /// ```
     /// use bayesburn_core::Simulations;
@@ -74,9 +74,9 @@ impl InvalidSimulations {
     /// ```
     ///
     /// # Errors
-    /// [`InvalidSimulations::Redraw`], with which nothing can be done here; row numbers that are not one for each
-    /// simulation; parameters or contexts that are not finite; data that are not, under [`InvalidSimulations::Error`];
-    /// no row that is left, under [`InvalidSimulations::Drop`].
+    /// [`InvalidSimulations::Redraw`], since existing simulations cannot be redrawn; another number of row numbers than
+    /// of simulations; non-finite parameters or contexts; non-finite data under [`InvalidSimulations::Error`]; no valid
+    /// row under [`InvalidSimulations::Drop`].
     pub fn apply(self, simulations: Simulations, rows: &[u64]) -> Result<Simulations, SimulationError> {
         if matches!(self, Self::Redraw { .. }) {
             return Err(SimulationError::CannotRedraw);
@@ -136,7 +136,7 @@ impl InvalidSimulations {
                 }
                 simulations = simulations.select(&kept);
             }
-            // Of what panicked alone there is no shape to mask.
+            // If every simulation panicked, the shape to mask is unknown.
             Self::Mask if simulations.data.values().is_empty() => {
                 return Err(SimulationError::NothingLeft { count: simulations.len(), first: id(0), panicked });
             }
@@ -152,11 +152,11 @@ impl InvalidSimulations {
     }
 }
 
-/// Draws the rows of a batch that are invalid again, until all are valid or attempts are used up; tells which rows are
-/// invalid still.
+/// Redraws the invalid rows of a batch until all are valid or the attempts are used up. Returns the rows that are still
+/// invalid.
 ///
-/// Attempt a of simulation i is a function of (seed, i, a) alone, or with the batch where simulations depend on it:
-/// neither of which other rows are invalid, nor of the threads.
+/// Attempt a of simulation i is a function of (seed, i, a), and of the batch if simulations depend on it. It depends
+/// neither on which other rows are invalid nor on the threads.
 pub(crate) fn redraw(
     mut simulations: Simulations,
     invalid: &[usize],
@@ -230,7 +230,7 @@ fn replace(simulations: &mut Simulations, drawn: &Simulations, again: &Batch<'_>
 /// Puts redrawn data into their rows; their lengths may differ.
 fn replace_data(data: &mut Data, rows: &[usize], drawn: &Data, again: &Batch<'_>) -> Result<(), SimulationError> {
     if data.values().is_empty() {
-        // All have panicked until now.
+        // All simulations have panicked so far.
         *data = drawn
             .select(&vec![0; data.len()])
             .map_inputs(|input| input.with_values(input.values().mapv(|_| f32::NAN)))?;
@@ -244,7 +244,7 @@ fn replace_data(data: &mut Data, rows: &[usize], drawn: &Data, again: &Batch<'_>
     })
 }
 
-/// An error if an array that is already there is not finite.
+/// Returns an error if a given array is not finite.
 fn refuse(quantity: Quantity, row: Option<u64>, array: Option<ArrayViewD<'_, f32>>) -> Result<(), SimulationError> {
     let Some(array) = array.filter(|array| !array.iter().all(|value| value.is_finite())) else { return Ok(()) };
     match first_non_finite(array) {

@@ -6,7 +6,7 @@ use std::fmt;
 /// Whether progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Progress {
-    /// A bar on standard error, if that is a terminal.
+    /// A bar on standard error, if it is a terminal.
     #[default]
     Auto,
     /// Nothing.
@@ -33,7 +33,7 @@ impl Progress {
     }
 }
 
-/// The bar of many simulations, for whoever makes them in parts.
+/// A progress bar for simulations that are made in several parts.
 ///
 /// ```
 /// use bayesburn_simulation::{Progress, SimulationBar};
@@ -48,7 +48,7 @@ impl Progress {
 pub struct SimulationBar(ProgressBar);
 
 impl SimulationBar {
-    /// A bar that begins at `done` of `all` simulations; its rate counts those that are added.
+    /// A bar that begins at `done` of `all` simulations. Its rate counts only those that are added.
     #[must_use]
     pub fn new(progress: Progress, done: u64, all: u64) -> Self {
         let bar = progress.bar(all.max(done), "Simulations {bar:24} {pos}/{len} {elapsed}<{eta} {rate:>9}");
@@ -57,12 +57,12 @@ impl SimulationBar {
         Self(bar)
     }
 
-    /// More simulations are there.
+    /// Adds finished simulations.
     pub fn add(&self, simulations: usize) {
         self.0.inc(simulations as u64);
     }
 
-    /// Leaves the bar as it is, on a line of its own.
+    /// Stops the bar and leaves it on a line of its own.
     pub fn finish(&self) {
         self.0.finish();
     }

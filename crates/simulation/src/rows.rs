@@ -1,10 +1,10 @@
-//! Writes what a function returns for each simulation side by side, and pads data sets of different lengths.
+//! Stacks the values that a function returns for each simulation, and pads data sets of different lengths.
 
 use bayesburn_core::{Data, InvalidData};
 use ndarray::{Array2, ArrayD, IxDyn};
 use rayon::prelude::*;
 
-/// What a simulator returns for one simulation: one array, or several inputs by their names.
+/// The values that a simulator returns for one simulation: one array, or several named inputs.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Drawn {
     One(ArrayD<f32>),
@@ -26,7 +26,7 @@ impl Drawn {
 #[derive(Debug, Default)]
 pub(crate) struct Part {
     pub(crate) first: usize,
-    /// The inputs of the draws that have not panicked; none as long as all have.
+    /// The inputs of the draws that did not panic; empty while all panicked.
     inputs: Vec<Rows>,
     pub(crate) invalid: Vec<usize>,
     pub(crate) panicked: Vec<(usize, String)>,
@@ -50,7 +50,7 @@ struct Rows {
     /// Of the first draw.
     shape: Vec<usize>,
     values: Vec<f32>,
-    /// The length of the first axis of each draw; none as long as it is that of the first.
+    /// The length of the first axis of each draw; empty while all equal the first.
     lengths: Vec<usize>,
     count: usize,
 }

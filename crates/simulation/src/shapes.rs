@@ -1,26 +1,26 @@
-//! Says what the arrays of a simulation look like.
+//! Describes the shapes of the arrays of a simulation.
 
 use bayesburn_core::{Data, DataShape, Simulations};
 use ndarray::ArrayD;
 use std::fmt;
 
-/// The shapes of a pilot run. The batch axis is left out; `None` where the model has no such context.
+/// The shapes found in a pilot run, without the batch axis; `None` where the model has no such context.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shapes {
-    /// Of the parameters, `[D]`.
+    /// Shape of the parameters, `[D]`.
     pub parameters: Vec<usize>,
-    /// Of the data of one simulation, of the first input if there are several. Where the number of observations varies,
-    /// so does that axis; where it is another in each simulation, this is the longest.
+    /// Shape of the data of one simulation, of the first input if there are several. If the number of observations
+    /// varies between batches, this is one example; if it varies between simulations, it is the longest.
     pub data: Vec<usize>,
-    /// Of each input, if they have names.
+    /// Shape of each input, if inputs have names.
     pub inputs: Vec<(String, Vec<usize>)>,
-    /// Of the prior's batchable context.
+    /// Shape of the prior's batchable context.
     pub prior_batchable_context: Option<Vec<usize>>,
-    /// Of the prior's non-batchable context.
+    /// Shape of the prior's non-batchable context.
     pub prior_non_batchable_context: Option<Vec<usize>>,
-    /// Of the simulator's batchable context.
+    /// Shape of the simulator's batchable context.
     pub sim_batchable_context: Option<Vec<usize>>,
-    /// Of the simulator's non-batchable context.
+    /// Shape of the simulator's non-batchable context.
     pub sim_non_batchable_context: Option<Vec<usize>>,
 }
 
@@ -60,7 +60,7 @@ impl Shapes {
         }
     }
 
-    /// The shapes of the data as a network would see them: sets and series are of any length.
+    /// The shapes of the data for a network: sets and series may have any length.
     #[must_use]
     pub fn data_shape(&self) -> DataShape {
         self.nan(0).shape()

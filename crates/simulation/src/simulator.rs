@@ -1,4 +1,4 @@
-//! Draws data given parameters, by a simulator that the user wrote as a function.
+//! Draws data given parameters, by a simulator that the user supplies.
 
 use crate::{
     Context, ContextGenerator, InvalidSimulations, Panics, ProcessSimulator, Quantity, SimulationError,
@@ -66,8 +66,8 @@ impl Simulator {
     /// A simulator from a function of one draw: given θ `[D]` it returns x, usually `[N, features]`; one number without
     /// an axis ([`arr0`](ndarray::arr0)) is a vector of one. Draws run in parallel on all cores.
     ///
-    /// Every draw must have the same shape, but for the first of several axes, N of `[N, features]`, which may be
-    /// another in each: such data sets are padded to the longest of their batch, with a mask (see [`Data`]).
+    /// Every draw must have the same shape, with one exception: the first of several axes, N of `[N, features]`, may
+    /// differ between draws. Such data sets are padded to the longest of their batch, with a mask (see [`Data`]).
     ///
     /// ```
     /// use bayesburn_simulation::{GenerativeModel, Prior, Simulator};
@@ -93,8 +93,7 @@ impl Simulator {
         })))
     }
 
-    /// As [`Simulator::from_fn`], of a function that returns several inputs by their names, such as an image and a
-    /// vector.
+    /// As [`Simulator::from_fn`], for a function that returns several named inputs, such as an image and a vector.
     ///
     /// ```
     /// use bayesburn_simulation::{GenerativeModel, Prior, Simulator};
@@ -127,7 +126,7 @@ impl Simulator {
         Self::new(Function::Whole(Arc::new(move |rng, parameters, context| f(rng, parameters, context).into_dyn())))
     }
 
-    /// As [`Simulator::from_batch_fn`], of a function that returns [`Data`]: padded data sets with their mask, or
+    /// As [`Simulator::from_batch_fn`], for a function that returns [`Data`]: padded data sets with their mask, or
     /// several inputs.
     pub fn from_batch_data_fn(
         f: impl Fn(&mut StreamRng, ArrayView2<'_, f32>, &Context<'_>) -> Data + Send + Sync + 'static,
@@ -135,7 +134,7 @@ impl Simulator {
         Self::new(Function::WholeData(Arc::new(f)))
     }
 
-    /// A simulator that is a program, in any language: [`ProcessSimulator`] says how it is talked to. Clones share its
+    /// A simulator that is a program in any language; [`ProcessSimulator`] describes the protocol. Clones share its
     /// processes.
     #[must_use]
     pub fn from_process(process: ProcessSimulator) -> Self {
@@ -147,7 +146,7 @@ impl Simulator {
         Self { function, context: ContextGenerator::new(), on_invalid, on_panic, feature_names: None }
     }
 
-    /// The numbers of observations of data sets, where they are drawn by [`ContextGenerator::num_observations`].
+    /// The range of the number of observations, if it is drawn by [`ContextGenerator::num_observations`].
     pub(crate) fn observations(&self) -> Option<&std::ops::RangeInclusive<u32>> {
         self.context.observations()
     }
@@ -160,7 +159,7 @@ impl Simulator {
     }
 
     /// Names the features, in the order of the last axis of the data. Every posterior that is trained on the model
-    /// keeps the names: columns of tables are found by them, and warnings use them.
+    /// stores the names, finds columns of tables by them, and uses them in warnings.
     /// [`GenerativeModel::new`](crate::GenerativeModel::new) checks that there is one for each feature.
     ///
     /// ```
@@ -186,9 +185,9 @@ impl Simulator {
         self.feature_names.as_deref()
     }
 
-    /// Decides what becomes of simulations whose data hold NaN or infinity; an error unless it is said here. Everything
-    /// that simulates from the model follows it: training, validation, tests. The model's pilot run needs one valid
-    /// simulation, whatever the policy.
+    /// Sets the policy for simulations whose data contain NaN or infinity; by default they are an error. It applies to
+    /// everything that simulates from the model: training, validation, tests. The model's pilot run needs one valid
+    /// simulation under every policy.
     ///
     /// ```
     /// use bayesburn_simulation::{GenerativeModel, InvalidSimulations, Prior, Simulator};
@@ -215,8 +214,8 @@ impl Simulator {
         self
     }
 
-    /// Decides whether a simulation that panics, or whose program answers with an error, is invalid, so that
-    /// [`Simulator::on_invalid`] applies to it; an error unless it is said here.
+    /// Sets whether a simulation that panics, or whose program answers with an error, is invalid, so that
+    /// [`Simulator::on_invalid`] applies to it. By default it is an error.
     ///
     /// ```
     /// use bayesburn_simulation::{GenerativeModel, InvalidSimulations, Panics, Prior, Simulator};
@@ -242,19 +241,19 @@ impl Simulator {
         self
     }
 
-    /// Whether a panic is an invalid simulation, as [`Simulator::on_panic`] has it.
+    /// Whether a simulation that panics is invalid, as set by [`Simulator::on_panic`].
     #[must_use]
     pub fn panics(&self) -> Panics {
         self.on_panic
     }
 
-    /// What becomes of simulations that are not finite, as [`Simulator::on_invalid`] has it.
+    /// The policy for invalid simulations, as set by [`Simulator::on_invalid`].
     #[must_use]
     pub fn invalid_simulations(&self) -> InvalidSimulations {
         self.on_invalid
     }
 
-    /// Whether the function is one of a whole batch, which needs the parameters of all rows for any of them.
+    /// Whether the function is one of a whole batch, and so needs the parameters of all rows to compute any row.
     pub(crate) fn needs_whole_batch(&self) -> bool {
         matches!(self.function, Function::Whole(_) | Function::WholeData(_))
     }

@@ -13,14 +13,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// Attempt a > 0 of every simulation takes its streams from a seed of its own, drawn from stream a of this purpose.
 const REDRAW: Purpose = Purpose::new("redraw");
 
-/// What has to be finite.
+/// The values that have to be finite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Finite {
-    /// Everything: the first value that is not is an error.
+    /// All values; the first non-finite value is an error.
     All,
-    /// All but the data, of which the rows that are not are listed.
+    /// All but the data; rows with non-finite data are listed.
     AllButData,
-    /// Nothing, to look at a simulation that failed.
+    /// None, to inspect a simulation that failed.
     Nothing,
 }
 
@@ -29,10 +29,10 @@ pub(crate) enum Finite {
 pub(crate) struct Stacked<T> {
     /// Arrays `[rows, ...]`, or data.
     pub(crate) values: T,
-    /// Where along the first axis values are not finite, ascending; empty where that is an error.
+    /// The rows with non-finite values, ascending; empty if such values are an error.
     pub(crate) invalid: Vec<usize>,
-    /// Those of them that panicked, with their messages; their values are NaN. If all rows have, their shape is not
-    /// known: `[rows, 0]`.
+    /// The rows that panicked, with their messages; their values are NaN. If all rows panicked, the shape is unknown:
+    /// `[rows, 0]`.
     pub(crate) panicked: Vec<(usize, String)>,
 }
 
@@ -259,7 +259,7 @@ impl Batch<'_> {
         }
     }
 
-    /// Stacks data sets, or the messages of those that there are none of.
+    /// Stacks data sets, some of which may be messages of panics instead.
     pub(crate) fn stack(&self, rows: Vec<Result<Drawn, String>>) -> Result<Stacked<Data>, SimulationError> {
         let (quantity, count) = (Quantity::SimData, rows.len());
         let mut part = Part::default();

@@ -1,13 +1,13 @@
-//! Lets a program look at every step and epoch of a training, and stop it.
+//! Defines callbacks, which observe every step and epoch of a training and may stop it.
 
 use crate::{EpochSummary, StepLoss};
 use bayesburn_amortizers::{AmortizedPosterior, Amortizer};
 use std::ops::ControlFlow;
 
-/// Sees every step and epoch of a training, and may stop it with a reason. The run is then complete: its last
-/// checkpoint is written and the training call returns.
+/// Observes every step and epoch of a training, and may stop it with a reason. A stopped run is complete: its last
+/// checkpoint is written, and the training call returns.
 ///
-/// A resumed run calls it from where the run goes on; what it keeps itself is its own to save.
+/// In a resumed run, calls continue where the run continues. State of the callback itself is not saved in checkpoints.
 ///
 /// # To implement this
 /// Override one or both methods.
@@ -44,7 +44,7 @@ pub trait Callback<A: Amortizer = AmortizedPosterior>: Send {
 /// A step of a training.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepReport {
-    /// The steps of all runs, this one included.
+    /// The number of steps of all runs so far, including this one.
     pub steps: usize,
     /// The step's number in its run, from 0.
     pub step: usize,

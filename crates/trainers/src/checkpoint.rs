@@ -1,7 +1,7 @@
-//! Writes and reads checkpoints: one folder for each, whole or not there.
+//! Writes and reads checkpoints, one folder for each.
 //!
-//! A checkpoint is written into a hidden folder beside its place, sealed by checksums, synced and renamed, so that a
-//! crash or a full disk leaves the checkpoints before it as they are. Older ones are deleted only after that.
+//! A checkpoint is written into a hidden folder beside its final place, sealed with checksums, synced and renamed. So a
+//! crash or a full disk leaves earlier checkpoints intact. Older ones are deleted only afterwards.
 
 use crate::{LossHistory, TrainerError, identity::Identity};
 use bayesburn_core::{
@@ -17,9 +17,9 @@ use std::{
 
 /// Version of the layout; a change that old code cannot read raises it.
 const FORMAT_VERSION: u32 = 2;
-/// What a damaged checkpoint is renamed to begin with.
+/// The prefix of a damaged checkpoint's new name.
 const DAMAGED: &str = "damaged-";
-/// What a checkpoint is called while another of the same steps takes its place.
+/// The name of a checkpoint while another one with the same number of steps replaces it.
 const REPLACED: Numbered = Numbered::new(".replaced-", 8, "");
 
 /// How far one call of the trainer has come.
@@ -38,9 +38,9 @@ pub(crate) struct Run {
     pub(crate) rollbacks: usize,
     /// Why it is over, if it is.
     pub(crate) finished: Option<String>,
-    /// Whether it is over because the program gave it up after an error.
+    /// Whether the program gave the run up after an error.
     pub(crate) given_up: bool,
-    /// Whether the best weights of the run before are among those that it chooses from.
+    /// Whether the best weights of the run before compete with those of this run.
     #[serde(default)]
     pub(crate) refines: bool,
 }
@@ -64,7 +64,7 @@ struct Manifest {
     position: Position,
 }
 
-/// A checkpoint that was read and found whole.
+/// An undamaged checkpoint that was read.
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
     pub(crate) folder: PathBuf,
@@ -74,10 +74,10 @@ pub(crate) struct Checkpoint {
     pub(crate) optimizer: Vec<u8>,
 }
 
-/// A checkpoint that was found damaged and set aside.
+/// A damaged checkpoint that was renamed.
 #[derive(Debug, Clone)]
 pub struct DamagedCheckpoint {
-    /// Where it is now.
+    /// Its folder after renaming.
     pub folder: PathBuf,
     /// What is wrong with it.
     pub reason: String,
@@ -88,7 +88,7 @@ pub struct DamagedCheckpoint {
 pub(crate) struct Checkpoints {
     folder: PathBuf,
     keep: usize,
-    /// Held until the trainer is dropped, or its process ends in whatever way.
+    /// Held until the trainer is dropped or its process ends.
     _lock: File,
 }
 
@@ -128,7 +128,7 @@ impl Checkpoints {
         names.list(&self.folder).map_err(TrainerError::read(&self.folder))
     }
 
-    /// Whether no run has left anything here: neither checkpoints nor simulations.
+    /// Whether the folder has neither checkpoints nor simulations of a run.
     pub(crate) fn is_empty(&self) -> Result<bool, TrainerError> {
         Ok(self.list()?.is_empty() && self.numbered(RUN)?.is_empty())
     }
@@ -175,7 +175,7 @@ impl Checkpoints {
         self.delete_old(&all, best)
     }
 
-    /// Finishes what a process did not live to do that was killed when its last checkpoint was written: see
+    /// Deletes old checkpoints, in case a process was killed after it wrote its last checkpoint: see
     /// [`Checkpoints::write`].
     pub(crate) fn tidy(&self, best: impl Fn(usize) -> Option<usize>) -> Result<(), TrainerError> {
         self.delete_old(&self.list()?, best)
@@ -190,7 +190,7 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Deletes checkpoints that were replaced, and brings those back whose replacement was not written.
+    /// Deletes replaced checkpoints, and restores those whose replacement was not written.
     fn settle_replaced(&self) -> Result<(), TrainerError> {
         for (steps, replaced) in self.numbered(REPLACED)? {
             let place = self.place(steps);
@@ -200,8 +200,7 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Reads the newest checkpoint that is whole, if there is any checkpoint, and sets newer ones that are damaged
-    /// aside.
+    /// Reads the newest undamaged checkpoint, if there is any, and renames newer ones that are damaged.
     pub(crate) fn newest(&self) -> Result<(Option<Checkpoint>, Vec<DamagedCheckpoint>), TrainerError> {
         let mut damaged: Vec<(PathBuf, String)> = Vec::new();
         for (_, folder) in self.list()?.into_iter().rev() {
@@ -229,7 +228,7 @@ impl Checkpoint {
         let text =
             fs::read_to_string(folder.join(MANIFEST)).map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
         let manifest: Value = serde_json::from_str(&text).map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
-        // First of all: what another version may have changed cannot be read by this one.
+        // The version comes first: the layout of another version may differ.
         let version = &manifest["format_version"];
         if *version != FORMAT_VERSION {
             let found = version.to_string();
@@ -254,7 +253,7 @@ fn set_aside(folder: &Path, reason: String) -> Result<DamagedCheckpoint, Trainer
     Ok(DamagedCheckpoint { folder: place, reason })
 }
 
-/// Makes a folder, and finds out at once whether files can be written to it.
+/// Creates a folder, and checks that files can be written to it.
 pub(crate) fn make_writable(folder: &Path) -> Result<(), TrainerError> {
     let probe = folder.join("writable");
     fs::create_dir_all(folder)

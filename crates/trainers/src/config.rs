@@ -1,9 +1,9 @@
-//! Configures how a training goes, whatever it trains on.
+//! Configures a training, independently of its source of batches.
 
 use crate::{EarlyStopping, Optimizer, Schedule, TrainerError, error::in_range};
 use burn::{config::Config, optim::AdamWConfig};
 
-/// How a training goes: what is set here holds for every [`Source`](crate::Source).
+/// Settings of a training that apply to every [`Source`](crate::Source).
 #[derive(Config, Debug)]
 pub struct TrainingConfig {
     /// The optimizer.
@@ -15,33 +15,35 @@ pub struct TrainingConfig {
     /// Largest global norm of the gradients, above 0; larger ones are scaled down to it. `None`: no clipping.
     #[config(default = "Some(1.0)")]
     pub clip_norm: Option<f64>,
-    /// Number of simulations that the validation loss is measured on, beside what the source has for it; 0 for none.
-    /// They are the same in every epoch and run, and are none of those trained on.
+    /// Number of simulations for the validation loss, in addition to the source's own validation data; 0 for none. They
+    /// are the same in every epoch and run, and are never trained on.
     #[config(default = 0)]
     pub validation_simulations: usize,
-    /// When to stop before the last epoch, if at all. Needs validation.
+    /// Stops before the last epoch when the validation loss no longer improves. Needs validation data.
     #[config(default = "None")]
     pub early_stopping: Option<EarlyStopping>,
-    /// Averages weights over epochs (Polyak & Juditsky 1992): they then have less of the noise of single steps, as with
-    /// a smaller learning rate. After each epoch the average goes by 1 − this decay towards the weights, and in the
-    /// first epochs, until that is the smaller step, it is the plain mean of all there were, those that the run began
-    /// with among them. The average is what is validated, shown to callbacks, saved as the posterior and left when a
-    /// run ends or is interrupted; steps go on from the weights themselves. Above 0 and below 1; `None`: no average.
+    /// Decay of an exponential moving average of the weights (Polyak & Juditsky 1992), which reduces the noise of
+    /// single steps as a smaller learning rate does. After each epoch, average ← decay · average + (1 − decay) ·
+    /// weights. In the first epochs the average is the plain mean of the weights so far, including the initial ones, as
+    /// long as that gives the new weights a larger share. The average is validated, shown to callbacks, saved as the
+    /// posterior, and kept when a run ends or is interrupted; optimizer steps continue from the raw weights. Above 0
+    /// and below 1; `None` for no average.
     #[config(default = "None")]
     pub weight_average: Option<f64>,
-    /// Parts that a batch is cut into, at least 1. Their gradients are added up, so that the step is that of the whole
-    /// batch, up to rounding, in a fraction of the memory. (A summary loss is that of each part.)
+    /// Number of parts into which a batch is split, at least 1. Their gradients are added up, so that the step equals
+    /// that of the whole batch up to rounding, with a fraction of the memory. (A loss on summaries is computed for each
+    /// part by itself.)
     #[config(default = 1)]
     pub micro_batches: usize,
     /// Which of the networks are trained.
     #[config(default = "TrainedPart::All")]
     pub trained_part: TrainedPart,
-    /// Whether units are dropped, in networks that have dropout. What is learnt with dropout is used without, and not
-    /// quite right there: of a skewed posterior, draws are off to one side. A run without, after one with it, mends
-    /// that in some epochs.
+    /// Whether dropout is active, in networks that have it. Networks trained with dropout are used without it, which
+    /// biases them slightly: draws from a skewed posterior are shifted to one side. A second run without dropout
+    /// removes this bias within some epochs.
     #[config(default = true)]
     pub dropout: bool,
-    /// What becomes of a step whose loss or gradient is not finite.
+    /// How steps with a non-finite loss or gradient are handled.
     #[config(default = "NonFiniteSteps::new()")]
     pub non_finite_steps: NonFiniteSteps,
 }
@@ -57,30 +59,30 @@ pub enum TrainedPart {
     Inference,
 }
 
-/// What becomes of steps whose loss or gradient is NaN or infinite: each is left out and counted in the history; after
-/// too many in a row, something is done.
+/// How steps with a NaN or infinite loss or gradient are handled: each is skipped and counted in the history; too many
+/// in a row trigger [`AfterLimit`].
 #[derive(Config, Debug, PartialEq)]
 pub struct NonFiniteSteps {
-    /// The most steps in a row that are left out.
+    /// The largest number of consecutive steps that are skipped.
     #[config(default = 10)]
     pub limit: usize,
-    /// What is done after that.
+    /// The reaction to more than that.
     #[config(default = "AfterLimit::Stop")]
     pub after_limit: AfterLimit,
 }
 
-/// What is done after too many steps that are not finite.
+/// The reaction to too many consecutive non-finite steps.
 #[derive(Config, Debug, Copy, PartialEq)]
 pub enum AfterLimit {
-    /// The training stops with an error; weights and optimizer are kept, and saved, as they were before those steps.
+    /// The training stops with an error. Weights and optimizer are kept and saved as they were before those steps.
     Stop,
-    /// Weights and optimizer go back to where the epoch began, or the run was resumed, and the learning rate is
-    /// multiplied by a factor from there on. After `times` returns in a run, the next is an error as by
+    /// Weights and optimizer are reset to the beginning of the epoch, or to where the run was resumed, and the learning
+    /// rate is multiplied by a factor from then on. After `times` rollbacks in a run, the next one is an error as with
     /// [`AfterLimit::Stop`].
     RollBack {
         /// What the learning rate is multiplied by, above 0 and below 1.
         rate_factor: f64,
-        /// How often this is done, at least 1.
+        /// The largest number of rollbacks, at least 1.
         times: usize,
     },
 }
@@ -96,8 +98,8 @@ impl AfterLimit {
 }
 
 impl TrainingConfig {
-    /// For a fixed set of simulations: AdamW with weight decay 0.005, and a stop after 10 epochs without improvement,
-    /// with the best weights restored. Give the networks dropout too, for example
+    /// Settings for a fixed set of simulations: AdamW with weight decay 0.005, and early stopping after 10 epochs
+    /// without improvement, with the best weights restored. Combine them with dropout in the networks, for example
     /// `PosteriorConfig::with_dropout(0.05)`.
     #[must_use]
     pub fn regularised() -> Self {

@@ -1,4 +1,4 @@
-//! Says what stopped a training, and what to do.
+//! Defines the errors of trainings, with their remedies.
 
 use bayesburn_amortizers::{AmortizerError, Difference};
 pub(crate) use bayesburn_core::settings::in_range;
@@ -8,29 +8,29 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// What can go wrong in a training.
+/// An error of a training.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TrainerError {
-    /// The generative model.
+    /// The generative model failed.
     #[error(transparent)]
     Simulation(#[from] SimulationError),
-    /// Simulations that are already there.
+    /// Existing simulations cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// Batches that cannot be joined.
+    /// Batches cannot be joined.
     #[error(transparent)]
     Simulations(#[from] SimulationsError),
-    /// Configuring simulations, or the networks.
+    /// Simulations cannot be configured, or the networks failed.
     #[error(transparent)]
     Amortizer(#[from] AmortizerError),
-    /// A setting of a run outside its range.
+    /// A setting is outside its range.
     #[error(transparent)]
     Setting(#[from] SettingError),
     /// Too many steps in a row whose loss or gradient is NaN or infinite.
     #[error(
-        "the {what} is {value}, in {skipped} steps in a row, until step {steps}; they were left out, and the weights \
-         are as they were before them: call `end_run` and try a smaller learning rate, tighter clipping or \
+        "the {what} is {value}, in {skipped} consecutive steps up to step {steps}; these steps were skipped, and the \
+         weights are those from before them: call `end_run` and try a smaller learning rate, tighter clipping or \
          standardisation, or look for extreme values in the simulations"
     )]
     NonFinite {
@@ -52,10 +52,10 @@ pub enum TrainerError {
         /// The loss.
         value: f32,
     },
-    /// The program was asked to end, by Ctrl-C or by its own flag.
+    /// Ctrl-C or the program's own flag interrupted the training.
     #[error("the training was interrupted after {steps} steps; {}", match checkpoint {
-        Some(folder) => format!("its state is in {}: build the trainer with `resume()` to go on", folder.display()),
-        None => "it writes no checkpoints, so that only this process can go on with it".to_owned(),
+        Some(folder) => format!("its state is in {}: build the trainer with `resume()` to continue", folder.display()),
+        None => "it writes no checkpoints, so only this process can continue it".to_owned(),
     })]
     Interrupted {
         /// Steps so far.
@@ -63,16 +63,16 @@ pub enum TrainerError {
         /// The checkpoint.
         checkpoint: Option<PathBuf>,
     },
-    /// The call of a run that was given up, in a program that resumes.
+    /// A resumed program repeats the call of a run that was given up.
     #[error(
         "this run was given up by `end_run` before the program was resumed: call `end_run` here too, as it did, to go \
          on with the next"
     )]
     GivenUp,
-    /// Simulations of other parameters than the trainer's.
+    /// The simulations have other parameters than the trainer.
     #[error(
-        "the trainer is for the parameters {expected:?}, but these simulations are of {got:?}: give data the names, \
-         in the order of their axis, by `Dataset::with_parameter_names`"
+        "the trainer expects the parameters {expected:?}, but these simulations have {got:?}: give data the names, in \
+         the order of their axis, by `Dataset::with_parameter_names`"
     )]
     ParameterNames {
         /// The trainer's.
@@ -80,19 +80,19 @@ pub enum TrainerError {
         /// The simulations'.
         got: Vec<String>,
     },
-    /// Something needs simulations, and the trainer was made from data.
+    /// The call needs a generative model, but the trainer was made from data.
     #[error(
         "this needs a generative model, and the trainer was made from data: train offline, or make the trainer from a \
          model"
     )]
     NoModel,
-    /// Something needs a validation loss.
+    /// A setting needs a validation loss.
     #[error("{what} needs a validation loss: set `validation_simulations`, or give the source validation data")]
     NoValidation {
         /// Which setting.
         what: &'static str,
     },
-    /// A set of simulations smaller than a batch.
+    /// There are fewer simulations than a batch needs.
     #[error(
         "a batch has {batch_size} simulations, but there are {available} to train on: choose a smaller `batch_size`, \
          or simulate more"
@@ -103,15 +103,15 @@ pub enum TrainerError {
         /// Simulations in a batch.
         batch_size: usize,
     },
-    /// Data that are copies of so few simulations that none can be held out.
+    /// So many simulations are copies that none can be held out.
     #[error(
         "{copies} of {all} simulations are copies of others, and no simulation occurs rarely enough to be held out: \
          give each once, or other data by `Validation::Data`"
     )]
     Copies {
-        /// How many are equal to an earlier one.
+        /// The number of simulations that equal an earlier one.
         copies: usize,
-        /// How many there are.
+        /// The number of simulations.
         all: usize,
     },
     /// The signal handler cannot be set.
@@ -120,10 +120,10 @@ pub enum TrainerError {
         /// The cause.
         reason: String,
     },
-    /// What a source of the user's own reports.
+    /// A user's own source failed.
     #[error("the source of batches failed: {0}")]
     Source(String),
-    /// Checkpoints of an earlier run would be mixed with those of a new one.
+    /// The folder holds checkpoints of an earlier run, which must not be mixed with those of a new one.
     #[error(
         "{} already holds checkpoints: call `resume()` to go on with that run, or choose another folder for a new one",
         folder.display()
@@ -132,7 +132,7 @@ pub enum TrainerError {
         /// The folder.
         folder: PathBuf,
     },
-    /// Another process, or another trainer of this one, writes checkpoints there.
+    /// Another trainer, in this or another process, uses the folder.
     #[error(
         "another trainer is writing checkpoints to {}: wait until it has ended, or choose another folder",
         folder.display()
@@ -154,15 +154,15 @@ pub enum TrainerError {
     CheckpointNotWritten {
         /// Where it should be.
         place: PathBuf,
-        /// The newest checkpoint that is whole.
+        /// The newest undamaged checkpoint.
         previous: Option<PathBuf>,
         /// The cause.
         source: Box<TrainerError>,
     },
-    /// No checkpoint is whole, or one that is needed is cut short or changed.
+    /// A checkpoint that is needed is truncated or changed, or all checkpoints are.
     #[error(
-        "the checkpoint {} is damaged ({reason}), and none that could take its place is whole: restore it from a \
-         copy, or begin a new run in another folder",
+        "the checkpoint {} is damaged ({reason}), and no other checkpoint is intact: restore it from a copy, or begin \
+         a new run in another folder",
         folder.display()
     )]
     DamagedCheckpoint {
@@ -185,7 +185,7 @@ pub enum TrainerError {
         /// The version that can be read.
         expected: u32,
     },
-    /// A run of another configuration, which is to be gone on with.
+    /// The interrupted run has another configuration than this call.
     #[error(
         "the run in {} has `{key}` = {saved}, and this run has {now}: go on with the same configuration, or choose \
          another folder for a new run; a run that is complete is made longer by one more call of `train`, and one \
@@ -202,11 +202,11 @@ pub enum TrainerError {
         /// Its value now.
         now: String,
     },
-    /// A training that is resumed with another model, or other data.
+    /// A training is resumed with another model or other data.
     #[error(
         "the training in {} began with another model or other data ({what}: {saved} then, {now} now): resume with the \
-         model or data that it began with, or choose another folder for a new training. If the difference is meant, \
-         or comes of a simulator that is not reproducible, call `resume_with_other_model` in place of `resume`",
+         model or data that it began with, or choose another folder for a new training. If the change is intended, or \
+         the simulator is not reproducible, call `resume_with_other_model` in place of `resume`",
         folder.display()
     )]
     OtherOrigin {

@@ -16,7 +16,7 @@ const KEPT_INVALID: usize = 100;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(from = "(Option<f32>, f32)", into = "(Option<f32>, f32)")]
 pub struct StepLoss {
-    /// The training loss before the step. `None`: the loss or its gradient was not finite, and the step was left out.
+    /// The training loss before the step; `None` if the loss or its gradient was not finite and the step was skipped.
     pub loss: Option<f32>,
     /// The learning rate of the step.
     pub learning_rate: f32,
@@ -38,15 +38,16 @@ impl From<StepLoss> for (Option<f32>, f32) {
 /// One epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EpochSummary {
-    /// Steps of all runs up to the end of this epoch, those left out included.
+    /// Steps of all runs up to the end of this epoch, including skipped ones.
     pub steps: usize,
-    /// The mean training loss of the epoch's steps; `None` if all of them were left out.
+    /// The mean training loss of the epoch's steps; `None` if all of them were skipped.
     pub mean_loss: Option<f32>,
-    /// The mean negative log posterior density of the validation simulations, if there are any and it is finite.
+    /// The validation loss, for a posterior the mean of −ln q; `None` if there is no validation or the loss is not
+    /// finite.
     pub validation_loss: Option<f32>,
-    /// Steps left out because their loss or gradient was not finite.
+    /// Steps skipped because their loss or gradient was not finite.
     pub skipped_steps: usize,
-    /// Simulations that were not finite, and were redrawn, dropped or masked, in the epoch's batches.
+    /// Invalid simulations in the epoch's batches, which were redrawn, dropped or masked.
     pub invalid_simulations: usize,
 }
 
@@ -67,11 +68,10 @@ pub struct LossHistory {
     pub steps: Vec<StepLoss>,
     /// One entry for each epoch.
     pub epochs: Vec<EpochSummary>,
-    /// Simulations that were not finite, in the order in which they were met; the first 100 of them.
+    /// The first 100 invalid simulations, in order of occurrence.
     /// [`GenerativeModel::replay`](bayesburn_simulation::GenerativeModel::replay) shows one.
     pub invalid_simulations: Vec<SimulationId>,
-    /// Simulations that panicked, with their messages; the first 100 of them. They are counted among those that were
-    /// not finite.
+    /// The first 100 simulations that panicked, with their messages. They also count as invalid.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub panicked_simulations: Vec<PanickedSimulation>,
     /// The invalid simulations of the epoch that is not finished yet.
@@ -79,13 +79,13 @@ pub struct LossHistory {
 }
 
 impl LossHistory {
-    /// The training loss of each step that was not left out.
+    /// The training loss of each step, without skipped ones.
     #[must_use]
     pub fn train_losses(&self) -> Vec<f32> {
         self.steps.iter().filter_map(|step| step.loss).collect()
     }
 
-    /// The validation losses, each with the number of [`LossHistory::train_losses`] before it.
+    /// The validation losses, each with the number of entries of [`LossHistory::train_losses`] before it.
     #[must_use]
     pub fn validation_losses(&self) -> Vec<(usize, f32)> {
         let mut skipped = 0;
@@ -140,14 +140,14 @@ impl LossHistory {
     /// Loads what [`LossHistory::save`] wrote.
     ///
     /// # Errors
-    /// A file that cannot be read, or is not a history.
+    /// A file that cannot be read, or does not hold a history.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, TrainerError> {
         let file = File::open(&path).map_err(TrainerError::read(path.as_ref()))?;
         serde_json::from_reader(BufReader::new(file)).map_err(|error| TrainerError::read(path.as_ref())(error.into()))
     }
 
-    /// Saves a table with a row for each step: step, loss (empty where the step was left out), learning rate, and the
-    /// validation loss where an epoch ends.
+    /// Saves a CSV table with a row for each step: step, loss (empty if the step was skipped), learning rate, and the
+    /// validation loss at the end of an epoch.
     ///
     /// # Errors
     /// A file that cannot be written.

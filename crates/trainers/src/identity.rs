@@ -1,4 +1,4 @@
-//! Tells whether a resumed training has the model or the data that it began with.
+//! Checks that a resumed training has the same model or data as before.
 
 use crate::{Origin, TrainerError};
 use bayesburn_core::Simulations;
@@ -8,11 +8,10 @@ use std::path::Path;
 /// Simulations that identify a model, and numbers of their data at most, spread evenly.
 const SIMULATIONS: usize = 4;
 const NUMBERS: usize = 64;
-/// Relative differences up to this are those of another machine's rounding.
+/// Relative differences up to this may come from another machine's rounding.
 const ROUNDING: f32 = 1e-4;
 
-/// What a checkpoint keeps of where simulations come from: a model and data are functions and files, that cannot be
-/// compared themselves.
+/// The identity of a model or data set in a checkpoint. Functions and large files cannot be compared directly.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Identity {
@@ -29,7 +28,7 @@ pub(crate) enum Identity {
     },
 }
 
-/// What is not as it was, in words.
+/// A difference: its name, the saved value and the present one.
 type Difference = (&'static str, String, String);
 
 impl Identity {
@@ -58,9 +57,8 @@ impl Identity {
         }
     }
 
-    /// An error if a checkpoint of `self` is resumed with what is `now` another model, or other data. `again` makes
-    /// `now` once more: where that differs too, in data alone, the simulator is not reproducible, and nothing can be
-    /// told.
+    /// Returns an error if the identity `now` differs from the saved one, `self`. `again` computes `now` once more: if
+    /// its data differ from the first time, the simulator is not reproducible, and nothing can be concluded.
     pub(crate) fn check(
         &self,
         now: &Self,
@@ -70,7 +68,7 @@ impl Identity {
         let Some((what, saved, got)) = self.difference(now) else { return Ok(()) };
         if what == DATA && now.difference(&again()?).is_some_and(|(what, ..)| what == DATA) {
             tracing::warn!(
-                "the simulator is not reproducible: whether it is the one that the training began with cannot be told"
+                "the simulator is not reproducible, so it cannot be compared with the one that the training began with"
             );
             return Ok(());
         }
@@ -102,7 +100,7 @@ impl Identity {
                 }
                 (!same(x, data, simulations)).then(|| (DATA, text(x, data), text(data, x)))
             }
-            // Simulated before, and read from files now: nothing to compare.
+            // A model before and files now, or the other way round: they cannot be compared.
             _ => None,
         }
     }
@@ -110,8 +108,8 @@ impl Identity {
 
 const DATA: &str = "the first pilot simulations' data";
 
-/// Whether no parameter, or number of the data, is another in more than half of the simulations: where numbers nearly
-/// cancel, rounding makes a single one differ.
+/// Whether no parameter or value differs in more than half of the simulations. Single values may differ by rounding,
+/// where numbers nearly cancel.
 fn same(a: &[Option<f32>], b: &[Option<f32>], simulations: usize) -> bool {
     let columns = a.len() / simulations.max(1);
     let differ = |column: usize| {

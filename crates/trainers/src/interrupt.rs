@@ -7,7 +7,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-/// What a training can be asked to end by.
+/// A way to interrupt a training.
 #[derive(Debug, Clone)]
 pub(crate) enum Interrupt {
     /// A flag of the program's own.
@@ -20,7 +20,7 @@ pub(crate) enum Interrupt {
 #[derive(Debug)]
 pub(crate) struct CtrlC {
     pressed: Arc<AtomicBool>,
-    /// Whether Ctrl-C ends the process, as it does without a handler: always, but for the first in a training.
+    /// Whether Ctrl-C ends the process, as without a handler: always, except for the first one during a training.
     ends_process: Arc<AtomicBool>,
 }
 
@@ -41,7 +41,7 @@ impl Interrupt {
         }
     }
 
-    /// Takes Ctrl-C for the training's until the result is dropped.
+    /// Makes Ctrl-C interrupt the training instead of the process, until the result is dropped.
     pub(crate) fn listen(&self) -> Listening {
         match self {
             Self::Flag(_) => Listening(None),
@@ -52,7 +52,7 @@ impl Interrupt {
         }
     }
 
-    /// Whether it was asked for; asked for again only by another press, or another raise of the flag.
+    /// Whether an interruption was requested; resets the request.
     pub(crate) fn take(&self) -> bool {
         match self {
             Self::Flag(flag) => flag.swap(false, Ordering::SeqCst),
@@ -61,7 +61,7 @@ impl Interrupt {
     }
 }
 
-/// A training that takes Ctrl-C for its own.
+/// A guard during which Ctrl-C interrupts a training.
 #[derive(Debug)]
 pub(crate) struct Listening(Option<&'static CtrlC>);
 

@@ -1,4 +1,4 @@
-//! Defines what a training minimises in place of the amortizer's own loss.
+//! Defines losses that replace the amortizer's own in a training.
 
 use bayesburn_amortizers::{AmortizedPosterior, Amortizer, AmortizerError, Configured};
 use bayesburn_networks::Pass;
@@ -8,9 +8,9 @@ use std::sync::Arc;
 /// A loss in place of [`Amortizer::loss`].
 ///
 /// # To implement this
-/// Give the training loss of a batch; and, if the negative log-likelihood does not tell whether it gets smaller, that
-/// of validation data. Where a function for the training loss is all there is,
-/// [`TrainerBuilder::loss`](crate::TrainerBuilder::loss) takes it.
+/// Implement the training loss of a batch. If the amortizer's validation loss is no measure of progress for your loss,
+/// implement the validation loss too. If you only have a function for the training loss, pass it to
+/// [`TrainerBuilder::loss`](crate::TrainerBuilder::loss).
 pub trait TrainingLoss<A: Amortizer = AmortizedPosterior>: Send + Sync {
     /// The training loss, `[1]`, with gradients.
     ///
@@ -18,7 +18,7 @@ pub trait TrainingLoss<A: Amortizer = AmortizedPosterior>: Send + Sync {
     /// A batch that does not fit the posterior.
     fn training(&self, amortizer: &A, batch: &Configured, pass: &mut Pass) -> Result<Tensor<1>, AmortizerError>;
 
-    /// The mean loss of validation data, the same for the same posterior.
+    /// The mean loss of validation data: deterministic, and by default the amortizer's own.
     ///
     /// # Errors
     /// Data that do not fit the posterior.

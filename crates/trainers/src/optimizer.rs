@@ -5,8 +5,8 @@ use burn::{
     optim::{AdamConfig, AdamWConfig, RmsPropConfig, SgdConfig, module_optimizer::ModuleOptimizer},
 };
 
-/// Burn's optimizers, with the settings that Burn gives them. Gradients are clipped by their global norm before they
-/// get here; leave the optimizers' own clipping, which is tensor by tensor, off.
+/// Burn's optimizers, with Burn's settings. Gradients are already clipped by their global norm: leave the optimizers'
+/// own clipping, which works tensor by tensor, switched off.
 #[derive(Config, Debug)]
 pub enum Optimizer {
     /// Adam (Kingma & Ba 2015).

@@ -1,4 +1,4 @@
-//! Makes batches on a thread beside the training, some steps ahead of it.
+//! Prepares batches on a second thread, some steps ahead of the training.
 
 use crate::{RunContext, Source, TrainerError};
 use bayesburn_amortizers::{Configurator, Configured};
@@ -29,7 +29,7 @@ pub(crate) struct SharedSource<'a> {
 
 impl<'a> SharedSource<'a> {
     pub(crate) fn lock(&self) -> MutexGuard<'_, &'a mut dyn Source> {
-        // A source that panicked has become an error; what it keeps may only save it work.
+        // A panic of the source has become an error; its cached state is only an optimisation.
         self.source.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -60,7 +60,7 @@ impl<'a> SharedSource<'a> {
 /// The batches of the steps still to do, in order.
 pub(crate) struct Batches<'a, 's> {
     made: Made<'a, 's>,
-    /// The next one, if it was looked at.
+    /// The next batch, if it was peeked at.
     next: Option<Result<Batch, TrainerError>>,
 }
 
@@ -72,8 +72,9 @@ enum Made<'a, 's> {
 }
 
 impl<'a, 's> Batches<'a, 's> {
-    /// The batches of these steps, made up to `ahead` steps before they are asked for; 0: not before. The thread ends
-    /// with its last batch, with the first that fails, or with the batch that it is at when this is dropped.
+    /// The batches of these steps, made up to `ahead` steps before they are needed; 0 to make each when it is needed.
+    /// The thread ends after the last batch, after the first that fails, or, when this is dropped, after its current
+    /// batch.
     pub(crate) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
         source: &'a SharedSource<'s>,
@@ -117,7 +118,8 @@ impl<'a, 's> Batches<'a, 's> {
         }
     }
 
-    /// What [`Batches::next`] will be, if it is made already and has not failed; another one is then made ahead.
+    /// The batch that [`Batches::next`] will return, if it is ready and did not fail. The thread then prepares one
+    /// batch more.
     pub(crate) fn peek(&mut self) -> Option<&Batch> {
         if let (None, Made::Ahead(receiver)) = (&self.next, &self.made) {
             self.next = receiver.try_recv().ok();

@@ -15,8 +15,8 @@ pub(crate) struct EpochBar {
 }
 
 impl EpochBar {
-    /// Of so many epochs at most; `best`, if the run stops when the validation loss no longer improves, is what that is
-    /// so far, and in which epoch. Such runs have so many epochs that only the present one is shown.
+    /// A bar for one of at most `epochs` epochs. With early stopping, `best` is the best epoch so far and its
+    /// validation loss. Such runs have many epochs, so only the present one is shown.
     pub(crate) fn new(
         progress: Progress,
         (epoch, epochs): (usize, usize),
@@ -32,7 +32,7 @@ impl EpochBar {
         Self { bar, losses: 0.0, steps: 0, stays: best.is_none() }
     }
 
-    /// Begins in the midst of the epoch.
+    /// Begins within the epoch.
     pub(crate) fn resume(&self, steps: usize) {
         self.bar.set_position(steps as u64);
         self.bar.reset_eta();

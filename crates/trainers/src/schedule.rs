@@ -1,15 +1,14 @@
-//! Sets the learning rate of each step, as a function of the step and the validation losses: a resumed run needs no
-//! state of it.
+//! Computes the learning rate of each step from the step and the validation losses, without further state.
 
 use crate::{error::in_range, stopping::epochs_without_improvement};
 use bayesburn_core::SettingError;
 use burn::config::Config;
 use std::f64::consts::PI;
 
-/// How the learning rate goes from its initial value to its last.
+/// How the learning rate decays.
 #[derive(Config, Debug, Copy, PartialEq)]
 pub enum Decay {
-    /// It stays.
+    /// It stays constant.
     Constant,
     /// Half a cosine wave down to 0 (Loshchilov & Hutter 2017, eq. 5, without restarts).
     Cosine,
@@ -17,16 +16,16 @@ pub enum Decay {
     Linear,
     /// Exponentially, down to a hundredth.
     Exponential,
-    /// By a factor, every so many steps.
+    /// It is multiplied by a factor every `every` steps.
     Step {
-        /// Steps from one fall to the next, at least 1.
+        /// Steps between two reductions, at least 1.
         every: usize,
         /// What the rate is multiplied by, above 0.
         factor: f64,
     },
-    /// By a factor, each time the validation loss has not improved for some epochs.
+    /// It is multiplied by a factor each time the validation loss has not improved for `patience` epochs.
     Plateau {
-        /// Epochs without improvement, at least 1, after which the rate falls, and falls again.
+        /// Epochs without improvement before each reduction, at least 1.
         patience: usize,
         /// How far below the best loss so far a loss must be to count as an improvement, at least 0.
         min_improvement: f64,
@@ -49,23 +48,23 @@ pub struct Schedule {
     /// The rate at the beginning, after any warm-up; above 0.
     #[config(default = 5e-4)]
     pub initial_rate: f64,
-    /// How it goes on.
+    /// The decay.
     #[config(default = "Decay::Cosine")]
     pub decay: Decay,
-    /// Steps in which the rate rises in a straight line to its initial value; fewer than the run has, or it never gets
-    /// there.
+    /// Steps in which the rate rises linearly to its initial value. In a run with fewer steps it never reaches it.
     #[config(default = 0)]
     pub warmup_steps: usize,
 }
 
 impl Schedule {
-    /// One rate for all steps.
+    /// The same rate for all steps.
     #[must_use]
     pub fn constant(rate: f64) -> Self {
         Self::new().with_initial_rate(rate).with_decay(Decay::Constant)
     }
 
-    /// The rate of a step, from 0, of a run of `total_steps`, after epochs with these validation losses.
+    /// The learning rate of step `step`, counted from 0, in a run of `total_steps`, after epochs with these validation
+    /// losses.
     #[must_use]
     pub fn rate(&self, step: usize, total_steps: usize, validation_losses: &[Option<f32>]) -> f64 {
         if step < self.warmup_steps {
@@ -105,7 +104,7 @@ impl Schedule {
     }
 }
 
-/// How often there was no improvement for `patience` epochs; each stretch of twice as many counts twice.
+/// The number of reductions: one for each `patience` consecutive epochs without improvement.
 fn plateaus(losses: &[Option<f32>], patience: usize, min_improvement: f64) -> i32 {
     let ends_one = |epochs: &usize| {
         let without = epochs_without_improvement(&losses[..*epochs], min_improvement);

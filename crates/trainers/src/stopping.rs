@@ -1,4 +1,4 @@
-//! Decides when a training has stopped improving, from the validation losses alone: a resumed run needs no state of it.
+//! Decides from the validation losses whether a training has stopped improving, without further state.
 
 use crate::error::in_range;
 use bayesburn_core::SettingError;
@@ -13,7 +13,7 @@ pub struct EarlyStopping {
     /// How far below the best loss so far a loss must be to count as an improvement, at least 0.
     #[config(default = 0.0)]
     pub min_improvement: f64,
-    /// Which weights the run ends with, whether it stopped early or not.
+    /// The weights that the run ends with, also if it does not stop early.
     #[config(default = "FinalWeights::Best")]
     pub final_weights: FinalWeights,
 }
@@ -21,9 +21,9 @@ pub struct EarlyStopping {
 /// The weights that a run ends with.
 #[derive(Config, Debug, Copy, PartialEq, Eq)]
 pub enum FinalWeights {
-    /// Those of the epoch with the lowest validation loss.
+    /// The weights of the epoch with the lowest validation loss.
     Best,
-    /// Those of the last step, or the average then, if weights are averaged.
+    /// The weights of the last step, or their average if weights are averaged.
     Last,
 }
 
@@ -33,7 +33,7 @@ impl EarlyStopping {
         in_range(self.min_improvement >= 0.0, "min_improvement", "at least 0", self.min_improvement)
     }
 
-    /// Why a run with these validation losses stops, if it does.
+    /// The reason why a run with these validation losses stops, if it does.
     pub(crate) fn reason(&self, losses: &[Option<f32>]) -> Option<String> {
         let epochs = epochs_without_improvement(losses, self.min_improvement);
         (epochs >= self.patience).then(|| format!("no improvement for {epochs} epochs"))

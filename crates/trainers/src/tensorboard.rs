@@ -8,8 +8,8 @@ use std::{
 };
 use tensorboard_rs::summary_writer::SummaryWriter;
 
-/// The event file of one trainer. After a crash, the steps since the last checkpoint are written again when the run is
-/// resumed; TensorBoard then shows both.
+/// The event file of one trainer. If a run is resumed after a crash, the steps since the last checkpoint are written
+/// again, and TensorBoard shows both.
 pub(crate) struct Events {
     folder: PathBuf,
     writer: SummaryWriter,

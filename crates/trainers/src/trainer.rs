@@ -1,4 +1,4 @@
-//! Holds what a training has come to: amortizer, history, position and checkpoints.
+//! Holds the state of a training: amortizer, history, position and checkpoints.
 
 use crate::{
     Callback, DamagedCheckpoint, EpochSummary, LossHistory, Progress, RunContext, Source, TrainedPart, TrainerBuilder,
@@ -22,13 +22,13 @@ use rand::Rng;
 use serde_json::json;
 use std::{path::PathBuf, sync::Arc};
 
-/// Where a trainer's simulations come from: what its pilot run takes to find widths and standardisation constants.
+/// The origin of a trainer's simulations. Its pilot run takes some to determine widths and standardisation constants.
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant, reason = "a program has one, until its trainer is built")]
 pub enum Origin {
-    /// They are drawn when they are needed.
+    /// A model, which simulates when simulations are needed.
     Model(GenerativeModel),
-    /// They are there: the trainer can train offline only.
+    /// Existing data. The trainer can then only train offline.
     Data(Dataset),
 }
 
@@ -44,10 +44,10 @@ impl From<Dataset> for Origin {
     }
 }
 
-/// Trains an [`Amortizer`]: an amortized posterior, if nothing else is said.
+/// Trains an [`Amortizer`], by default an amortized posterior.
 ///
-/// Everything random comes from the trainer's seed; on the CPU the result does not depend on the number of threads, to
-/// the bit.
+/// All randomness derives from the trainer's seed. On the CPU the result is bitwise independent of the number of
+/// threads.
 pub struct Trainer<A: Amortizer = AmortizedPosterior> {
     pub(crate) model: Option<GenerativeModel>,
     /// Those of the model or the data.
@@ -91,14 +91,13 @@ impl<A: Amortizer> std::fmt::Debug for Trainer<A> {
 }
 
 impl<A: Amortizer> Trainer<A> {
-    /// Begins to build a trainer of what this configuration makes, on a [`GenerativeModel`], or on a [`Dataset`] for
-    /// offline training alone.
+    /// Begins to build a trainer for the amortizer of this configuration, on a [`GenerativeModel`], or on a [`Dataset`]
+    /// for offline training only.
     ///
-    /// Where the model's prior has a density, draws of an amortized posterior are to stay in the interval of each
-    /// parameter: unless its configuration has a support or bounds, or the parameters are those of a configurator, they
-    /// are mapped to the reals from there
-    /// ([`PosteriorConfig::with_support`](bayesburn_amortizers::PosteriorConfig::with_support), by which
-    /// [`Interval::Real`](bayesburn_core::Interval::Real) of each asks for none of it).
+    /// If the model's prior has a density, its parameters are mapped from their intervals to the reals, so that draws
+    /// of an amortized posterior stay inside. This is not done if the configuration has a support or bounds, or if you
+    /// set your own configurator. To switch it off, pass [`Interval::Real`](bayesburn_core::Interval::Real) for each
+    /// parameter to [`PosteriorConfig::with_support`](bayesburn_amortizers::PosteriorConfig::with_support).
     pub fn builder<K: AmortizerConfig<Amortizer = A>>(origin: impl Into<Origin>, config: K) -> TrainerBuilder<K> {
         TrainerBuilder::new(origin.into(), config)
     }
@@ -109,44 +108,44 @@ impl<A: Amortizer> Trainer<A> {
         self.model.as_ref()
     }
 
-    /// The amortizer as trained so far: with the average of its weights, if the run takes one.
+    /// The amortizer as trained so far, with averaged weights if the run averages them.
     #[must_use]
     pub fn amortizer(&self) -> &A {
         &self.amortizer
     }
 
-    /// The amortizer, when training is over.
+    /// Converts into the amortizer.
     #[must_use]
     pub fn into_amortizer(self) -> A {
         self.amortizer
     }
 
-    /// The losses of all runs so far, those before a resumption included.
+    /// The losses of all runs so far, including those before a resumption.
     #[must_use]
     pub fn history(&self) -> &LossHistory {
         &self.history
     }
 
-    /// The simulations last trained on, oldest first: as many batches as [`TrainerBuilder::memory`] asked for.
+    /// The most recent training batches, oldest first, as many as [`TrainerBuilder::memory`] set.
     pub fn memory(&self) -> impl Iterator<Item = &Simulations> {
         self.memory.1.iter()
     }
 
-    /// Checkpoints that resuming found damaged. They were renamed, and an older one was used.
+    /// Damaged checkpoints found on resuming. They were renamed, and an older checkpoint was used.
     #[must_use]
     pub fn damaged_checkpoints(&self) -> &[DamagedCheckpoint] {
         &self.damaged
     }
 
-    /// The checkpoint of the epoch, in the newest run, which has the lowest validation loss: a folder that
-    /// [`Amortizer::load`] reads, and that is kept until another epoch is better.
+    /// The checkpoint of the newest run's epoch with the lowest validation loss. It is a folder that
+    /// [`Amortizer::load`] reads, and is kept until another epoch is better.
     #[must_use]
     pub fn best_checkpoint(&self) -> Option<PathBuf> {
         let run = self.position.runs.len().checked_sub(1)?;
         Some(self.checkpoints.as_ref()?.place(self.best_steps(run, usize::MAX)?))
     }
 
-    /// What the networks see of these simulations.
+    /// Applies the configurator to simulations: the networks' inputs and targets.
     ///
     /// # Errors
     /// What the configurator reports.
@@ -154,7 +153,7 @@ impl<A: Amortizer> Trainer<A> {
         Ok(self.configurator.configure(simulations)?)
     }
 
-    /// What the networks see of data without parameters: of what was observed, with its contexts.
+    /// Applies the configurator to data without parameters, such as observations with their contexts.
     ///
     /// # Errors
     /// What the configurator reports.
@@ -162,25 +161,24 @@ impl<A: Amortizer> Trainer<A> {
         Ok(self.configurator.conditions(given)?)
     }
 
-    /// Simulates and configures data sets to test on, as one batch. Training, validation and pilot draw from seeds
-    /// derived from the trainer's, so that none of theirs is among them.
+    /// Simulates and configures test data sets, as one batch. Training, validation and pilot use seeds derived from the
+    /// trainer's, so test data never coincide with theirs.
     ///
-    /// Context that a batch shares, such as the number of observations, is the same in all of them: where the model has
-    /// such context, a test of these says nothing of any other, and [`Trainer::simulate_over_contexts`] covers all.
+    /// Context that a batch shares, such as the number of observations, is the same in all of them. If the model has
+    /// such context, use [`Trainer::simulate_over_contexts`] to test over its whole range.
     ///
     /// # Errors
-    /// What the generative model or the configurator reports; no generative model.
+    /// Errors of the generative model or the configurator; a trainer without generative model.
     pub fn simulate(&self, num_simulations: usize, seed: u64) -> Result<Configured, TrainerError> {
         let model = self.model.as_ref().ok_or(TrainerError::NoModel)?;
         self.configure(&model.simulate(num_simulations, seed)?)
     }
 
-    /// Simulates and configures data sets to test on, over the context that a batch shares: batches of five, each with
-    /// a context of its own ([`GenerativeModel::simulate_over_contexts`]). One batch where the model has no such
-    /// context.
+    /// Simulates and configures test data sets that cover the context shared by a batch: batches of five, each with its
+    /// own context ([`GenerativeModel::simulate_over_contexts`]). Without such context there is one batch.
     ///
-    /// [`AmortizedPosterior::sample_each`] draws for all of them: one call for each batch with one seed would repeat
-    /// its latent numbers.
+    /// Draw for all of them by [`AmortizedPosterior::sample_each`]: separate calls with the same seed would reuse the
+    /// same latent variables.
     ///
     /// # Errors
     /// As [`Trainer::simulate`].
@@ -191,9 +189,8 @@ impl<A: Amortizer> Trainer<A> {
 
     /// Trains on the batches of a source, and returns the history.
     ///
-    /// A second call begins a new run, with a new optimizer and schedule, from the weights of the first. In a resumed
-    /// program, calls that were complete return at once and the interrupted one goes on where its last checkpoint was
-    /// written.
+    /// A second call begins a new run from the weights of the first, with a new optimizer and schedule. In a resumed
+    /// program, calls that were complete return at once, and the interrupted one continues from its last checkpoint.
     ///
     /// ```no_run
     /// # use bayesburn_amortizers::PosteriorConfig;
@@ -212,19 +209,19 @@ impl<A: Amortizer> Trainer<A> {
     /// ```
     ///
     /// # Errors
-    /// A setting outside its range; an interrupted run of another configuration; simulations that fail; too many steps
-    /// that are not finite; a checkpoint that cannot be written; an interruption. What was trained until then stays in
-    /// the trainer, and is saved where checkpoints are; another call of the same configuration goes on from there.
+    /// A setting outside its range; an interrupted run with another configuration; simulations that fail; too many
+    /// non-finite steps; a checkpoint that cannot be written; an interruption. The trainer keeps its state, and saves
+    /// it if it writes checkpoints; another call with the same configuration continues from there.
     pub fn train(&mut self, source: impl Source, config: &TrainingConfig) -> Result<&LossHistory, TrainerError> {
         self.run_on(source, config, false)
     }
 
-    /// As [`Trainer::train`], where the weights that the run begins with are among those that it chooses the best from:
-    /// it never ends with a higher validation loss than the run before, which must have validated on the same data by
-    /// the same loss. A first run is as by `train`.
+    /// As [`Trainer::train`], except that the initial weights compete for the best ones: the run never ends with a
+    /// higher validation loss than the run before, which must have validated on the same data by the same loss. As a
+    /// first run it is the same as `train`.
     ///
-    /// For a second stage, such as one without dropout or of the inference network alone. It needs early stopping, with
-    /// the best weights at the end.
+    /// Use it for a second stage, such as one without dropout or of the inference network only. It needs early stopping
+    /// with [`FinalWeights::Best`](crate::FinalWeights::Best).
     ///
     /// # Errors
     /// As [`Trainer::train`].
@@ -249,7 +246,7 @@ impl<A: Amortizer> Trainer<A> {
         if self.position.runs[self.run].given_up {
             return Err(TrainerError::GivenUp);
         }
-        // A run that was over, but could not be saved, is saved now.
+        // A run that was complete but could not be saved is saved now.
         if self.position.runs[self.run].finished.is_none() || self.checkpoint_is_due {
             let of_run = u64::MAX - self.run as u64;
             let context = RunContext {
@@ -264,7 +261,7 @@ impl<A: Amortizer> Trainer<A> {
             };
             let trained = Session::new(self, config, &epochs).and_then(|session| session.train(&mut source, &context));
             if let Err(error) = trained {
-                // Nothing was trained, so that nothing obliges the next call to this configuration.
+                // Nothing was trained, so the next call may have another configuration.
                 if self.position.runs[self.run].steps_done == 0 {
                     self.position.runs.pop();
                     self.weights.forget_run();
@@ -279,18 +276,19 @@ impl<A: Amortizer> Trainer<A> {
         Ok(&self.history)
     }
 
-    /// Sets what the next runs minimise, and what their validation loss is; `None`: the amortizer's own loss.
+    /// Sets the training and validation loss of the next runs; `None` for the amortizer's own.
     ///
-    /// As for everything that is a function, a program that resumes must set what it set before.
+    /// A loss is not saved: a resumed program must set it again.
     pub fn set_loss(&mut self, loss: Option<Arc<dyn TrainingLoss<A>>>) {
         self.own_loss = loss;
     }
 
-    /// Gives up the run that an error or an interruption left unfinished: the next call of [`Trainer::train`] begins a
-    /// new one, of any configuration, from the weights as they are. Without such a run nothing happens.
+    /// Gives up a run that an error or an interruption left unfinished. The next call of [`Trainer::train`] begins a
+    /// new run from the current weights, with any configuration. Without an unfinished run nothing happens.
     ///
-    /// Until that call has written a checkpoint, a program that resumes finds the unfinished run again; after that, the
-    /// call of the run that was given up returns [`TrainerError::GivenUp`], so that the program comes here again.
+    /// Until that new run has written a checkpoint, a resumed program finds the unfinished run again. Afterwards,
+    /// repeating the call of the run that was given up returns [`TrainerError::GivenUp`], and the program should call
+    /// `end_run` again.
     pub fn end_run(&mut self) {
         let Some(run) = self.position.runs.get_mut(self.run) else { return };
         if run.finished.is_none() {
@@ -306,14 +304,14 @@ impl<A: Amortizer> Trainer<A> {
         }
     }
 
-    /// Why the newest run ended: all its epochs were done, it had stopped improving, or a callback's reason. `None`
-    /// while it is unfinished.
+    /// The reason why the newest run ended: all epochs were done, the validation loss no longer improved, or a
+    /// callback's reason. `None` while it is unfinished.
     #[must_use]
     pub fn stop_reason(&self) -> Option<&str> {
         self.position.runs.last()?.finished.as_deref()
     }
 
-    /// The epochs of one run, from 0 for the first; none if there was no such run.
+    /// The epochs of one run, numbered from 0; empty if there was no such run.
     #[must_use]
     pub fn epochs_of_run(&self, run: usize) -> &[EpochSummary] {
         let begins =
@@ -321,15 +319,15 @@ impl<A: Amortizer> Trainer<A> {
         &self.history.epochs[begins(run)..begins(run + 1)]
     }
 
-    /// As [`Trainer::stop_reason`], of one run, from 0 for the first.
+    /// As [`Trainer::stop_reason`], for one run, numbered from 0.
     #[must_use]
     pub fn stop_reason_of(&self, run: usize) -> Option<&str> {
         self.position.runs.get(run)?.finished.as_deref()
     }
 
-    /// The epoch whose weights were the best of a run, from 0 for the first: its number among all epochs of
-    /// [`Trainer::history`], from 0. If the run was made by [`Trainer::refine`], that may be an epoch of the run
-    /// before. `None` if nothing was validated, or there was no such run.
+    /// The best epoch of a run, which is numbered from 0: its index in the epochs of [`Trainer::history`]. For a run by
+    /// [`Trainer::refine`], it may be an epoch of the run before. `None` if nothing was validated, or there was no such
+    /// run.
     #[must_use]
     pub fn best_epoch_of_run(&self, run: usize) -> Option<usize> {
         let next = self.position.runs.get(run + 1);

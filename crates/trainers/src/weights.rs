@@ -1,19 +1,19 @@
-//! Owns the weights that a training has beside the current ones.
+//! Owns the weights that a training keeps beside the current ones.
 
 use crate::stepper::Updater;
 use bayesburn_amortizers::Amortizer;
 
-/// Weights of the networks at other moments than now. The amortizer has the current ones, which steps change, or,
-/// between training calls, the average of them; a stepper may have newer ones until they are put back.
+/// Weights other than the current ones. The amortizer has the current weights or, between training calls, their
+/// average. During an epoch, a stepper may have newer ones until they are put back.
 pub(crate) struct Weights<N> {
-    /// Those of the run's best epoch, where the run ends with them.
+    /// The weights of the run's best epoch, if the run ends with them.
     best: Option<N>,
-    /// Their average over epochs, while the amortizer has those of the last step.
+    /// The average, while the amortizer has the raw weights.
     average: Option<N>,
-    /// Those of the last step, while the amortizer has the average.
+    /// The raw weights of the last step, while the amortizer has the average.
     stepped: Option<N>,
-    /// Those before the epoch, or when the run was resumed, with the optimizer's state then: what a run goes back to
-    /// whose steps are not finite.
+    /// The weights and the optimizer's state before the epoch, or when the run was resumed: the target of a rollback
+    /// after non-finite steps.
     last_finite: Option<(N, Updater)>,
 }
 
@@ -32,7 +32,7 @@ impl<N: Clone> Weights<N> {
         self.best.take()
     }
 
-    /// Takes up the weights of the last step of a run that was interrupted, whose average the amortizer has.
+    /// Sets the raw weights of a resumed run, while the amortizer has the average.
     pub(crate) fn resume_stepped(&mut self, networks: N) {
         self.stepped = Some(networks);
     }
@@ -45,8 +45,8 @@ impl<N: Clone> Weights<N> {
         self.average = average;
     }
 
-    /// Begins to average, or goes on: the amortizer's weights are the average so far, and steps go on from those of the
-    /// last step.
+    /// Begins or continues averaging: stores the amortizer's weights as the average, and gives it the raw weights to
+    /// continue from.
     pub(crate) fn begin_average<A: Amortizer<Networks = N>>(&mut self, amortizer: &mut A) {
         self.average = Some(amortizer.networks().clone());
         if let Some(stepped) = self.stepped.take() {
@@ -54,8 +54,8 @@ impl<N: Clone> Weights<N> {
         }
     }
 
-    /// Ends a training call: the amortizer has the average, if there is one. The weights of the last step are kept
-    /// where the run `goes_on`.
+    /// Ends averaging in a training call: gives the amortizer the average, if there is one, and keeps the raw weights
+    /// if the run `goes_on`.
     pub(crate) fn leave_average<A: Amortizer<Networks = N>>(&mut self, amortizer: &mut A, goes_on: bool) {
         if let Some(average) = self.average.take() {
             let stepped = amortizer.networks().clone();

@@ -1,8 +1,8 @@
-//! Says what is wrong with data, and what to do.
+//! Defines the errors of data sets, with their remedies.
 
 use thiserror::Error;
 
-/// Arrays that are no data, or data that do not fit each other.
+/// Arrays that do not form data sets, or data sets that do not fit each other.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum InvalidData {
@@ -18,7 +18,7 @@ pub enum InvalidData {
         /// The name.
         name: String,
     },
-    /// An input that is made of several.
+    /// An input that itself consists of several inputs.
     #[error("the input `{name}` has several inputs itself: name each of them")]
     Nested {
         /// The name.
@@ -37,7 +37,7 @@ pub enum InvalidData {
         /// How many it has.
         got: usize,
     },
-    /// Data of other inputs.
+    /// Data with different inputs.
     #[error("data of the inputs {got:?} do not fit data of {expected:?}: give the same inputs, in the same order")]
     Inputs {
         /// Those of the first data.
@@ -58,7 +58,7 @@ pub enum InvalidData {
         /// The shape of the other.
         got: Vec<usize>,
     },
-    /// Values that may be missing in some of the data alone.
+    /// Only some of the data have a mask of values.
     #[error("some data of `{name}` have a mask of values and others have none: give all of them one")]
     ValueMasks {
         /// The input.
@@ -76,7 +76,7 @@ pub enum InvalidData {
         /// The shape.
         got: Vec<usize>,
     },
-    /// A mask of other numbers than 0 and 1.
+    /// A mask with numbers other than 0 and 1.
     #[error("the mask of {of} of `{name}` has a value {got}: it must be 1 for what is there and 0 for what is not")]
     MaskValue {
         /// The input.
@@ -86,7 +86,7 @@ pub enum InvalidData {
         /// The value, in words.
         got: String,
     },
-    /// Data sets of different lengths, where all must be of one.
+    /// Data sets of different lengths where one length is required.
     #[error(
         "the data sets of `{name}` are of different lengths, and vectors of one length are needed: take a summary \
          network for sets or series"

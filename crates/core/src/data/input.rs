@@ -4,8 +4,8 @@ use super::InvalidData;
 use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD, Axis, IxDyn, Slice, Zip};
 use std::{fmt, ops::Range};
 
-/// One input of M data sets: values `[M, ...]`, with a mask of rows and a mask of values where they need one. See
-/// [`Data`](crate::Data) for what they mean.
+/// One input of M data sets: values `[M, ...]`, a mask of rows if some are padding, and a mask of values if some may be
+/// missing. [`Data`](crate::Data) explains the masks.
 #[derive(Clone, PartialEq)]
 pub struct Input {
     name: String,
@@ -17,7 +17,7 @@ pub struct Input {
 }
 
 impl Input {
-    /// All of it there. `[M]` becomes `[M, 1]`.
+    /// Values without masks. `[M]` becomes `[M, 1]`.
     pub(super) fn new(name: &str, mut values: ArrayD<f32>) -> Self {
         if values.ndim() == 0 {
             values.insert_axis_inplace(Axis(0));
@@ -28,8 +28,8 @@ impl Input {
         Self { name: name.to_owned(), values, rows: None, there: None }
     }
 
-    /// The same with other values, of the same number of rows in each data set: a transformation, or other features.
-    /// Where there is a mask of values, features must stay as they are.
+    /// The input with other values for the same rows, for example transformed values or other features. With a mask of
+    /// values, the features must stay the same.
     ///
     /// # Errors
     /// Values that do not fit the masks.
@@ -37,10 +37,10 @@ impl Input {
         Self::new(&self.name, values).checked(self.rows.clone(), self.there.clone())
     }
 
-    /// The same with other features of each row, and without a mask of values.
+    /// The input with other features of each row, without a mask of values.
     ///
     /// # Errors
-    /// Values of other rows.
+    /// Values with a different number of rows.
     pub fn with_features(&self, values: ArrayD<f32>) -> Result<Self, InvalidData> {
         Self::new(&self.name, values).checked(self.rows.clone(), None)
     }
@@ -89,7 +89,7 @@ impl Input {
         Ok(self.masked(rows, there))
     }
 
-    /// Without the padding that no data set needs.
+    /// Removes padding that no data set needs.
     fn trimmed(mut self) -> Self {
         let Some(rows) = &self.rows else { return self };
         let mut lengths = vec![1; rows.ndim()];
@@ -116,13 +116,13 @@ impl Input {
         &self.name
     }
 
-    /// `[M, ...]`; 0 for what is padding or missing.
+    /// The values, `[M, ...]`; 0 for padding and missing values.
     #[must_use]
     pub fn values(&self) -> &ArrayD<f32> {
         &self.values
     }
 
-    /// The name, the values, the mask of rows and the mask of values.
+    /// Converts into name, values, mask of rows and mask of values.
     #[must_use]
     pub fn into_parts(self) -> (String, ArrayD<f32>, [Option<ArrayD<f32>>; 2]) {
         (self.name, self.values, [self.rows, self.there])
@@ -135,7 +135,7 @@ impl Input {
         self.rows.as_ref()
     }
 
-    /// 1 for each value that is there and 0 for each that is missing, of the shape of the values; `None` if none may be
+    /// 1 for each known value and 0 for each missing one, of the shape of the values; `None` if no value may be
     /// missing.
     #[must_use]
     pub fn value_mask(&self) -> Option<&ArrayD<f32>> {
@@ -160,10 +160,10 @@ impl Input {
         self.values.shape()[self.values.ndim() - 1]
     }
 
-    /// How many rows, all but the features taken together, a data set has that exist.
+    /// The number of existing rows of a data set, over all axes except that of the features.
     ///
     /// # Panics
-    /// If the data set is not there.
+    /// If the data set does not exist.
     #[must_use]
     pub fn num_rows(&self, data_set: usize) -> usize {
         let shape = self.values.shape();
@@ -178,7 +178,7 @@ impl Input {
         }
     }
 
-    /// The input as observed data: NaN where a value is missing, or a row is padding.
+    /// The values with NaN for missing values and padding, as in measured data.
     #[must_use]
     pub fn observations(&self) -> ArrayD<f32> {
         let mut values = self.values.clone();

@@ -1,4 +1,4 @@
-//! Holds observed or simulated data of any shape, with masks of what is there.
+//! Holds observed or simulated data of any shape, with masks of padding and of missing values.
 
 mod error;
 mod input;
@@ -21,12 +21,14 @@ use std::{fmt, ops::Range};
 ///
 /// # Masks
 /// - Data sets of different lengths N are *padded* to the longest of them. A mask of rows, `[M, N]` (`[M, G, N]` of
-///   sets of sets), is 1 for each row that exists and 0 for padding. It is there only if some row does not exist, and
-///   no data are longer than their longest data set: equal data sets compare equal, however they were padded.
-/// - A mask of values, of the shape of the values, is 1 for each value that is there and 0 for each that is *missing*.
-///   It is there where values may be missing, also if none is.
+///   sets of sets), is 1 for each row that exists and 0 for padding. A mask is present only if some row is padding, and
+///   padding is never longer than the longest data set needs. So equal data sets compare equal, however they were
+///   padded.
+/// - A mask of values, of the shape of the values, is 1 for each value that is known and 0 for each that is *missing*.
+///   It is present where values may be missing, even if none is.
 ///
-/// What a mask calls padding or missing is 0 in memory, and never taken for a 0: [`Input::observations`] has NaN there.
+/// Padding and missing values are stored as 0, but are never treated as measured zeros: [`Input::observations`] has NaN
+/// there.
 ///
 /// ```
 /// use bayesburn_core::Data;
@@ -47,21 +49,21 @@ use std::{fmt, ops::Range};
 /// ```
 #[derive(Clone, PartialEq)]
 pub struct Data {
-    /// At least one, of as many data sets each.
+    /// At least one; all have the same number of data sets.
     inputs: Vec<Input>,
 }
 
-/// The name of the input of data that have one without a name.
+/// The internal name of a single input that the user gave no name.
 const UNNAMED: &str = "data";
 
 impl Data {
-    /// Data sets `[M, ...]`, all of them there. `[M]` are data sets of one number each.
+    /// Data sets `[M, ...]` without padding or missing values. `[M]` stands for data sets of one number each.
     #[must_use]
     pub fn new<D: Dimension>(values: Array<f32, D>) -> Self {
         Self { inputs: vec![Input::new(UNNAMED, values.into_dyn())] }
     }
 
-    /// Data sets in which NaN marks each value that is missing. They have a mask of values also if none is NaN.
+    /// Data sets in which NaN marks each value that is missing. They have a mask of values even if none is NaN.
     ///
     /// ```
     /// use bayesburn_core::Data;
@@ -79,11 +81,11 @@ impl Data {
         Self { inputs: vec![input.masked(None, Some(there))] }
     }
 
-    /// Data sets of different lengths, of the same features: each is padded at the end to the length of the longest.
+    /// Data sets of different lengths with the same features: each is padded at the end to the length of the longest.
     ///
     /// # Errors
-    /// No data set; one without an axis for its length and one for its features, or without rows; data sets that differ
-    /// in other axes than the first.
+    /// No data set; a data set with fewer than two axes (rows and features), or without rows; data sets that differ in
+    /// an axis other than the first.
     pub fn padded<D: Dimension>(data_sets: impl IntoIterator<Item = Array<f32, D>>) -> Result<Self, InvalidData> {
         let one = |data_set: Array<f32, D>| Self::new(data_set.insert_axis(ndarray::Axis(0)));
         let data_sets: Vec<Self> = data_sets.into_iter().map(one).collect();
@@ -98,9 +100,9 @@ impl Data {
     /// Several inputs of the same data sets, each by its name. Inputs are in the order in which they are given.
     ///
     /// # Errors
-    /// No input; a name that is empty, there twice, or has other characters than letters, digits, `_` and `-`, or that
-    /// ends like the name of a mask, in `_mask` or `_rows`; inputs of different numbers of data sets; an input that has
-    /// several itself.
+    /// No input; a name that is empty, used twice, contains characters other than letters, digits, `_` and `-`, or ends
+    /// in `_mask` or `_rows` like the name of a mask; inputs with different numbers of data sets; an input that itself
+    /// consists of several inputs.
     pub fn named(inputs: impl IntoIterator<Item = (impl Into<String>, Self)>) -> Result<Self, InvalidData> {
         let mut all: Vec<Input> = Vec::new();
         for (name, data) in inputs {
@@ -126,18 +128,18 @@ impl Data {
     /// first axes: `[M, N]` for values `[M, N, F]`. Values of padding become 0.
     ///
     /// # Errors
-    /// Several inputs; a mask of another shape, or with other numbers than 0 and 1; a data set without rows.
+    /// Data of several inputs; a mask of another shape, or with numbers other than 0 and 1; a data set without rows.
     pub fn with_row_mask<D: Dimension>(self, mask: Array<f32, D>) -> Result<Self, InvalidData> {
         let input = self.into_only()?;
         let there = input.value_mask().cloned();
         Ok(Self { inputs: vec![input.checked(Some(mask.into_dyn()), there)?] })
     }
 
-    /// Adds a mask of values to data of one input: 1 for each value that is there, 0 for each that is missing, of the
-    /// shape of the values. Values that are missing become 0.
+    /// Adds a mask of values to data of one input: 1 for each known value, 0 for each missing one, of the shape of the
+    /// values. Missing values become 0.
     ///
     /// # Errors
-    /// Several inputs; a mask of another shape, or with other numbers than 0 and 1.
+    /// Data of several inputs; a mask of another shape, or with numbers other than 0 and 1.
     pub fn with_value_mask<D: Dimension>(self, mask: Array<f32, D>) -> Result<Self, InvalidData> {
         let input = self.into_only()?;
         let rows = input.row_mask().cloned();
@@ -169,7 +171,7 @@ impl Data {
         &self.inputs
     }
 
-    /// The inputs by themselves.
+    /// Converts into the inputs.
     #[must_use]
     pub fn into_inputs(self) -> Vec<Input> {
         self.inputs
@@ -193,7 +195,7 @@ impl Data {
         self.only().is_none_or(|only| only.name() != UNNAMED)
     }
 
-    /// The values of the first input, which is the only one of unnamed data: `[M, ...]`.
+    /// The values of the first input, `[M, ...]`. Unnamed data have only one input.
     #[must_use]
     pub fn values(&self) -> &ArrayD<f32> {
         self.inputs[0].values()
@@ -211,13 +213,13 @@ impl Data {
         self.inputs[0].value_mask()
     }
 
-    /// The first input as observed data: see [`Input::observations`].
+    /// The first input with NaN for missing values and padding: see [`Input::observations`].
     #[must_use]
     pub fn observations(&self) -> ArrayD<f32> {
         self.inputs[0].observations()
     }
 
-    /// How many rows of the first input a data set has: see [`Input::num_rows`].
+    /// The number of rows of a data set in the first input: see [`Input::num_rows`].
     ///
     /// # Panics
     /// If the data set is not there.
@@ -243,10 +245,10 @@ impl Data {
         self.inputs.iter().filter_map(Input::first_non_finite).min_by_key(|(data_set, _)| *data_set)
     }
 
-    /// These data sets, in this order; a data set may be taken more than once.
+    /// The data sets with these numbers, in this order; a number may occur more than once.
     ///
     /// # Panics
-    /// If one is not there.
+    /// If a data set does not exist.
     #[must_use]
     pub fn select(&self, data_sets: &[usize]) -> Self {
         Self { inputs: self.inputs.iter().map(|input| input.select(data_sets)).collect() }
@@ -261,12 +263,11 @@ impl Data {
         Self { inputs: self.inputs.iter().map(|input| input.range(range.clone())).collect() }
     }
 
-    /// Data sets one after the other, in one. Those of rank 2 and more may differ in all axes but the last, and are
-    /// padded where they do.
+    /// Concatenates data sets. Those with two or more axes may differ in all axes but the last; they are padded where
+    /// they differ.
     ///
     /// # Errors
-    /// Nothing to join; data of other inputs, of another rank or other features; values that may be missing in some of
-    /// them alone.
+    /// Nothing to join; data with different inputs, ranks or features; a mask of values in only some of the data.
     pub fn join<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Result<Self, InvalidData> {
         let parts: Vec<&Self> = parts.into_iter().collect();
         let first = parts.first().ok_or(InvalidData::Nothing)?;
@@ -278,27 +279,27 @@ impl Data {
         Ok(Self { inputs: joined.collect::<Result<_, _>>()? })
     }
 
-    /// Takes these numbers that are not finite for missing: they become 0, and there is a mask of values, also if none
-    /// is. Such numbers in other data sets stay as they are.
+    /// Marks non-finite values of these data sets as missing: they become 0, and a mask of values is added even if all
+    /// values are finite. Other data sets stay as they are.
     pub fn mask_non_finite(&mut self, data_sets: &[usize]) {
         self.inputs.iter_mut().for_each(|input| input.mask_non_finite(data_sets));
     }
 
-    /// Takes rows that are NaN throughout for padding.
+    /// Marks rows that consist of NaN only as padding.
     ///
     /// # Errors
-    /// A data set of such rows alone.
+    /// A data set with only such rows.
     pub fn nan_rows_as_padding(self) -> Result<Self, InvalidData> {
         Ok(Self { inputs: self.inputs.into_iter().map(Input::nan_rows_as_padding).collect::<Result<_, _>>()? })
     }
 
-    /// Takes NaN for a value that is missing, in each input: they then have a mask of values, also if none is NaN.
+    /// Marks NaN as missing in each input. Each input then has a mask of values, even if none is NaN.
     #[must_use]
     pub fn nan_as_missing(self) -> Self {
         Self { inputs: self.inputs.into_iter().map(Input::nan_as_missing).collect() }
     }
 
-    /// Changes values in place, input by input; what is padding or missing stays 0.
+    /// Changes values in place, input by input. Padding and missing values stay 0.
     ///
     /// ```
     /// use bayesburn_core::Data;
@@ -312,10 +313,10 @@ impl Data {
         self.inputs.iter_mut().for_each(|input| input.update(&mut f));
     }
 
-    /// Another input of each, by a function of the input, such as a transformation of its values.
+    /// Replaces each input by a function of it, such as a transformation of its values.
     ///
     /// # Errors
-    /// What the function fails with; inputs that are then of different numbers of data sets.
+    /// Errors of the function; results with different numbers of data sets.
     pub fn map_inputs<E: From<InvalidData>>(&self, mut f: impl FnMut(&Input) -> Result<Input, E>) -> Result<Self, E> {
         let inputs = self.inputs.iter().map(&mut f).collect::<Result<Vec<_>, E>>()?;
         if let Some(other) = inputs.iter().find(|input| input.len() != inputs[0].len()) {
@@ -325,14 +326,14 @@ impl Data {
         Ok(Self { inputs })
     }
 
-    /// Replaces data sets by others of the same inputs, data set `rows[i]` by number i. Where lengths differ, data are
-    /// padded.
+    /// Replaces data set `rows[i]` by data set i of `others`, which have the same inputs. Where lengths differ, data
+    /// are padded.
     ///
     /// # Errors
     /// As [`Data::join`].
     ///
     /// # Panics
-    /// If there are not as many others as rows, or a row is not there.
+    /// If `others` and `rows` differ in length, or a row does not exist.
     pub fn replace(&mut self, rows: &[usize], others: &Self) -> Result<(), InvalidData> {
         assert_eq!(rows.len(), others.len(), "as many data sets as rows");
         if self.inputs.len() == others.inputs.len() && self.inputs.iter().zip(&others.inputs).all(|(a, b)| a.is_like(b))
@@ -346,10 +347,10 @@ impl Data {
         Ok(())
     }
 
-    /// The same with each input as a vector `[M, F]`.
+    /// Flattens each input to vectors `[M, F]`.
     ///
     /// # Errors
-    /// Data sets of different lengths, which are no vectors of one length.
+    /// Data sets of different lengths, which cannot become vectors of one length.
     pub fn flattened(&self) -> Result<Self, InvalidData> {
         Ok(Self { inputs: self.inputs.iter().map(Input::flattened).collect::<Result<_, _>>()? })
     }

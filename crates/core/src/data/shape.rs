@@ -4,7 +4,7 @@ use crate::Data;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The shapes of data sets, input by input: what a network is made for.
+/// The shapes of data sets, input by input. Networks are built for such a shape.
 ///
 /// ```
 /// use bayesburn_core::Data;
@@ -33,7 +33,7 @@ pub struct InputShape {
 }
 
 impl DataShape {
-    /// Of sets or series `[N, features]` of any N, none of them padded, in one input without a name.
+    /// The shape of sets or series `[N, features]` with any N and no padding, in one unnamed input.
     #[must_use]
     pub fn of_sets(features: usize) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl DataShape {
         }
     }
 
-    /// Of these inputs.
+    /// A shape of these inputs.
     #[must_use]
     pub fn new(inputs: Vec<InputShape>) -> Self {
         Self { inputs }
@@ -96,10 +96,11 @@ impl DataShape {
         self.inputs.iter().any(|input| input.padded)
     }
 
-    /// Takes in other data of the same inputs and ranks: axes whose lengths differ vary.
+    /// Extends the shape to cover another one with the same inputs and ranks: axes whose lengths differ become
+    /// variable.
     ///
     /// # Panics
-    /// If the other shape has other inputs, or inputs of another rank.
+    /// If the inputs or their ranks differ.
     pub fn extend(&mut self, other: &Self) {
         assert_eq!(self.inputs.len(), other.inputs.len(), "the same inputs");
         for (input, other) in self.inputs.iter_mut().zip(&other.inputs) {

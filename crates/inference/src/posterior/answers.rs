@@ -1,4 +1,4 @@
-//! Asks a posterior: draws, densities, predictions, and what to change where it is wrong.
+//! Evaluates a posterior: draws, densities, predictions, and advice if it is wrong.
 
 use super::Posterior;
 use crate::{
@@ -15,7 +15,7 @@ const FOR_ANOTHER: &str = "the posterior was trained in rounds for one observati
      one in a single round, from the prior, which is good for any";
 
 impl<C: SummaryConfig> Posterior<C> {
-    /// What to try with the space of the parameters, if the posterior turns out to be wrong.
+    /// Advice on the space of the parameters, in case the posterior turns out to be wrong.
     #[must_use]
     pub fn advice(&self) -> Vec<String> {
         let scales = scales(&self.prior);
@@ -41,28 +41,28 @@ impl<C: SummaryConfig> Posterior<C> {
         advice
     }
 
-    /// Draws for the observation set, `[1, num_draws, D]`. Another call with the same seed gives the same draws.
+    /// Draws for the default observation, `[1, num_draws, D]`. Another call with the same seed gives the same draws.
     ///
     /// # Errors
-    /// No observation set; as [`Posterior::sample_for`].
+    /// No default observation; as [`Posterior::sample_for`].
     pub fn sample(&self, num_draws: usize, seed: u64) -> Result<Draws, InferenceError> {
         self.sample_for(self.own()?, num_draws, seed)
     }
 
     /// Draws for one observation or M of them, `[M, num_draws, D]`, inside the prior's support.
     ///
-    /// Draw l for observation m is the same for any number of draws above l and any observations after m. Observations
-    /// unlike the simulations are warned of: see [`Draws::warnings`].
+    /// Draw l for observation m does not depend on the number of draws or on later observations. [`Draws::warnings`]
+    /// reports observations unlike the simulations.
     ///
-    /// The latent numbers of an observation depend on the seed and on the observation's number alone. A call numbers
-    /// its observations from 0, so their draws are independent, but another call with the same seed uses the same
-    /// latent numbers again. Checks of calibration need independent draws for different observations: with one call for
-    /// each observation and one seed, they reject exact posteriors. Draw for all observations in one call, or for one
-    /// at a time by its number with [`Posterior::sample_numbered`].
+    /// The latent variables of an observation depend only on the seed and the observation's number. A call numbers its
+    /// observations from 0, so their draws are independent, but another call with the same seed reuses the same latent
+    /// variables. Calibration checks need independent draws for different observations: with separate calls and one
+    /// seed, they would reject exact posteriors. Draw for all observations in one call, or for one at a time with its
+    /// number by [`Posterior::sample_numbered`].
     ///
     /// # Errors
-    /// Zero draws; an observation of another shape or with values that are not finite; draws that were not found within
-    /// the limits of [`RejectionConfig`](crate::RejectionConfig).
+    /// Zero draws; an observation with another shape or with non-finite values; too few draws within the limits of
+    /// [`RejectionConfig`](crate::RejectionConfig).
     pub fn sample_for<D: Dimension>(
         &self,
         x: &Array<f32, D>,
@@ -73,8 +73,8 @@ impl<C: SummaryConfig> Posterior<C> {
     }
 
     /// As [`Posterior::sample_for`], with observations numbered `first`, `first` + 1, …: for observations that come one
-    /// at a time, such as `posterior.sample_numbered(&x, m, 99, seed)` for number m. Draws are those that one call for
-    /// all observations gives to the ones with these numbers.
+    /// at a time, such as `posterior.sample_numbered(&x, m, 99, seed)` for number m. The draws are the same as in one
+    /// call for all observations.
     ///
     /// # Errors
     /// As [`Posterior::sample_for`]; a number of 2³² or more.
@@ -88,8 +88,8 @@ impl<C: SummaryConfig> Posterior<C> {
         self.sampled((x, first), num_draws, seed)?.into_draws()
     }
 
-    /// As [`Posterior::sample_for`], with tries and acceptance, and as many draws as were found if the configuration
-    /// says so.
+    /// As [`Posterior::sample_for`], with numbers of tries and acceptance rates. With
+    /// [`WhenUnfinished::Partial`](crate::WhenUnfinished::Partial), there may be fewer draws.
     ///
     /// # Errors
     /// As [`Posterior::sample_for`].
@@ -102,7 +102,7 @@ impl<C: SummaryConfig> Posterior<C> {
         self.sampled((x, 0), num_draws, seed)
     }
 
-    /// Where the first observation has the number `first`.
+    /// Draws for observations, of which the first has the number `first`.
     fn sampled<D: Dimension>(
         &self,
         (x, first): (&Array<f32, D>, usize),
@@ -116,7 +116,7 @@ impl<C: SummaryConfig> Posterior<C> {
         let warnings = match &self.trained_for {
             None => self.amortizer.warnings_for(&conditions)?,
             Some(_) if self.is_for_another(x) => vec![FOR_ANOTHER.to_owned()],
-            // Later rounds have simulated around it, however far from those of the prior it is.
+            // Later rounds simulated around this observation, even if it is far from simulations of the prior.
             Some(_) => Vec::new(),
         };
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -132,8 +132,8 @@ impl<C: SummaryConfig> Posterior<C> {
         })
     }
 
-    /// The share of the density that is inside the prior's support, for each observation, from as many draws as
-    /// [`Posterior::with_leakage_draws`] has.
+    /// For each observation, the fraction of the density inside the prior's support, estimated from as many draws as
+    /// [`Posterior::with_leakage_draws`] sets.
     ///
     /// # Errors
     /// An observation of another shape or with values that are not finite.
@@ -146,16 +146,16 @@ impl<C: SummaryConfig> Posterior<C> {
         acceptance(&self.amortizer, &conditions, (0..self.leakage_draws, seed), &|theta| density.contains(theta))
     }
 
-    /// ln p(θ | x) of rows of parameters `[K, D]` at the observation set, `[K]`.
+    /// ln p(θ | x) of rows of parameters `[K, D]` for the default observation, `[K]`.
     ///
     /// # Errors
-    /// No observation set; as [`Posterior::log_prob_for`].
+    /// No default observation; as [`Posterior::log_prob_for`].
     pub fn log_prob(&self, parameters: &Array2<f32>) -> Result<Array1<f32>, InferenceError> {
         self.log_prob_for(parameters, self.own()?)
     }
 
-    /// ln p(θ | x), `[M]`, of M rows of parameters for M observations, or for one: −∞ outside of the prior's support,
-    /// and normalised inside, by what share of draws is there.
+    /// ln p(θ | x), `[M]`, of M rows of parameters for M observations, or for one. It is −∞ outside of the prior's
+    /// support, and normalised inside by the fraction of draws there.
     ///
     /// # Errors
     /// Rows of another width, or number; values that are not finite; an observation of another shape.
@@ -171,7 +171,7 @@ impl<C: SummaryConfig> Posterior<C> {
             vec![0.0; conditions.len()]
         } else {
             let acceptance = acceptance(&self.amortizer, &conditions, (0..self.leakage_draws, 0), &inside)?;
-            // Of no draw inside it is only known that there are fewer.
+            // Without any draw inside, only an upper bound of the fraction is known.
             acceptance.iter().map(|a| -(a.rate().max(0.5 / a.tried as f64).ln()) as f32).collect()
         };
         for (row, (log_prob, theta)) in log_prob.iter_mut().zip(parameters.outer_iter()).enumerate() {
@@ -181,8 +181,8 @@ impl<C: SummaryConfig> Posterior<C> {
         Ok(log_prob)
     }
 
-    /// ln q(θ | x) of the density estimator itself, `[M]`: as [`Posterior::log_prob_for`], but not corrected for
-    /// leakage. It is normalised over the estimator's own support, and not set to −∞ outside of the prior's.
+    /// ln q(θ | x) of the density estimator itself, `[M]`: as [`Posterior::log_prob_for`], without leakage correction.
+    /// It is normalised over the estimator's own support, and is not −∞ outside of the prior's support.
     ///
     /// # Errors
     /// As [`Posterior::log_prob_for`].
@@ -194,13 +194,12 @@ impl<C: SummaryConfig> Posterior<C> {
         Ok(self.amortizer.log_prob(parameters, &self.conditions(x)?)?)
     }
 
-    /// Data that the model yields for parameters drawn from the posterior of one observation: posterior predictions,
-    /// `num_draws` of them. Those that are not finite are redrawn or masked if the model says so, by
-    /// [`GenerativeModel::predict`], and left out else, as [`Npe`](crate::Npe) does; [`Simulations::invalid`] lists
-    /// them.
+    /// Posterior predictions: simulates data for `num_draws` draws from the posterior of one observation. Non-finite
+    /// simulations are redrawn or masked if that is the model's policy (see [`GenerativeModel::predict`]), and
+    /// otherwise dropped, as by [`Npe`](crate::Npe). [`Simulations::invalid`] lists them.
     ///
     /// # Errors
-    /// As [`Posterior::sample_for`]; more than one observation; simulations that fail, or none of which is finite.
+    /// As [`Posterior::sample_for`]; more than one observation; simulations that fail; no finite simulation.
     pub fn predict<D: Dimension>(
         &self,
         model: &GenerativeModel,

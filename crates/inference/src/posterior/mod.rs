@@ -1,4 +1,4 @@
-//! The posterior of an inference: draws inside the prior's support, normalised densities, predictions.
+//! Defines the posterior of an inference: draws inside the prior's support, normalised densities, predictions.
 
 mod answers;
 
@@ -13,17 +13,17 @@ use bayesburn_simulation::{Density, Prior};
 use ndarray::{Array, Array1, ArrayD, Axis, Dimension};
 use std::{fmt, sync::Arc};
 
-/// A posterior p(θ | x) of an inference by [`Npe`](crate::Npe): for any x after one round, and for the x of its
-/// proposals after several.
+/// A posterior p(θ | x) of an inference by [`Npe`](crate::Npe). After one round it applies to any x, after several to
+/// the x of its proposals.
 ///
-/// Draws are inside the prior's support: those of the density that are outside, because it leaks, are drawn again. The
-/// density is corrected likewise. Neither is needed where parameters are mapped to the reals by
-/// [`PosteriorConfig::with_support`](bayesburn_amortizers::PosteriorConfig::with_support), from which nothing leaks.
+/// Draws are inside the prior's support: draws of the estimator that leak outside are redrawn, and the density is
+/// corrected for the leakage. Neither is needed if parameters are mapped to the reals by
+/// [`PosteriorConfig::with_support`](bayesburn_amortizers::PosteriorConfig::with_support), since then nothing leaks.
 ///
-/// Observations are of the shape that the simulator returns: one of them for [`Posterior::with_observation`], M along a
-/// first axis, or one, for the methods that end in `_for`. Where the data are one number, they may come without an axis
-/// for it: `[]`, or `[M]`. A simulation is made an observation by
-/// [`observations`](bayesburn_core::Simulations::observations), which marks missing values.
+/// Observations have the shape that the simulator returns: one of them for [`Posterior::with_observation`]; one, or M
+/// along a first axis, for methods that end in `_for`. If an observation is one number, its axis may be left out: `[]`,
+/// or `[M]`. To use a simulation as an observation, call [`observations`](bayesburn_core::Simulations::observations),
+/// which marks missing values.
 #[derive(Clone)]
 pub struct Posterior<C: SummaryConfig = IdentityConfig> {
     amortizer: AmortizedPosterior<C>,
@@ -34,13 +34,13 @@ pub struct Posterior<C: SummaryConfig = IdentityConfig> {
     observation: Option<ArrayD<f32>>,
     rejection: RejectionConfig,
     leakage_draws: usize,
-    /// What leaks at held-out simulations, if the posterior is amortized.
+    /// The leakage at held-out simulations, if the posterior is amortized.
     usual_leakage: Option<UsualLeakage>,
-    /// Rounds, of which the last was trained on.
+    /// The number of rounds.
     rounds: usize,
     /// The observation that simulations were made for.
     trained_for: Option<ArrayD<f32>>,
-    /// Whether values may be missing: the networks then see which are.
+    /// Whether values may be missing; the networks then see a mask.
     masked: bool,
     summary: Option<TrainingSummary>,
     warnings: Vec<String>,
@@ -57,8 +57,8 @@ impl<C: SummaryConfig> fmt::Debug for Posterior<C> {
     }
 }
 
-/// Draws from the density whose share inside the support corrects it: its logarithm then has a standard error of 0.01
-/// where half of it leaks.
+/// Default number of draws for the leakage correction. The standard error of its logarithm is 0.01 if half of the
+/// density leaks.
 const LEAKAGE_DRAWS: usize = 10_240;
 
 impl<C: SummaryConfig> Posterior<C> {
@@ -106,23 +106,23 @@ impl<C: SummaryConfig> Posterior<C> {
         self
     }
 
-    /// What to know about the training, as in its summary; a saved posterior keeps it.
+    /// Warnings about the training, as in its summary; saved with the posterior.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// What the training came to, its warnings among it; `None` if the posterior was loaded.
+    /// The summary of the training, including warnings; `None` if the posterior was loaded.
     #[must_use]
     pub fn summary(&self) -> Option<&TrainingSummary> {
         self.summary.as_ref()
     }
 
-    /// Sets the observation of [`Posterior::sample`] and [`Posterior::log_prob`]; of the shape of one simulation's
-    /// data.
+    /// Sets the default observation, for [`Posterior::sample`], [`Posterior::log_prob`] and [`Posterior::map`]. It has
+    /// the shape of one simulation's data.
     ///
     /// # Errors
-    /// Another shape; a value that is not finite, but NaN where simulations with missing values were trained on.
+    /// Another shape; a non-finite value, except NaN if the training had missing values.
     pub fn with_observation<D: Dimension>(mut self, x: Array<f32, D>) -> Result<Self, InferenceError> {
         let x = self.with_axis(x.into_dyn());
         if x.shape() != self.data_shape {
@@ -133,23 +133,23 @@ impl<C: SummaryConfig> Posterior<C> {
         Ok(self)
     }
 
-    /// Sets how long draws outside of the support are drawn again.
+    /// Sets the limits for redrawing draws outside of the support.
     #[must_use]
     pub fn with_rejection(mut self, rejection: RejectionConfig) -> Self {
         self.rejection = rejection;
         self
     }
 
-    /// Sets how many draws from the density, at each observation, tell what share of it leaks out of the prior's
-    /// support; 10,240 if not set, at least 1. Densities at thousands of observations may do with 1,024: standard
-    /// errors are then 0.03 where half of it leaks.
+    /// Sets the number of draws per observation that estimate the leakage out of the prior's support, at least 1;
+    /// 10,240 by default. For densities at thousands of observations, 1,024 may be enough: the standard error is then
+    /// 0.03 if half of the density leaks.
     #[must_use]
     pub fn with_leakage_draws(mut self, draws: usize) -> Self {
         self.leakage_draws = draws.max(1);
         self
     }
 
-    /// The observation set.
+    /// The default observation.
     #[must_use]
     pub fn observation(&self) -> Option<&ArrayD<f32>> {
         self.observation.as_ref()
@@ -159,7 +159,7 @@ impl<C: SummaryConfig> Posterior<C> {
         &self.data_shape
     }
 
-    /// Whether values of observations may be missing, NaN: where simulations with missing values were trained on.
+    /// Whether observations may have missing values (NaN), because the training had some.
     #[must_use]
     pub fn is_masked(&self) -> bool {
         self.masked
@@ -175,36 +175,36 @@ impl<C: SummaryConfig> Posterior<C> {
         &self.prior
     }
 
-    /// The density estimator, as it was trained: its draws may be outside of the support.
+    /// The trained density estimator. Its draws may be outside of the support.
     #[must_use]
     pub fn amortizer(&self) -> &AmortizedPosterior<C> {
         &self.amortizer
     }
 
-    /// Rounds of simulations that the posterior was trained on.
+    /// The number of rounds of simulations that the posterior was trained on.
     #[must_use]
     pub fn rounds(&self) -> usize {
         self.rounds
     }
 
-    /// The observation that this posterior is for, if parameters of some simulations were proposed for it; `None` if it
-    /// is amortized.
+    /// The observation that this posterior is for, if some parameters were proposed for it; `None` if the posterior is
+    /// amortized.
     #[must_use]
     pub fn trained_for(&self) -> Option<&ArrayD<f32>> {
         self.trained_for.as_ref()
     }
 
-    /// Observations of one number each with an axis for it.
+    /// Adds an axis to observations of one number each.
     fn with_axis(&self, x: ArrayD<f32>) -> ArrayD<f32> {
         let last = Axis(x.ndim());
         let lacks_axis = self.data_shape == [1] && x.ndim() < 2 && x.shape() != [1];
         if lacks_axis { x.insert_axis(last) } else { x }
     }
 
-    /// What the networks see of one observation, or of M along a first axis.
+    /// The networks' inputs for one observation, or for M along a first axis.
     ///
     /// # Errors
-    /// Another shape than that of simulated data; a value that is not finite, but NaN where [`Posterior::is_masked`].
+    /// Another shape than that of simulated data; a non-finite value, except NaN if [`Posterior::is_masked`].
     pub fn conditions<D: Dimension>(&self, x: &Array<f32, D>) -> Result<Conditions, InferenceError> {
         let data = self.with_axis(x.to_owned().into_dyn());
         let one = data.shape() == self.data_shape;
@@ -218,7 +218,7 @@ impl<C: SummaryConfig> Posterior<C> {
             let position = if one { position[1..].to_vec() } else { position };
             return Err(InferenceError::NonFiniteObservation { position, value });
         }
-        // Any parameters of the prior will do, for a configurator that is a function of simulations.
+        // A configurator that is a function of simulations needs some parameters; any of the prior will do.
         let some: Array1<f32> = self.density().support().iter().map(|interval| interval.from_real(0.0)).collect();
         let data = if self.masked { Data::with_missing(data) } else { Data::new(data) };
         let given = Given { stand_in: Some(&some), ..Given::new(self.prior.names(), &data) };
@@ -229,20 +229,20 @@ impl<C: SummaryConfig> Posterior<C> {
         self.observation.as_ref().ok_or(InferenceError::NoObservation)
     }
 
-    /// The prior's density, which an inference is made with.
+    /// The prior's density, which every inference has.
     pub(crate) fn density(&self) -> &Density {
         self.prior.density().expect("an inference has checked that there is one")
     }
 
-    /// Whether nothing leaks: parameters are mapped to the reals from where the prior is.
+    /// Whether nothing leaks, because parameters are mapped to the reals from the prior's support.
     fn is_tight(&self) -> bool {
         let real = self.density().support().iter().all(|interval| *interval == Interval::Real);
         let mapped = self.amortizer.config().support.as_deref() == Some(self.density().support());
         (real || mapped) && self.density().is_product_of_intervals()
     }
 
-    /// The mean over held-out simulations, each with its weight, of what correcting for leakage adds to −ln q(θ | x).
-    /// It remembers what leaks.
+    /// The weighted mean over held-out simulations of the leakage correction that is added to −ln q(θ | x). Also stores
+    /// the largest leakage.
     pub(crate) fn measure_leakage(&mut self, held_out: &Configured) -> Result<f64, InferenceError> {
         if self.is_tight() {
             return Ok(0.0);

@@ -331,7 +331,7 @@ fn a_folder_that_is_not_empty_is_refused_without_resume() {
     again(folder.path(), SEED, NpeTraining::new(), |npe| npe.simulate(150)).expect("it simulates");
     let build = || builder(shifted(2, 0.3), short(), SEED);
     let error = build().folder(folder.path()).build().expect_err("not empty").to_string();
-    assert!(error.contains("`resume()`, which goes on with it, was not called"), "{error}");
+    assert!(error.contains("`resume()`, which continues it, was not called"), "{error}");
     let error = build().resume().build().expect_err("no folder").to_string();
     assert!(error.contains("`resume` is without one, but must be with a folder"), "{error}");
     let file = folder.path().join("simulations-000/description.txt");

@@ -1,4 +1,4 @@
-//! Lists the operations that networks and losses are made of, a folder for each.
+//! Contains the operations of networks and losses, a folder for each.
 //!
 //! A folder's `mod.rs` describes its operation by plain data, `cpu.rs` computes it on the processor, and `gpu.rs` on a
 //! GPU.

@@ -1,19 +1,19 @@
-//! Holds the simulations of a training step as arrays: data, conditions, targets and weights.
+//! Holds a batch for a training step as arrays: data, conditions, targets and weights.
 
 use std::ops::Range;
 
-/// Simulations to compute the loss of, B of them.
+/// A batch of B simulations for a loss.
 #[derive(Debug, Clone)]
 pub struct Batch {
     /// The data x, in the order in which the summary takes its inputs; empty if there is no summary.
     pub inputs: Vec<Input>,
-    /// The numbers that the condition has beside the summary, `[B, C]`; may be empty.
+    /// The direct conditions, which follow the summary in the condition, `[B, C]`; may be empty.
     pub direct: Vec<f32>,
     /// The targets of the loss, `[B, D]`: parameters θ, for a density.
     pub targets: Vec<f32>,
     /// w, `[B]`; `None`: 1 for all.
     pub weights: Option<Vec<f32>>,
-    /// The masks of the loss network's dropped units, `[B, W]`; empty where none are.
+    /// The dropout masks of the loss network, `[B, W]`; empty without dropout.
     pub dropout: Vec<f32>,
 }
 
@@ -24,8 +24,8 @@ pub struct Input {
     pub values: Vec<f32>,
     /// The shape of one data set: `[N, F]` of N observations of F features.
     pub shape: Vec<usize>,
-    /// Which rows of each data set are there, 1 or 0, `[B, N]`, or `[B, G, N]` of sets of sets; `None`: all. The values of
-    /// the others do not count, but are finite.
+    /// The mask of rows of each data set, 1 or 0: `[B, N]`, or `[B, G, N]` of sets of sets; `None` if all rows exist.
+    /// Values of padding do not count, but must be finite.
     pub mask: Option<Vec<f32>>,
 }
 
@@ -39,14 +39,14 @@ pub struct Data<'a> {
     pub values: &'a [f32],
     /// The shape of one data set.
     pub shape: &'a [usize],
-    /// Which rows of each data set are there; `None`: all.
+    /// The mask of rows of each data set; `None` if all rows exist.
     pub mask: Option<&'a [f32]>,
 }
 
-/// The numbers that a batch's arrays have for each row of targets.
+/// The widths of a batch's arrays.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Widths {
-    /// Of the condition, beside the summary.
+    /// Of the direct conditions.
     pub(crate) direct: usize,
     pub(crate) targets: usize,
     pub(crate) dropout: usize,

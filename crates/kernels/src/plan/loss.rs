@@ -1,4 +1,4 @@
-//! Defines what a loss is to a plan.
+//! Defines the loss of a plan.
 
 use crate::{gradients::Gradients, memory::Buffer, op::log_density::NegativeLogDensity};
 use std::{fmt, ops::Deref, sync::Arc};
@@ -6,17 +6,17 @@ use std::{fmt, ops::Deref, sync::Arc};
 /// The network behind the condition together with its loss, as an operation on a block of rows.
 ///
 /// # To implement this
-/// Compute the loss of a block's rows and its gradients, in one function: what the forward pass leaves need not be
-/// kept. A [`Plan`](crate::Plan) does the rest. A loss that needs randomness has it among its targets: kernels draw no
-/// random numbers.
+/// Compute the loss of a block's rows and its gradients in one function, so that no tape is needed. A
+/// [`Plan`](crate::Plan) does the rest. Kernels draw no random numbers: if a loss needs randomness, pass it as part of
+/// the targets.
 pub trait LossOperation: fmt::Debug + Send + Sync + 'static {
-    /// C, the width of the condition: summaries and, behind them, what is given directly. 0 if there is none.
+    /// C, the width of the condition: summaries, followed by direct conditions. 0 if there is none.
     fn condition_dim(&self) -> usize;
 
     /// D, the width of a row of targets.
     fn target_dim(&self) -> usize;
 
-    /// W, the width of the masks of dropped units; 0 if none are dropped.
+    /// W, the width of the dropout masks; 0 without dropout.
     fn dropout_dim(&self) -> usize {
         0
     }
@@ -24,12 +24,12 @@ pub trait LossOperation: fmt::Debug + Send + Sync + 'static {
     /// The loss of a block, and its gradients: those of the operands go to `gradients`.
     fn block(&self, block: &LossBlock<'_>, gradients: &mut Gradients<'_>) -> LossOfBlock;
 
-    /// The loss itself, if it is a negative log density, which can be evaluated and drawn from by itself.
+    /// The loss as a negative log density, if it is one: it can then be evaluated and drawn from separately.
     fn density(&self) -> Option<&NegativeLogDensity> {
         None
     }
 
-    /// The same on a GPU; without it, a plan runs on the processor alone.
+    /// The loss on a GPU; without it, a plan runs only on the processor.
     #[cfg(feature = "gpu")]
     fn on_gpu(&self) -> Option<&dyn super::gpu::GpuLoss> {
         None
@@ -61,9 +61,9 @@ impl Deref for Loss {
 pub struct LossBlock<'a> {
     /// The operands, by their places.
     pub operands: &'a [&'a [f32]],
-    /// How many rows the block has.
+    /// The number of rows of the block.
     pub rows: usize,
-    /// How many rows the batch has, over which the loss is a mean.
+    /// The number of rows of the batch, over which the loss is a mean.
     pub batch: usize,
     /// `[rows, C]`.
     pub condition: &'a [f32],
@@ -84,7 +84,7 @@ impl LossBlock<'_> {
         self.weights.map_or(1.0, |weights| weights[row])
     }
 
-    /// A row's weight over the number of rows of the batch: what its own loss is multiplied by in the batch's.
+    /// A row's weight divided by the number of rows of the batch: the factor of its loss in the batch's.
     #[must_use]
     pub fn share(&self, row: usize) -> f32 {
         self.weight(row) / self.batch as f32

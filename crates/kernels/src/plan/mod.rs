@@ -1,8 +1,9 @@
-//! Computes a training loss and all its gradients at once: a summary of the data, a condition, and a loss.
+//! Computes a training loss and all its gradients in one pass: a summary of the data, a condition, and a loss.
 //!
-//! A block of the batch goes through the summary network, the loss, and back through both, on one thread, before
-//! anything is added up. So the cores meet twice, where they meet six times if both networks are operations of Burn's
-//! graph, what the forward pass leaves is still near when the backward pass needs it, and there is no graph to build.
+//! One thread takes a block of the batch forward through the summary network and the loss, and back through both,
+//! before anything is added up. So threads synchronise twice, instead of six times with both networks as operations of
+//! Burn's graph; results of the forward pass are still in the cache when the backward pass needs them; and no graph is
+//! built.
 
 mod batch;
 #[cfg(feature = "gpu")]
@@ -75,7 +76,7 @@ pub enum DensityPart {
 }
 
 impl DensityPart {
-    /// The place in pairs of what both parts have.
+    /// The index of the part in pairs.
     pub(crate) fn index(self) -> usize {
         match self {
             Self::Summary => 0,
@@ -101,7 +102,7 @@ impl Plan {
     /// A plan of a loss and, if there is one, the summary network in front of it.
     ///
     /// # Panics
-    /// If an operand is no parameter.
+    /// If an operand is not a parameter.
     #[must_use]
     pub fn new(summary: Option<Part<Summary>>, loss: Part<Loss>) -> Self {
         let (summary, of_summary) = match summary {
@@ -126,8 +127,8 @@ impl Plan {
         self.parameters.iter().map(|parameter| (parameter.id, parameter.part, parameter.range.clone()))
     }
 
-    /// The loss, and the norm of the gradients of all parameters of these parts together. The gradients go where the
-    /// parameters' values are; those of other parts stay as they are.
+    /// Computes the loss, and the norm of all gradients of these parts together. Gradients have the same places as the
+    /// parameters' values; gradients of other parts are not changed.
     ///
     /// # Panics
     /// If the lengths of the batch's arrays do not fit the networks or each other, or those of `values` or `gradients`
@@ -209,7 +210,7 @@ impl Plan {
         BlockOfLoss { loss: weighted_sum / sets as f64, gradients }
     }
 
-    /// The sums over blocks, in their order, whatever threads they came from; returns the norm of all together.
+    /// Sums over blocks in their order, independent of threads; returns the norm of all gradients together.
     fn sum(&self, parts: &[BlockOfLoss], gradients: &mut [f32]) -> f64 {
         let mut rest = gradients;
         let mut places = Vec::with_capacity(self.parameters.len());

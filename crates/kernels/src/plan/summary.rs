@@ -1,4 +1,4 @@
-//! Defines what a summary network is to a plan, and makes one an operation of Burn's graph.
+//! Defines the summary network of a plan, and makes one an operation of Burn's graph.
 
 use super::{Data, Part};
 use crate::{
@@ -13,17 +13,17 @@ use std::{any::Any, fmt, ops::Range, sync::Arc};
 /// A network from data sets to summaries, as an operation on a block of data sets.
 ///
 /// # To implement this
-/// Compute the summaries of a block with what [`SummaryOperation::backward_block`] needs of them, and the gradients.
-/// Each row of summaries depends on its own data set alone. Nothing else is to be done: a [`Plan`](crate::Plan) runs
-/// blocks on all cores and adds up their gradients, and [`Part::run`] makes the same code an operation of Burn's graph.
+/// Compute the summaries of a block, with a tape for [`SummaryOperation::backward_block`], and the gradients. Each row
+/// of summaries must depend only on its own data set. A [`Plan`](crate::Plan) runs blocks on all cores and adds up
+/// their gradients, and [`Part::run`] makes the same code an operation of Burn's graph.
 pub trait SummaryOperation: fmt::Debug + Send + Sync + 'static {
-    /// What the backward pass needs of a forward pass.
+    /// The values of a forward pass that the backward pass needs.
     type Tape: fmt::Debug + Send + Sync + 'static;
 
     /// S, the length of a summary.
     fn summary_dim(&self) -> usize;
 
-    /// Goes through the network, from data to summaries.
+    /// Computes summaries from data.
     ///
     /// # Panics
     /// If the data have another shape than the network takes.
@@ -42,7 +42,7 @@ pub trait SummaryOperation: fmt::Debug + Send + Sync + 'static {
         gradients: &mut Gradients<'_>,
     ) -> Vec<Option<Buffer>>;
 
-    /// The same on a GPU; without it, a plan runs on the processor alone.
+    /// The network on a GPU; without it, a plan runs only on the processor.
     #[cfg(feature = "gpu")]
     fn on_gpu(&self) -> Option<&dyn super::gpu::GpuSummary> {
         None
@@ -55,9 +55,9 @@ pub trait SummaryOperation: fmt::Debug + Send + Sync + 'static {
 pub struct SummaryBlock<'a> {
     /// The network's operands, by their places.
     pub operands: &'a [&'a [f32]],
-    /// The inputs; of each as many data sets.
+    /// The inputs, with the same number of data sets each.
     pub inputs: &'a [Data<'a>],
-    /// Of which inputs gradients are wanted; training wants none.
+    /// For which inputs gradients are wanted; training wants none.
     pub wanted: &'a [bool],
 }
 

@@ -1,4 +1,4 @@
-//! Finds simulations that occur more than once, so that none is held out of what a copy of it is trained on.
+//! Finds duplicate simulations, so that copies are either all trained on or all held out.
 
 use super::{
     Dataset,
@@ -7,7 +7,7 @@ use super::{
 };
 use std::collections::HashMap;
 
-/// The rows of a [`Dataset`] that occur more than once: of equal parameters, data and mask, to the bit.
+/// The duplicate rows of a [`Dataset`]: rows with bitwise equal parameters, data and mask.
 ///
 /// ```
 /// use bayesburn_core::Simulations;
@@ -23,14 +23,14 @@ use std::collections::HashMap;
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Copies {
-    /// For each row that occurs more than once, the first that it is equal to.
+    /// For each duplicate row, the first row that equals it.
     first: HashMap<usize, usize>,
     len: usize,
     parameters_recur: bool,
 }
 
 impl Copies {
-    /// The number of rows that are equal to an earlier one.
+    /// The number of rows that equal an earlier one.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
@@ -42,22 +42,22 @@ impl Copies {
         self.len == 0
     }
 
-    /// Whether more than a tenth of the different rows share their parameters with another: as whole numbers do, or
-    /// parameters that were simulated several times. Equal rows may then be different simulations.
+    /// Whether more than a tenth of the distinct rows share their parameters with another row, as with integer
+    /// parameters, or parameters that were simulated several times. Equal rows may then be independent simulations.
     #[must_use]
     pub fn parameters_recur(&self) -> bool {
         self.parameters_recur
     }
 
-    /// The first row that a row is equal to, which may be itself.
+    /// The first row that equals this one; possibly the row itself.
     #[must_use]
     pub fn first_of(&self, row: usize) -> usize {
         self.first.get(&row).copied().unwrap_or(row)
     }
 
-    /// Splits rows in an order into the first of them, at most so many, and the others, with equal rows in one part.
-    /// Without copies the first part has `most` rows; with copies it may have fewer, by a hundredth of all. Rows that
-    /// are more often there than that are among the others, unless all are.
+    /// Splits ordered rows into a first part of at most `most` rows and the others, keeping equal rows together.
+    /// Without copies the first part has `most` rows; with copies it may be smaller by up to a hundredth of all rows.
+    /// Rows with more copies than that go to the second part, unless all rows have.
     #[must_use]
     pub fn split(&self, order: &[usize], most: usize) -> (Vec<usize>, Vec<usize>) {
         let mut sizes: HashMap<usize, usize> = HashMap::new();
@@ -83,8 +83,7 @@ impl Copies {
 }
 
 impl Dataset {
-    /// The rows that occur more than once. It reads the parameters of all rows, and the data of those whose parameters
-    /// are equal.
+    /// Finds the duplicate rows. It reads the parameters of all rows, and the data of rows with equal parameters.
     #[must_use]
     pub fn copies(&self) -> Copies {
         let mut values = Vec::new();

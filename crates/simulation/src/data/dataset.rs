@@ -1,4 +1,4 @@
-//! Gives rows of stored simulations, wherever they are, as batches.
+//! Selects batches from rows of stored simulations, in memory or in files.
 
 use super::{
     DataError,
@@ -18,16 +18,16 @@ use std::{
     sync::Arc,
 };
 
-/// Simulations that are already there, in memory or in files: what offline training reads.
+/// Existing simulations, in memory or in files, for offline training.
 ///
-/// Rows are numbered from 0, over all files or batches in their order. Only rows of one [`Group`] can be in one batch:
-/// rows of equal shapes and of equal non-batchable context, such as the number of observations. Without such context
-/// there is one group.
+/// Rows are numbered from 0, over all files or batches in order. A batch can only contain rows of one [`Group`]: rows
+/// of equal shapes and equal non-batchable context, such as the number of observations. Without such context there is
+/// one group.
 ///
 /// Files are mapped into memory: a row is read when it is selected, so that a data set may be larger than memory. While
-/// a data set is open, its files must not be changed in place by other programs: what is read would be undefined, and
-/// if a file is cut short, reading beyond its end ends the process (SIGBUS on Unix). Replacing a file by renaming
-/// another to it, or deleting it, does no harm on Unix.
+/// a data set is open, other programs must not change its files in place: values read would be undefined, and if a file
+/// is truncated, reading beyond its end kills the process (SIGBUS on Unix). On Unix it is safe to delete a file, or to
+/// replace it by renaming another one to it.
 ///
 /// A clone is cheap and shares everything.
 #[derive(Clone)]
@@ -46,11 +46,11 @@ struct Rows {
     group_of: Vec<usize>,
     groups: Vec<Group>,
     len: usize,
-    /// The files of a store, with what its manifest says of them.
+    /// The files of a store, with their entries in its manifest.
     shards: Vec<(PathBuf, Shard)>,
 }
 
-/// Rows that can be in one batch.
+/// Rows that can share a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     ranges: Vec<Range<usize>>,
@@ -64,7 +64,7 @@ impl Group {
         self.len
     }
 
-    /// Whether there is no row; never so in the groups of a [`Dataset`].
+    /// Whether there is no row; always false for the groups of a [`Dataset`].
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
@@ -85,8 +85,8 @@ impl Dataset {
         Self::from_batches([simulations])
     }
 
-    /// Several batches in memory, with the rows of one after those of the other. Where shared context differs, shapes
-    /// may.
+    /// Several batches in memory, with their rows in order. Batches with different shared context may have different
+    /// shapes.
     ///
     /// # Errors
     /// Arrays that do not fit each other; batches that differ in more than rows and shared context; no row.
@@ -96,8 +96,8 @@ impl Dataset {
         Self::new("the batches".to_owned(), parts, Vec::new())
     }
 
-    /// Several data sets as one, with the rows of one after those of the other, and the policy and feature names of the
-    /// first. Nothing is copied.
+    /// Concatenates data sets without copying. Rows are in order; the policy and the feature names are those of the
+    /// first.
     ///
     /// # Errors
     /// No data set; data sets that differ in more than rows and shared context.
@@ -155,7 +155,7 @@ impl Dataset {
     ///
     /// # Errors
     /// Nothing to open; arrays that are unknown, missing, of other types, or do not fit each other; shards that are
-    /// missing, cut short, or of different shapes where their shared context is the same; no row.
+    /// missing, truncated, or differ in shape although their shared context is the same; no row.
     ///
     /// ```
     /// use bayesburn_simulation::Dataset;
@@ -253,10 +253,10 @@ impl Dataset {
         Ok(Self { names, feature_names: None, rows, invalid: InvalidSimulations::Error })
     }
 
-    /// Names the parameters anew, in the order of their axis.
+    /// Renames the parameters, in the order of their axis.
     ///
     /// # Errors
-    /// Another number of names than of parameters, or two of one name.
+    /// Another number of names than of parameters; a name used twice.
     pub fn with_parameter_names(
         mut self,
         names: impl IntoIterator<Item = impl Into<String>>,
@@ -275,7 +275,7 @@ impl Dataset {
     /// [`Simulator::with_feature_names`](crate::Simulator::with_feature_names) does.
     ///
     /// # Errors
-    /// Another number of names than of features; a name that is empty or there twice.
+    /// Another number of names than of features; a name that is empty or used twice.
     pub fn with_feature_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Result<Self, DataError> {
         let names: Arc<[String]> = names.into_iter().map(Into::into).collect();
         for part in &self.rows.parts {
@@ -285,11 +285,11 @@ impl Dataset {
         Ok(self)
     }
 
-    /// What becomes of rows whose data are not finite, when they are selected: an error, unless it is set here. They
-    /// are counted in [`Simulations::invalid`], by the number of the row.
+    /// Sets the policy for selected rows whose data are not finite; by default they are an error.
+    /// [`Simulations::invalid`] lists them by row number.
     ///
     /// # Errors
-    /// [`InvalidSimulations::Redraw`]: what is already there cannot be drawn again.
+    /// [`InvalidSimulations::Redraw`]: existing simulations cannot be redrawn.
     pub fn on_invalid(mut self, invalid: InvalidSimulations) -> Result<Self, DataError> {
         if matches!(invalid, InvalidSimulations::Redraw { .. }) {
             return Err(SimulationError::CannotRedraw.into());
@@ -298,8 +298,8 @@ impl Dataset {
         Ok(self)
     }
 
-    /// The number of rows, what becomes of invalid ones, and a CRC-32 of the parameters and data of up to 64 rows
-    /// spread evenly: what tells a resumed training that its data are not those it began with.
+    /// A fingerprint: the number of rows, the policy for invalid ones, and a CRC-32 of the parameters and data of up to
+    /// 64 evenly spread rows. By it a resumed training notices that its data have changed.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let mut hasher = crc32fast::Hasher::new();
@@ -315,23 +315,23 @@ impl Dataset {
         format!("{} rows, invalid: {:?}, CRC-32 {:08x}", self.len(), self.invalid, hasher.finalize())
     }
 
-    /// Those of [`Dataset::invalid`] that panicked, with their messages.
+    /// The simulations among [`Dataset::invalid`] that panicked, with their messages.
     pub fn panicked(&self) -> impl Iterator<Item = &PanickedSimulation> {
         self.rows.parts.iter().flat_map(|part| &part.panicked)
     }
 
-    /// The simulations that were not finite when the data were simulated, and were redrawn, dropped or masked.
+    /// The simulations that were not finite when the data were simulated, and so were redrawn, dropped or masked.
     pub fn invalid(&self) -> impl Iterator<Item = SimulationId> + '_ {
         self.rows.parts.iter().flat_map(|part| part.invalid.iter().copied())
     }
 
-    /// The number of rows, which is that of simulations.
+    /// The number of rows, one for each simulation.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows.len
     }
 
-    /// Whether there is no row; never so, since a data set without rows is not opened.
+    /// Whether there is no row; always false, since a data set without rows cannot be opened.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.len == 0
@@ -350,18 +350,18 @@ impl Dataset {
         self.feature_names.as_deref()
     }
 
-    /// The groups of rows that can be in one batch; every row is in exactly one. One group, unless there is
-    /// non-batchable context.
+    /// The groups of rows that can share a batch; every row is in exactly one. Without non-batchable context there is
+    /// one group.
     #[must_use]
     pub fn groups(&self) -> &[Group] {
         &self.rows.groups
     }
 
-    /// These rows as one batch, in this order; a row may be taken more than once.
+    /// The rows with these numbers as one batch, in this order; a row may occur more than once.
     ///
     /// # Errors
-    /// No row; a row that is not there; rows of different groups; values that are not finite, unless
-    /// [`on_invalid`](Self::on_invalid) says otherwise.
+    /// No row; a row that does not exist; rows of different groups; non-finite values, unless
+    /// [`on_invalid`](Self::on_invalid) set another policy.
     pub fn select(&self, rows: &[usize]) -> Result<Simulations, DataError> {
         let Rows { parts, starts, group_of, len, .. } = &*self.rows;
         let mut located = Vec::with_capacity(rows.len());
@@ -392,7 +392,7 @@ impl Dataset {
     }
 
     /// Reads every file of a store that `presimulate` wrote and compares its CRC-32 with the manifest's. Data in memory
-    /// and files of other programs have no checksum to compare, and pass.
+    /// and files of other programs have no checksum and always pass.
     ///
     /// # Errors
     /// The first file that is missing or was changed.

@@ -1,4 +1,4 @@
-//! Says what is wrong with stored simulations, in which file, and what to do.
+//! Defines the errors of stored simulations: which file is wrong, and the remedy.
 
 use crate::{PriorError, SimulationError};
 use bayesburn_core::{FileError, InvalidData};
@@ -17,8 +17,8 @@ pub enum DataError {
     File(#[from] FileError),
     /// A file of another type.
     #[error(
-        "`{path}` is no file of simulations: pass a `.safetensors` or `.npz` file, a folder that `presimulate` wrote, \
-         or a folder with `parameters.npy` and `sim_data.npy`"
+        "`{path}` is not a file of simulations: pass a `.safetensors` or `.npz` file, a folder that `presimulate` \
+         wrote, or a folder with `parameters.npy` and `sim_data.npy`"
     )]
     FileType {
         /// The file.
@@ -32,10 +32,10 @@ pub enum DataError {
     NoData {
         /// The folder.
         path: PathBuf,
-        /// The files that are there, in words.
+        /// The files in it.
         found: String,
     },
-    /// A manifest of a version that this one does not read.
+    /// A manifest with a format version that this version does not read.
     #[error(
         "`{path}` has format version {got}, and this bayesburn reads version {expected}: open it with the bayesburn \
          that wrote it"
@@ -48,22 +48,22 @@ pub enum DataError {
         /// The version of the file.
         got: u64,
     },
-    /// A manifest that is not what `presimulate` writes: a key unknown or missing, or no JSON.
-    #[error("`{path}` is no manifest of `presimulate`: {message}; restore it, or simulate into another folder")]
+    /// A manifest that `presimulate` did not write: an unknown or missing key, or invalid JSON.
+    #[error("`{path}` is not a manifest of `presimulate`: {message}; restore it, or simulate into another folder")]
     Manifest {
         /// The manifest.
         path: PathBuf,
         /// The key or the line.
         message: String,
     },
-    /// An array by a name that means nothing here.
-    #[error("{origin} has an array `{name}`, which has no meaning: rename or remove it; the names are {known}")]
+    /// An array with an unknown name.
+    #[error("{origin} has an unknown array `{name}`: rename or remove it; the known names are {known}")]
     UnknownArray {
         /// The file or folder.
         origin: String,
         /// The array's name.
         name: String,
-        /// The names that have a meaning.
+        /// The known names.
         known: String,
     },
     /// No parameters, or no data.
@@ -74,7 +74,7 @@ pub enum DataError {
         /// The array's name.
         name: &'static str,
     },
-    /// Two arrays whose names mean the same.
+    /// Two arrays whose names stand for the same quantity.
     #[error("{origin} has two arrays that mean `{name}`: keep one of them")]
     DuplicateArray {
         /// The file or folder.
@@ -92,17 +92,17 @@ pub enum DataError {
         origin: String,
         /// The array's name.
         name: String,
-        /// The type, as the file says it.
+        /// The type, as the file spells it.
         got: String,
     },
-    /// An array with too few or too many axes, or with an empty one.
+    /// An array with too few or too many axes, or with an axis of length 0.
     #[error("the array `{name}` in {origin} has shape {got:?}: it must be {expected}")]
     Axes {
         /// The file, folder or batch.
         origin: String,
         /// The array's name.
         name: &'static str,
-        /// The shape that is needed, in words.
+        /// The required shape.
         expected: &'static str,
         /// The shape.
         got: Vec<usize>,
@@ -122,7 +122,7 @@ pub enum DataError {
         /// The number of rows of this array.
         got: usize,
     },
-    /// Names and parameters disagree in number.
+    /// The number of names differs from the number of parameters.
     #[error("{origin} has {expected} parameters, and there are {got} names: give one for each")]
     Names {
         /// The file, folder or batch.
@@ -147,7 +147,7 @@ pub enum DataError {
         /// The file or folder.
         origin: String,
     },
-    /// Files or batches that cannot be of one data set.
+    /// Files or batches that cannot form one data set.
     #[error(
         "`{quantity}` is {got} in {origin}, and {expected} before: only shapes may differ between files or batches, \
          and only where their shared context differs; take them apart into data sets of their own"
@@ -157,12 +157,12 @@ pub enum DataError {
         origin: String,
         /// What differs.
         quantity: &'static str,
-        /// What came before, in words.
+        /// Its value in the files or batches before.
         expected: String,
-        /// What is here, in words.
+        /// Its value here.
         got: String,
     },
-    /// A file of a store that is gone.
+    /// A missing file of a store.
     #[error(
         "`{path}` is missing: restore it, or call `presimulate` with the settings of the store, which simulates it \
          again"
@@ -171,7 +171,7 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
     },
-    /// A file that was cut short or whose header was changed.
+    /// A truncated file, or one with a damaged header.
     #[error(
         "`{path}` is damaged ({message}): restore it; if `presimulate` wrote it, delete it and call `presimulate` again"
     )]
@@ -197,7 +197,7 @@ pub enum DataError {
     /// No row was asked for.
     #[error("0 rows were asked for: ask for at least 1")]
     NothingSelected,
-    /// A row that is not there.
+    /// A row that does not exist.
     #[error("row {row} was asked for, and there are {len}: ask for rows from 0 to {len}, exclusive")]
     RowOutOfRange {
         /// The row.
@@ -205,7 +205,7 @@ pub enum DataError {
         /// The number of rows.
         len: usize,
     },
-    /// Rows that cannot be in one batch.
+    /// Rows that cannot share a batch.
     #[error(
         "rows {first} and {other} differ in shape or shared context: take the rows of a batch from one of the `groups`"
     )]
@@ -215,10 +215,10 @@ pub enum DataError {
         /// The row that does not fit.
         other: usize,
     },
-    /// Shards without room for a simulation.
+    /// A shard size of 0.
     #[error("0 simulations per shard were asked for: ask for at least 1, or leave the choice to `presimulate`")]
     EmptyShards,
-    /// A folder that holds something else than a store.
+    /// A folder with other files than those of a store.
     #[error(
         "`{path}` holds {found} and no `manifest.json`: simulate into an empty folder or into one that `presimulate` \
          wrote"
@@ -226,7 +226,7 @@ pub enum DataError {
     NotAStore {
         /// The folder.
         path: PathBuf,
-        /// A file that is there.
+        /// One of these files.
         found: String,
     },
     /// A store that was begun with another setting.
@@ -239,12 +239,12 @@ pub enum DataError {
         path: PathBuf,
         /// Which setting.
         setting: &'static str,
-        /// That of the store.
+        /// Its value in the store.
         stored: String,
-        /// That of the call.
+        /// Its value in the call.
         given: String,
     },
-    /// A shard that was missing, simulated again, is another.
+    /// A missing shard was simulated again and differs from the original.
     #[error(
         "`{path}` was simulated again and differs from what the manifest says: the model has changed or does not \
          repeat itself; simulate into another folder"

@@ -17,13 +17,13 @@ use std::{
     path::Path,
 };
 
-/// Writes a batch to a `.safetensors` file, which any program reads: f32 arrays by the names that
-/// [`Dataset::open`](crate::Dataset::open) lists, the parameters' names as a JSON list under the metadata key
-/// `parameter_names`, and [`Simulations::invalid`] as an array `invalid` of type U64, `[K, 5]` (seed, index, attempt,
-/// first, batch), if there is any; [`Simulations::panicked`] likewise as the bytes of a JSON list, an array `panicked`
-/// of type U8.
+/// Writes a batch to a `.safetensors` file, which other programs can read. It holds f32 arrays with the names that
+/// [`Dataset::open`](crate::Dataset::open) lists, and the parameters' names as a JSON list under the metadata key
+/// `parameter_names`. If any simulations were invalid, an array `invalid` of type U64, `[K, 5]` (seed, index, attempt,
+/// first, batch) holds [`Simulations::invalid`], and an array `panicked` of type U8, the bytes of a JSON list, holds
+/// [`Simulations::panicked`].
 ///
-/// The file is there whole or not at all, replaces one that is there, and has the same bytes for the same batch.
+/// The file is written atomically, replaces an existing one, and has the same bytes for the same batch.
 ///
 /// # Errors
 /// Arrays that do not fit each other; a file that cannot be written.
@@ -79,7 +79,7 @@ pub fn save_simulations(simulations: &Simulations, path: impl AsRef<Path>) -> Re
 /// Reads a batch that [`save_simulations`] wrote, or a shard of [`presimulate`](crate::GenerativeModel::presimulate),
 /// to the bit.
 ///
-/// Files of other programs are read as well, see [`Dataset::open`](crate::Dataset::open); without names in them,
+/// Files of other programs are read as well, see [`Dataset::open`](crate::Dataset::open). If a file has no names,
 /// parameters are named `theta_1`, `theta_2` and so on.
 ///
 /// # Errors

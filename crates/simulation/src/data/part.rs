@@ -9,7 +9,7 @@ use bayesburn_core::{Data, PanickedSimulation, ParameterNames, SimulationId, Sim
 use ndarray::{Array1, ArrayD, CowArray, Ix2, IxDyn};
 use std::fmt;
 
-/// What an array is.
+/// The role of an array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     Parameters,
@@ -23,7 +23,7 @@ pub(crate) enum Role {
     Proposals,
 }
 
-/// An array: what it is, and of which of several inputs, none if the data have one without a name.
+/// The role of an array and, if the data have several inputs, the name of its input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Key {
     pub(crate) role: Role,
@@ -113,7 +113,7 @@ fn numbers(proposals: &Option<Array1<u32>>) -> Option<ArrayD<f32>> {
     proposals.as_ref().map(|proposals| proposals.mapv(|number| number as f32).into_dyn())
 }
 
-/// The arrays of a batch that are there.
+/// The arrays that a batch has.
 pub(crate) fn arrays(simulations: &Simulations) -> Vec<(Key, CowArray<'_, f32, IxDyn>)> {
     let s = simulations;
     let mut all = vec![(Role::Parameters.into(), s.parameters.view().into_dyn().into())];
@@ -138,8 +138,8 @@ pub(crate) fn arrays(simulations: &Simulations) -> Vec<(Key, CowArray<'_, f32, I
     all
 }
 
-/// Whether arrays of these shapes are simulations: parameters and data are there, each array once, with as many rows
-/// each, and as many names as parameters.
+/// Checks that arrays of these shapes form simulations: parameters and data are present, each array occurs once, all
+/// have the same number of rows, and there are as many names as parameters.
 pub(crate) fn check(origin: &str, names: Option<usize>, shapes: &[(Key, &[usize])]) -> Result<(), DataError> {
     // Of which of several inputs, since roles have one name.
     let of = |key: &Key| match &key.input {
@@ -204,7 +204,7 @@ pub(crate) fn check(origin: &str, names: Option<usize>, shapes: &[(Key, &[usize]
 pub(crate) struct Part {
     /// For messages.
     pub(crate) origin: String,
-    /// What the file says; `None` if it has no names.
+    /// The names in the file; `None` if it has none.
     pub(crate) names: Option<ParameterNames>,
     /// The arrays with one row for each simulation, but for those of the data.
     columns: Vec<(Role, Column)>,
@@ -250,7 +250,7 @@ impl Part {
         Ok(part)
     }
 
-    /// What is wrong with its data.
+    /// An error of its data.
     pub(crate) fn invalid_data(&self) -> impl Fn(bayesburn_core::InvalidData) -> DataError + use<> {
         let origin = self.origin.clone();
         move |source| DataError::InvalidData { origin: origin.clone(), source }
@@ -309,7 +309,7 @@ impl Part {
         self.inputs.iter().any(|input| input.rows.is_some())
     }
 
-    /// Whether another part can be of the same data set: the same parameters and the same arrays.
+    /// Checks that another part fits into the same data set: it has the same parameters and the same arrays.
     pub(crate) fn check_alike(&self, other: &Self) -> Result<(), DataError> {
         let differ = |quantity, expected: String, got: String| {
             Err(DataError::Differs { origin: other.origin.clone(), quantity, expected, got })
@@ -353,7 +353,7 @@ impl Part {
         }
     }
 
-    /// What is there in all parts of a data set, or in none.
+    /// The roles whose arrays are in all parts of a data set, or in none.
     fn roles(&self) -> Vec<Role> {
         let masks = self.inputs.iter().filter(|input| input.there.is_some()).map(|_| Role::SimDataMask);
         let own = self.columns.iter().map(|(role, _)| *role);

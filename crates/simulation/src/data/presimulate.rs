@@ -1,4 +1,4 @@
-//! Simulates into a folder, ahead of training, and goes on where an earlier call stopped.
+//! Simulates into a folder ahead of training, and continues where an earlier call stopped.
 
 use super::{
     DataError, Dataset,
@@ -16,34 +16,36 @@ use std::{
 /// The file that is locked while a process simulates into a folder.
 const LOCK: &str = ".lock";
 
-/// The largest shard that is chosen here, in bytes: long reads for a copy or a checksum, and, for a shard on each of 16
-/// threads, 1 GB of memory if the model has functions of whole batches (16 that are written and 16 that are simulated).
+/// The largest default size of a shard, in bytes. It allows long reads for copies and checksums. With functions of
+/// whole batches on 16 threads, 32 shards are in memory (16 being written and 16 being simulated), which is 1 GB.
 const SHARD_BYTES: usize = 32 << 20;
 
-/// The fewest shards that a call is divided into, if it has that many simulations, so that an interruption costs a few
+/// The least number of shards of a call with at least as many simulations, so that an interruption loses only a few
 /// percent of them.
 const MIN_SHARDS: usize = 32;
 
-/// The largest shard that is chosen for models with non-batchable context, which is drawn once for each shard.
+/// The largest default number of simulations in a shard for models with non-batchable context, which is drawn once for
+/// each shard.
 const SHARED_CONTEXT_ROWS: usize = 1000;
 
-/// What [`GenerativeModel::presimulate`] stores.
+/// Settings of [`GenerativeModel::presimulate`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Presimulation {
-    /// How many simulations the folder is to hold; at least 1. If it holds as many or more, nothing is simulated.
+    /// Number of simulations that the folder shall hold, at least 1. If it already holds as many or more, nothing is
+    /// simulated.
     pub num_simulations: usize,
     /// The seed. Simulation i of the folder is simulation i of this seed.
     pub seed: u64,
-    /// How many simulations a file holds; at least 1. By default that of the folder, if it was begun, else 1/32 of
-    /// `num_simulations`, but at most 32 MB, and at most 1,000 if the model has non-batchable context: a shard is one
-    /// batch to the model, so that all its simulations share that context.
+    /// Number of simulations in a file, at least 1. By default that of an existing folder; otherwise 1/32 of
+    /// `num_simulations`, at most 32 MB, and at most 1,000 if the model has non-batchable context: a shard is one batch
+    /// of the model, so that all its simulations share that context.
     pub simulations_per_shard: Option<usize>,
     /// Whether progress is shown; by default on a terminal.
     pub progress: Progress,
 }
 
 impl Presimulation {
-    /// This many simulations of this seed.
+    /// Stores this many simulations of this seed.
     #[must_use]
     pub fn new(num_simulations: usize, seed: u64) -> Self {
         Self { num_simulations, seed, simulations_per_shard: None, progress: Progress::default() }
@@ -78,18 +80,18 @@ impl GenerativeModel {
     ///
     /// The folder holds files `shard-000000.safetensors`, `shard-000001.safetensors` and so on (f32 arrays named as the
     /// fields of [`Simulations`](bayesburn_core::Simulations)), and `manifest.json`. Its bytes depend on the model, the
-    /// seed and the numbers of simulations, not on threads. The values depend on the size of the shards only where
+    /// seed and the numbers of simulations, not on threads. The values depend on the size of the shards only if
     /// simulations depend on their batch, by non-batchable context or a function of a whole batch; a shard is one
     /// batch.
     ///
-    /// Called again with the same settings after it was interrupted, even by a kill, it goes on at the first shard that
-    /// is not complete, and ends with the bytes of a run without interruption. Called with more simulations it appends,
-    /// beginning a new shard. A shard that was deleted is simulated again. The model itself cannot be compared, only
-    /// names and shapes: after changing it, use another folder.
+    /// After an interruption, even by a kill, a call with the same settings continues at the first incomplete shard and
+    /// ends with the same bytes as an uninterrupted run. A call with more simulations appends them in new shards. A
+    /// deleted shard is simulated again. Only names and shapes of the model can be compared with those of the folder:
+    /// after changing the model, use another folder.
     ///
     /// # Errors
-    /// A simulation that fails, with what was stored before it staying there; a folder that holds something else, or
-    /// was begun with another seed, shard size or model; another process that simulates into it; a disk that is full.
+    /// A simulation that fails (earlier shards are kept); a folder with other files, or begun with another seed, shard
+    /// size or model; another process that simulates into the folder; a full disk.
     ///
     /// ```
     /// use bayesburn_simulation::{Dataset, GenerativeModel, Presimulation, Prior, Simulator};
@@ -132,7 +134,7 @@ impl GenerativeModel {
         }
     }
 
-    /// The manifest of a store that is there, if its settings are the same, or of one that is begun.
+    /// The manifest of an existing store with the same settings, or of a new one.
     fn begin(&self, folder: &Path, presimulation: &Presimulation) -> Result<Manifest, DataError> {
         let names = (&self.parameter_names()[..], self.feature_names());
         let of = |per_shard| Manifest::new(names, presimulation.seed, per_shard, self.shapes());
@@ -228,7 +230,7 @@ impl GenerativeModel {
     }
 }
 
-/// What comes before the first error, and that: the same whichever thread was faster.
+/// The results before the first error, and that error. They do not depend on which thread was faster.
 fn until_error<T>(results: Vec<Result<T, DataError>>) -> (Vec<T>, Option<DataError>) {
     let mut values = Vec::with_capacity(results.len());
     for result in results {
@@ -259,7 +261,7 @@ impl Simulated {
     }
 }
 
-/// Keeps other processes out of a folder until the file is dropped, also if this process is killed.
+/// Locks a folder against other processes until the file is dropped or this process ends.
 fn lock(folder: &Path) -> Result<File, DataError> {
     let path = folder.join(LOCK);
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(DataError::write(&path))?;
@@ -270,7 +272,7 @@ fn lock(folder: &Path) -> Result<File, DataError> {
     }
 }
 
-/// Removes what an interrupted call left: shards that are not in the manifest, whole or unfinished.
+/// Removes the remains of an interrupted call: complete or unfinished shards that are not in the manifest.
 fn remove_unlisted(folder: &Path, listed: usize) -> Result<(), DataError> {
     for entry in fs::read_dir(folder).map_err(DataError::read(folder))? {
         let entry = entry.map_err(DataError::read(folder))?;

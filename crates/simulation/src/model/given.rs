@@ -6,9 +6,8 @@ use bayesburn_core::Simulations;
 use ndarray::{Array2, Axis};
 
 impl GenerativeModel {
-    /// Simulates one batch of data for parameters that are given, `[B, D]`, such as draws of a posterior: proposals of
-    /// the next round, or posterior predictions. Row i is simulation `first + i` of the seed. The prior is not looked
-    /// at.
+    /// Simulates one batch of data for given parameters `[B, D]`, such as draws of a posterior: proposals of the next
+    /// round, or posterior predictions. Row i is simulation `first + i` of the seed. The prior is not used.
     ///
     /// ```
     /// use bayesburn_simulation::{GenerativeModel, Prior, Simulator, Univariate};
@@ -25,8 +24,8 @@ impl GenerativeModel {
     /// ```
     ///
     /// # Errors
-    /// No rows, or rows of another length than D; parameters that are not finite; what [`GenerativeModel::simulate`]
-    /// says of the simulator. [`InvalidSimulations::Redraw`], since parameters that are given are not drawn again.
+    /// No rows, or rows of another length than D; non-finite parameters; the errors of the simulator in
+    /// [`GenerativeModel::simulate`]; [`InvalidSimulations::Redraw`], since given parameters cannot be redrawn.
     pub fn simulate_given(
         &self,
         parameters: &Array2<f32>,
@@ -42,16 +41,16 @@ impl GenerativeModel {
         self.settle(&batch, simulations, &invalid)
     }
 
-    /// Predicts data for draws of a posterior, `[B, D]`: as [`GenerativeModel::simulate_given`], but by
-    /// [`InvalidSimulations::Redraw`] the data of row i are drawn anew for the same parameters until they are finite.
-    /// Draws of which no attempt is finite are left out, as by [`InvalidSimulations::Drop`], and all attempts that
-    /// failed are listed.
+    /// Predicts data for draws of a posterior, `[B, D]`. It is [`GenerativeModel::simulate_given`], except that with
+    /// [`InvalidSimulations::Redraw`] the data of row i are redrawn for the same parameters until they are finite.
+    /// Draws for which no attempt is finite are dropped, and all failed attempts are listed in
+    /// [`Simulations::invalid`].
     ///
-    /// Data that are valid have the law p(x | θ, x valid) in a model that redraws, for any θ of its posterior. Pairs of
-    /// it are not those of the joint model, p(θ, x | x valid), so that nothing is to be trained on them.
+    /// In a model that redraws, valid data follow p(x | θ, x valid) for each θ of the posterior. Pairs (θ, x) from here
+    /// do not follow the joint model p(θ, x | x valid), so do not train on them.
     ///
     /// # Errors
-    /// As [`GenerativeModel::simulate_given`]; no draw that is left.
+    /// As [`GenerativeModel::simulate_given`]; no draw is left.
     pub fn predict(&self, parameters: &Array2<f32>, seed: u64, first: u64) -> Result<Simulations, SimulationError> {
         let InvalidSimulations::Redraw { max_attempts } = self.simulator.invalid_simulations() else {
             return self.simulate_given(parameters, seed, first);

@@ -37,15 +37,14 @@ pub struct GenerativeModel {
 }
 
 impl GenerativeModel {
-    /// Joins the two and makes a pilot run, which finds most mistakes at once: of two simulations, and where neither is
-    /// valid of more, 1,022 at most, until one is. What becomes of invalid simulations is decided when the model
-    /// simulates, by its policy.
+    /// Joins prior and simulator and makes a pilot run, which finds most mistakes early. It makes two simulations, and
+    /// if neither is valid more, until one is valid or 1,022 have been tried. The policy for invalid simulations
+    /// applies only later, when the model simulates.
     ///
     /// # Errors
-    /// Whatever goes wrong in the pilot run: a prior that returns another number of values than it has names, a
-    /// simulator that panics (for example on a parameter that the prior does not have) where [`Panics::AsInvalid`] is
-    /// not set, shapes that change, parameters or contexts that are not finite; no simulation that is valid; feature
-    /// names that do not fit the data.
+    /// Errors of the pilot run: a prior that returns another number of values than it has names; a simulator that
+    /// panics (for example on a parameter that the prior does not have), unless [`Panics::AsInvalid`] is set; shapes
+    /// that change; non-finite parameters or contexts; no valid simulation; feature names that do not fit the data.
     pub fn new(prior: Prior, simulator: Simulator) -> Result<Self, SimulationError> {
         prior.check_names()?;
         let nothing = Shapes {
@@ -67,9 +66,9 @@ impl GenerativeModel {
         Ok(model)
     }
 
-    /// The first batch of seed 0 with a valid simulation, each of twice as many as the one before.
+    /// The first batch of seed 0 with a valid simulation; each batch is twice as large as the one before.
     fn pilot(&self) -> Result<Simulations, SimulationError> {
-        /// 2, 4, … 512: of models of which 1% is valid, these miss it for 3 in 100,000.
+        /// Batches of 2, 4, … 512. If 1% of simulations is valid, all 1,022 are invalid with probability 3e-5.
         const BATCHES: u32 = 9;
         let policy = self.simulator.invalid_simulations();
         let (mut tried, mut first) = (0, None);
@@ -77,7 +76,7 @@ impl GenerativeModel {
             let batch = Batch { finite: Finite::AllButData, ..self.batch(0, tried as u64, len) };
             let (simulations, invalid) = self.draw(&batch)?;
             let useless = match policy {
-                // Values that are missing are a part of the data.
+                // Missing values are part of the data.
                 InvalidSimulations::Mask => simulations.panicked.len(),
                 _ => invalid.len(),
             };
@@ -108,7 +107,7 @@ impl GenerativeModel {
         &self.prior
     }
 
-    /// The numbers of observations that data sets may have, where the simulator's context is
+    /// The range of the number of observations, if the simulator's context is
     /// [`ContextGenerator::num_observations`](crate::ContextGenerator::num_observations).
     #[must_use]
     pub fn num_observations(&self) -> Option<&std::ops::RangeInclusive<u32>> {
@@ -121,27 +120,27 @@ impl GenerativeModel {
         self.prior.names()
     }
 
-    /// The names of the features, as [`Simulator::with_feature_names`] has them.
+    /// The names of the features, as set by [`Simulator::with_feature_names`].
     #[must_use]
     pub fn feature_names(&self) -> Option<&[String]> {
         self.simulator.feature_names()
     }
 
-    /// What becomes of simulations that are not finite, as [`Simulator::on_invalid`] has it.
+    /// The policy for invalid simulations, as set by [`Simulator::on_invalid`].
     #[must_use]
     pub fn invalid_simulations(&self) -> InvalidSimulations {
         self.simulator.invalid_simulations()
     }
 
-    /// The same model with another policy for simulations that are not finite.
+    /// The model with another policy for invalid simulations.
     #[must_use]
     pub fn with_invalid_simulations(mut self, policy: InvalidSimulations) -> Self {
         self.simulator = self.simulator.on_invalid(policy);
         self
     }
 
-    /// The same model, which leaves invalid simulations out where its simulator says nothing else: what an inference
-    /// simulates from, and its posterior is judged by.
+    /// The model, with invalid simulations dropped unless its simulator sets another policy. Inferences simulate from
+    /// this model, and their posteriors are tested against it.
     #[must_use]
     pub fn leaving_out_invalid(self) -> Self {
         match self.invalid_simulations() {
@@ -150,14 +149,14 @@ impl GenerativeModel {
         }
     }
 
-    /// Whether simulation i of a seed is the same in every batch: no function of a whole batch, and no context that a
-    /// batch shares.
+    /// Whether simulation i of a seed is the same in every batch, that is whether there is no function of a whole batch
+    /// and no context shared by a batch.
     #[must_use]
     pub fn simulations_are_independent(&self) -> bool {
         self.prior.is_independent() && self.simulator.is_independent()
     }
 
-    /// The shapes seen in the pilot run; they print as a table.
+    /// The shapes found in the pilot run. They print as a table.
     #[must_use]
     pub fn shapes(&self) -> &Shapes {
         &self.shapes
@@ -166,16 +165,16 @@ impl GenerativeModel {
     /// Simulates one batch: simulations 0 to `num_simulations` of this seed.
     ///
     /// # Errors
-    /// Zero simulations, or a prior, simulator or context that returns a wrong or changing shape or a value that is not
-    /// finite, or panics: the error names the simulation. Data that are not finite are an error unless
-    /// [`Simulator::on_invalid`] says otherwise; then only if redraws are used up or nothing is left.
+    /// Zero simulations; a prior, simulator or context that returns a wrong or changing shape or a non-finite value, or
+    /// panics: the error names the simulation. Non-finite data are an error unless [`Simulator::on_invalid`] sets
+    /// another policy; then it is an error if the redraws are used up or no simulation is left.
     pub fn simulate(&self, num_simulations: usize, seed: u64) -> Result<Simulations, SimulationError> {
         self.simulate_from(seed, 0, num_simulations)
     }
 
-    /// Simulates one batch that begins at simulation `first`: what an online training takes step by step, and what
-    /// replays a simulation that an error names (see [`SimulationError`]). Where invalid simulations are dropped, there
-    /// are fewer.
+    /// Simulates one batch that begins at simulation `first`. Online training calls it step by step; it also reproduces
+    /// a simulation that an error names (see [`SimulationError`]). If invalid simulations are dropped, the batch is
+    /// smaller.
     ///
     /// # Errors
     /// As [`GenerativeModel::simulate`].
@@ -186,14 +185,14 @@ impl GenerativeModel {
         self.settle(&batch, simulations, &invalid)
     }
 
-    /// One attempt at one simulation as it was, NaN and infinity included, whatever becomes of invalid simulations
-    /// otherwise: a batch of one, with the context that its batch shared.
+    /// Repeats one attempt at one simulation, including NaN and infinity, under any policy for invalid simulations. The
+    /// result is a batch of one, with the shared context of its original batch.
     ///
-    /// Parameters and contexts that are not finite come too, and with them the simulator is called, which an error had
-    /// spared it.
+    /// Non-finite parameters and contexts are returned too. The simulator is called with them, although the original
+    /// error occurred before it was called.
     ///
     /// # Errors
-    /// [`SimulationError::Panicked`] for one that panicked. An index that is not in its batch; the errors of
+    /// [`SimulationError::Panicked`] if the simulation panicked; an index outside of its batch; the errors of
     /// [`GenerativeModel::simulate`] except those about finite values.
     pub fn replay(&self, id: SimulationId) -> Result<Simulations, SimulationError> {
         let row = id.index.checked_sub(id.first).and_then(|row| usize::try_from(row).ok());
@@ -222,7 +221,7 @@ impl GenerativeModel {
         }
     }
 
-    /// Draws the rows that a batch asks for, and tells which of them have data that are not finite.
+    /// Draws the rows that a batch asks for. Also returns the rows with non-finite data.
     fn draw(&self, batch: &Batch<'_>) -> Result<(Simulations, Vec<usize>), SimulationError> {
         if let (true, Some(rows)) = (self.simulator.needs_whole_batch(), batch.rows) {
             let (all, invalid) = self.draw(&batch.whole_batch())?;
@@ -262,7 +261,7 @@ impl GenerativeModel {
         Ok((simulations, data.invalid))
     }
 
-    /// Does with the invalid rows of a batch what the simulator's policy is.
+    /// Applies the simulator's policy to the invalid rows of a batch.
     fn settle(
         &self,
         batch: &Batch<'_>,

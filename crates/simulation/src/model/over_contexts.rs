@@ -5,15 +5,16 @@ use crate::SimulationError;
 use bayesburn_core::Simulations;
 
 impl GenerativeModel {
-    /// Simulates data sets to test on, over the context that a batch shares, such as the number of observations: many
-    /// batches of five simulations, each with a context of its own, so that 1,000 data sets have 200 contexts. Without
-    /// such context, one batch.
+    /// Simulates test data sets that cover the context shared by a batch, such as the number of observations. It makes
+    /// many batches of five simulations, each with its own context, so that 1,000 data sets have 200 contexts. Without
+    /// shared context it makes one batch.
     ///
-    /// The ends of the context's distribution are where posteriors are wrong first, and few data sets would show it: a
-    /// fifth of all has a context among the lowest 2%, and a fifth each one from there to 10%, 90%, 98% and the
-    /// highest. The order is that of the context's first number, the simulator's if it has any.
+    /// Posteriors tend to be wrong first at the ends of the context's distribution, which random contexts rarely reach.
+    /// So the contexts are stratified: one fifth of the data sets each from the quantiles 0 to 2%, 2 to 10%, 10 to 90%,
+    /// 90 to 98% and 98 to 100% of the context's first number. The simulator's context counts, or the prior's if the
+    /// simulator has none.
     ///
-    /// Where invalid simulations are dropped, there are fewer, and of some contexts there may be none.
+    /// If invalid simulations are dropped, there are fewer data sets, and for some contexts there may be none.
     ///
     /// ```
     /// use bayesburn_simulation::{ContextGenerator, GenerativeModel, Prior, Simulator};
@@ -34,7 +35,7 @@ impl GenerativeModel {
         num_simulations: usize,
         seed: u64,
     ) -> Result<Vec<Simulations>, SimulationError> {
-        /// As few as use the cores: a context that is not among the test sets is not judged.
+        /// Few simulations for each context, so that many contexts are tested; enough to keep the cores busy.
         const EACH: usize = 5;
         let shapes = &self.shapes;
         if (&shapes.prior_non_batchable_context, &shapes.sim_non_batchable_context) == (&None, &None) {
@@ -54,11 +55,11 @@ impl GenerativeModel {
         if batches.is_empty() { Err(nothing) } else { Ok(batches) }
     }
 
-    /// The numbers of `count` among the batches of `each` simulations of a seed, by what they share: see
+    /// The numbers of `count` batches of `each` simulations, stratified by their shared context: see
     /// [`GenerativeModel::simulate_over_contexts`].
     fn spread_over_contexts(&self, count: usize, each: usize, seed: u64) -> Result<Vec<usize>, SimulationError> {
-        /// Batches to choose from for each that is chosen: the lowest 2% of 20 times as many are twice as many as are
-        /// chosen of them.
+        /// Candidates for each chosen batch. The lowest 2% of 20 times `count` candidates are 0.4 times `count`, twice
+        /// the fifth of `count` that is chosen from them.
         const CANDIDATES: usize = 20;
         const QUANTILES: [f64; 6] = [0.0, 0.02, 0.1, 0.9, 0.98, 1.0];
         let number = |batch: usize| -> Result<f32, SimulationError> {

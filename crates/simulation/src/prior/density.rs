@@ -1,4 +1,4 @@
-//! A prior's density and support: what inference wants to know of a prior beside its draws.
+//! Evaluates a prior's density and holds its support.
 
 use super::{PriorMoments, normal::MultivariateNormal, univariate::Univariate};
 use bayesburn_core::{Interval, StreamRng};
@@ -7,8 +7,8 @@ use std::{fmt, sync::Arc};
 
 /// The density of a prior over D parameters.
 ///
-/// Priors made from distributions have one ([`Prior::independent`](crate::Prior::independent) and others), and one of
-/// functions gets it by [`Prior::with_log_prob`](crate::Prior::with_log_prob).
+/// Priors made from distributions have a density ([`Prior::independent`](crate::Prior::independent) and others). A
+/// prior that draws by a function gets one by [`Prior::with_log_prob`](crate::Prior::with_log_prob).
 #[derive(Clone)]
 pub struct Density {
     support: Vec<Interval>,
@@ -21,7 +21,7 @@ type Function = Arc<dyn Fn(&[f32]) -> f64 + Send + Sync>;
 enum Form {
     Independent(Vec<Univariate>),
     Normal(MultivariateNormal),
-    /// Of parameters that follow one another.
+    /// A product of independent blocks of parameters, in order.
     Product(Vec<Density>),
     Function(Function),
 }
@@ -54,7 +54,7 @@ impl Density {
         matches!(self.form, Form::Function(_))
     }
 
-    /// One draw, of a density that is no function.
+    /// One draw; not for a density given as a function.
     pub(crate) fn sample(&self, rng: &mut StreamRng) -> Vec<f32> {
         match &self.form {
             Form::Independent(parameters) => parameters.iter().map(|parameter| parameter.sample(rng)).collect(),
@@ -64,7 +64,7 @@ impl Density {
         }
     }
 
-    /// Where each parameter can lie, D intervals. The density may be 0 in parts of their product.
+    /// The interval of each parameter, D intervals. The density may be 0 in parts of their product.
     #[must_use]
     pub fn support(&self) -> &[Interval] {
         &self.support
@@ -110,8 +110,8 @@ impl Density {
         inside && (self.is_product_of_intervals() || self.log_prob(values) > f64::NEG_INFINITY)
     }
 
-    /// Whether the density is above 0 wherever each parameter is in its interval: not so where parameters bound one
-    /// another, which only a density that is a function can say.
+    /// Whether the density is above 0 everywhere in the product of the intervals. It is not if parameters constrain one
+    /// another, which only a density given as a function can express.
     #[must_use]
     pub fn is_product_of_intervals(&self) -> bool {
         match &self.form {
@@ -164,7 +164,7 @@ impl Density {
         }
     }
 
-    /// Exact means and standard deviations, NaN where there is none; `None` for a density that is a function.
+    /// Exact means and standard deviations, NaN where they do not exist; `None` for a density given as a function.
     #[must_use]
     pub fn moments(&self) -> Option<PriorMoments> {
         let (means, stds) = self.moments_in_order()?.into_iter().unzip();

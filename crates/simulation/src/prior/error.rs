@@ -1,4 +1,4 @@
-//! Says what is wrong with a prior, and what to do.
+//! Defines the errors of priors, with their remedies.
 
 use bayesburn_core::{IntervalError, ParameterNames};
 use thiserror::Error;
@@ -7,30 +7,33 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum PriorError {
-    /// A prior without parameters.
+    /// The prior has no parameters.
     #[error("a prior needs at least one parameter name")]
     NoParameters,
-    /// Two parameters of one name.
+    /// Two parameters have the same name.
     #[error("two parameters are named `{name}`: give each its own name")]
     DuplicateName {
         /// The name.
         name: String,
     },
-    /// A setting of a distribution outside its range.
+    /// A distribution's setting is outside its range.
     #[error("{got:?} for a {distribution} distribution: give {expected}, all finite")]
     DistributionSetting {
         /// Which distribution.
         distribution: &'static str,
-        /// What its settings are.
+        /// The settings it takes.
         expected: &'static str,
-        /// What came.
+        /// The values given.
         got: Vec<f64>,
     },
-    /// Bounds between which there is nothing.
+    /// Bounds that enclose no interval.
     #[error(transparent)]
     Interval(#[from] IntervalError),
-    /// A distribution cut to where it hardly ever is.
-    #[error("the distribution has a probability of {mass:e} from {low} to {high}: cut it where it has at least 1e-9")]
+    /// A distribution truncated to an interval of nearly no probability.
+    #[error(
+        "the distribution has a probability of {mass:e} from {low} to {high}: truncate it to an interval with at \
+             least 1e-9"
+    )]
     LittleMass {
         /// The lower bound.
         low: f64,
@@ -46,10 +49,10 @@ pub enum PriorError {
         what: &'static str,
         /// The number of parameters.
         expected: usize,
-        /// The number that came.
+        /// The number given.
         got: usize,
     },
-    /// A matrix that is no covariance, or no precision.
+    /// A matrix is not a valid covariance or precision.
     #[error("a {what} {problem}: give a finite, symmetric, positive definite matrix with a row for each mean")]
     Covariance {
         /// Covariance or precision.
@@ -57,7 +60,7 @@ pub enum PriorError {
         /// What is wrong with it.
         problem: String,
     },
-    /// A density was needed of a prior that has none.
+    /// A density was requested from a prior that has none.
     #[error(
         "the prior over {names:?} has no density: make it from distributions, by `Prior::independent` for example, or \
          give its function a density by `Prior::with_log_prob`"
@@ -66,7 +69,7 @@ pub enum PriorError {
         /// The prior's parameters.
         names: ParameterNames,
     },
-    /// A product with a prior that draws by a function.
+    /// A product contains a prior that draws by a function.
     #[error(
         "the prior over {names:?} draws by a function, and a product needs distributions: draw all parameters in one \
          function, and give it a density by `Prior::with_log_prob`"

@@ -32,9 +32,9 @@ enum Function {
 
 /// A prior over D named parameters.
 ///
-/// Amortized inference needs its draws alone, which a function can give. Draws kept inside the prior's support,
-/// densities corrected for what leaks out of it, and inference in several rounds need its density too, which
-/// distributions bring along.
+/// Amortized inference needs only draws, for which a function is enough. The density is needed to keep posterior draws
+/// inside the prior's support, to correct posterior densities for leakage, and for inference in several rounds. Priors
+/// made from distributions have a density.
 ///
 /// ```
 /// use bayesburn_simulation::{Prior, Univariate};
@@ -75,7 +75,7 @@ pub struct PriorMoments {
     pub stds: Array1<f32>,
 }
 
-/// Whether there is one of something for each parameter.
+/// Checks that there is one value for each parameter.
 fn lengths(what: &'static str, got: usize, expected: usize) -> Result<(), PriorError> {
     if got == expected { Ok(()) } else { Err(PriorError::Lengths { what, expected, got }) }
 }
@@ -113,7 +113,7 @@ impl Prior {
         Self { density: Some(density), ..Self::from_fn(names, move |rng, _| draws.sample(rng)) }
     }
 
-    /// Parameters that are independent of one another, each with its name and distribution.
+    /// A prior of independent parameters, each with its name and distribution.
     ///
     /// ```
     /// use bayesburn_simulation::{Prior, Univariate};
@@ -131,7 +131,7 @@ impl Prior {
         Self::of_density(names, Density::independent(parameters))
     }
 
-    /// Equally likely everywhere in a box, from `low[d]` to `high[d]` for parameter d.
+    /// A uniform prior on a box, from `low[d]` to `high[d]` for parameter d.
     ///
     /// # Errors
     /// Another number of bounds than of names; a lower bound that is not below the upper one.
@@ -148,7 +148,7 @@ impl Prior {
         Ok(Self::independent(names.into_iter().zip(sides)))
     }
 
-    /// Jointly normal, with this mean `[D]` and covariance `[D, D]`.
+    /// A multivariate normal prior with this mean `[D]` and covariance `[D, D]`.
     ///
     /// # Errors
     /// Another number of means than of names; a covariance that is not `[D, D]`, symmetric and positive definite.
@@ -163,7 +163,7 @@ impl Prior {
         Ok(Self::of_density(names, Density::normal(normal)))
     }
 
-    /// Jointly normal, with this mean `[D]` and precision `[D, D]`, the inverse of the covariance.
+    /// A multivariate normal prior with this mean `[D]` and precision `[D, D]`, the inverse of the covariance.
     ///
     /// ```
     /// use bayesburn_simulation::Prior;
@@ -189,8 +189,7 @@ impl Prior {
         Ok(Self::of_density(names, Density::normal(normal)))
     }
 
-    /// The parameters of several priors, each independent of those of the others: a multivariate normal beside a gamma,
-    /// say.
+    /// The product of independent priors, for example a multivariate normal and a gamma.
     ///
     /// # Errors
     /// A prior without a density.
@@ -206,11 +205,11 @@ impl Prior {
         Ok(Self::of_density(names, Density::product(factors)))
     }
 
-    /// Gives a prior that draws by a function its density: where each parameter can lie, and ln p(θ), normalised, for θ
-    /// of D values in there, −∞ where it is 0.
+    /// Adds a density to a prior that draws by a function: the interval of each parameter, and the normalised ln p(θ)
+    /// for θ of D values inside these intervals, −∞ where the density is 0.
     ///
-    /// A constant that is missing shifts every posterior density by as much. That draws and density agree is for the
-    /// caller to see to.
+    /// If ln p(θ) lacks a constant, every posterior density is off by the same constant. The caller must ensure that
+    /// draws and density agree.
     ///
     /// ```
     /// use bayesburn_core::Interval;
@@ -230,7 +229,7 @@ impl Prior {
     /// ```
     ///
     /// # Errors
-    /// Another number of intervals than of names; an interval with nothing in it.
+    /// Another number of intervals than of names; an interval with invalid bounds.
     pub fn with_log_prob(
         mut self,
         support: impl IntoIterator<Item = Interval>,
@@ -242,7 +241,7 @@ impl Prior {
         Ok(self)
     }
 
-    /// Gives the prior context to depend on. A density does not know it: there is none then.
+    /// Adds context for the prior to depend on. This removes the density, which cannot depend on context.
     #[must_use]
     pub fn with_context(mut self, context: ContextGenerator) -> Self {
         self.context = context;
@@ -280,7 +279,7 @@ impl Prior {
     /// Draws `[num_draws, D]` from the prior.
     ///
     /// # Errors
-    /// Zero draws, or a function that returns the wrong shape or a value that is not finite, or panics.
+    /// Zero draws; a function that returns a wrong shape or a non-finite value, or panics.
     pub fn sample(&self, num_draws: usize, seed: u64) -> Result<Array2<f32>, SimulationError> {
         let independent = self.is_independent();
         let batch = Batch {

@@ -1,5 +1,4 @@
-//! The multivariate normal distribution: draws and density by the Cholesky factor of its covariance, or of its
-//! precision.
+//! Implements the multivariate normal distribution, by the Cholesky factor of its covariance or precision.
 
 use super::PriorError;
 use bayesburn_core::StreamRng;

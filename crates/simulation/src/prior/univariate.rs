@@ -1,4 +1,4 @@
-//! Distributions of one parameter: density, draws, moments, and where it can lie.
+//! Implements distributions of one parameter: density, draws, moments and support.
 
 use super::PriorError;
 use bayesburn_core::{Interval, StreamRng};
@@ -22,7 +22,7 @@ use statrs::{
 /// | [`half_normal`](Univariate::half_normal)(σ) | exp(−θ² / 2σ²) | above 0 |
 /// | [`student_t`](Univariate::student_t)(ν, μ, σ) | (1 + ((θ − μ)/σ)² / ν)^(−(ν+1)/2) | the reals |
 ///
-/// Each can be cut to an interval by [`Univariate::truncated`].
+/// [`Univariate::truncated`] truncates any of them to an interval.
 ///
 /// ```
 /// use bayesburn_simulation::Univariate;
@@ -36,13 +36,13 @@ use statrs::{
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Univariate {
     family: Family,
-    /// Where the family's values can lie, cut or not.
+    /// The support, after truncation.
     support: Interval,
-    /// What is left of it, if it was cut.
+    /// The truncation, if there is one.
     cut: Option<Cut>,
 }
 
-/// What statrs knows of a family, and what draws from it where that is more than a formula. Both are validated and
+/// The family's functions from statrs, and a sampler where drawing takes more than a formula. Both are validated and
 /// built once.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Family {
@@ -55,20 +55,20 @@ enum Family {
     StudentT(StudentsT, draws::StudentT<f64>),
 }
 
-/// The part of a family's values between two bounds.
+/// A truncation of a family to an interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Cut {
     low: f64,
     high: f64,
-    /// The probability of the part, and that of what lies below it.
+    /// The family's probability in the interval, and below it.
     mass: f64,
     below: f64,
 }
 
-/// A part with less probability than this cannot be drawn from by quantiles, which have 16 digits.
+/// The least probability of an interval that can be drawn from by quantiles, which have 16 digits.
 const LEAST_MASS: f64 = 1e-9;
 
-/// What statrs knows of each family.
+/// The functions of statrs that each family has.
 trait Known: Continuous<f64, f64> + ContinuousCDF<f64, f64> + statistics::Distribution<f64> {}
 
 impl<D: Continuous<f64, f64> + ContinuousCDF<f64, f64> + statistics::Distribution<f64>> Known for D {}
@@ -86,7 +86,7 @@ impl Family {
         }
     }
 
-    /// Mean and standard deviation; NaN where there is none.
+    /// Mean and standard deviation; NaN where they do not exist.
     fn moments(&self) -> (f64, f64) {
         let finite = |moment: Option<f64>| moment.filter(|value| value.is_finite()).unwrap_or(f64::NAN);
         (finite(self.known().mean()), finite(self.known().std_dev()))
@@ -107,7 +107,7 @@ impl Family {
     }
 }
 
-/// A setting of a distribution that has no such values.
+/// Returns an error for settings outside their range.
 fn setting<T, E>(
     made: Result<T, E>,
     distribution: &'static str,
@@ -127,7 +127,7 @@ impl Univariate {
         Self { family, support, cut: None }
     }
 
-    /// Equally likely from `low` to `high`, both rounded to f32.
+    /// Uniform from `low` to `high`, both rounded to f32.
     ///
     /// # Errors
     /// Unless `low < high`, both finite.
@@ -138,7 +138,7 @@ impl Univariate {
         Ok(Self::new(Family::Uniform(made), support))
     }
 
-    /// Normal, of this mean and standard deviation.
+    /// Normal with this mean and standard deviation.
     ///
     /// # Errors
     /// Unless the standard deviation is above 0, and both are finite.
@@ -147,7 +147,7 @@ impl Univariate {
         Ok(Self::new(Family::Normal(made), Interval::Real))
     }
 
-    /// Of which the logarithm is normal, of this mean and standard deviation.
+    /// Log-normal: ln θ is normal with this mean and standard deviation.
     ///
     /// # Errors
     /// Unless the standard deviation is above 0, and both are finite.
@@ -157,7 +157,7 @@ impl Univariate {
         Ok(Self::new(Family::LogNormal(made), Interval::Above(0.0)))
     }
 
-    /// Gamma, of this shape and rate: the mean is shape / rate.
+    /// Gamma with this shape and rate: the mean is shape / rate.
     ///
     /// # Errors
     /// Unless both are above 0 and finite.
@@ -168,7 +168,7 @@ impl Univariate {
         Ok(Self::new(Family::Gamma(known, draws), Interval::Above(0.0)))
     }
 
-    /// Beta, of these shapes: the mean is α / (α + β).
+    /// Beta with these shapes: the mean is α / (α + β).
     ///
     /// # Errors
     /// Unless both are above 0 and finite.
@@ -179,7 +179,7 @@ impl Univariate {
         Ok(Self::new(Family::Beta(known, draws), Interval::Between(0.0, 1.0)))
     }
 
-    /// Exponential, of this rate: the mean is 1 / rate.
+    /// Exponential with this rate: the mean is 1 / rate.
     ///
     /// # Errors
     /// Unless the rate is above 0 and finite.
@@ -188,7 +188,7 @@ impl Univariate {
         Ok(Self::new(Family::Exponential(made), Interval::Above(0.0)))
     }
 
-    /// The absolute value of a normal variable of mean 0 and this standard deviation.
+    /// Half-normal: the absolute value of a normal variable with mean 0 and this standard deviation.
     ///
     /// # Errors
     /// Unless the standard deviation is above 0 and finite.
@@ -197,7 +197,7 @@ impl Univariate {
         Self::new(Family::Normal(made), Interval::Real).truncated(0.0, f64::INFINITY)
     }
 
-    /// Student's t of ν degrees of freedom, shifted by `location` and scaled by `scale`.
+    /// Student's t with ν degrees of freedom, shifted by `location` and scaled by `scale`.
     ///
     /// # Errors
     /// Unless degrees of freedom and scale are above 0, and all are finite.
@@ -209,10 +209,10 @@ impl Univariate {
         Ok(Self::new(Family::StudentT(known, draws), Interval::Real))
     }
 
-    /// The same given that it lies from `low` to `high`, of which either may be infinite; both are rounded to f32.
+    /// The distribution truncated to `low` to `high`. Either bound may be infinite; both are rounded to f32.
     ///
     /// # Errors
-    /// Unless `low < high`; a part of less than one in 10⁹ of the probability.
+    /// Unless `low < high`; an interval with a probability below 1e-9.
     pub fn truncated(self, low: f64, high: f64) -> Result<Self, PriorError> {
         let (was_low, was_high) = self.support.bounds();
         let (low, high) = ((low as f32).max(was_low), (high as f32).min(was_high));
@@ -242,7 +242,7 @@ impl Univariate {
         Ok(Self { family: self.family, support, cut: Some(Cut { low, high, mass, below }) })
     }
 
-    /// Where the parameter can lie.
+    /// The support.
     #[must_use]
     pub fn support(&self) -> Interval {
         self.support
@@ -257,7 +257,7 @@ impl Univariate {
         self.family.known().ln_pdf(f64::from(value)) - self.cut.map_or(0.0, |cut| cut.mass.ln())
     }
 
-    /// Mean and standard deviation; NaN where there is none, as of Student's t with few degrees of freedom.
+    /// Mean and standard deviation; NaN where they do not exist, as for Student's t with few degrees of freedom.
     #[must_use]
     pub fn mean_and_std(&self) -> (f64, f64) {
         let (mean, std) = self.family.moments();
@@ -283,7 +283,7 @@ impl Univariate {
         matches!(self.family, Family::Uniform(_))
     }
 
-    /// Mean and standard deviation of a normal distribution that is not cut.
+    /// Mean and standard deviation of a normal distribution without truncation.
     pub(crate) fn as_normal(&self) -> Option<(f64, f64)> {
         (matches!(self.family, Family::Normal(_)) && self.cut.is_none()).then(|| self.family.moments())
     }

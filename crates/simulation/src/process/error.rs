@@ -1,4 +1,4 @@
-//! Says why a program that simulates cannot be run, and what to do.
+//! Defines the errors of programs that simulate, with their remedies.
 
 use crate::FailedProcess;
 use std::io;
@@ -8,7 +8,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ProcessError {
-    /// Settings that no batch can be run with.
+    /// A setting is outside its range.
     #[error("the simulator `{program}` has {problem}")]
     Settings {
         /// Program and arguments.
@@ -23,10 +23,10 @@ pub enum ProcessError {
         program: String,
         /// What to do.
         remedy: String,
-        /// What the system reports.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// A worker process failed; boxed, since it has much to say.
+    /// A worker process failed; boxed because the variant is large.
     #[error(transparent)]
     Failed(Box<FailedProcess>),
 }

@@ -1,9 +1,9 @@
-//! Says what a worker process did in place of answering.
+//! Defines the ways in which a worker process can fail.
 
 use std::time::Duration;
 use thiserror::Error;
 
-/// What a worker process of a [`ProcessSimulator`](crate::ProcessSimulator) did in place of answering with data.
+/// The way in which a worker process of a [`ProcessSimulator`](crate::ProcessSimulator) failed to answer with data.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum WorkerFault {
@@ -27,10 +27,10 @@ pub enum WorkerFault {
         /// The time limit.
         limit: Duration,
     },
-    /// It wrote a line that is no answer.
+    /// It wrote a line that is not an answer.
     #[error(
-        "it wrote the line `{line}`, which is no answer: {problem}; standard output takes one answer a line, \
-         such as {{\"id\":12,\"data\":[[0.5],[1.5]]}}, and all else goes to standard error"
+        "it wrote the line `{line}`, which is not an answer: {problem}; standard output takes one answer a line, such \
+         as {{\"id\":12,\"data\":[[0.5],[1.5]]}}, and all else goes to standard error"
     )]
     Nonsense {
         /// The beginning of the line.
@@ -38,16 +38,16 @@ pub enum WorkerFault {
         /// What is wrong with it.
         problem: String,
     },
-    /// It answered what it was not asked.
+    /// It answered an unknown request.
     #[error("it answered id {id}, which it was not asked or had answered: repeat the id of the request, once")]
     UnknownId {
         /// The id of the answer.
         id: u64,
     },
-    /// It answered with data that are no array.
-    #[error("its data are no array of numbers: {problem}")]
+    /// It answered with data that are not an array.
+    #[error("its data are not an array of numbers: {problem}")]
     Data {
-        /// What is wrong with them.
+        /// What is wrong with the data.
         problem: String,
     },
     /// It answered with an error.
@@ -80,17 +80,17 @@ pub struct FailedProcess {
     pub index: u64,
     /// The seed of the batch; that of the simulation is in the request.
     pub seed: u64,
-    /// Where the smallest batch that replays it begins.
+    /// The first simulation of the smallest batch that replays it.
     pub first: u64,
     /// How many simulations that batch has.
     pub num_simulations: usize,
     /// How often the simulation was tried.
     pub attempts: u32,
-    /// What the worker did.
+    /// How the worker failed.
     pub fault: WorkerFault,
     /// The end of what the worker wrote to standard error.
     pub stderr: String,
-    /// What the worker was asked, up to 200 characters.
+    /// The request, up to 200 characters.
     pub request: String,
 }
 

@@ -1,4 +1,4 @@
-//! Runs a program of the user's as simulator: what to start, how many of it, and what to do when one fails.
+//! Runs a user's program as simulator: what to start, how many processes, and how to handle failures.
 
 mod answer;
 mod error;
@@ -45,7 +45,7 @@ use std::{ffi::OsString, path::PathBuf, thread::available_parallelism, time::Dur
 ///     print(json.dumps({"id": request["id"], "data": data}), flush=True)
 /// ```
 ///
-/// **Request**: a JSON object on one line, of which the contexts are left out where the simulator has none:
+/// **Request**: a JSON object on one line. Context keys are absent if the simulator has no such context:
 ///
 /// ```json
 /// {"id":12,"seed":6052389176544321,"parameters":[0.25,-1.0],"batchable_context":[0.5,1.5],"non_batchable_context":[20.0]}
@@ -53,13 +53,14 @@ use std::{ffi::OsString, path::PathBuf, thread::available_parallelism, time::Dur
 ///
 /// | key | what it is |
 /// |---|---|
-/// | `id` | a whole number, which the answer repeats |
-/// | `seed` | the seed for everything random in this simulation, a whole number below 2⁵³, which JSON readers of every language take exactly. Where generators want 32 bits, take it modulo 2³² |
+/// | `id` | an integer, which the answer repeats |
+/// | `seed` | the seed for all randomness of this simulation: an integer below 2⁵³, exact in every JSON reader |
 /// | `parameters` | θ as a list of numbers, in the order of the prior's names |
-/// | `batchable_context` | the context of this simulation, as nested lists; see [`ContextGenerator`](crate::ContextGenerator) |
-/// | `non_batchable_context` | the context that the batch shares, as nested lists. A number of observations comes as `[20.0]` |
+/// | `batchable_context` | the [context](crate::ContextGenerator) of this simulation, as nested lists |
+/// | `non_batchable_context` | the context that the batch shares, as nested lists; `[20.0]` for 20 observations |
 ///
-/// Numbers have a point or an exponent, except `id` and `seed`. A number that is not finite comes as `null`.
+/// For a generator with seeds of 32 bits, take `seed` modulo 2³². Numbers have a point or an exponent, except `id` and
+/// `seed`. A non-finite number is sent as `null`.
 ///
 /// **Answer**: a JSON object on one line, with either data or an error:
 ///
@@ -68,11 +69,11 @@ use std::{ffi::OsString, path::PathBuf, thread::available_parallelism, time::Dur
 /// {"id":12,"error":"the solver did not converge"}
 /// ```
 ///
-/// The nesting of `data` is its shape, usually observations × features; one number is a list of one, and lists of
-/// unequal length are an error. The number of observations may be another in each answer, as for
+/// The nesting of `data` is its shape, usually observations × features. A single number is a list of one; lists of
+/// unequal length are an error. The number of observations may differ between answers, as for
 /// [`Simulator::from_fn`](crate::Simulator::from_fn). Several inputs are an object:
-/// `"data":{"series":[[0.31],[0.02]],"age":40}`. `NaN`, `Infinity`, `-Infinity` (which Python writes), `nan` and `inf`
-/// are read as what they say, and `null` as NaN. Data are read in single precision, so 9 significant digits are enough.
+/// `"data":{"series":[[0.31],[0.02]],"age":40}`. `NaN`, `Infinity`, `-Infinity` (as Python writes them), `nan` and
+/// `inf` are read as such, and `null` as NaN. Data are read in single precision, so 9 significant digits are enough.
 /// Other keys are an error. Blank lines are skipped.
 ///
 /// A worker
@@ -81,7 +82,7 @@ use std::{ffi::OsString, path::PathBuf, thread::available_parallelism, time::Dur
 /// - writes nothing else to standard output. Standard error is free: its last 4 kB become part of the error when a
 ///   worker fails;
 /// - takes randomness from the seed of the request alone, so that simulation i is the same for any number of workers;
-/// - ends when its standard input does. That is also how it learns that the training was killed.
+/// - ends when its standard input is closed, which also happens when the training is killed.
 ///
 /// # Processes
 /// Workers start when the first batch needs them, so the pilot run of
@@ -90,8 +91,8 @@ use std::{ffi::OsString, path::PathBuf, thread::available_parallelism, time::Dur
 /// have not ended after two seconds are killed. On Unix each worker leads a process group of its own: Ctrl-C reaches
 /// the training and not its workers, and a worker is killed with the processes that it started.
 ///
-/// After a batch that failed, the workers that were still at it are killed, and started anew by the next batch: answers
-/// of one batch never reach another.
+/// After a failed batch, workers that still have requests are killed, and the next batch starts new ones. So answers of
+/// one batch never reach another.
 #[derive(Debug, Clone)]
 pub struct ProcessSimulator {
     program: OsString,
@@ -103,19 +104,19 @@ pub struct ProcessSimulator {
     on_failure: WorkerFailure,
 }
 
-/// What to do when a worker process dies, exceeds the time limit, or writes something that is no answer.
+/// The policy for a worker process that dies, exceeds the time limit, or writes an invalid answer.
 ///
-/// An `error` answer, and data that are no array of numbers, fail the batch in any case: simulation i has one seed, so
-/// that a second attempt would end as the first. By [`Panics::AsInvalid`](crate::Panics::AsInvalid), a simulation that
-/// is answered with an `error` is invalid instead.
+/// An `error` answer, or data that are not an array of numbers, fail the batch under either policy: simulation i has
+/// one seed, so a second attempt would end like the first. With [`Panics::AsInvalid`](crate::Panics::AsInvalid), a
+/// simulation answered with an `error` is invalid instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WorkerFailure {
     /// The batch fails with an error that names the simulation.
     #[default]
     Error,
-    /// The worker is replaced and what it was sent is simulated again, with the same seeds.
+    /// The worker is replaced, and its pending requests are simulated again with the same seeds.
     Replace {
-        /// How often the simulation that the worker failed at is tried again before the batch fails; 0 is as
+        /// How often a simulation at which a worker failed is retried before the batch fails; 0 is the same as
         /// [`WorkerFailure::Error`].
         max_retries: u32,
     },
@@ -149,31 +150,31 @@ impl ProcessSimulator {
         self
     }
 
-    /// The folder that workers run in, by default that of this process. With it, give the program by name or by
-    /// absolute path.
+    /// The working directory of the workers, by default that of this process. If it is set, give the program by name or
+    /// by absolute path.
     #[must_use]
     pub fn current_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.current_dir = Some(folder.into());
         self
     }
 
-    /// The number of workers, at least 1; by default the number of available cores. A batch starts no more than it has
-    /// simulations.
+    /// The number of workers, at least 1; by default the number of available cores. A batch never starts more workers
+    /// than it has simulations.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
         self
     }
 
-    /// How long a worker may take for one simulation, above 0; by default 60 s. A worker's start counts towards its
-    /// first.
+    /// The time limit of a worker for one simulation, above 0; by default 60 s. A worker's start counts towards its
+    /// first simulation.
     #[must_use]
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
         self
     }
 
-    /// What to do when a worker fails; by default [`WorkerFailure::Error`].
+    /// The policy for a worker that fails; by default [`WorkerFailure::Error`].
     #[must_use]
     pub fn on_failure(mut self, on_failure: WorkerFailure) -> Self {
         self.on_failure = on_failure;

@@ -1,4 +1,4 @@
-//! Reads what a worker writes, on a thread of its own, in portions that cost the batch little.
+//! Reads a worker's output on a separate thread, in portions, so that it costs the batch little time.
 
 use super::{
     WorkerFault,
@@ -16,25 +16,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A longer line is no answer. 1 GiB is 50 million numbers of 20 characters.
+/// The longest line that is accepted as an answer. 1 GiB is 50 million numbers of 20 characters.
 const MAX_LINE: u64 = 1 << 30;
 
 /// How many bytes of answers may wait in a pipe: half of the 64 kB at which Linux lets the worker wait.
 const MAX_WAITING: usize = 1 << 15;
 
-/// With fewer answers to come there is no nap: the end of a batch waits for them.
+/// With fewer pending answers than this the thread does not sleep, since the end of the batch waits for them.
 const FEWEST_PENDING: usize = 8;
 
-/// A nap is no longer than this: a fifth of the work that a worker is sent ahead.
+/// The longest sleep: a fifth of the work that a worker has ahead.
 const LONGEST_NAP: Duration = Duration::from_millis(4);
 
-/// A shorter nap is not worth it: a thread wakes 50 µs late on Linux.
+/// The shortest sleep: on Linux a thread wakes 50 µs late.
 const SHORTEST_NAP: Duration = Duration::from_micros(100);
 
-/// What a worker has been heard of, with the number of the worker.
+/// An event of a worker, with the worker's number.
 pub(super) type Report = (u64, Event);
 
-/// What a worker has been heard of.
+/// An event of a worker.
 #[derive(Debug)]
 pub(super) enum Event {
     /// Lines that it wrote.
@@ -43,19 +43,19 @@ pub(super) enum Event {
     Ended,
 }
 
-/// How fast a worker is; the batch and the thread that reads share it.
+/// The speed of a worker, shared by the batch and the reading thread.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     /// How many requests it was sent.
     pub(super) sent: AtomicUsize,
     /// How many lines it wrote.
     pub(super) answered: AtomicUsize,
-    /// How long it takes for an answer, lately; 0 if that is not known yet.
+    /// Its recent time per answer; 0 if unknown.
     nanoseconds: AtomicU64,
 }
 
 impl Pace {
-    /// How long the worker takes for an answer, lately.
+    /// The worker's recent time per answer.
     pub(super) fn seconds(&self) -> Option<f64> {
         let nanoseconds = self.nanoseconds.load(Ordering::Relaxed);
         (nanoseconds > 0).then_some(nanoseconds as f64 * 1e-9)
@@ -70,7 +70,7 @@ impl Pace {
 pub(super) struct Output {
     stdout: BufReader<ChildStdout>,
     pace: Arc<Pace>,
-    /// When the last lines came, if the worker had more to do then.
+    /// The time of the last lines, if the worker had more requests then.
     busy_since: Option<Instant>,
 }
 
@@ -79,7 +79,7 @@ impl Output {
         Self { stdout: BufReader::with_capacity(1 << 16, stdout), pace, busy_since: None }
     }
 
-    /// Reports all lines, until they end or one is no answer.
+    /// Reports all lines, until the output ends or a line is not an answer.
     pub(super) fn read(mut self, number: u64, reports: &SyncSender<Report>) {
         let (mut line, mut read) = (Vec::new(), Vec::new());
         loop {
@@ -87,7 +87,7 @@ impl Output {
             let end = (&mut self.stdout).take(MAX_LINE).read_until(b'\n', &mut line);
             let is_whole = line.ends_with(b"\n") || line.len() as u64 == MAX_LINE;
             if end.is_err() || !is_whole {
-                // What a dying worker wrote of a last line says less than its end.
+                // An incomplete last line of a dying worker is ignored: its exit tells more.
                 let _ = reports.send((number, Event::Lines(read)));
                 let _ = reports.send((number, Event::Ended));
                 return;
@@ -108,7 +108,7 @@ impl Output {
         }
     }
 
-    /// Learns how fast the worker is.
+    /// Updates the worker's speed.
     fn observe(&mut self, lines: usize) {
         self.pace.answered.fetch_add(lines, Ordering::Relaxed);
         let is_busy = self.pace.pending() > 0;
@@ -118,7 +118,7 @@ impl Output {
             let now = match (before, is_busy) {
                 (0, _) => took,
                 (_, true) => before.midpoint(took),
-                // Part of the time it had nothing to do.
+                // The worker was idle for part of the time.
                 (_, false) => before.min(took),
             };
             self.pace.nanoseconds.store(now.max(1), Ordering::Relaxed);
@@ -126,9 +126,9 @@ impl Output {
         self.busy_since = is_busy.then(Instant::now);
     }
 
-    /// Sleeps while the worker is at the first half of what it still has to do, so that several answers wake this
-    /// thread and the batch's once. Where workers of 150 µs a simulation take both of two cores, this process takes 10
-    /// µs of them instead of 30.
+    /// Sleeps while the worker processes the first half of its pending requests, so that several answers wake this
+    /// thread and the batch's thread only once. With simulations of 150 µs on two cores, this process then takes 10 µs
+    /// per simulation instead of 30.
     fn nap(&self, line_bytes: usize) {
         let pending = self.pace.pending();
         if pending < FEWEST_PENDING {

@@ -61,7 +61,7 @@ impl ProcessSimulator {
     }
 }
 
-/// The workers that run, and what is heard of them.
+/// The running workers, and the channel of their events.
 #[derive(Debug)]
 pub(super) struct Workers {
     pub(super) live: Vec<Worker>,

@@ -21,14 +21,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many seconds of work a worker is sent ahead at most: enough for it to go on while the threads between it and the
-/// batch nap and wake.
+/// The most work, in seconds, that a worker has ahead: enough to keep it busy while the threads between it and the
+/// batch sleep and wake.
 const AHEAD_SECONDS: f64 = 0.02;
 
-/// How many seconds of work are not worth being shared out in two rounds. A batch ends unevenly by no more.
+/// The amount of work, in seconds, below which it is distributed in one round. Workers finish a batch at times that
+/// differ by at most this.
 const ROUND_SECONDS: f64 = 0.005;
 
-/// How many requests a worker may have at least (one to work at and one to go on with) and at most.
+/// The least number of requests of a worker (one in progress and one waiting) and the largest.
 const WINDOW: (usize, usize) = (2, 256);
 
 /// What to simulate.
@@ -65,7 +66,7 @@ impl<'a> Jobs<'a> {
     fn request(&self, row: usize, id: u64) -> Request<'_> {
         Request {
             id,
-            // 53 bits: the whole numbers that a double has.
+            // 53 bits: the integers that a double represents exactly.
             seed: stream(self.seed, self.purpose, self.index(row)).next_u64() >> 11,
             parameters: self.parameters.row(row),
             batchable_context: self.context.batchable.as_ref().map(|context| context.index_axis(Axis(0), row)),
@@ -74,7 +75,7 @@ impl<'a> Jobs<'a> {
     }
 }
 
-/// A batch on its way.
+/// A batch in progress.
 pub(super) struct Run<'a> {
     settings: &'a ProcessSimulator,
     workers: &'a mut Workers,
@@ -118,7 +119,7 @@ impl<'a> Run<'a> {
     /// Fills the windows of the workers that are down to half of theirs, in turns, so that the last requests are shared
     /// evenly.
     fn share_out(&mut self) {
-        // Half of what is left is shared out evenly, and the other half later, to those that are done first.
+        // Half of the rest is distributed evenly now, the other half later to those that finish first.
         let fair = self.queue.len().div_ceil(2 * self.workers.live.len().max(1));
         let mut orders: Vec<Order> = self.workers.live.iter().map(|worker| Order::of(worker, fair)).collect();
         let mut is_shared = true;
@@ -142,7 +143,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Waits for a report, or for the next time limit; then hears all reports that there are.
+    /// Waits for a report or the next time limit, then handles all waiting reports.
     fn listen(&mut self) -> Result<(), ProcessError> {
         let busy = self.workers.live.iter().filter(|worker| !worker.pending.is_empty());
         let left = busy.map(|worker| self.settings.time_limit.saturating_sub(worker.since.elapsed())).min();
@@ -211,7 +212,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Kills a worker that failed at a row and, if a retry is left, puts all that it had back into the queue.
+    /// Kills a worker that failed at a row and, if a retry is left, returns its requests to the queue.
     fn replace(&mut self, i: usize, row: Option<usize>, fault: WorkerFault) -> Result<(), ProcessError> {
         let mut worker = self.workers.live.swap_remove(i);
         worker.end(Instant::now());
@@ -228,7 +229,7 @@ impl<'a> Run<'a> {
                 return Err(self.error(row, fault, worker.stderr()));
             }
         }
-        // Without a row it failed while nothing was asked of it.
+        // Without a row, the worker failed while it had no request.
         let index = row.map(|row| self.jobs.index(row));
         tracing::warn!(index, %fault, stderr = worker.stderr(), "a worker process of the simulator is replaced");
         Ok(())

@@ -1,4 +1,4 @@
-//! Starts a worker process, feeds it and reads from it on threads of its own, and ends it.
+//! Starts a worker process, writes to it and reads from it on separate threads, and ends it.
 
 use super::{
     ProcessSimulator,
@@ -33,7 +33,7 @@ pub(super) struct Pending {
 /// A running worker process.
 #[derive(Debug)]
 pub(super) struct Worker {
-    /// Never used twice, so that what is heard of a worker that is gone is not taken for its successor's.
+    /// A unique number, so that late events of a dead worker are not attributed to its successor.
     pub(super) number: u64,
     /// The oldest first.
     pub(super) pending: VecDeque<Pending>,
@@ -88,8 +88,8 @@ impl Worker {
         })
     }
 
-    /// Hands over lines that are written as fast as the worker reads. A worker that no longer reads is noticed by its
-    /// silence.
+    /// Passes lines to the writing thread, which writes as fast as the worker reads. A worker that no longer reads is
+    /// detected by the time limit.
     pub(super) fn send(&self, lines: Vec<u8>, count: usize) {
         self.pace.sent.fetch_add(count, Ordering::Relaxed);
         if let Some(sender) = &self.lines {
@@ -106,8 +106,8 @@ impl Worker {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Waits until a time for it to end, and then kills it with the processes that it started. Its exit status, in
-    /// words.
+    /// Waits until a deadline for it to end, and then kills it with the processes that it started. Returns its exit
+    /// status in words.
     pub(super) fn end(&mut self, until: Instant) -> String {
         loop {
             match self.child.try_wait() {

@@ -1,8 +1,8 @@
-//! Says why a task cannot answer, and what to do.
+//! Defines the errors of benchmark tasks, with their remedies.
 
 use thiserror::Error;
 
-/// A name that no task has, or a question that a [`Task`](super::Task) cannot answer.
+/// An unknown task, or a request that a [`Task`](super::Task) cannot serve.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TaskError {
@@ -23,16 +23,16 @@ pub enum TaskError {
         what: &'static str,
         /// How many the task has.
         expected: usize,
-        /// How many came.
+        /// How many were given.
         got: usize,
     },
-    /// Exact draws from the posterior of a task that has no closed form.
+    /// The task's posterior has no closed form, so that there are no exact draws.
     #[error("the posterior of the task `{task}` has no closed form: ask `Task::has_exact_posterior` first")]
     NoExactPosterior {
         /// The task.
         task: &'static str,
     },
-    /// An observation to which a task has no posterior.
+    /// The observation has no, or nearly no, probability under the task's model.
     #[error(
         "no parameters that the prior of the task `{task}` allows give data {observed:?}, or too few to be found: \
          take data that are finite and near to what the task's model simulates"

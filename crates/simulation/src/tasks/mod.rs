@@ -1,5 +1,4 @@
-//! Holds four tasks of the benchmark sbibm, with likelihoods and exact posteriors: for tests, benchmarks and first
-//! tries.
+//! Provides four tasks of the benchmark sbibm, with likelihoods and exact posteriors, for tests and benchmarks.
 //!
 //! | task | D | F | what is hard about it | exact posterior |
 //! |---|---|---|---|---|
@@ -9,8 +8,8 @@
 //! | [`two_moons`] | 2 | 2 | two modes, each a thin crescent | yes |
 //!
 //! A [`Task`] has a [`GenerativeModel`] as a user would write it, whose data are one vector for each simulation, `[B,
-//! F]`; beside it what only benchmarks know. Names, settings and conventions are those of the paper: Lueckmann, Boelts,
-//! Greenberg, Gonçalves and Macke, *Benchmarking Simulation-Based Inference*, AISTATS 2021
+//! F]`, and in addition its likelihood and exact posterior draws. Names, settings and conventions are those of the
+//! paper: Lueckmann, Boelts, Greenberg, Gonçalves and Macke, *Benchmarking Simulation-Based Inference*, AISTATS 2021
 //! ([arXiv:2101.04653](https://arxiv.org/abs/2101.04653)), appendix T, and of its code, sbibm 1.1.0.
 //!
 //! ```
@@ -63,10 +62,10 @@ pub fn all() -> [Task; 4] {
     ALL.map(|(_, task)| task())
 }
 
-/// The task of this name, which is that of its function: for command lines.
+/// The task with this name, which is also the name of its function. For command lines.
 ///
 /// # Errors
-/// A name of no task.
+/// An unknown name.
 pub fn by_name(name: &str) -> Result<Task, TaskError> {
     let found = ALL.iter().find(|(known, _)| *known == name);
     found
@@ -76,10 +75,10 @@ pub fn by_name(name: &str) -> Result<Task, TaskError> {
 
 /// ln p(x | θ).
 type LogLikelihood = fn(&[f32], &[f32]) -> f64;
-/// One draw of the posterior given x; `None` where there is none, or none that can be found.
+/// One draw of the posterior given x; `None` if there is none, or none is found.
 type Posterior = fn(&mut StreamRng, &[f32]) -> Option<Vec<f32>>;
 
-/// A generative model of which more is known: its likelihood, and for most tasks its posterior.
+/// A generative model with a known likelihood and, for most tasks, a known posterior.
 #[derive(Debug, Clone)]
 pub struct Task {
     name: &'static str,
@@ -113,7 +112,7 @@ impl Task {
         &self.model
     }
 
-    /// ln p(x | θ), normalised over x, for θ of D and x of F values. The prior is not looked at.
+    /// ln p(x | θ), normalised over x, for θ of D and x of F values. The prior's support is not checked.
     ///
     /// # Errors
     /// Another number of values than D or F.
@@ -130,12 +129,12 @@ impl Task {
     }
 
     /// Independent draws from p(θ | x) given x of F values, `[1, num_draws, D]`: no Markov chain and no approximation.
-    /// Draw i of a seed is the same for any number of draws; give each observation a seed of its own, or their draws
-    /// err alike.
+    /// Draw i of a seed is the same for any number of draws. Give each observation its own seed; with the same seed,
+    /// their sampling errors are correlated.
     ///
     /// # Errors
-    /// A task without one (see [`Task::has_exact_posterior`]); another number of values than F; zero draws; an
-    /// observation that the prior's parameters cannot give, or so rarely that none of them is found.
+    /// A task without exact posterior (see [`Task::has_exact_posterior`]); another number of values than F; zero draws;
+    /// an observation that the model cannot produce, or so rarely that no parameters are found.
     pub fn exact_posterior(&self, x: &[f32], num_draws: usize, seed: u64) -> Result<Draws, TaskError> {
         let posterior = self.posterior.ok_or(TaskError::NoExactPosterior { task: self.name })?;
         self.check_data(x)?;

@@ -126,7 +126,7 @@ fn values_that_are_not_finite_are_named_and_replayed() {
                 &format!("simulate_from(31, {index}, 1)"),
                 &format!("replay(SimulationId {{ seed: 31, index: {index}, attempt: 0, first: {index}, batch: 1 }})"),
                 "`Simulator::on_invalid`",
-                "mend or bound the model",
+                "fix the model or bound its parameters",
             ],
         );
         assert_eq!((attempt, first, batch), (0, index, 1));
@@ -262,7 +262,7 @@ fn context_that_has_no_generator_is_a_panic_that_names_the_method() {
     ];
     for (error, expected, text) in cases {
         assert!(matches!(error, SimulationError::Panicked { quantity, index: 0, .. } if quantity == expected));
-        assert_says(&error, &[text, "every context that is read has a generator"]);
+        assert_says(&error, &[text, "every context it reads has a generator"]);
     }
 }
 

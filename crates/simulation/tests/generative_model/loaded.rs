@@ -46,7 +46,7 @@ fn loaded_rows_that_cannot_be_used_are_named() {
     assert!(message(InvalidSimulations::Redraw { max_attempts: 9 }, loaded(), &rows).contains("cannot be redrawn"));
     assert!(message(InvalidSimulations::Drop, loaded(), &rows[..3]).contains("3 row numbers for 4 simulations"));
     let error = message(InvalidSimulations::Drop, loaded().select(&[1, 3]), &[20, 10]);
-    assert!(error.contains("none of the 2 simulations"), "{error}");
+    assert!(error.contains("all 2 simulations"), "{error}");
     for policy in [InvalidSimulations::Error, InvalidSimulations::Drop, InvalidSimulations::Mask] {
         let mut parameters = loaded();
         parameters.parameters[[2, 0]] = f32::INFINITY;
@@ -60,7 +60,7 @@ fn loaded_rows_that_cannot_be_used_are_named() {
         assert!(message(policy, context, &rows).contains("`sim_batchable_context` of row 10"));
         let mut shared = loaded();
         shared.prior_non_batchable_context.as_mut().expect("given")[[0]] = f32::NAN;
-        assert!(message(policy, shared, &rows).contains("`prior_non_batchable_context` of what all rows share"));
+        assert!(message(policy, shared, &rows).contains("`prior_non_batchable_context` of all rows"));
     }
     let whole = loaded().select(&[0, 2]);
     assert_eq!(InvalidSimulations::Error.apply(whole.clone(), &[0, 1]).expect("all are finite"), whole);

@@ -79,7 +79,7 @@ fn a_worker_that_answers_another_id() {
 
 #[test]
 fn a_worker_whose_data_are_ragged() {
-    check("ragged", false, &["no array of numbers: lists of 2 and of 1 stand beside each other"]);
+    check("ragged", false, &["not an array of numbers: lists of 2 and of 1 stand beside each other"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Runs the training loop of one call: steps, epochs, validation, checkpoints, and when to stop.
+//! Runs the training loop of one call: steps, epochs, validation, checkpoints and stopping.
 
 mod validation;
 
@@ -29,14 +29,14 @@ use std::{
     sync::Mutex,
 };
 
-/// One call of [`Trainer::train`], from where the run stands.
+/// One call of [`Trainer::train`], starting at the run's present position.
 pub(crate) struct Session<'a, A: Amortizer> {
     trainer: &'a mut Trainer<A>,
     config: &'a TrainingConfig,
     /// The steps of each epoch.
     epochs: Vec<Range<usize>>,
     updater: Updater,
-    /// Takes steps, and has the parameters between the first and the last of them.
+    /// Takes steps, and holds the parameters between the first and the last of them.
     stepper: Option<Box<dyn Stepper<A>>>,
 }
 
@@ -67,7 +67,7 @@ impl<'a, A: Amortizer> Session<'a, A> {
         Ok(Self { trainer, config, epochs: ranges, updater, stepper: None })
     }
 
-    /// Trains until the run is over. After an error the trainer can go on with it.
+    /// Trains until the run is over. After an error the trainer can continue it.
     pub(crate) fn train(mut self, source: &mut dyn Source, context: &RunContext) -> Result<(), TrainerError> {
         if let Some(checkpoint) = self.trainer.resumed.take()
             && let Err(error) = self.take_up(&checkpoint, source)
@@ -80,11 +80,12 @@ impl<'a, A: Amortizer> Session<'a, A> {
         let configurator = self.trainer.configurator.clone();
         let shared = SharedSource { source: Mutex::new(source), run: context, configurator: &*configurator };
         let listening: Vec<Listening> = self.trainer.interrupts.iter().map(Interrupt::listen).collect();
-        // A callback may panic, and whoever catches that finds everything as after an error.
+        // A callback may panic; if the caller catches the panic, the trainer is in the same state as after an error.
         let result = catch_unwind(AssertUnwindSafe(|| {
             let validation = self.validation_set(&shared)?;
             let left = self.epochs[self.epochs.len() - 1].end.saturating_sub(self.run().steps_done);
-            // At once, and touched, so that memory does not grow with the steps. 1 << 20 steps are 12 MB.
+            // All memory for the history is allocated and touched now, so that it does not grow with the steps: 12 MB
+            // for 2²⁰ steps.
             let steps = &mut self.trainer.history.steps;
             let len = steps.len();
             steps.reserve_exact(left.min(1 << 20));
@@ -95,9 +96,9 @@ impl<'a, A: Amortizer> Session<'a, A> {
         drop(listening);
         match &result {
             Ok(Ok(())) => return Ok(()),
-            // Saved, as far as it can be, or in an unknown state.
+            // Already saved as far as possible, or in an unknown state.
             Ok(Err(TrainerError::CheckpointNotWritten { .. } | TrainerError::Interrupted { .. })) | Err(_) => {}
-            // What was trained since the last checkpoint is not lost.
+            // The steps since the last checkpoint are saved.
             Ok(Err(_)) if self.trainer.checkpoint_is_due => {
                 if let Err(second) = self.write_checkpoint(&shared) {
                     tracing::error!(%second, "the state of the failed training could not be saved");
@@ -110,15 +111,14 @@ impl<'a, A: Amortizer> Session<'a, A> {
         }
         let goes_on = self.run().steps_done > 0;
         let trainer = &mut *self.trainer;
-        // In this process as for one that resumes, the amortizer has the average.
+        // The amortizer has the average, as in a process that resumes.
         trainer.weights.leave_average(&mut trainer.amortizer, goes_on);
         trainer.weights.forget_last_finite();
         self.trainer.updater = (self.run().steps_done > 0).then_some(self.updater);
         result.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    /// Has the weights that the run begins with be the best so far, if it refines the run before, which ended with its
-    /// best.
+    /// Makes the initial weights the best so far, if the run refines the run before, which ended with its best.
     fn begin_best(&mut self) {
         let begins = self.run().refines && self.run().steps_done == 0 && self.keeps_best();
         if begins && self.trainer.best_steps(self.trainer.run, usize::MAX).is_some() {
@@ -127,7 +127,7 @@ impl<'a, A: Amortizer> Session<'a, A> {
         }
     }
 
-    /// Begins the average of the weights, if there is to be one, or goes on with it: steps go on from the weights.
+    /// Begins or continues the average of the weights, if the run averages them. Steps continue from the raw weights.
     fn begin_average(&mut self) {
         if self.config.weight_average.is_some() && self.run().finished.is_none() {
             let trainer = &mut *self.trainer;
@@ -139,8 +139,7 @@ impl<'a, A: Amortizer> Session<'a, A> {
         &mut self.trainer.position.runs[self.trainer.run]
     }
 
-    /// If the trainer was resumed in the midst of this run: the optimizer, the source and the best weights as they were
-    /// saved.
+    /// Restores optimizer, source and best weights, if the trainer was resumed within this run.
     fn take_up(&mut self, checkpoint: &Checkpoint, source: &mut dyn Source) -> Result<(), TrainerError> {
         let run = self.trainer.run;
         if checkpoint.position.runs.len() != run + 1 || checkpoint.position.runs[run].finished.is_some() {
@@ -169,10 +168,10 @@ impl<'a, A: Amortizer> Session<'a, A> {
         self.config.early_stopping.as_ref().is_some_and(|stopping| stopping.final_weights == FinalWeights::Best)
     }
 
-    /// The epochs that are not finished. The number of the next is that of those in the history: after an error between
-    /// an epoch's last step and its end, what is missing is its end.
+    /// Runs the remaining epochs. The next epoch's number is the number of epochs in the history: after an error
+    /// between an epoch's last step and its end, only its end is missing.
     fn epochs(&mut self, shared: &SharedSource<'_>, validation: &[Configured]) -> Result<(), TrainerError> {
-        // What an earlier call could not save comes first: the best weights may be in it.
+        // A checkpoint that an earlier call could not write comes first: it may contain the best weights.
         if self.trainer.checkpoint_is_due {
             self.write_checkpoint(shared)?;
         }
@@ -181,8 +180,8 @@ impl<'a, A: Amortizer> Session<'a, A> {
             let epoch = self.trainer.validation_losses(self.trainer.run).len();
             let steps = self.epochs[epoch].clone();
             let stop = std::thread::scope(|scope| {
-                // For each epoch its own: a source that prepares for the next, by simulating a whole round for example,
-                // then does not keep this epoch's validation and checkpoint waiting.
+                // Each epoch has its own thread. Otherwise a source that prepares the next epoch, for example by
+                // simulating a whole round, would delay this epoch's validation and checkpoint.
                 let left = self.run().steps_done..steps.end;
                 let mut batches = Batches::start(scope, shared, left, shared.run.prefetch);
                 let stop = self.steps(epoch, &mut batches, shared);
@@ -199,8 +198,7 @@ impl<'a, A: Amortizer> Session<'a, A> {
         Ok(())
     }
 
-    /// Validates and finishes an epoch whose steps are done: with the average of the weights, if there is one, in their
-    /// place.
+    /// Validates and finishes an epoch whose steps are done, with the averaged weights if there are any.
     fn end_epoch(
         &mut self,
         epoch: usize,
@@ -216,7 +214,7 @@ impl<'a, A: Amortizer> Session<'a, A> {
         let share = (1.0 - decay).max(1.0 / (epoch as f64 + 2.0));
         let average = moved_towards(average, &weights, share as f32);
         self.trainer.amortizer.set_networks(average.clone());
-        // Whatever fails or panics, steps go on from the weights, and an epoch counts once.
+        // On errors and panics too, steps continue from the raw weights, and an epoch counts once.
         let ended = catch_unwind(AssertUnwindSafe(|| {
             let loss = self.validate(shared, validation)?;
             self.trainer.weights.set_average(Some(average));
@@ -230,7 +228,7 @@ impl<'a, A: Amortizer> Session<'a, A> {
         ended.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    /// The steps left of an epoch; the reason to stop before its end, if a callback has one.
+    /// Takes the remaining steps of an epoch. Returns a callback's reason to stop before its end, if there is one.
     fn steps(
         &mut self,
         epoch: usize,
@@ -252,7 +250,7 @@ impl<'a, A: Amortizer> Session<'a, A> {
                     stop.get_or_insert(reason);
                 }
             }
-            // After an epoch's last step its end comes first.
+            // After an epoch's last step, finishing the epoch comes first.
             if stop.is_none() && self.run().steps_done < steps.end {
                 self.end_if_interrupted(shared)?;
             }
@@ -302,7 +300,7 @@ impl<'a, A: Amortizer> Session<'a, A> {
             memory.insert(before as u64, batch.simulations);
             memory.forget_before((before + 1).saturating_sub(*capacity) as u64);
         }
-        // Last of what belongs to the step, since it may fail.
+        // This comes last in the step, since it may fail.
         #[cfg(feature = "tensorboard")]
         let logged = trainer.events.as_mut().map_or(Ok(()), |events| events.step(before + 1, &loss));
         #[cfg(not(feature = "tensorboard"))]
@@ -315,7 +313,7 @@ impl<'a, A: Amortizer> Session<'a, A> {
         Ok(StepReport { steps: before + 1, step: number, epoch, batch_size, loss, gradient_norm })
     }
 
-    /// Counts a step that was left out, and does what is to be done if there are too many.
+    /// Counts a skipped step, and applies [`AfterLimit`] if there are too many.
     fn skipped(&mut self, what: &'static str, value: f64) -> Result<(), TrainerError> {
         let steps = self.trainer.history.steps.len();
         self.run().skipped_in_row += 1;
@@ -339,7 +337,7 @@ impl<'a, A: Amortizer> Session<'a, A> {
         }
     }
 
-    /// Gives the amortizer the weights that the stepper has, which is chosen anew for the next step.
+    /// Returns the stepper's weights to the amortizer. The next step chooses a new stepper.
     fn put_parameters_back(&mut self) -> Result<(), TrainerError> {
         match self.stepper.take() {
             Some(stepper) => stepper.put_back(&mut self.trainer.amortizer, &mut self.updater),
@@ -354,7 +352,7 @@ impl<'a, A: Amortizer> Session<'a, A> {
         }
     }
 
-    /// Adds the epoch to the history, and decides whether the run is over; then its final weights are set.
+    /// Adds the epoch to the history, and decides whether the run is over; if so, sets its final weights.
     fn finish_epoch(&mut self, epoch: usize, loss: Option<f32>, stop: Option<String>) -> Result<(), TrainerError> {
         let trainer = &mut *self.trainer;
         let summary = trainer.history.finish_epoch(loss);
@@ -392,7 +390,7 @@ impl<'a, A: Amortizer> Session<'a, A> {
     }
 
     fn end_if_interrupted(&mut self, shared: &SharedSource<'_>) -> Result<(), TrainerError> {
-        // All of them, so that none is left for the next run.
+        // Takes all requests, so that none is left for the next run.
         if self.trainer.interrupts.iter().filter(|interrupt| interrupt.take()).count() == 0 {
             return Ok(());
         }

@@ -5,11 +5,11 @@ use crate::{Decay, TrainerError, error::in_range, loss::validation_loss, prefetc
 use bayesburn_amortizers::{Amortizer, AmortizerError, Configured};
 use bayesburn_core::{Purpose, derive_seed};
 
-/// Simulations of a validation batch that share context: as many as those of the pilot.
+/// Simulations of a validation batch that share context, as many as in a pilot batch.
 const VALIDATION_BATCH: usize = 16;
 
 impl<A: Amortizer> Session<'_, A> {
-    /// The simulated part of the validation data, and an error if something needs validation and there is none.
+    /// The simulated part of the validation data. An error if a setting needs validation and there is none.
     pub(super) fn validation_set(&self, shared: &SharedSource<'_>) -> Result<Vec<Configured>, TrainerError> {
         let num = self.config.validation_simulations;
         let mut simulated = Vec::new();
@@ -18,8 +18,8 @@ impl<A: Amortizer> Session<'_, A> {
             in_range(shared.run.model.is_some(), "validation_simulations", none, num)?;
             let model = shared.run.model()?;
             let seed = derive_seed(self.trainer.position.seed, const { Purpose::new("validation simulations") });
-            // Where a batch shares context, such as the number of observations, there are many batches, so that its
-            // range is seen.
+            // If a batch shares context, such as the number of observations, there are many batches, so that they cover
+            // its range.
             let size = if model.simulations_are_independent() { num } else { VALIDATION_BATCH };
             for first in (0..num).step_by(size) {
                 let batch = model.simulate_from(seed, first as u64, size.min(num - first))?;
@@ -36,8 +36,8 @@ impl<A: Amortizer> Session<'_, A> {
         }
     }
 
-    /// The mean validation loss over what was simulated for it and what the source has for it, each with its weight.
-    /// `None` if there is nothing, or the loss is not finite.
+    /// The weighted mean validation loss over the simulated validation data and those of the source. `None` if there
+    /// are none, or the loss is not finite.
     pub(super) fn validate(
         &self,
         shared: &SharedSource<'_>,

@@ -1,4 +1,4 @@
-//! Defines where the batches of a training come from.
+//! Defines sources, which provide the batches of a training.
 
 mod batches;
 mod offline;
@@ -21,18 +21,18 @@ use bayesburn_simulation::{GenerativeModel, Progress};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// Where the batches of a training come from.
+/// Provides the batches of a training.
 ///
 /// | source | what a step trains on |
 /// |---|---|
 /// | [`Online`] | fresh simulations, each seen once |
-/// | [`Replay`] | fresh ones, and then draws from a buffer of recent ones |
+/// | [`Replay`] | fresh simulations, alternating with draws from a buffer of recent ones |
 /// | [`Rounds`] | all simulations of the rounds so far; each round adds some |
-/// | [`Offline`] | simulations that are already there, in memory or on disk |
+/// | [`Offline`] | existing simulations, in memory or on disk |
 ///
-/// Batches are asked for on a thread beside the training, some steps ahead of it. A batch must therefore depend on the
-/// step, the run's seed and the source's settings alone; what a source keeps from step to step may only save it work.
-/// Then a resumed run ends with the bits of an uninterrupted one, whatever was made ahead and thrown away.
+/// Batches are made on a second thread, some steps ahead of the training. A batch must therefore depend only on the
+/// step, the run's seed and the source's settings; state that a source keeps between steps may only be a cache. Then a
+/// resumed run ends with the same bits as an uninterrupted one, whatever was prepared ahead and discarded.
 ///
 /// # To implement this
 /// [`Source::epochs`], [`Source::batch`] and [`Source::config`] are enough:
@@ -66,19 +66,19 @@ pub trait Source: Send {
     /// A setting outside its range.
     fn epochs(&self) -> Result<Vec<usize>, TrainerError>;
 
-    /// The simulations that a step trains on; steps are numbered from 0 over the whole run. Mostly the next step is
-    /// asked for, and after an error or a resumption an earlier or later one.
+    /// The simulations of a step; steps are numbered from 0 over the whole run. Usually steps are requested in order;
+    /// after an error or a resumption, an earlier or later one may follow.
     ///
     /// # Errors
     /// Simulations that fail, or data that cannot be read.
     fn batch(&mut self, step: usize, run: &RunContext) -> Result<Simulations, TrainerError>;
 
-    /// The settings that tell this source from another: a resumed run must have the same.
+    /// The settings that identify this source: a resumed run must have the same.
     fn config(&self) -> Value;
 
-    /// A part of the validation data: part 0, 1, 2 … until there is none. They are asked for after each epoch and must
-    /// be the same then. Beside them there are the simulations of
-    /// [`TrainingConfig::validation_simulations`](crate::TrainingConfig).
+    /// A part of the validation data: part 0, 1, 2 … until `None`. Parts are requested after each epoch and must be the
+    /// same each time. The simulations of [`TrainingConfig::validation_simulations`](crate::TrainingConfig) are used in
+    /// addition.
     ///
     /// # Errors
     /// Data that cannot be read.
@@ -86,8 +86,8 @@ pub trait Source: Send {
         Ok(None)
     }
 
-    /// Saves files, not folders, into a checkpoint's folder: what spares a resumed run work, as of the moment before
-    /// `step`.
+    /// Saves cached state, as of just before `step`, into a checkpoint's folder, so that a resumed run need not
+    /// recompute it. Files only, no folders.
     ///
     /// # Errors
     /// Files that cannot be written.
@@ -95,7 +95,7 @@ pub trait Source: Send {
         Ok(())
     }
 
-    /// Takes up what [`Source::save`] saved.
+    /// Restores what [`Source::save`] saved.
     ///
     /// # Errors
     /// Files that cannot be read.
@@ -104,7 +104,7 @@ pub trait Source: Send {
     }
 }
 
-/// What a source knows of the run it serves.
+/// Information about the run that a source serves.
 #[derive(Debug)]
 pub struct RunContext {
     pub(crate) model: Option<GenerativeModel>,
@@ -133,13 +133,13 @@ impl RunContext {
         self.seed
     }
 
-    /// The trainer's seed, for what is to be the same in every run, such as which data are held out.
+    /// The trainer's seed, for choices that must be the same in every run, such as which data are held out.
     #[must_use]
     pub fn trainer_seed(&self) -> u64 {
         self.trainer_seed
     }
 
-    /// A folder where this run may keep files from step to step, beside the checkpoints, if there are any.
+    /// A folder for files of this run beside the checkpoints; `None` if the trainer writes none.
     #[must_use]
     pub fn folder(&self) -> Option<&Path> {
         self.folder.as_deref()

@@ -1,4 +1,4 @@
-//! Trains on simulations that are already there, in memory or on disk.
+//! Trains on existing simulations, in memory or on disk.
 
 use super::{
     LastBatch, RunContext, Source,
@@ -13,25 +13,25 @@ const SHUFFLE: Purpose = Purpose::new("offline shuffle");
 /// Rows that are read at a time for the validation loss.
 const VALIDATION_ROWS: usize = 1024;
 
-/// What the validation loss of an offline training is measured on.
+/// The validation data of an offline training.
 #[derive(Debug, Clone)]
 pub enum Validation {
-    /// Nothing of the data.
+    /// No validation on the data.
     None,
-    /// A share of the data, between 0 and 1, drawn at random, that is not trained on. Simulations that occur more than
-    /// once are all in it or all outside, so that it may be a hundredth of the data smaller; `tracing` has a warning of
-    /// them.
+    /// A random fraction of the data, between 0 and 1, which is not trained on. Copies of a simulation are either all
+    /// in it or all outside, so that it may be smaller by up to a hundredth of the data; a `tracing` warning reports
+    /// copies.
     Fraction(f64),
     /// Other data, all of it.
     Data(Dataset),
 }
 
-/// Offline training: epochs over a fixed set of simulations. For simulators so slow, or far away, that simulating is
-/// done beforehand.
+/// Offline training: epochs over a fixed set of simulations. For simulators that are too slow to run during training,
+/// or run elsewhere.
 ///
-/// Each epoch takes all simulations in a new random order. A fixed set can be overfitted: hold some out for validation,
-/// stop early and regularise, as [`TrainingConfig::regularised`](crate::TrainingConfig::regularised) does, with dropout
-/// in the networks.
+/// Each epoch takes all simulations in a new random order. A fixed set can be overfitted: hold some simulations out for
+/// validation, stop early and regularise ([`TrainingConfig::regularised`](crate::TrainingConfig::regularised)), and use
+/// dropout in the networks.
 ///
 /// ```no_run
 /// use bayesburn_amortizers::PosteriorConfig;
@@ -60,7 +60,7 @@ pub struct Offline {
 }
 
 impl Offline {
-    /// 10 epochs over these data, in batches of 32, the last of them as small as it comes; a tenth is held out for
+    /// 10 epochs over these data in batches of 32, of which the last may be smaller; a tenth is held out for
     /// validation.
     #[must_use]
     pub fn new(data: Dataset) -> Self {
@@ -82,28 +82,28 @@ impl Offline {
         self
     }
 
-    /// Simulations in a step, at least 1 and at most as many as there are to train on.
+    /// Simulations in a step, at least 1 and at most the number of training simulations.
     #[must_use]
     pub fn with_batch_size(mut self, batch_size: usize) -> Self {
         self.batch_size = batch_size;
         self
     }
 
-    /// What becomes of the last simulations of an epoch, when they are fewer than a batch.
+    /// How the last simulations of an epoch are handled if they are fewer than a batch.
     #[must_use]
     pub fn with_last_batch(mut self, last_batch: LastBatch) -> Self {
         self.last_batch = last_batch;
         self
     }
 
-    /// What the validation loss is measured on.
+    /// Sets the validation data.
     #[must_use]
     pub fn with_validation(mut self, validation: Validation) -> Self {
         self.validation = validation;
         self
     }
 
-    /// How many rows of each group are held out, so that in all it is the fraction asked for, rounded down.
+    /// The number of rows held out of each group; their sum is the requested fraction, rounded down.
     fn held_out(&self) -> Vec<usize> {
         let fraction = match self.validation {
             Validation::Fraction(fraction) => fraction,
@@ -130,8 +130,8 @@ impl Offline {
         }
     }
 
-    /// The rows to train on, and those to validate on in parts; the same in every run of a trainer, so that none of the
-    /// latter was trained on in a run before.
+    /// The training rows, and the validation rows in parts. They are the same in every run of a trainer, so that no run
+    /// trains on validation rows of another.
     fn split(&mut self, seed: u64) -> Result<&(Groups, Groups), TrainerError> {
         if self.split.is_none() {
             let mut training = groups(&self.data)?;
@@ -162,7 +162,7 @@ impl Offline {
             }
             let mut parts = Vec::new();
             for rows in validation.iter().flat_map(|group| group.chunks(VALIDATION_ROWS)) {
-                // A part of which everything is dropped as invalid is no part.
+                // A part whose rows were all dropped as invalid is skipped.
                 if valid(self.validation_data().select(&numbers(rows)))?.is_some() {
                     parts.push(rows.to_vec());
                 }
@@ -189,7 +189,7 @@ impl Source for Offline {
             in_range(
                 *fraction == 0.0,
                 "validation fraction",
-                "0, or so much that it is a simulation at least",
+                "0, or large enough for at least one simulation",
                 fraction,
             )?;
         }
@@ -215,7 +215,7 @@ impl Source for Offline {
             self.epoch = Some((number, epoch));
         }
         let (_, epoch) = self.epoch.as_ref().expect("it was just made");
-        // Of a small batch all simulations may be invalid and dropped; then the next one takes its place.
+        // All simulations of a small batch may be invalid and dropped; then the next batch takes its place.
         for batch in (0..length).map(|i| (batch + i) % length) {
             if let Some(simulations) = valid(self.data.select(&epoch.rows(batch)))? {
                 return Ok(simulations);

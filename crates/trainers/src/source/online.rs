@@ -1,4 +1,4 @@
-//! Trains on fresh simulations alone.
+//! Trains on fresh simulations only.
 
 use super::{RunContext, Source};
 use crate::{TrainerError, error::in_range};
@@ -6,7 +6,7 @@ use bayesburn_core::Simulations;
 use burn::config::Config;
 use serde_json::Value;
 
-/// Online training: every batch is simulated afresh and seen once, so that nothing can be overfitted. For fast
+/// Online training: every batch is newly simulated and seen once, so that overfitting is impossible. For fast
 /// simulators.
 #[derive(Config, Debug, PartialEq)]
 pub struct Online {

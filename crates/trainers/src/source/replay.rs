@@ -12,8 +12,8 @@ const DRAWS: Purpose = Purpose::new("replay draws");
 /// Experience replay: a fresh batch enters a bounded buffer and is trained on, then some steps draw from the buffer.
 /// For simulators that take longer than a training step.
 ///
-/// A draw takes `batch_size` of the buffered simulations, each at most once, all equally likely. Where the simulations
-/// of a batch depend on each other, by shared context such as their number of observations, it takes a whole batch.
+/// A draw takes `batch_size` of the buffered simulations, each at most once, all equally likely. If the simulations of
+/// a batch depend on each other, by shared context such as their number of observations, a draw takes a whole batch.
 #[derive(Debug, Clone)]
 pub struct Replay {
     epochs: usize,
@@ -21,7 +21,7 @@ pub struct Replay {
     batch_size: usize,
     capacity: usize,
     replayed_per_fresh: usize,
-    /// What [`Replay::window`] asks for, and some batches that steps in flight no longer need.
+    /// The batches in [`Replay::window`], and some older ones.
     buffer: NumberedBatches,
 }
 
@@ -111,8 +111,8 @@ impl Source for Replay {
                 self.buffer.insert(number, run.model()?.simulate_from(run.seed(), first, self.batch_size)?);
             }
         }
-        // A checkpoint may still ask for the window of a step that batches were made ahead of: as many as are
-        // prefetched, and one that a GPU has already been given.
+        // A checkpoint may need the window of an earlier step than the newest batch made: earlier by the prefetched
+        // batches, and by one that a GPU already has.
         self.buffer.forget_before(window.start().saturating_sub(run.prefetch as u64 + 2));
         if is_fresh {
             return Ok(self.buffer.get(*window.end()).clone());

@@ -13,13 +13,14 @@ use std::{collections::BTreeMap, ops::Range};
 
 const SHUFFLE: Purpose = Purpose::new("rounds shuffle");
 
-/// Round-based training: each round simulates, joins what came before, and trains for some epochs on all of it. The
-/// learning rate's schedule spans all rounds.
+/// Round-based training: each round adds new simulations to those of earlier rounds and trains for some epochs on all
+/// of them. The learning rate's schedule spans all rounds.
 ///
-/// Where the trainer writes checkpoints, the simulations are kept beside them, on disk, so that a resumed run need not
-/// repeat them; else in memory. An epoch has as many steps as the simulations asked for make batches. Where some were
-/// dropped as invalid, its last steps begin again with the first batches; where shared context leaves more than one
-/// batch smaller than the others, as many batches at random are left out.
+/// If the trainer writes checkpoints, the simulations are stored beside them on disk, so that a resumed run need not
+/// repeat them; otherwise they stay in memory. The number of steps of an epoch is the requested number of simulations
+/// divided by the batch size, rounded up. If invalid simulations were dropped, so that there are fewer batches, the
+/// last steps repeat the first batches. If shared context splits the simulations into more batches than that, random
+/// batches are left out.
 #[derive(Debug, Clone)]
 pub struct Rounds {
     rounds: usize,
@@ -27,9 +28,9 @@ pub struct Rounds {
     epochs_per_round: usize,
     batch_size: usize,
     window: Option<usize>,
-    /// The simulations of the rounds that the newest one trains on.
+    /// The simulations in the window of the newest round.
     data: BTreeMap<usize, Dataset>,
-    /// The epoch that a batch was last asked for.
+    /// The epoch of the last requested batch.
     epoch: Option<OpenEpoch>,
 }
 
@@ -91,7 +92,7 @@ impl Rounds {
         self
     }
 
-    /// Trains on the simulations of this many rounds, the newest, at least 1; of all rounds if not set.
+    /// Trains on the simulations of this many newest rounds, at least 1; of all rounds by default.
     #[must_use]
     pub fn with_window(mut self, window: usize) -> Self {
         self.window = Some(window);
@@ -127,14 +128,14 @@ impl Rounds {
     fn simulate(&self, number: usize, run: &RunContext) -> Result<Dataset, TrainerError> {
         let model = run.model()?;
         let seed = stream(run.seed(), const { Purpose::new("round") }, number as u64).next_u64();
-        // Where a batch shares context, such as the number of observations, every batch of training has its own.
+        // If a batch shares context, such as the number of observations, every training batch has its own.
         let independent = model.simulations_are_independent();
         if let Some(folder) = run.folder() {
             let settings = Presimulation::new(self.simulations_per_round, seed).with_progress(run.progress);
             let settings = if independent { settings } else { settings.with_simulations_per_shard(self.batch_size) };
             let name = layout::round(number, self.simulations_per_round, self.batch_size);
             let data = model.presimulate(folder.join(name), &settings)?;
-            // After a resumption they may have been there for long.
+            // After a resumption, old files may have been changed.
             data.verify()?;
             return Ok(data);
         }
@@ -166,7 +167,7 @@ impl Source for Rounds {
             let (number, steps) = self.epoch_of(step);
             let round = number / self.epochs_per_round;
             let window = self.window_of(round);
-            // What has left the window is not kept.
+            // Rounds that have left the window are dropped.
             self.data.retain(|round, _| window.contains(round));
             for round in window {
                 if !self.data.contains_key(&round) {

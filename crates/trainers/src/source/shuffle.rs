@@ -6,17 +6,17 @@ use bayesburn_simulation::{Copies, DataError, Dataset, SimulationError};
 use burn::config::Config;
 use rand::seq::SliceRandom;
 
-/// What becomes of the last simulations of an epoch, when they are fewer than a batch.
+/// How the last simulations of an epoch are handled if they are fewer than a batch.
 #[derive(Config, Debug, Copy, PartialEq, Eq)]
 pub enum LastBatch {
-    /// They are a smaller batch.
+    /// They form a smaller batch.
     Keep,
-    /// They are left out; in the next epoch others are, but for groups smaller than a batch, which are never trained
+    /// They are left out. The next epoch leaves out others, except that groups smaller than a batch are never trained
     /// on.
     Drop,
 }
 
-/// The rows that an epoch trains on, group by group; those of one group can be in one batch.
+/// The rows that an epoch trains on, by group; a batch contains rows of one group.
 ///
 /// An index takes 4 bytes for each row: 20 MB for 4 GB of simulations of 800 bytes.
 pub(crate) type Groups = Vec<Vec<u32>>;
@@ -32,8 +32,8 @@ pub(crate) fn copies(data: &Dataset) -> Copies {
     Some(data.copies()).filter(|copies| !copies.parameters_recur()).unwrap_or_default()
 }
 
-/// Takes at most so many rows out of the group of this number, at random, with all copies of each: the same in all of a
-/// trainer's runs. The rows left are in another order.
+/// Removes at most this many random rows from a group, each with all its copies. The choice is the same in all runs of
+/// a trainer. The remaining rows are reordered.
 pub(crate) fn hold_out(rows: &mut Vec<u32>, most: usize, copies: &Copies, group: usize, trainer_seed: u64) -> Vec<u32> {
     rows.shuffle(&mut stream(trainer_seed, const { Purpose::new("validation split") }, group as u64));
     if copies.is_empty() {

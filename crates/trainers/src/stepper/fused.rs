@@ -6,7 +6,7 @@ use bayesburn_amortizers::{Amortizer, AmortizerError, Configured, DensityPart, D
 use bayesburn_networks::{Pass, with_parameters};
 use burn::{module::Module, tensor::Device};
 
-/// The parameters during a stretch of steps, and their gradients. The amortizer has the parameters from before it,
+/// The parameters during a sequence of steps, and their gradients. The amortizer has the parameters from before it,
 /// until they are put back.
 pub(crate) struct FusedStepper {
     loss: DirectLoss,

@@ -3,10 +3,10 @@
 //! | stepper | how | for |
 //! |---|---|---|
 //! | [`graph`] | by Burn's graph | every amortizer, loss and device |
-//! | [`fused`] | on the processor, all parameters in one array, without a graph | what kernels have |
-//! | [`gpu`] | on a GPU, where parameters and the optimizer's state stay | what kernels have |
+//! | [`fused`] | on the processor, all parameters in one array, without a graph | networks and losses with kernels |
+//! | [`gpu`] | on a GPU, where parameters and the optimizer's state stay | networks and losses with kernels |
 //!
-//! A stepper is chosen once for each epoch. All that depends on how the program was built is in this folder.
+//! A stepper is chosen once for each epoch. All code that depends on features of the build is in this folder.
 
 mod clip;
 #[cfg(feature = "flex")]
@@ -46,14 +46,13 @@ impl Outcome {
 /// Gives the batch of the next step and its pass, if the batch is made already.
 pub(crate) type Next<'n> = Box<dyn FnOnce() -> Option<(&'n Configured, Pass)> + 'n>;
 
-/// A way to take steps. Gradients and update are apart, so that gradients can be added up over machines between the
-/// two.
+/// A way to take steps. Gradients and update are separate, so that gradients could be summed over machines in between.
 pub(crate) trait Stepper<A: Amortizer> {
     /// Computes the loss and the gradients of a batch, and keeps them.
     fn gradients(&mut self, amortizer: &A, batch: &Configured, pass: &mut Pass) -> Result<(), AmortizerError>;
 
-    /// Changes the weights by the gradients that [`Stepper::gradients`] kept, with this learning rate. A GPU is given
-    /// the next batch meanwhile.
+    /// Updates the weights by the gradients that [`Stepper::gradients`] kept, with this learning rate. On a GPU, the
+    /// next batch is copied meanwhile.
     fn update(
         &mut self,
         amortizer: &mut A,
@@ -62,11 +61,11 @@ pub(crate) trait Stepper<A: Amortizer> {
         next: Next<'_>,
     ) -> Result<Outcome, AmortizerError>;
 
-    /// Gives the amortizer the weights as they are now, and the optimizer its state, where the stepper has them.
+    /// Returns the current weights to the amortizer and the state to the optimizer, if the stepper holds them.
     fn put_back(&self, amortizer: &mut A, updater: &mut Updater) -> Result<(), TrainerError>;
 }
 
-/// The fastest stepper that has this amortizer, loss, optimizer and device.
+/// The fastest stepper that supports this amortizer, loss, optimizer and device.
 pub(crate) fn choose<A: Amortizer>(
     amortizer: &A,
     updater: &Updater,

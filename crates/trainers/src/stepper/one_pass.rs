@@ -25,7 +25,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// What Adam keeps, with the numbers of all parameters in one array each.
+/// Adam's state, each moment of all parameters in one array.
 #[cfg(feature = "gpu")]
 #[derive(Debug)]
 pub(crate) struct DirectState {
@@ -41,7 +41,7 @@ pub(crate) struct OnePass {
     moments: HashMap<ParamId, Moments>,
 }
 
-/// What Burn's configurations hold: their fields are private, what they are written as is not.
+/// The fields of Burn's configurations. They are private, so they are read from the serialised form.
 #[derive(Deserialize)]
 struct Constants {
     beta_1: f32,
@@ -59,7 +59,7 @@ struct Decay {
 }
 
 impl OnePass {
-    /// `None` for what kernels do not have: other optimizers, AMSGrad, cautious or coupled weight decay, clipping
+    /// `None` for what kernels do not support: other optimizers, AMSGrad, cautious or coupled weight decay, clipping
     /// tensor by tensor.
     pub(crate) fn new(optimizer: &Optimizer) -> Option<Self> {
         let written = match optimizer {
@@ -68,7 +68,7 @@ impl OnePass {
             Optimizer::RmsProp(_) | Optimizer::Sgd(_) => return None,
         };
         let constants: Constants = serde_json::from_str(&written).ok()?;
-        // Adam's own decay is written as a structure, which is no number.
+        // Adam's own weight decay is serialised as a structure, not as a number.
         let weight_decay = serde_json::from_str::<Decay>(&written).ok()?.weight_decay.unwrap_or(0.0);
         let Constants { beta_1, beta_2, epsilon, amsgrad, cautious_weight_decay, grad_clipping } = constants;
         let plain = !amsgrad && !cautious_weight_decay && grad_clipping.is_none();
@@ -200,7 +200,7 @@ impl OnePass {
             let Some(moments) = moments else { continue };
             if [moments.first.len(), moments.second.len()] != [len; 2] {
                 let got = moments.first.len();
-                return Err(format!("{got} moments for a parameter of {len} numbers: it is of other networks"));
+                return Err(format!("{got} moments for a parameter of {len} values: it belongs to other networks"));
             }
             restored.insert(id, moments);
         }

@@ -1,4 +1,4 @@
-//! Changes weights by gradients: clips these by their global norm and takes the optimizer's step.
+//! Updates weights: clips gradients by their global norm and takes the optimizer's step.
 
 use super::clip::clip_global_norm;
 #[cfg(feature = "gpu")]
@@ -20,7 +20,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 #[cfg(feature = "gpu")]
 use {bayesburn_amortizers::DirectLoss, bayesburn_kernels::GpuStep};
 
-/// An optimizer and its state: Burn's, or Adam in one pass over all parameters where kernels have it.
+/// An optimizer and its state: Burn's, or a kernel that takes Adam's step in one pass over all parameters.
 #[derive(Clone)]
 pub(crate) struct Updater {
     burn: ModuleOptimizer,
@@ -37,8 +37,8 @@ impl Updater {
         }
     }
 
-    /// The networks one step further and the norm of all gradients together, which are scaled down to `max_norm` if it
-    /// is larger.
+    /// Takes one step. Returns the networks and the norm of all gradients together, which are scaled down to `max_norm`
+    /// if it is larger.
     ///
     /// # Errors
     /// The norm, if it is not finite; then nothing has changed.
@@ -131,8 +131,7 @@ impl Updater {
     /// # Errors
     /// A state that is damaged, or of other parameters.
     pub(crate) fn restore<M: Module>(&mut self, state: Vec<u8>, networks: &M) -> Result<(), String> {
-        // Burn panics on a state that is not of its making. What does not fit is found out by a step that changes
-        // nothing.
+        // Burn panics on a foreign state. A trial step that changes nothing finds out whether the state fits.
         let restored = catch_unwind(AssertUnwindSafe(|| {
             self.try_restore(state, networks)?;
             let mut gradients = ZeroGradients::default();
@@ -140,7 +139,7 @@ impl Updater {
             let stepped = self.clone().step(networks, gradients.0, 0.0, None);
             stepped.map(|_| ()).map_err(|norm| format!("a step has the norm {norm}"))
         }));
-        restored.unwrap_or_else(|_| Err("it is damaged, or of other networks".to_owned()))
+        restored.unwrap_or_else(|_| Err("it is damaged, or belongs to other networks".to_owned()))
     }
 
     fn try_restore<M: Module>(&mut self, state: Vec<u8>, networks: &M) -> Result<(), String> {

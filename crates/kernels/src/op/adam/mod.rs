@@ -20,7 +20,7 @@ pub struct Adam {
     pub weight_decay: f32,
 }
 
-/// What Adam keeps of a parameter's gradients.
+/// Adam's state for a parameter.
 #[derive(Debug, Clone, Default)]
 pub struct Moments {
     /// The number of steps.
@@ -38,6 +38,6 @@ pub struct Updated<'a> {
     pub parameter: &'a mut [f32],
     /// Their gradients.
     pub gradient: &'a [f32],
-    /// What Adam keeps of earlier ones.
+    /// Adam's state.
     pub moments: &'a mut Moments,
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 use std::f32::consts::PI;
 
-/// What the backward pass needs of a forward pass.
+/// The values of a forward pass that the backward pass needs.
 #[derive(Debug)]
 pub(crate) struct AffineTape {
     scale: StackTape,

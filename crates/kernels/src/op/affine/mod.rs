@@ -1,4 +1,4 @@
-//! Scales and translates one half by what networks make of the other half and the condition.
+//! Scales and translates one half; networks compute scale and translation from the other half and the condition.
 
 mod cpu;
 #[cfg(feature = "gpu")]
@@ -11,9 +11,9 @@ use crate::op::dense::Stack;
 /// y = x · exp(s) + t.
 #[derive(Debug, Clone)]
 pub struct Affine {
-    /// Makes s or, without a network for the translation, s and t side by side.
+    /// The network for s or, without a second network, for s and t side by side.
     pub scale: Stack,
-    /// Makes t.
+    /// The network for t.
     pub translation: Option<Stack>,
     /// Bound c of s ← (2c/π) atan(s/c).
     pub soft_clamping: Option<f32>,

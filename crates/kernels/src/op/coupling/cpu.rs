@@ -7,7 +7,7 @@ use crate::{
     op::{affine::AffineTape, dense::cpu::Seen, spline::SplineTape},
 };
 
-/// What the backward pass needs of a forward pass.
+/// The values of a forward pass that the backward pass needs.
 #[derive(Debug)]
 pub(crate) enum CouplingTape {
     Affine(AffineTape),

@@ -22,7 +22,7 @@ pub(crate) struct Seen<'a> {
     pub(crate) rows: usize,
 }
 
-/// What the backward pass needs of a forward pass.
+/// The values of a forward pass that the backward pass needs.
 #[derive(Debug)]
 pub(crate) struct StackTape {
     /// Before the activation, where the output does not tell the derivative.

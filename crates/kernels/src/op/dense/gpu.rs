@@ -27,7 +27,7 @@ impl Seen {
     }
 }
 
-/// What the backward pass needs of a forward pass.
+/// The values of a forward pass that the backward pass needs.
 #[derive(Debug)]
 pub(crate) struct StackTape {
     seen: Seen,

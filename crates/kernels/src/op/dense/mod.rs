@@ -1,4 +1,4 @@
-//! Describes dense layers one after the other, the arithmetic of every network here.
+//! Describes stacks of dense layers, of which every network here consists.
 
 pub(crate) mod cpu;
 #[cfg(feature = "gpu")]
@@ -8,7 +8,7 @@ mod tests;
 
 use crate::op::activation::Activation;
 
-/// Dense layers, the first of which may see several inputs side by side. Operands are named by their places.
+/// A stack of dense layers. The first may have several inputs side by side. Operands are referred to by their places.
 #[derive(Debug, Clone, Default)]
 pub struct Stack {
     /// The layers, from the first.
@@ -30,8 +30,8 @@ pub struct Layer {
     pub activation: Option<Activation>,
     /// Whether the layer's input is added. Such a layer has one input.
     pub skip: bool,
-    /// Dropout: the first of the layer's columns in the masks of dropped units, by which the activation's output is
-    /// multiplied unit by unit.
+    /// Dropout: the first of the layer's columns in the dropout masks, by which the activation's output is multiplied
+    /// unit by unit.
     pub dropout: Option<usize>,
 }
 

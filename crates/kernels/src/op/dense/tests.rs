@@ -1,4 +1,4 @@
-//! Gradients of stacks against finite differences, and what rows see.
+//! Compares gradients of stacks with finite differences, and checks which inputs rows depend on.
 
 use super::{Layer, Stack, Weight, cpu::Seen};
 use crate::{

@@ -24,7 +24,7 @@ pub(crate) struct LayerPass<'a> {
     pub(crate) dim: usize,
 }
 
-/// What the backward pass needs of a forward pass.
+/// The values of a forward pass that the backward pass needs.
 #[derive(Debug)]
 pub(crate) struct LayerTape {
     input: Buffer,

@@ -21,7 +21,7 @@ pub struct Flow {
     pub dim: usize,
     /// C, the width of the condition; 0 if there is none.
     pub condition_dim: usize,
-    /// W, the width of the masks of dropped units; 0 if no units are dropped.
+    /// W, the width of the dropout masks; 0 without dropout.
     pub dropout_dim: usize,
 }
 
@@ -32,9 +32,9 @@ pub struct FlowLayer {
     pub normalization: Option<Normalization>,
     /// The order of dimensions in which they are coupled.
     pub permutation: Permutation,
-    /// Transforms the first ⌊D/2⌋ dimensions given the others and the condition.
+    /// The transform of the first ⌊D/2⌋ dimensions, given the others and the condition.
     pub first: Option<Coupling>,
-    /// Transforms the others given the first ones, after their transform, and the condition.
+    /// The transform of the others, given the transformed first ones and the condition.
     pub second: Coupling,
 }
 

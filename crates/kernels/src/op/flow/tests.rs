@@ -1,4 +1,4 @@
-//! Flows of affine and spline layers: gradients against finite differences, the way back, log-determinants.
+//! Checks flows of affine and spline layers: gradients against finite differences, inverses, log-determinants.
 
 use super::{Flow, FlowLayer, cpu::FlowBlock};
 use crate::{

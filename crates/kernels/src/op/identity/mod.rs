@@ -1,4 +1,4 @@
-//! No summary network: data sets of one observation are their own summaries.
+//! Uses data sets of one observation as their own summaries.
 
 mod cpu;
 #[cfg(feature = "gpu")]

@@ -1,4 +1,4 @@
-//! The loss of a density: −ln q of a flow whose latents are standard normal.
+//! Defines the negative log density −ln q of a flow with standard normal latents, as a loss.
 
 mod cpu;
 #[cfg(feature = "gpu")]
@@ -11,7 +11,7 @@ use crate::op::flow::Flow;
 pub struct NegativeLogDensity {
     /// The flow.
     pub flow: Flow,
-    /// Added to each −ln q: what standardising targets adds.
+    /// Added to each −ln q: the contribution of standardising the targets.
     pub constant: f64,
 }
 

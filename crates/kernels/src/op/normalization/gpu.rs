@@ -21,9 +21,9 @@ struct Sizes {
 /// What the gradients of scale and bias are made of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct GradNormalized<'a> {
-    /// What came in.
+    /// The input.
     pub(crate) input: &'a Rows,
-    /// Gradients of what came out.
+    /// Gradients of the output.
     pub(crate) grads: &'a Rows,
     pub(crate) grad_log_det: &'a Numbers,
 }

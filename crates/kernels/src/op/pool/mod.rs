@@ -1,4 +1,4 @@
-//! Makes one row of the rows of each data set.
+//! Pools the rows of each data set into one row.
 
 mod cpu;
 #[cfg(feature = "gpu")]
@@ -8,7 +8,7 @@ mod tests;
 
 pub(crate) use cpu::SetRows;
 
-/// How the observations of a set become one vector.
+/// How the observations of a set are pooled into one vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pool {
     /// The mean over observations.

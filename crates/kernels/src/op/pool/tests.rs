@@ -1,4 +1,4 @@
-//! Pooled rows and their gradients, with and without a mask.
+//! Checks pooled rows and their gradients, with and without a mask.
 
 use super::{Pool, SetRows};
 use crate::op::testing::{assert_gradient, numbers, weighted};

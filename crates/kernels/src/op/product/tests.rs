@@ -1,4 +1,4 @@
-//! Products against sums in f64, and rows against themselves in smaller products.
+//! Compares products with sums in f64, and rows with the same rows of smaller products.
 
 use super::{Matrix, Product, Start};
 use crate::source::Source;

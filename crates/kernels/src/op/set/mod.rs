@@ -9,15 +9,15 @@ use crate::op::{dense::Stack, pool::Pool};
 /// Equivariant modules, pooling, and layers on the pooled set: data `[B, N, F]` to summaries `[B, S]`.
 #[derive(Debug, Clone)]
 pub struct SetNetwork {
-    /// F, the features of an observation.
+    /// F, the number of features of an observation.
     pub features: usize,
-    /// Before everything else, on each observation.
+    /// The first layers, applied to each observation.
     pub embedding: Option<Stack>,
     /// The equivariant modules.
     pub modules: Vec<SetModule>,
-    /// Before the last pooling, on each observation.
+    /// The layers before the last pooling, applied to each observation.
     pub before: Option<Stack>,
-    /// After it, on each set.
+    /// The layers after the last pooling, applied to each set.
     pub after: Stack,
     /// How sets are pooled.
     pub pool: Pool,

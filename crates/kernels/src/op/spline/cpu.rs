@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// What the backward pass needs of a forward pass.
+/// The values of a forward pass that the backward pass needs.
 #[derive(Debug)]
 pub(crate) struct SplineTape {
     net: StackTape,

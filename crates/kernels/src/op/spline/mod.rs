@@ -1,4 +1,5 @@
-//! Bends one half by monotone rational-quadratic splines that a network makes of the other half and the condition.
+//! Transforms one half by monotone rational-quadratic splines; a network computes them from the other half and the
+//! condition.
 
 mod cpu;
 mod curve;
@@ -12,14 +13,14 @@ use crate::op::dense::Stack;
 /// y is a spline of x, dimension by dimension.
 #[derive(Debug, Clone)]
 pub struct SplineTransform {
-    /// Makes the splines' numbers.
+    /// The network for the splines' parameters.
     pub net: Stack,
-    /// How they are read.
+    /// The interpretation of these parameters.
     pub spline: Spline,
 }
 
-/// How the numbers that a network makes for a dimension are read as a spline: left and bottom edge, K widths, K
-/// heights, and K − 1 derivatives at the inner knots.
+/// How the outputs of a network for one dimension define a spline: left and bottom edge, K widths, K heights, and K − 1
+/// derivatives at the inner knots.
 #[derive(Debug, Clone)]
 pub struct Spline {
     /// K.

@@ -19,8 +19,8 @@ pub struct GpuDensity {
 }
 
 impl GpuDensity {
-    /// The networks of this plan, on this device, with values of all parameters. `None` if the device is no GPU, an
-    /// operation has no code for one, or the loss is no [`NegativeLogDensity`].
+    /// The networks of this plan, on this device, with values of all parameters. `None` if the device is not a GPU, an
+    /// operation has no GPU code, or the loss is not a [`NegativeLogDensity`].
     #[must_use]
     pub fn new(device: &Device, plan: &Plan, values: &[f32]) -> Option<Self> {
         Some(Self { density: plan.loss.density()?.clone(), plan: GpuPlan::new(device, plan, values)? })

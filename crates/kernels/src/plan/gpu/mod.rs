@@ -126,7 +126,7 @@ struct GpuPlan {
 }
 
 impl GpuPlan {
-    /// `None` if the device is no GPU, or an operation has no code for one.
+    /// `None` if the device is not a GPU, or an operation has no GPU code.
     fn new(device: &Device, plan: &Plan, values: &[f32]) -> Option<Self> {
         let Plan { summary, loss, parameters, .. } = plan;
         if summary.as_ref().is_some_and(|summary| summary.on_gpu().is_none()) {

@@ -62,7 +62,7 @@ pub struct GpuStep {
 
 impl GpuTraining {
     /// Of this plan, on this device, with values of all parameters and Adam's averages of their gradients and of the
-    /// squares of these. `None` if the device is no GPU, or an operation has no code for one.
+    /// squares of these. `None` if the device is not a GPU, or an operation has no GPU code.
     #[must_use]
     pub fn new(device: &Device, plan: &Plan, state: [&[f32]; 3]) -> Option<Self> {
         let [values, first, second] = state;

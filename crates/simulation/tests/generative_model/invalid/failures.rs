@@ -66,7 +66,7 @@ fn a_batch_of_which_nothing_is_left_is_an_error() {
     let model = model(one_prior(), simulator, InvalidSimulations::Drop);
     let error = model.simulate_from(4, 30, 5).expect_err("nothing is left");
     assert!(matches!(error, SimulationError::NothingLeft { count: 5, first, .. } if first.index == 30));
-    assert!(error.to_string().contains("none of the 5 simulations from number 30 on"), "{error}");
+    assert!(error.to_string().contains("all 5 simulations from number 30 on"), "{error}");
 }
 
 /// The first 100 simulations of seed 0, which every pilot run begins with, are invalid: a model is made all the same,
