@@ -67,8 +67,8 @@ impl Affine {
         let tape = CouplingTape { net, translation };
         let (t, t_first) = tape.translations(half.dim);
         let s = tape.net.output();
-        let none = &to.out.values;
         let bound = self.soft_clamping.unwrap_or(1.0);
+        let [condition, log_det, out, next] = to.args();
         let (count, threads) = gpu.each_row(half.rows.rows);
         affine::launch(
             &gpu.client,
@@ -77,10 +77,10 @@ impl Affine {
             half.rows.values.arg(),
             s.values.arg(),
             t.values.arg(),
-            to.condition.values.arg(),
-            to.log_det.unwrap_or(none).arg(),
-            to.out.values.arg(),
-            to.next.map_or(none, |next| &next.values).arg(),
+            condition,
+            log_det,
+            out,
+            next,
             half.sizes(to),
             NetSizesLaunch { s_width: s.width, t_width: t.width, t_first, bound },
             How { clamps: self.soft_clamping.is_some(), gives: to.next.is_some(), inverts: to.log_det.is_none() },
@@ -100,6 +100,7 @@ impl Affine {
         let s = tape.net.output();
         let grad_scale = gpu.rows(rows, s.width);
         let grad_translation = tape.translation.as_ref().map(|_| gpu.rows(rows, half.dim));
+        let [grad_out, grad_log_det, grad_next, grad_half] = grad.args();
         let (count, threads) = gpu.each_row(rows);
         affine_backward::launch(
             &gpu.client,
@@ -107,16 +108,16 @@ impl Affine {
             threads,
             half.rows.values.arg(),
             s.values.arg(),
-            grad.out.values.arg(),
-            grad.log_det.arg(),
-            grad.next.unwrap_or(grad.half).values.arg(),
-            grad.half.values.arg(),
+            grad_out,
+            grad_log_det,
+            grad_next,
+            grad_half,
             grad_scale.values.arg(),
             grad_translation.as_ref().unwrap_or(&grad_scale).values.arg(),
             half.grad_sizes(),
             NetSizesLaunch {
                 s_width: s.width,
-                t_width: grad.next.map_or(0, |next| next.width),
+                t_width: grad.next_width(),
                 t_first: 0,
                 bound: self.soft_clamping.unwrap_or(1.0),
             },

@@ -8,7 +8,7 @@ use crate::{
 };
 use cubecl::prelude::*;
 
-/// What the backward pass needs of a forward pass.
+/// The values of a forward pass that the backward pass needs.
 #[derive(Debug)]
 pub(crate) struct CouplingTape {
     /// Of the network that makes scales, or scales and translations, or a spline's numbers.
@@ -58,6 +58,30 @@ pub(crate) struct HalfSizes {
     pub(crate) condition_width: usize,
     /// How many rows each of the condition's is for.
     pub(crate) repeat: usize,
+}
+
+impl To<'_> {
+    /// Arguments of a forward kernel: condition, log-determinants, result, and what the next networks see. Arrays that
+    /// are absent are replaced by the result; the kernel does not touch them.
+    pub(crate) fn args(self) -> [BufferArg; 4] {
+        let log_det = self.log_det.unwrap_or(&self.out.values);
+        let next = self.next.unwrap_or(self.out);
+        [self.condition.values.arg(), log_det.arg(), self.out.values.arg(), next.values.arg()]
+    }
+}
+
+impl GradTo<'_> {
+    /// Arguments of a backward kernel: gradients of the result, of log-determinants, of what the next networks saw
+    /// (or, if there are none, an array that the kernel does not touch), and of the half.
+    pub(crate) fn args(self) -> [BufferArg; 4] {
+        let next = self.next.unwrap_or(self.half);
+        [self.out.values.arg(), self.log_det.arg(), next.values.arg(), self.half.values.arg()]
+    }
+
+    /// The width of what the next networks saw; 0 if there are none.
+    pub(crate) fn next_width(self) -> usize {
+        self.next.map_or(0, |next| next.width)
+    }
 }
 
 impl Half<'_> {

@@ -34,7 +34,7 @@ impl SplineTransform {
     pub(crate) fn apply_on_gpu(&self, pass: GpuPass<'_>, given: Rows, half: Half<'_>, to: To<'_>) -> CouplingTape {
         let gpu = pass.gpu;
         let net = self.net.forward_on_gpu(pass, Seen::Own(given), false);
-        let none = &to.out.values;
+        let [condition, log_det, out, next] = to.args();
         let (count, threads) = gpu.each_row(half.rows.rows);
         splines::launch(
             &gpu.client,
@@ -42,10 +42,10 @@ impl SplineTransform {
             threads,
             net.output().values.arg(),
             half.rows.values.arg(),
-            to.condition.values.arg(),
-            to.log_det.unwrap_or(none).arg(),
-            to.out.values.arg(),
-            to.next.map_or(none, |next| &next.values).arg(),
+            condition,
+            log_det,
+            out,
+            next,
             half.sizes(to),
             self.spline.reading(),
             How { bins: self.spline.bins, gives: to.next.is_some(), inverts: to.log_det.is_none() },
@@ -63,6 +63,7 @@ impl SplineTransform {
     ) -> Rows {
         let (gpu, raw) = (pass.gpu, tape.net.output());
         let grad_raw = gpu.rows(raw.rows, raw.width);
+        let [grad_out, grad_log_det, grad_next, grad_half] = grad.args();
         let (count, threads) = gpu.each_row(half.rows.rows);
         splines_backward::launch(
             &gpu.client,
@@ -70,14 +71,14 @@ impl SplineTransform {
             threads,
             raw.values.arg(),
             half.rows.values.arg(),
-            grad.out.values.arg(),
-            grad.log_det.arg(),
-            grad.next.unwrap_or(grad.half).values.arg(),
-            grad.half.values.arg(),
+            grad_out,
+            grad_log_det,
+            grad_next,
+            grad_half,
             grad_raw.values.arg(),
             half.grad_sizes(),
             self.spline.reading(),
-            grad.next.map_or(0, |next| next.width),
+            grad.next_width(),
             self.spline.bins,
             grad.next.is_some(),
         );
