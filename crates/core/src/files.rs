@@ -1,14 +1,44 @@
 //! Writes files and folders atomically: either all of their content is there, or they are not. Checksums tell whether
-//! they have changed since.
+//! they have changed since. Locks folders against other processes.
 
+use crate::{FileError, layout::LOCK};
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io::{self, BufWriter, Read},
     path::{Path, PathBuf},
 };
 
 /// The file that [`seal`] adds to a folder.
 const CHECKSUMS: &str = "checksums.txt";
+
+/// A folder that is locked against other processes, until this is dropped or the process ends.
+#[derive(Debug)]
+pub struct FolderLock(File);
+
+impl FolderLock {
+    /// Locks a folder by the file [`LOCK`] in it; `None` if it is locked already.
+    ///
+    /// # Errors
+    /// A file that cannot be made or locked.
+    pub fn acquire(folder: &Path) -> Result<Option<Self>, FileError> {
+        let path = folder.join(LOCK);
+        let open = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = open.map_err(FileError::write(&path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(FileError::write(&path)(error)),
+        }
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: where another thread starts a process, that has a copy of the open file until
+        // it runs its program, and the lock would stay for some milliseconds.
+        let _ = self.0.unlock();
+    }
+}
 
 /// Writes a temporary file in the same folder, forces it to disk and renames it. After a crash or on a full disk, the
 /// previous file is still there.
@@ -207,5 +237,18 @@ mod tests {
         assert_eq!(fs::read_dir(parent.path()).expect("a folder").count(), 1, "nothing else is left");
         write_atomically(&path, |file| file.write_all(b"new")).expect("writable");
         assert_eq!(fs::read(&path).expect("a file"), b"new");
+    }
+
+    #[test]
+    fn a_lock_ends_when_it_is_dropped_also_where_a_process_has_a_copy_of_its_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let acquire = || FolderLock::acquire(folder.path()).expect("writable");
+        let lock = acquire().expect("free");
+        assert!(acquire().is_none());
+        // As a process has it that was forked and does not run its program yet.
+        let copy = lock.0.try_clone().expect("a copy");
+        drop(lock);
+        assert!(acquire().is_some());
+        drop(copy);
     }
 }

@@ -16,6 +16,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The file by which a folder is locked, see [`FolderLock`](crate::files::FolderLock).
+pub const LOCK: &str = ".lock";
 /// The description of an amortizer.
 pub const AMORTIZER: &str = "amortizer.json";
 /// The weights of networks.

@@ -5,13 +5,13 @@
 
 use crate::{LossHistory, TrainerError, identity::Identity};
 use bayesburn_core::{
-    files::{verify, write_atomically, write_folder_atomically},
+    files::{FolderLock, verify, write_atomically, write_folder_atomically},
     layout::{CHECKPOINT, HISTORY, MANIFEST, Numbered, OPTIMIZER, RUN},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{
-    fs::{self, File, TryLockError},
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -89,24 +89,17 @@ pub(crate) struct Checkpoints {
     folder: PathBuf,
     keep: usize,
     /// Held until the trainer is dropped or its process ends.
-    _lock: File,
+    _lock: FolderLock,
 }
 
 impl Checkpoints {
     /// Checkpoints in this folder, which is made if need be, the newest `keep` of them.
     pub(crate) fn open(folder: PathBuf, keep: usize) -> Result<Self, TrainerError> {
         make_writable(&folder)?;
-        let path = folder.join(".lock");
-        let lock = File::create(&path).map_err(TrainerError::write(&path))?;
-        match lock.try_lock() {
-            Ok(()) => {
-                let checkpoints = Self { folder, keep, _lock: lock };
-                checkpoints.settle_replaced()?;
-                Ok(checkpoints)
-            }
-            Err(TryLockError::WouldBlock) => Err(TrainerError::FolderLocked { folder }),
-            Err(TryLockError::Error(error)) => Err(TrainerError::write(&path)(error)),
-        }
+        let Some(lock) = FolderLock::acquire(&folder)? else { return Err(TrainerError::FolderLocked { folder }) };
+        let checkpoints = Self { folder, keep, _lock: lock };
+        checkpoints.settle_replaced()?;
+        Ok(checkpoints)
     }
 
     pub(crate) fn folder(&self) -> &Path {

@@ -6,15 +6,13 @@ use super::{
     manifest::{MANIFEST, Manifest, Shard, shard_name},
 };
 use crate::{GenerativeModel, Progress, Shapes, SimulationError, progress::SimulationBar};
-use bayesburn_core::{Simulations, files, layout::SHARD};
-use rayon::prelude::*;
-use std::{
-    fs::{self, File, TryLockError},
-    path::Path,
+use bayesburn_core::{
+    Simulations,
+    files::{self, FolderLock},
+    layout::{LOCK, SHARD},
 };
-
-/// The file that is locked while a process simulates into a folder.
-const LOCK: &str = ".lock";
+use rayon::prelude::*;
+use std::{fs, path::Path};
 
 /// The largest default size of a shard, in bytes. It allows long reads for copies and checksums. With functions of
 /// whole batches on 16 threads, 32 shards are in memory (16 being written and 16 being simulated), which is 1 GB.
@@ -261,15 +259,9 @@ impl Simulated {
     }
 }
 
-/// Locks a folder against other processes until the file is dropped or this process ends.
-fn lock(folder: &Path) -> Result<File, DataError> {
-    let path = folder.join(LOCK);
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(DataError::write(&path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(DataError::Locked { path: folder.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(DataError::write(&path)(error)),
-    }
+/// Locks a folder against other processes.
+fn lock(folder: &Path) -> Result<FolderLock, DataError> {
+    FolderLock::acquire(folder)?.ok_or_else(|| DataError::Locked { path: folder.to_owned() })
 }
 
 /// Removes the remains of an interrupted call: complete or unfinished shards that are not in the manifest.
