@@ -3,9 +3,9 @@
 #
 #   benches/same_bits.sh BEFORE AFTER
 #
-# BEFORE and AFTER are folders with the examples' programs, such as target/release/examples of two checkouts that were built by
-# `cargo build --release --examples` on this machine. Files of JSON are compared as data, without times and without what says the
-# version of a format. Exits with 0 (the same) or 1 (something differs). Needs Python 3.
+# BEFORE and AFTER are folders with the examples' programs, such as target/release/examples of two checkouts that were
+# built by `cargo build --release --examples` on this machine. Files of JSON are compared as data, without times and
+# without what says the version of a format. Exits with 0 (the same) or 1 (something differs). Needs Python 3.
 set -euo pipefail
 before=$(realpath "$1") after=$(realpath "$2")
 work=$(mktemp -d)
@@ -16,7 +16,8 @@ run() {
     shift 2
     for version in before after; do
         mkdir -p "$work/$version/$name"
-        (cd "$work/$version/$name" && "${!version}/$program" "$@" > output.txt 2> /dev/null) || echo "$name fails $version"
+        (cd "$work/$version/$name" && "${!version}/$program" "$@" > output.txt 2> /dev/null) ||
+            echo "$name fails $version"
     done
     echo "ran $name"
 }

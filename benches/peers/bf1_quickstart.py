@@ -1,6 +1,7 @@
 """The quickstart in BayesFlow 1.1.6 on TensorFlow: bf1_quickstart.py EPOCHS ITERATIONS. Prints one JSON line.
 
-steps_per_s is of the last epoch, when everything is compiled, simulations included, validation not. It needs two epochs.
+steps_per_s is of the last epoch, when everything is compiled, simulations included, validation not. It needs two
+epochs.
 """
 import contextlib, json, os, resource, sys, time
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"

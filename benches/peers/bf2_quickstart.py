@@ -1,6 +1,8 @@
-"""The quickstart in BayesFlow 2.0.12 with its defaults, on jax: bf2_quickstart.py EPOCHS ITERATIONS. Prints one JSON line.
+"""The quickstart in BayesFlow 2.0.12 with its defaults, on jax: bf2_quickstart.py EPOCHS ITERATIONS. Prints one JSON
+line.
 
-steps_per_s is of the last epoch, when everything is compiled, simulations included, validation not. It needs two epochs.
+steps_per_s is of the last epoch, when everything is compiled, simulations included, validation not. It needs two
+epochs.
 """
 import contextlib, json, os, resource, sys, time
 epochs, iterations = int(sys.argv[1]), int(sys.argv[2])

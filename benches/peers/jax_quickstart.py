@@ -1,7 +1,9 @@
-"""Training steps and draws of the quickstart's networks in jax, jit, on the device that jax finds: jax_quickstart.py [highest|default].
+"""Training steps and draws of the quickstart's networks in jax, jit, on the device that jax finds: jax_quickstart.py
+[highest|default].
 
-The argument is the precision of products: `highest` is f32, `default` TF32 on a GPU. Steps are timed with data from the host and the loss
-read at each, as bayesburn takes them, and with data that are on the device and the loss read every 20 steps. Simulations are not timed.
+The argument is the precision of products: `highest` is f32, `default` TF32 on a GPU. Steps are timed with data from the
+host and the loss read at each, as bayesburn takes them, and with data that are on the device and the loss read every 20
+steps. Simulations are not timed.
 """
 import functools
 import sys

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Steps per second of the v1 architecture in bayesburn and of both peers, in alternation: pairs.sh BF1_PYTHON BF2_PYTHON [ROUNDS] [ITERATIONS].
+# Steps per second of the v1 architecture in bayesburn and of both peers, in alternation:
+# pairs.sh BF1_PYTHON BF2_PYTHON [ROUNDS] [ITERATIONS].
 # Each peer trains two epochs of ITERATIONS steps a round, of which the second counts.
 set -euo pipefail
 bf1=$1 bf2=$2 rounds=${3:-5} iterations=${4:-500}
@@ -17,6 +18,8 @@ rows = []
 for line in sys.stdin:
     ours, one, two = map(float, line.split())
     rows.append((ours, one, two, ours / one, ours / two))
-    print("bayesburn %.0f, BayesFlow 1.1.6 %.1f, BayesFlow 2.0.12 %.1f steps/s: ratios %.2f and %.2f" % rows[-1], flush=True)
-print("medians: %.0f, %.1f and %.1f steps/s, ratios %.2f and %.2f" % tuple(statistics.median(column) for column in zip(*rows)))
+    line = "bayesburn %.0f, BayesFlow 1.1.6 %.1f, BayesFlow 2.0.12 %.1f steps/s: ratios %.2f and %.2f"
+    print(line % rows[-1], flush=True)
+medians = tuple(statistics.median(column) for column in zip(*rows))
+print("medians: %.0f, %.1f and %.1f steps/s, ratios %.2f and %.2f" % medians)
 '

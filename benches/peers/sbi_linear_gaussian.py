@@ -1,4 +1,5 @@
-"""The linear Gaussian example in sbi 0.27: sbi_linear_gaussian.py [SEED]. Prints one JSON line for one round, and one for two.
+"""The linear Gaussian example in sbi 0.27: sbi_linear_gaussian.py [SEED]. Prints one JSON line for one round, and one
+for two.
 
 Seconds of training are without simulations in one round, and with them in two, as `figures inference` has them.
 """
