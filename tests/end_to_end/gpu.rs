@@ -145,8 +145,8 @@ mod gradients {
         // The average of gradients is the last of them.
         let adam = Adam { beta_1: 0.0, beta_2: 0.999, epsilon: 1e-7, weight_decay: 0.0 };
         let step = GpuStep { adam, rate: 1e-3, max_norm: f32::INFINITY, times: [1, 1] };
-        steps.stage(batch, &mut Pass::training(1)).expect("it fits");
-        let (got, got_norm) = steps.step(&step, || None).expect("it steps");
+        steps.gradients(batch, [true; 2], &mut Pass::training(1)).expect("it fits");
+        let (got, got_norm) = steps.update(&step, || None).expect("it steps");
         let [_, gradients, _] = steps.state().expect("it reads");
 
         let largest = |values: &[f32]| values.iter().fold(0.0f32, |largest, g| largest.max(g.abs()));

@@ -17,5 +17,6 @@ mod options;
 mod other_model;
 mod own_classifier;
 mod own_inference_network;
+mod own_summary_network;
 mod resume;
 mod training;

@@ -7,6 +7,7 @@ use bayesburn::{
     networks::{DeepSet, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork},
     prelude::*,
     trainers::TrainedPart,
+    workflow::saved::{Saved, describe},
 };
 use burn::{
     module::Module,
@@ -94,6 +95,8 @@ fn classifier_process() {
     assert!(loss < 0.3, "{loss} against ln 2 for guesses");
     let best = Classifier::load(folder.join("step-00000400"), &Device::default()).expect("a checkpoint");
     assert_eq!(best.validation_loss(&test).expect("fits"), loss);
+    let words = describe(&Saved::find(&folder).expect("there"), None).expect("what `bayesburn info` says");
+    assert!(words.contains("Kind: classifier of two models"), "{words}");
     std::fs::write(folder.join("done"), MODE).expect("writable");
 }
 

@@ -6,12 +6,12 @@ use bayesburn::{
     amortizers::AmortizedPosterior,
     networks::{
         Condition, ConditionWidths, ConfigError, DenseNet, DenseNetConfig, InferenceConfig, InferenceNetwork,
-        OutputInit, ParameterInit, Pass, repeated,
+        OutputInit, ParameterInit, Pass,
     },
     prelude::*,
     workflow::{
         Diagnose,
-        saved::{Registry, Saved},
+        saved::{Registry, Saved, describe},
     },
 };
 use burn::{config::Config, module::Module, tensor::Tensor};
@@ -37,7 +37,7 @@ impl InferenceConfig for VectorFieldConfig {
 
 impl VectorField {
     fn velocity(&self, theta: Tensor<2>, t: Tensor<2>, condition: &Condition, pass: &mut Pass) -> Tensor<2> {
-        let condition = repeated(condition.joined(), theta.dims()[0]);
+        let condition = condition.joined_for(theta.dims()[0]);
         self.net.forward(Tensor::cat(vec![theta, t, condition], 1), pass)
     }
 }
@@ -51,7 +51,7 @@ impl InferenceNetwork for VectorField {
         Some(error.square().sum_dim(1).reshape([rows]))
     }
 
-    fn draw(&self, noise: Tensor<2>, condition: &Condition, pass: &mut Pass) -> Option<Tensor<2>> {
+    fn sample(&self, noise: Tensor<2>, condition: &Condition, pass: &mut Pass) -> Option<Tensor<2>> {
         const STEPS: usize = 20;
         let [rows, _] = noise.dims();
         Some((0..STEPS).fold(noise, |theta, step| {
@@ -103,6 +103,7 @@ fn flow_matching_of_ones_own_is_trained_judged_saved_and_loaded() {
     let message = AmortizedPosterior::<DeepSetConfig>::load(&saved, &Device::default()).expect_err("another network");
     assert!(message.to_string().contains("its inference network is \"vector field\""), "{message}");
     let found = Saved::find(&saved).expect("there");
+    assert!(describe(&found, None).expect("words").contains("Inference network: vector field"));
     let message = Registry::new().load(&found, None).map(|_| ()).expect_err("not known").to_string();
     assert!(message.contains("deep set with the inference network vector field"), "{message}");
     let registry = Registry::new().with_inference_network::<DeepSetConfig, VectorFieldConfig>();

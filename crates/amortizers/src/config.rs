@@ -31,7 +31,7 @@ pub enum Standardization {
 pub enum SummaryLoss {
     /// The squared maximum mean discrepancy to a standard normal, times `weight`.
     Mmd {
-        /// Weight beside the negative log-likelihood.
+        /// Weight beside the loss of the inference network.
         weight: f64,
     },
 }
@@ -58,6 +58,7 @@ pub struct PosteriorConfig<C: SummaryConfig = DeepSetConfig, I: InferenceConfig 
 
 impl<C: SummaryConfig> PosteriorConfig<C> {
     /// A summary network and one of the library's inference networks, with everything standardised and no summary loss.
+    /// [`PosteriorConfig::from_networks`] takes an inference network of your own.
     #[must_use]
     pub fn new(summary: C, inference: impl Into<AnyInferenceConfig>) -> Self {
         Self::from_networks(summary, inference.into())
@@ -65,7 +66,8 @@ impl<C: SummaryConfig> PosteriorConfig<C> {
 }
 
 impl<C: SummaryConfig, I: InferenceConfig> PosteriorConfig<C, I> {
-    /// The same with an inference network of your own.
+    /// A summary network and an inference network of your own, with everything standardised and no summary loss.
+    /// [`PosteriorConfig::new`] takes one of the library's.
     #[must_use]
     pub fn from_networks(summary: C, inference: I) -> Self {
         Self {

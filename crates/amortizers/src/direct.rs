@@ -12,7 +12,10 @@ use bayesburn_kernels::{Batch, DensityPart, Input, Plan};
 use bayesburn_networks::{
     InferenceConfig, InferenceNetwork, Pass, SummaryConfig, SummaryNetwork, parameter_values, with_parameters,
 };
-use burn::{module::ParamId, tensor::Tensor};
+use burn::{
+    module::{Module, ParamId},
+    tensor::Tensor,
+};
 use ndarray::{Array, Array2, Dimension};
 #[cfg(feature = "gpu")]
 use rayon::prelude::*;
@@ -103,10 +106,7 @@ impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
     /// # Panics
     /// If there are not as many as `direct` has, or it was made of other networks.
     pub fn set_parameters(&mut self, direct: &DirectLoss, values: &[f32]) {
-        let numbers = direct.parameters().map(|(_, _, range)| range.len()).sum::<usize>();
-        assert_eq!(values.len(), numbers, "values of all parameters");
-        let values = direct.parameters().map(|(id, _, range)| (id, values[range].to_vec())).collect();
-        self.set_networks(with_parameters(self.networks.clone(), values));
+        self.set_networks(direct.put(self.networks.clone(), values));
     }
 }
 
@@ -114,6 +114,17 @@ impl DirectLoss {
     /// All parameters in their order: identity, part, and where their values are.
     pub fn parameters(&self) -> impl Iterator<Item = (ParamId, DensityPart, Range<usize>)> {
         self.plan.parameters()
+    }
+
+    /// The networks that this was made of, with these values of all parameters.
+    ///
+    /// # Panics
+    /// If there are not as many values as parameters, or the networks are others.
+    #[must_use]
+    pub fn put<M: Module>(&self, networks: M, values: &[f32]) -> M {
+        let numbers = self.parameters().map(|(_, _, range)| range.len()).sum::<usize>();
+        assert_eq!(values.len(), numbers, "values of all parameters");
+        with_parameters(networks, self.parameters().map(|(id, _, range)| (id, values[range].to_vec())).collect())
     }
 
     /// The loss of a batch, and the norm of the gradients of all parameters of these parts together. The gradients go
@@ -146,11 +157,12 @@ impl DirectLoss {
         support.check(&self.widths.names, &batch.parameters)?;
         Widths::check_num_observations(self.num_observations, &batch.conditions)?;
         let sets = batch.len();
-        let Given { inputs, direct, predicted } = self.given(&batch.conditions);
+        let KernelInputs { inputs, direct, predicted } = self.given(&batch.conditions);
         let Targets { values: targets, log_derivatives } = support.targets(&batch.parameters);
         let targets = self.standardized_targets(&targets, &predicted);
         let weights = batch.weights.as_ref().map(|weights| weights.to_vec());
-        // What the map to the reals adds to ln q, whatever the networks.
+        // What the map to the reals adds to ln q, whatever the networks. Another loss has no such term.
+        let log_derivatives = log_derivatives.filter(|_| self.plan.is_of_density());
         let of_map = log_derivatives.map_or(0.0, |log_derivatives| {
             let weight = |m: usize| weights.as_ref().map_or(1.0, |weights| f64::from(weights[m]));
             log_derivatives.iter().enumerate().map(|(m, &ld)| weight(m) * f64::from(ld)).sum::<f64>() / sets as f64
@@ -160,7 +172,7 @@ impl DirectLoss {
     }
 
     /// What data sets are for the kernels.
-    pub(crate) fn given(&self, conditions: &Conditions) -> Given {
+    pub(crate) fn given(&self, conditions: &Conditions) -> KernelInputs {
         let mut first = 0;
         let inputs = conditions.data.inputs().iter().zip(self.widths.masked()).map(|(input, masked)| {
             let features = first..first + input.features();
@@ -174,7 +186,7 @@ impl DirectLoss {
         // The data are features of a regression only if they are one input of one observation.
         let predict = |predictor: &Predictor| predictor.predict(&inputs[0].values, &direct, conditions.len());
         let predicted = self.regression.as_ref().map(predict).unwrap_or_default();
-        Given { inputs, direct, predicted }
+        KernelInputs { inputs, direct, predicted }
     }
 
     /// Targets less what is predicted, of each row for as many as follow one another.
@@ -217,7 +229,7 @@ fn with_predicted<'a>(
 }
 
 /// Data sets' numbers, standardised.
-pub(crate) struct Given {
+pub(crate) struct KernelInputs {
     pub(crate) inputs: Vec<Input>,
     /// What the condition has beside summaries.
     pub(crate) direct: Vec<f32>,

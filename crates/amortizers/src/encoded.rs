@@ -1,4 +1,4 @@
-//! Holds what the networks make of data sets: the condition of the inference network and what is predicted of parameters.
+//! Holds encoded data sets: the condition of the inference network, and what is predicted of parameters.
 
 use crate::networks::{tensor, to_vec};
 use bayesburn_networks::Condition;

@@ -63,13 +63,13 @@ pub enum AmortizerError {
         /// F, the features of an observation.
         features: usize,
     },
-    /// A folder without a posterior.
+    /// A folder without a saved amortizer.
     #[error(
-        "{} holds no posterior: give the folder that `save` wrote, or that of one checkpoint, such as \
+        "{} holds no saved amortizer: give the folder that `save` wrote, or that of one checkpoint, such as \
          `checkpoints/step-00001000`",
         folder.display()
     )]
-    NoPosterior {
+    NoAmortizer {
         /// The folder.
         folder: PathBuf,
     },
@@ -162,13 +162,16 @@ pub enum AmortizerError {
     )]
     NoLatents,
     /// A density of an inference network that has none.
-    #[error(
-        "the inference network has no density: give `InferenceNetwork::evaluate`, or `InferenceNetwork::loss` if it is \
-         trained by another loss than −ln q, or look at draws instead"
-    )]
+    #[error("the inference network has no density: look at draws instead, or implement `InferenceNetwork::density`")]
     NoDensity,
+    /// Training of an inference network that has neither a loss nor a density.
+    #[error(
+        "the inference network has neither a loss of its own nor a density: implement `InferenceNetwork::loss` or \
+         `InferenceNetwork::density`"
+    )]
+    NoLoss,
     /// Draws of an inference network that has none.
-    #[error("the inference network has no draws: give `InferenceNetwork::draw`")]
+    #[error("the inference network has no draws: implement `InferenceNetwork::sample`")]
     NoDraws,
     /// A mixture was asked for of another estimator.
     #[error("the density estimator is no mixture: make the posterior with `MixtureConfig`")]

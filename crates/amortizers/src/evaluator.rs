@@ -5,7 +5,7 @@ use crate::gpu::GpuNetworks;
 use crate::{
     AmortizedPosterior, AmortizerError, Conditions, PosteriorNetworks,
     encoded::EncodedRows,
-    networks::{tensor, to_vec},
+    networks::{Losses, tensor, to_vec},
 };
 use bayesburn_networks::{InferenceConfig, InferenceNetwork, Pass, SummaryConfig, SummaryNetwork, is_processor};
 use burn::{
@@ -95,7 +95,7 @@ impl<S: SummaryNetwork, N: InferenceNetwork> Evaluator<S, N> {
     /// The standard normals that a draw of `dim` numbers is made from.
     pub(crate) fn noise_dim(&self, dim: usize) -> usize {
         match self {
-            Self::Burn { networks, .. } => networks.inference.noise_dim(dim),
+            Self::Burn { networks, .. } => networks.inference.num_normals(dim),
             #[cfg(feature = "gpu")]
             Self::Gpu(_) => dim,
         }
@@ -105,6 +105,7 @@ impl<S: SummaryNetwork, N: InferenceNetwork> Evaluator<S, N> {
     pub(crate) fn draw(
         &self,
         noise: Array2<f32>,
+        dim: usize,
         encoded: &EncodedRows,
         pass: &mut Pass,
     ) -> Result<Vec<f32>, AmortizerError> {
@@ -113,7 +114,7 @@ impl<S: SummaryNetwork, N: InferenceNetwork> Evaluator<S, N> {
         match self {
             Self::Burn { networks, device } => {
                 let noise = Tensor::from_data(TensorData::new(noise, shape), device);
-                Ok(to_vec(networks.draw(noise, &encoded.to_tensors(device), pass)?))
+                Ok(to_vec(networks.draw(noise, dim, &encoded.to_tensors(device), pass)?))
             }
             #[cfg(feature = "gpu")]
             Self::Gpu(networks) => networks.draw(noise, encoded),
@@ -138,21 +139,30 @@ impl<S: SummaryNetwork, N: InferenceNetwork> Evaluator<S, N> {
         }
     }
 
-    /// The inference network's own losses of targets, if it has one: see [`PosteriorNetworks::own_losses`].
-    pub(crate) fn own_losses(
+    /// The losses of targets: see [`PosteriorNetworks::losses`].
+    ///
+    /// The random numbers of a loss of the network's own are those of the targets: the same at every epoch, and others
+    /// for other targets.
+    pub(crate) fn losses(
         &self,
         targets: &Array2<f32>,
         encoded: &EncodedRows,
         pass: &mut Pass,
-    ) -> Result<Option<Vec<f32>>, AmortizerError> {
+    ) -> Result<Losses, AmortizerError> {
         match self {
             Self::Burn { networks, device } => {
+                let mut own_pass = Pass::inference(seed_of(targets));
                 let (targets, encoded) = (tensor::<2, _>(targets, device), encoded.to_tensors(device));
-                Ok(networks.own_losses(targets, &encoded, pass).map(to_vec))
+                networks.losses(targets, &encoded, (&mut own_pass, pass))
             }
             // Kernels that evaluate are those of −ln q.
             #[cfg(feature = "gpu")]
-            Self::Gpu(_) => Ok(None),
+            Self::Gpu(networks) => Ok(Losses::LogProb(networks.evaluate(targets, encoded)?.1)),
         }
     }
+}
+
+/// A seed that depends on all numbers of an array: FNV-1a of their bits.
+fn seed_of(array: &Array2<f32>) -> u64 {
+    array.iter().fold(0xcbf2_9ce4_8422_2325, |hash, x| (hash ^ u64::from(x.to_bits())).wrapping_mul(0x100_0000_01b3))
 }

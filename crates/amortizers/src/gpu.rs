@@ -1,9 +1,9 @@
 //! Networks on a GPU by kernels of our own: for inference, and for training steps.
 
 use crate::{
-    AmortizedPosterior, AmortizerError, Conditions, Configured, DirectLoss, direct::Given, encoded::EncodedRows,
+    AmortizedPosterior, AmortizerError, Conditions, Configured, DirectLoss, direct::KernelInputs, encoded::EncodedRows,
 };
-use bayesburn_kernels::{GpuBatch, GpuDensity, GpuFailure, GpuStep, GpuTraining};
+use bayesburn_kernels::{GpuBatch, GpuDensity, GpuFailure, GpuStep, GpuStepBegun, GpuTraining};
 use bayesburn_networks::{InferenceConfig, Pass, SummaryConfig};
 use burn::tensor::Device;
 use ndarray::Array2;
@@ -38,7 +38,7 @@ impl GpuNetworks {
 
     /// See [`PosteriorNetworks::encode`](crate::PosteriorNetworks).
     pub(crate) fn encode(&self, conditions: &Conditions) -> Result<EncodedRows, AmortizerError> {
-        let Given { inputs, direct, predicted } = self.loss.given(conditions);
+        let KernelInputs { inputs, direct, predicted } = self.loss.given(conditions);
         let summaries = self.density.summaries(inputs).map_err(failed)?;
         let rows = |part: Vec<f32>| {
             let shape = (conditions.len(), part.len() / conditions.len());
@@ -77,6 +77,8 @@ pub struct GpuSteps {
     training: GpuTraining,
     /// What the next step trains on.
     next: Option<Result<Uploaded, AmortizerError>>,
+    /// The step whose gradients are being computed, and what the map to the reals takes off its loss.
+    begun: Option<(GpuStepBegun, f64)>,
 }
 
 /// A batch, and what the map to the reals takes off its loss.
@@ -88,7 +90,7 @@ impl GpuSteps {
     #[must_use]
     pub fn new(loss: DirectLoss, device: &Device, state: [&[f32]; 3]) -> Option<Self> {
         let training = GpuTraining::new(device, &loss.plan, state)?;
-        Some(Self { loss, training, next: None })
+        Some(Self { loss, training, next: None, begun: None })
     }
 
     /// The loss whose steps these are.
@@ -97,34 +99,35 @@ impl GpuSteps {
         &self.loss
     }
 
-    /// Has the batch of the next step copied to the GPU, if the step before has not staged it.
+    /// Has the GPU compute the loss and the gradients of the parts that are trained, of this batch: the one that the
+    /// step before has staged, if it has.
     ///
     /// # Errors
     /// As [`DirectLoss::with_gradients`].
-    pub fn stage(&mut self, batch: &Configured, pass: &mut Pass) -> Result<(), AmortizerError> {
-        let staged = self.next.take().unwrap_or_else(|| self.upload(batch, pass))?;
-        self.next = Some(Ok(staged));
+    pub fn gradients(&mut self, batch: &Configured, trained: [bool; 2], pass: &mut Pass) -> Result<(), AmortizerError> {
+        let (batch, of_map) = self.next.take().unwrap_or_else(|| self.upload(batch, pass))?;
+        self.begun = Some((self.training.gradients(batch, trained), of_map));
         Ok(())
     }
 
-    /// Takes a step on the batch that is staged; returns the loss before it and the norm of the gradients. If one of
+    /// Updates the parameters by the gradients; returns the loss before it and the norm of the gradients. If one of
     /// them is not finite, nothing has changed.
     ///
-    /// While the GPU takes it, the `next` step's batch is standardised and staged, if it is there: it must then be what
-    /// [`GpuSteps::stage`] is called with for the next step.
+    /// While the GPU works, the `next` step's batch is standardised and staged, if it is there: it must then be what
+    /// [`GpuSteps::gradients`] is called with for the next step.
     ///
     /// # Errors
     /// A GPU that fails.
     ///
     /// # Panics
-    /// If no batch is staged.
-    pub fn step<'n>(
+    /// If no gradients were computed.
+    pub fn update<'n>(
         &mut self,
         step: &GpuStep,
         next: impl FnOnce() -> Option<(&'n Configured, Pass)>,
     ) -> Result<(f32, f64), AmortizerError> {
-        let (batch, of_map) = self.next.take().expect("a batch is staged")?;
-        let begun = self.training.begin(batch, step);
+        let (begun, of_map) = self.begun.take().expect("gradients come before the update");
+        self.training.update(&begun, step);
         self.next = next().map(|(batch, mut pass)| self.upload(batch, &mut pass));
         let (loss, norm) = self.training.finish(&begun).map_err(failed)?;
         Ok(((loss - of_map) as f32, norm))

@@ -6,7 +6,8 @@ use crate::{
 };
 use bayesburn_core::Input;
 use bayesburn_networks::{
-    AnyInferenceNetwork, Condition, DataTensor, InferenceNetwork, InputTensor, Pass, SummaryNetwork, repeated,
+    AnyInferenceNetwork, Condition, DataTensor, Evaluation, InferenceNetwork, InputTensor, Pass, SummaryNetwork,
+    repeated,
 };
 use burn::{
     module::Module,
@@ -131,8 +132,9 @@ impl<S: SummaryNetwork, N: InferenceNetwork> PosteriorNetworks<S, N> {
         }
     }
 
-    /// ln q(θ | condition) `[B]` of targets `[B, D]`, and latents z `[B, D]` of a density that has them; of B / M targets
-    /// for each of M data sets. In the targets' own units: those of parameters, if no interval is mapped to the reals.
+    /// ln q(θ | condition) `[B]` of targets `[B, D]`, and latents z `[B, D]` of a density that has them. Each of M data
+    /// sets has B / M targets. The density is in the targets' own units: those of parameters, if no interval is mapped
+    /// to the reals.
     pub(crate) fn evaluate(
         &self,
         targets: Tensor<2>,
@@ -148,13 +150,16 @@ impl<S: SummaryNetwork, N: InferenceNetwork> PosteriorNetworks<S, N> {
         encoded: &Encoded,
         pass: &mut Pass,
     ) -> Result<(Option<Tensor<2>>, Tensor<1>), AmortizerError> {
-        let evaluated = self.inference.evaluate(targets, &encoded.condition, pass);
-        let (z, log_prob) = evaluated.ok_or(AmortizerError::NoDensity)?;
+        let [rows, dim] = targets.dims();
+        let evaluation = self.inference.density(targets, &encoded.condition, pass);
+        let Evaluation { log_prob, latents } = evaluation.ok_or(AmortizerError::NoDensity)?;
+        check_shape("log-densities", log_prob.dims(), [rows]);
+        latents.iter().for_each(|latents| check_shape("latents", latents.dims(), [rows, dim]));
         let log_prob = match &self.parameters {
             Some(standardizer) => log_prob - standardizer.sum_log_std(),
             None => log_prob,
         };
-        Ok((z, log_prob))
+        Ok((latents, log_prob))
     }
 
     /// log q(θ | x), `[B]`, of B / M parameter vectors for each data set.
@@ -169,13 +174,33 @@ impl<S: SummaryNetwork, N: InferenceNetwork> PosteriorNetworks<S, N> {
         Ok(of_parameters(log_prob, targets, device))
     }
 
-    /// The inference network's own loss of each row of targets, `[B]`; `None` if its loss is −ln q.
-    pub(crate) fn own_losses(&self, targets: Tensor<2>, encoded: &Encoded, pass: &mut Pass) -> Option<Tensor<1>> {
-        let targets = self.standardized_targets(targets, encoded.predicted.clone());
-        self.inference.loss(&targets, &encoded.condition, pass)
+    /// The network's own loss of each row of targets, `[B]`, which are standardised; `None` if its loss is −ln q.
+    fn network_losses(&self, targets: &Tensor<2>, encoded: &Encoded, pass: &mut Pass) -> Option<Tensor<1>> {
+        let losses = self.inference.loss(targets, &encoded.condition, pass)?;
+        check_shape("losses", losses.dims(), [targets.dims()[0]]);
+        Some(losses)
     }
 
-    /// The mean over the batch of each simulation's loss times its weight, plus the summary loss, which has none; `[1]`.
+    /// The losses of targets, each with its place and whether it is the network's own or −ln q, as
+    /// [`PosteriorNetworks::evaluate`] has it.
+    pub(crate) fn losses(
+        &self,
+        targets: Tensor<2>,
+        encoded: &Encoded,
+        (own_pass, pass): (&mut Pass, &mut Pass),
+    ) -> Result<Losses, AmortizerError> {
+        let targets = self.standardized_targets(targets, encoded.predicted.clone());
+        match self.network_losses(&targets, encoded, own_pass) {
+            Some(losses) => Ok(Losses::Own(to_vec(losses))),
+            None => {
+                let (_, log_prob) = self.evaluate_standardized(targets, encoded, pass).map_err(needs_loss)?;
+                Ok(Losses::LogProb(to_vec(log_prob)))
+            }
+        }
+    }
+
+    /// The mean over the batch of each simulation's loss times its weight, plus the summary loss, which has no weights;
+    /// `[1]`.
     ///
     /// With −log q(θ | x) for the loss (Radev et al. 2020), its minimum over all networks is reached at the true
     /// posterior. With the standardisation's constants included it is then the negative log-likelihood in the
@@ -191,9 +216,12 @@ impl<S: SummaryNetwork, N: InferenceNetwork> PosteriorNetworks<S, N> {
         let encoded = self.encode(conditions, device, pass);
         let values = tensor::<2, _>(&targets.values, device);
         let values = self.standardized_targets(values, encoded.predicted.clone());
-        let losses = match self.inference.loss(&values, &encoded.condition, pass) {
+        let losses = match self.network_losses(&values, &encoded, pass) {
             Some(own) => own,
-            None => of_parameters(self.evaluate_standardized(values, &encoded, pass)?.1, targets, device).neg(),
+            None => {
+                let (_, log_prob) = self.evaluate_standardized(values, &encoded, pass).map_err(needs_loss)?;
+                of_parameters(log_prob, targets, device).neg()
+            }
         };
         let weighted = match weights {
             Some(weights) => losses * tensor::<1, _>(weights, device),
@@ -210,15 +238,17 @@ impl<S: SummaryNetwork, N: InferenceNetwork> PosteriorNetworks<S, N> {
         })
     }
 
-    /// Noise `[rows, K]` to targets.
+    /// Noise `[rows, K]` to targets `[rows, dim]`.
     pub(crate) fn draw(
         &self,
         noise: Tensor<2>,
+        dim: usize,
         encoded: &Encoded,
         pass: &mut Pass,
     ) -> Result<Tensor<2>, AmortizerError> {
-        let targets = self.inference.draw(noise, &encoded.condition, pass).ok_or(AmortizerError::NoDraws)?;
-        let [rows, _] = targets.dims();
+        let [rows, _] = noise.dims();
+        let targets = self.inference.sample(noise, &encoded.condition, pass).ok_or(AmortizerError::NoDraws)?;
+        check_shape("draws", targets.dims(), [rows, dim]);
         let targets = match &encoded.predicted {
             Some(predicted) => targets + repeated(predicted.clone(), rows),
             None => targets,
@@ -227,6 +257,28 @@ impl<S: SummaryNetwork, N: InferenceNetwork> PosteriorNetworks<S, N> {
             Some(standardizer) => standardizer.inverse(targets),
             None => targets,
         })
+    }
+}
+
+/// Losses, or log-densities whose negatives are.
+#[derive(Debug)]
+pub(crate) enum Losses {
+    /// Of the inference network's own loss.
+    Own(Vec<f32>),
+    /// ln q of targets.
+    LogProb(Vec<f32>),
+}
+
+/// Panics unless an inference network gave an array of the right shape.
+fn check_shape<const R: usize>(what: &str, got: [usize; R], expected: [usize; R]) {
+    assert!(got == expected, "the inference network's {what} have the shape {got:?}, and {expected:?} is needed");
+}
+
+/// What is wrong if a network has no density, where it is to be trained.
+fn needs_loss(error: AmortizerError) -> AmortizerError {
+    match error {
+        AmortizerError::NoDensity => AmortizerError::NoLoss,
+        other => other,
     }
 }
 

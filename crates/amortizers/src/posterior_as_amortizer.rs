@@ -14,7 +14,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::{collections::HashSet, fs, path::Path, sync::OnceLock};
+use std::{any::TypeId, collections::HashSet, fs, path::Path, sync::OnceLock};
 
 /// What the simulations were like; posteriors of early versions have none.
 use bayesburn_core::layout::TRAINING_RANGE as RANGE_FILE;
@@ -29,7 +29,7 @@ struct SavedRange {
 /// What a posterior is made from: the configuration, and the widths that the pilot simulations gave it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(bound = "", deny_unknown_fields)]
-pub struct PosteriorDescription<C: SummaryConfig, I: InferenceConfig> {
+pub struct PosteriorDescription<C: SummaryConfig, I: InferenceConfig = AnyInferenceConfig> {
     /// [`SummaryConfig::NAME`].
     summary_network: String,
     /// [`InferenceConfig::NAME`] of an inference network of one's own.
@@ -62,7 +62,7 @@ impl<C: SummaryConfig, I: InferenceConfig> AmortizerConfig for PosteriorConfig<C
 
 /// The name of an inference network that the library does not have.
 fn own_name<I: InferenceConfig>() -> Option<String> {
-    (I::NAME != AnyInferenceConfig::NAME).then(|| I::NAME.to_owned())
+    (TypeId::of::<I>() != TypeId::of::<AnyInferenceConfig>()).then(|| I::NAME.to_owned())
 }
 
 impl<C: SummaryConfig, I: InferenceConfig> Amortizer for AmortizedPosterior<C, I> {
@@ -95,10 +95,7 @@ impl<C: SummaryConfig, I: InferenceConfig> Amortizer for AmortizedPosterior<C, I
 
     /// The mean of the inference network's own loss, or of −ln q, without any summary loss.
     fn validation_loss(&self, data: &Configured) -> Result<f32, AmortizerError> {
-        match self.own_validation_loss(data)? {
-            Some(own) => Ok(own),
-            None => self.negative_log_prob(data),
-        }
+        self.mean_loss(data)
     }
 
     fn summary_parameters(&self) -> Option<HashSet<ParamId>> {
@@ -127,8 +124,9 @@ impl<C: SummaryConfig, I: InferenceConfig> Amortizer for AmortizedPosterior<C, I
                 C::NAME
             ));
         }
-        let name = description["inference_network"].as_str().unwrap_or(AnyInferenceConfig::NAME);
-        if name != I::NAME {
+        let name = description["inference_network"].as_str();
+        if name != own_name::<I>().as_deref() {
+            let name = name.unwrap_or(AnyInferenceConfig::NAME);
             return Err(format!(
                 "its inference network is \"{name}\", and this program asks for \"{}\": load it with the configuration \
                  type that it was made from",

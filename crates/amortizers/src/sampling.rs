@@ -6,6 +6,8 @@ use crate::{
     encoded::EncodedRows,
     evaluator::Evaluator,
     familiar::Familiar,
+    networks::Losses,
+    targets::Targets,
 };
 use bayesburn_core::{Draws, Input, Purpose, stream};
 use bayesburn_networks::{InferenceConfig, InferenceNetwork, Pass, SummaryConfig, SummaryNetwork};
@@ -49,8 +51,8 @@ impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
     /// Draws from the posterior of each data set: `[M, num_draws, D]`, always with three axes.
     ///
     /// On Burn Flex to the bit, elsewhere up to rounding: draw l for data set m is the same for any `num_draws` above
-    /// l, any data sets after m and any number of threads. Monte Carlo dropout alone draws its masks chunk by chunk, so
-    /// that its draws depend on the number of draws and data sets too.
+    /// l, any data sets after m and any number of threads. Networks that take random numbers from the pass, as Monte
+    /// Carlo dropout does, take them chunk by chunk, so that their draws depend on the number of draws and data sets too.
     ///
     /// Data unlike those that the networks were trained on are warned of: see [`Draws::warnings`] and
     /// [`AmortizedPosterior::warnings_for`].
@@ -63,7 +65,8 @@ impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
     ///
     /// # Errors
     /// Zero draws; no data set; conditions of another width than the network's; a number of observations that networks
-    /// trained on one number alone never saw; values that are not finite; a GPU that fails.
+    /// trained on one number alone never saw; values that are not finite; an inference network without draws; a GPU that
+    /// fails.
     pub fn sample(&self, conditions: &Conditions, num_draws: usize, seed: u64) -> Result<Draws, AmortizerError> {
         self.sample_numbered(conditions, 0, num_draws, seed)
     }
@@ -240,7 +243,8 @@ impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
     /// M parameter vectors belong to M data sets; or to one, at which all of them are evaluated.
     ///
     /// # Errors
-    /// Parameters or conditions of another width or number; values that are not finite; a GPU that fails.
+    /// Parameters or conditions of another width or number; values that are not finite; an inference network without a
+    /// density; a GPU that fails.
     pub fn log_prob(&self, parameters: &Array2<f32>, conditions: &Conditions) -> Result<Array1<f32>, AmortizerError> {
         self.check_observed(conditions)?;
         let Evaluated { log_prob, summaries, .. } = self.evaluate(parameters, conditions)?;
@@ -248,32 +252,43 @@ impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
         Ok(log_prob)
     }
 
-    /// The mean of −w log q(θ | x) over simulations, each with its weight w: the validation loss, in the parameters'
-    /// own units and without any summary loss. Where all weights are 0, it is 0.
+    /// The mean of −w log q(θ | x) over simulations, each with its weight w, in the parameters' own units and without any
+    /// summary loss: the validation loss of networks that are trained by it. Where all weights are 0, it is 0.
     ///
     /// # Errors
     /// As [`AmortizedPosterior::log_prob`]; a weight that is negative or not finite.
     pub fn negative_log_prob(&self, simulations: &Configured) -> Result<f32, AmortizerError> {
         let log_prob = self.evaluate(&simulations.parameters, &simulations.conditions)?.log_prob;
-        mean_loss(-log_prob, simulations)
+        mean(-log_prob, simulations)
     }
 
-    /// The mean over simulations of the inference network's own loss times the weight, in an inference pass; `None` if
-    /// the loss is −log q.
-    pub(crate) fn own_validation_loss(&self, simulations: &Configured) -> Result<Option<f32>, AmortizerError> {
+    /// The mean over simulations of the loss times the weight: −log q(θ | x), or the inference network's own loss, in an
+    /// inference pass.
+    pub(crate) fn mean_loss(&self, simulations: &Configured) -> Result<f32, AmortizerError> {
         let Configured { parameters, conditions, .. } = simulations;
         self.check_rows(parameters, conditions)?;
-        let targets = self.support().targets(parameters).values;
-        let (_, chunks) = self.in_chunks(&targets, conditions, Evaluator::own_losses)?;
-        let Some(losses) = chunks.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
-        mean_loss(losses.concat().into(), simulations).map(Some)
+        let targets = self.support().targets(parameters);
+        let (_, chunks) = self.in_chunks(&targets.values, conditions, Evaluator::losses)?;
+        let (mut own, mut log_prob) = (Vec::new(), Vec::new());
+        for chunk in chunks {
+            match chunk {
+                Losses::Own(losses) => own.extend(losses),
+                Losses::LogProb(of_chunk) => log_prob.extend(of_chunk),
+            }
+        }
+        if own.is_empty() {
+            return mean(-self.log_prob_of_parameters(log_prob, &targets, parameters), simulations);
+        }
+        // −log q is infinite there; targets at the bound would have a loss like others.
+        self.support().check(&self.widths.names, parameters)?;
+        mean(own.into(), simulations)
     }
 
     /// Latent variables of simulations: z `[M, D]` and log q(θ | x) `[M]`, whatever their weights. For a posterior that
     /// has converged, z is standard normal.
     ///
     /// # Errors
-    /// As [`AmortizedPosterior::log_prob`]; a mixture of several normals, which has no latents.
+    /// As [`AmortizedPosterior::log_prob`]; an inference network without latents, such as a mixture of several normals.
     pub fn latent(&self, simulations: &Configured) -> Result<(Array2<f32>, Array1<f32>), AmortizerError> {
         self.check_observed(&simulations.conditions)?;
         let Evaluated { z, log_prob, .. } = self.evaluate(&simulations.parameters, &simulations.conditions)?;
@@ -331,13 +346,14 @@ impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
         })
     }
 
-    fn evaluate(&self, parameters: &Array2<f32>, conditions: &Conditions) -> Result<Evaluated, AmortizerError> {
-        self.check_rows(parameters, conditions)?;
-        let targets = self.support().targets(parameters);
-        let (encoded, chunks) = self.in_chunks(&targets.values, conditions, Evaluator::evaluate)?;
-        let (z, log_prob): (Vec<_>, Vec<_>) = chunks.into_iter().unzip();
-        let z = Array2::from_shape_vec(parameters.dim(), z.concat()).ok();
-        let mut log_prob = Array1::from(log_prob.concat());
+    /// ln q of parameters, of that of the targets that they are mapped to.
+    fn log_prob_of_parameters(
+        &self,
+        log_prob: Vec<f32>,
+        targets: &Targets<'_>,
+        parameters: &Array2<f32>,
+    ) -> Array1<f32> {
+        let mut log_prob = Array1::from(log_prob);
         if let Some(log_derivatives) = &targets.log_derivatives {
             log_prob += log_derivatives;
             for (log_prob, row) in log_prob.iter_mut().zip(parameters.outer_iter()) {
@@ -346,12 +362,22 @@ impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
                 }
             }
         }
+        log_prob
+    }
+
+    fn evaluate(&self, parameters: &Array2<f32>, conditions: &Conditions) -> Result<Evaluated, AmortizerError> {
+        self.check_rows(parameters, conditions)?;
+        let targets = self.support().targets(parameters);
+        let (encoded, chunks) = self.in_chunks(&targets.values, conditions, Evaluator::evaluate)?;
+        let (z, log_prob): (Vec<_>, Vec<_>) = chunks.into_iter().unzip();
+        let z = Array2::from_shape_vec(parameters.dim(), z.concat()).ok();
+        let log_prob = self.log_prob_of_parameters(log_prob.concat(), &targets, parameters);
         Ok(Evaluated { z, log_prob, summaries: encoded.summaries })
     }
 }
 
 /// The mean of losses times weights. Where all weights are 0, it is 0.
-fn mean_loss(losses: Array1<f32>, simulations: &Configured) -> Result<f32, AmortizerError> {
+fn mean(losses: Array1<f32>, simulations: &Configured) -> Result<f32, AmortizerError> {
     if let Some(weights) = &simulations.weights {
         check_weights(weights, losses.len())?;
     }
@@ -415,5 +441,5 @@ fn draw_chunk<S: SummaryNetwork, N: InferenceNetwork>(
     let encoded = encoded.select(&of_each.collect::<Vec<_>>());
     let number = (numbers[blocks[0].data_set] as u64) << 32 | blocks[0].draws.start as u64;
     let mut pass = Pass::inference(stream(seed, DRAW_PASS, number).random());
-    networks.draw(noise, &encoded, &mut pass)
+    networks.draw(noise, dim, &encoded, &mut pass)
 }

@@ -12,6 +12,7 @@ use bayesburn_simulation::Prior;
 use burn::tensor::Device;
 use ndarray::ArrayD;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::{
     fs,
     io::{self, Write},
@@ -19,9 +20,19 @@ use std::{
     sync::Arc,
 };
 
+/// Version of the description. A change that old code cannot read raises it. The first files had none, and are read as
+/// version 1.
+const FORMAT_VERSION: u64 = 1;
+
+fn first_version() -> u64 {
+    1
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Saved {
+    #[serde(default = "first_version")]
+    format_version: u64,
     names: Vec<String>,
     /// The prior's support.
     support: Vec<Interval>,
@@ -48,7 +59,16 @@ impl Saved {
         }
         let read = FileError::read(&path);
         let text = fs::read_to_string(&path).map_err(&read)?;
-        Ok(serde_json::from_str(&text).map_err(|error| read(io::Error::other(error)))?)
+        let saved: Value = serde_json::from_str(&text).map_err(|error| read(io::Error::other(error)))?;
+        // First of all: what a newer version may have changed cannot be read by this one.
+        if let Some(version) = saved["format_version"].as_u64().filter(|version| *version > FORMAT_VERSION) {
+            return Err(read(io::Error::other(format!(
+                "its `format_version` is {version}, and this version reads up to {FORMAT_VERSION}: use the version of \
+                 bayesburn that wrote it, or a newer one"
+            )))
+            .into());
+        }
+        Ok(serde_json::from_value(saved).map_err(|error| read(io::Error::other(error)))?)
     }
 }
 
@@ -65,6 +85,7 @@ impl<C: SummaryConfig> Posterior<C> {
         self.amortizer().save(folder.join(ESTIMATOR))?;
         let numbers = |x: &ArrayD<f32>| x.iter().map(|&x| (!x.is_nan()).then_some(x)).collect();
         let saved = Saved {
+            format_version: FORMAT_VERSION,
             names: self.prior().names().to_vec(),
             support: self.density().support().to_vec(),
             is_product_of_intervals: self.density().is_product_of_intervals(),

@@ -60,10 +60,10 @@ pub use error::ConfigError;
 pub use inference::{
     ActNorm, ActNormConfig, AffineConfig, AffineCoupling, AffineNets, AnyInferenceConfig, AnyInferenceNetwork,
     AutoregressiveFlow, AutoregressiveFlowConfig, Bijection, Condition, ConditionWidths, Coupling, CouplingConfig,
-    CouplingDesign, CouplingLayer, Covariance, DensityEstimator, InferenceConfig, InferenceNetwork, InterleavedConfig,
-    InvertibleNetwork, InvertibleNetworkConfig, MixtureConfig, MixtureNetwork, MixtureParameters, Permutation,
-    PermutationConfig, QuadraticSum, QuadraticTerm, SeparateNets, SoftFlowConfig, SplineConfig, SplineCoupling,
-    log_sum_exp, repeated,
+    CouplingDesign, CouplingLayer, Covariance, DensityEstimator, Evaluation, InferenceConfig, InferenceNetwork,
+    InterleavedConfig, InvertibleNetwork, InvertibleNetworkConfig, MixtureConfig, MixtureNetwork, MixtureParameters,
+    Permutation, PermutationConfig, QuadraticSum, QuadraticTerm, SeparateNets, SoftFlowConfig, SplineConfig,
+    SplineCoupling, log_sum_exp, repeated,
 };
 pub use init::{OutputInit, OverBudget, ParameterInit};
 pub use parameters::{

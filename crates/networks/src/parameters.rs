@@ -55,23 +55,37 @@ pub fn number_parameters<M: Module>(module: M) -> M {
     module.map(&mut Renumber(0))
 }
 
-/// Whether each list of integers among the parameters, which can only be the order of a fixed permutation, is one. What
-/// a file says may not be.
+/// Whether the order of each fixed permutation has each place once. What a file says may not.
 pub fn orders_are_permutations<M: Module>(module: &M) -> bool {
-    struct Checked(bool);
+    struct Checked {
+        sound: bool,
+        /// The types of the modules that are being visited, each in the one before.
+        types: Vec<String>,
+    }
     impl ModuleVisitor for Checked {
+        fn enter_module(&mut self, _name: &str, container_type: &str) {
+            self.types.push(container_type.to_owned());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container_type: &str) {
+            self.types.pop();
+        }
+
         fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
+            if self.types.last().is_none_or(|of| of != "Struct:FixedPermutation") {
+                return;
+            }
             let order = param.val().into_data_as::<i64>().try_into_vec::<i64>().expect("converted to i64");
             let mut seen = vec![false; order.len()];
             for i in order {
                 let place = usize::try_from(i).ok().and_then(|i| seen.get_mut(i));
-                self.0 &= place.is_some_and(|seen| !std::mem::replace(seen, true));
+                self.sound &= place.is_some_and(|seen| !std::mem::replace(seen, true));
             }
         }
     }
-    let mut checked = Checked(true);
+    let mut checked = Checked { sound: true, types: Vec::new() };
     module.visit(&mut checked);
-    checked.0
+    checked.sound
 }
 
 /// The module with these values of the parameters that are named; the others stay.

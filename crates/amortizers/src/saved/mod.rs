@@ -35,7 +35,7 @@ pub(crate) fn save<A: Amortizer>(amortizer: &A, folder: &Path) -> Result<(), Amo
 pub(crate) fn load<A: Amortizer>(folder: &Path, device: &Device) -> Result<A, AmortizerError> {
     // A path that is mistyped is not a damaged amortizer.
     if !is_saved_amortizer(folder) {
-        return Err(AmortizerError::NoPosterior { folder: folder.to_owned() });
+        return Err(AmortizerError::NoAmortizer { folder: folder.to_owned() });
     }
     verify(folder).map_err(|reason| AmortizerError::Damaged { folder: folder.to_owned(), reason })?;
     let (path, saved) = read(folder)?;

@@ -99,7 +99,7 @@ fn missing_files_are_named() {
     let nowhere = load(folder.path().join("mistyped")).expect_err("no such folder");
     assert!(nowhere.to_string().contains("mistyped"), "{nowhere}");
     for error in [configuration, nowhere] {
-        assert!(matches!(error, AmortizerError::NoPosterior { .. }), "{error}");
+        assert!(matches!(error, AmortizerError::NoAmortizer { .. }), "{error}");
         assert!(error.to_string().contains("checkpoints/step-"), "{error}");
     }
 }

@@ -6,6 +6,7 @@ mod density;
 mod direct;
 mod files;
 mod losses;
+mod own_inference_network;
 mod regression;
 mod sampling;
 #[cfg(feature = "flex")]

@@ -1,4 +1,5 @@
-//! Checks that a summary network of two inputs, one of them padded, trains without Burn's graph as with it.
+//! Checks that a summary network of a user's own, of two inputs, one of them padded, trains without Burn's graph as
+//! with it.
 
 use crate::{
     direct::{agree, by_direct, by_graph},
@@ -8,13 +9,19 @@ use bayesburn_amortizers::{Conditions, Configured, PosteriorConfig};
 use bayesburn_core::{Data, DataShape};
 use bayesburn_kernels::{Buffer, Gradients, Operands, Part, Summary, SummaryBlock, SummaryOperation};
 use bayesburn_networks::{ConfigError, DataTensor, ParameterInit, Pass, SummaryConfig, SummaryNetwork};
-use burn::{config::Config, module::Module, tensor::Tensor};
+use burn::{
+    config::Config,
+    module::{Module, Param},
+    tensor::Tensor,
+};
 use ndarray::{Array2, Array4};
 use rand::RngExt;
 
-/// The mean over the rows of a series that exist, beside the mean over the pixels of an image.
+/// The mean over the rows of a series that exist, beside the mean over the pixels of an image, each times a weight.
 #[derive(Module, Debug)]
-struct Means {}
+struct Means {
+    weights: Param<Tensor<1>>,
+}
 
 #[derive(Config, Debug, PartialEq)]
 struct MeansConfig {}
@@ -23,8 +30,8 @@ impl SummaryConfig for MeansConfig {
     const NAME: &'static str = "means of two inputs";
     type Network = Means;
 
-    fn init(&self, _: &DataShape, _: &mut ParameterInit) -> Result<Means, ConfigError> {
-        Ok(Means {})
+    fn init(&self, _: &DataShape, init: &mut ParameterInit) -> Result<Means, ConfigError> {
+        Ok(Means { weights: init.constant([3], 0.7) })
     }
 }
 
@@ -37,27 +44,30 @@ impl SummaryNetwork for Means {
         let (series, mask) = data.input("series").sets();
         let series: Tensor<2> = (series.sum_dim(1) / mask.expect("a mask").sum_dim(1)).squeeze_dim(1);
         let image = data.input("image").values::<4>().mean_dim(1).mean_dim(2);
-        Tensor::cat(vec![series, image.reshape([-1, 1])], 1)
+        Tensor::cat(vec![series, image.reshape([-1, 1])], 1) * self.weights.val().unsqueeze()
     }
 
-    fn fast_path(&self, _: &Tensor<2>, pass: &Pass) -> Option<Part<Summary>> {
-        // Of a pass without kernels, this one would have none.
-        Some(Part { operation: Summary::new(MeansKernel), operands: Operands::default() })
-            .filter(|_| pass.is_training())
+    fn fast_path(&self, _: &Tensor<2>, _: &Pass) -> Option<Part<Summary>> {
+        let mut operands = Operands::default();
+        let weights = operands.push_parameter(&self.weights);
+        Some(Part { operation: Summary::new(MeansKernel { weights }), operands })
     }
 }
 
 #[derive(Debug)]
-struct MeansKernel;
+struct MeansKernel {
+    weights: usize,
+}
 
 impl SummaryOperation for MeansKernel {
-    type Tape = Vec<f32>;
+    /// The means, and the summaries.
+    type Tape = [Vec<f32>; 2];
 
     fn summary_dim(&self) -> usize {
         3
     }
 
-    fn forward_block(&self, block: &SummaryBlock<'_>) -> Vec<f32> {
+    fn forward_block(&self, block: &SummaryBlock<'_>) -> [Vec<f32>; 2] {
         let [series, image] = block.inputs else { panic!("two inputs") };
         assert_eq!((&series.shape[1..], image.shape), (&[2][..], &[4, 3, 1][..]));
         let masks = series.mask.expect("a mask").chunks_exact(series.shape[0]);
@@ -66,20 +76,29 @@ impl SummaryOperation for MeansKernel {
             let mean = |f: usize| series.iter().skip(f).step_by(2).sum::<f32>() / mask.iter().sum::<f32>();
             [mean(0), mean(1), image.iter().sum::<f32>() / 12.0]
         };
-        sets.flat_map(of_set).collect()
+        let means: Vec<f32> = sets.flat_map(of_set).collect();
+        let weights = block.operands[self.weights].iter().cycle();
+        let summaries = means.iter().zip(weights).map(|(mean, weight)| mean * weight).collect();
+        [means, summaries]
     }
 
-    fn output<'t>(&self, tape: &'t Vec<f32>) -> &'t [f32] {
-        tape
+    fn output<'t>(&self, [_, summaries]: &'t [Vec<f32>; 2]) -> &'t [f32] {
+        summaries
     }
 
     fn backward_block(
         &self,
         _: &SummaryBlock<'_>,
-        _: &Vec<f32>,
-        _: &[f32],
-        _: &mut Gradients<'_>,
+        [means, _]: &[Vec<f32>; 2],
+        grad_output: &[f32],
+        gradients: &mut Gradients<'_>,
     ) -> Vec<Option<Buffer>> {
+        if let Some(of_weights) = gradients.of(self.weights) {
+            of_weights.fill(0.0);
+            for (row, grads) in means.chunks_exact(3).zip(grad_output.chunks_exact(3)) {
+                of_weights.iter_mut().zip(row.iter().zip(grads)).for_each(|(of, (mean, grad))| *of += mean * grad);
+            }
+        }
         vec![None, None]
     }
 }

@@ -7,8 +7,8 @@ use std::{fmt, ops::Deref, sync::Arc};
 ///
 /// # To implement this
 /// Compute the loss of a block's rows and its gradients in one function, so that no tape is needed. A
-/// [`Plan`](crate::Plan) does the rest. Kernels draw no random numbers: if a loss needs randomness, pass it as part of
-/// the targets.
+/// [`Plan`](crate::Plan) does the rest. Kernels draw no random numbers; of random numbers, a
+/// batch has the masks of dropped units alone.
 pub trait LossOperation: fmt::Debug + Send + Sync + 'static {
     /// C, the width of the condition: summaries, followed by direct conditions. 0 if there is none.
     fn condition_dim(&self) -> usize;

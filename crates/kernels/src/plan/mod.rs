@@ -122,6 +122,12 @@ impl Plan {
         Self { summary, loss: loss.operation, parameters, operands }
     }
 
+    /// Whether the loss is −ln q of the targets.
+    #[must_use]
+    pub fn is_of_density(&self) -> bool {
+        self.loss.density().is_some()
+    }
+
     /// All parameters in their order: identity, part, and where their values are.
     pub fn parameters(&self) -> impl Iterator<Item = (ParamId, DensityPart, Range<usize>)> {
         self.parameters.iter().map(|parameter| (parameter.id, parameter.part, parameter.range.clone()))

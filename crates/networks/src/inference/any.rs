@@ -1,12 +1,12 @@
 //! Lists the inference networks there are: a new one is a variant here.
 
 use crate::{
-    ActNormConfig, AutoregressiveFlow, AutoregressiveFlowConfig, Condition, ConditionWidths, ConfigError,
+    ActNormConfig, AutoregressiveFlow, AutoregressiveFlowConfig, Condition, ConditionWidths, ConfigError, Evaluation,
     InferenceConfig, InferenceNetwork, InvertibleNetwork, InvertibleNetworkConfig, MixtureConfig, MixtureNetwork,
     ParameterInit, Pass,
 };
 #[cfg(feature = "flex")]
-use bayesburn_kernels::{Loss, NegativeLogDensity, Part};
+use bayesburn_kernels::{Loss, Part};
 use burn::{config::Config, module::Module, tensor::Tensor};
 
 /// Which of the library's inference networks, and its configuration.
@@ -132,37 +132,28 @@ impl InferenceNetwork for AnyInferenceNetwork {
         of_network!(self, network => network.loss(targets, condition, pass))
     }
 
-    fn evaluate(
-        &self,
-        targets: Tensor<2>,
-        condition: &Condition,
-        pass: &mut Pass,
-    ) -> Option<(Option<Tensor<2>>, Tensor<1>)> {
-        of_network!(self, network => InferenceNetwork::evaluate(network, targets, condition, pass))
+    fn density(&self, targets: Tensor<2>, condition: &Condition, pass: &mut Pass) -> Option<Evaluation> {
+        of_network!(self, network => network.density(targets, condition, pass))
     }
 
-    fn noise_dim(&self, dim: usize) -> usize {
-        of_network!(self, network => InferenceNetwork::noise_dim(network, dim))
+    fn num_normals(&self, dim: usize) -> usize {
+        of_network!(self, network => network.num_normals(dim))
     }
 
-    fn draw(&self, noise: Tensor<2>, condition: &Condition, pass: &mut Pass) -> Option<Tensor<2>> {
-        of_network!(self, network => InferenceNetwork::draw(network, noise, condition, pass))
+    fn sample(&self, noise: Tensor<2>, condition: &Condition, pass: &mut Pass) -> Option<Tensor<2>> {
+        of_network!(self, network => network.sample(noise, condition, pass))
     }
 
-    /// As [`InvertibleNetwork::initialise_act_norm`]; other networks stay as they are.
     fn initialised(self, targets: Tensor<2>, condition: &Condition, pass: &mut Pass) -> Self {
         match self {
-            Self::Invertible(network) => {
-                Self::Invertible(network.initialise_act_norm(targets, Some(condition.joined()), pass))
-            }
-            other => other,
+            Self::Invertible(network) => Self::Invertible(network.initialised(targets, condition, pass)),
+            Self::Autoregressive(flow) => Self::Autoregressive(flow.initialised(targets, condition, pass)),
+            Self::Mixture(mixture) => Self::Mixture(mixture.initialised(targets, condition, pass)),
         }
     }
 
     #[cfg(feature = "flex")]
     fn fast_path(&self, like: &Tensor<2>, constant: f64, pass: &Pass) -> Option<Part<Loss>> {
-        let Self::Invertible(network) = self else { return None };
-        let Part { operation: flow, operands } = network.as_flow(like, pass)?;
-        Some(Part { operation: Loss::new(NegativeLogDensity { flow, constant }), operands })
+        of_network!(self, network => network.fast_path(like, constant, pass))
     }
 }

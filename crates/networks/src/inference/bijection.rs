@@ -1,6 +1,8 @@
 //! Defines what every invertible layer does.
 
 use crate::Pass;
+#[cfg(feature = "flex")]
+use bayesburn_kernels::{Flow, Part};
 use burn::{module::Module, tensor::Tensor};
 
 /// A map that is one-to-one in its targets for every condition.
@@ -23,6 +25,22 @@ pub trait Bijection: Module {
 
     /// Latents to targets.
     fn inverse(&self, latents: Tensor<2>, condition: Option<Tensor<2>>, pass: &mut Pass) -> Tensor<2>;
+
+    /// The map with its normalisation fitted to simulations, if it has one; see
+    /// [`InferenceNetwork::initialised`](crate::InferenceNetwork::initialised).
+    #[must_use]
+    fn normalised(self, targets: Tensor<2>, condition: Option<Tensor<2>>, pass: &mut Pass) -> Self {
+        let _ = (targets, condition, pass);
+        self
+    }
+
+    /// The map as an operation with its operands, for targets like these; `None` if kernels cannot do what it does.
+    #[doc(hidden)]
+    #[cfg(feature = "flex")]
+    fn flow(&self, like: &Tensor<2>, pass: &Pass) -> Option<Part<Flow>> {
+        let _ = (like, pass);
+        None
+    }
 }
 
 /// Sums over the dimensions, `[B, D]` to `[B]`.

@@ -1,5 +1,6 @@
 //! Holds what an inference network is conditioned on.
 
+use crate::repeated;
 use burn::tensor::Tensor;
 
 /// What an inference network is conditioned on, for M data sets: their summaries `[M, S]` and, beside them, the direct
@@ -51,6 +52,15 @@ impl Condition {
             Some(direct) => Tensor::cat(vec![self.summaries.clone(), direct.clone()], 1),
             None => self.summaries.clone(),
         }
+    }
+
+    /// The same for each of B rows of targets, of which B / M belong to each data set: `[B, S + C]`.
+    ///
+    /// # Panics
+    /// If M does not divide B.
+    #[must_use]
+    pub fn joined_for(&self, rows: usize) -> Tensor<2> {
+        repeated(self.joined(), rows)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Defines what every conditional density does.
 
 use crate::{Bijection, Pass, inference::sum_dimensions};
+#[cfg(feature = "flex")]
+use bayesburn_kernels::{Loss, NegativeLogDensity, Part};
 use burn::{module::Module, tensor::Tensor};
 use std::f64::consts::TAU;
 
@@ -26,6 +28,21 @@ pub trait DensityEstimator: Module {
 
     /// Draws, as a function of noise.
     fn draw(&self, noise: Tensor<2>, condition: Tensor<2>, pass: &mut Pass) -> Tensor<2>;
+
+    /// See [`InferenceNetwork::initialised`](crate::InferenceNetwork::initialised).
+    #[must_use]
+    fn fitted(self, targets: Tensor<2>, condition: Tensor<2>, pass: &mut Pass) -> Self {
+        let _ = (targets, condition, pass);
+        self
+    }
+
+    /// See [`InferenceNetwork::fast_path`](crate::InferenceNetwork::fast_path).
+    #[doc(hidden)]
+    #[cfg(feature = "flex")]
+    fn kernel(&self, like: &Tensor<2>, constant: f64, pass: &Pass) -> Option<Part<Loss>> {
+        let _ = (like, constant, pass);
+        None
+    }
 }
 
 impl<B: Bijection> DensityEstimator for B {
@@ -41,6 +58,16 @@ impl<B: Bijection> DensityEstimator for B {
     fn draw(&self, noise: Tensor<2>, condition: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
         self.inverse(noise, Some(condition), pass)
     }
+
+    fn fitted(self, targets: Tensor<2>, condition: Tensor<2>, pass: &mut Pass) -> Self {
+        self.normalised(targets, Some(condition), pass)
+    }
+
+    #[cfg(feature = "flex")]
+    fn kernel(&self, like: &Tensor<2>, constant: f64, pass: &Pass) -> Option<Part<Loss>> {
+        let Part { operation: flow, operands } = self.flow(like, pass)?;
+        Some(Part { operation: Loss::new(NegativeLogDensity { flow, constant }), operands })
+    }
 }
 
 /// ln N(z; 0, I), `[B, D]` to `[B]`.
@@ -49,17 +76,18 @@ fn log_standard_normal(z: Tensor<2>) -> Tensor<1> {
     sum_dimensions(z.square()).mul_scalar(-0.5).sub_scalar(0.5 * dim as f64 * TAU.ln())
 }
 
-/// A row of the condition for each of some rows of targets: each row that there is belongs to as many that follow one
-/// another.
+/// Repeats each of M rows of a condition `[M, C]` B / M times, one after the other: `[B, C]`, a row for each row of
+/// targets.
 ///
 /// # Panics
-/// If the number of its rows does not divide that of the targets.
+/// If M does not divide B.
 #[must_use]
 pub fn repeated(condition: Tensor<2>, rows: usize) -> Tensor<2> {
     let [given, width] = condition.dims();
     if given == rows {
         return condition;
     }
+    assert!(given > 0 && rows.is_multiple_of(given), "a condition of {given} rows for {rows} rows of targets");
     condition.reshape([given, 1, width]).expand([given, rows / given, width]).reshape([rows, width])
 }
 

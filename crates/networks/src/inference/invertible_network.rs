@@ -204,15 +204,6 @@ impl InvertibleNetwork {
 
 #[cfg(feature = "flex")]
 impl InvertibleNetwork {
-    /// The network as an operation with its operands, for tensors like this one; `None` if kernels cannot do what it
-    /// does.
-    pub(crate) fn as_flow(&self, like: &Tensor<2>, pass: &Pass) -> Option<Part<Flow>> {
-        if self.soft_flow.is_some() {
-            return None;
-        }
-        self.flows(like, self.condition_dim, pass, usize::MAX)?.pop()
-    }
-
     /// The layers as operations, each of as many layers as have no more operands than this; `None` if kernels cannot do
     /// what they do.
     fn flows(
@@ -308,6 +299,18 @@ impl InvertibleNetwork {
 /// The condition `[M, C]` may have fewer rows than targets or latents `[B, D]`: each then belongs to B / M of them that
 /// follow one another, and what depends on it alone is computed once.
 impl Bijection for InvertibleNetwork {
+    fn normalised(self, targets: Tensor<2>, condition: Option<Tensor<2>>, pass: &mut Pass) -> Self {
+        self.initialise_act_norm(targets, condition, pass)
+    }
+
+    #[cfg(feature = "flex")]
+    fn flow(&self, like: &Tensor<2>, pass: &Pass) -> Option<Part<Flow>> {
+        if self.soft_flow.is_some() {
+            return None;
+        }
+        self.flows(like, self.condition_dim, pass, usize::MAX)?.pop()
+    }
+
     /// Targets to latents. In a training pass with SoftFlow, the targets are blurred first; at inference they are not,
     /// so that densities are deterministic (BayesFlow v1 blurs there too).
     fn forward(&self, targets: Tensor<2>, condition: Option<Tensor<2>>, pass: &mut Pass) -> (Tensor<2>, Tensor<1>) {

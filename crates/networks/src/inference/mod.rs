@@ -54,13 +54,13 @@ use density_estimator::check_condition;
 /// All methods panic, with the shapes, on tensors of other widths than the network was made for.
 ///
 /// # To implement this
-/// Give [`InferenceNetwork::loss`] or [`InferenceNetwork::evaluate`], for training; draws, for `sample`; and the
+/// Give [`InferenceNetwork::loss`] or [`InferenceNetwork::density`], for training; draws, for `sample`; and the
 /// density where there is one, for `log_prob`. What is not given is an error where it is asked for. Row b of each
 /// result must depend on row b of the targets and its condition alone. Give the network a configuration,
 /// [`InferenceConfig`]: training, checkpoints and sampling then work with a `PosteriorConfig` of that configuration.
 pub trait InferenceNetwork: Module + ModuleDisplay + Sync + 'static {
     /// A loss of the network's own for each row of targets, `[B]`. `None`: the loss is −ln q of
-    /// [`InferenceNetwork::evaluate`].
+    /// [`InferenceNetwork::density`].
     ///
     /// The same pass gives the same numbers: draw times and noise from it.
     fn loss(&self, targets: &Tensor<2>, condition: &Condition, pass: &mut Pass) -> Option<Tensor<1>> {
@@ -68,25 +68,21 @@ pub trait InferenceNetwork: Module + ModuleDisplay + Sync + 'static {
         None
     }
 
-    /// ln q(targets | condition), and the latents `[B, D]` of a density that is a map to a standard normal; `None` of a
-    /// network without a density.
-    fn evaluate(
-        &self,
-        targets: Tensor<2>,
-        condition: &Condition,
-        pass: &mut Pass,
-    ) -> Option<(Option<Tensor<2>>, Tensor<1>)> {
+    /// The density of targets given a condition, with latents if it has them; `None` of a network without a density.
+    fn density(&self, targets: Tensor<2>, condition: &Condition, pass: &mut Pass) -> Option<Evaluation> {
         let _ = (targets, condition, pass);
         None
     }
 
-    /// K, the standard normals that a draw of `dim` numbers is made from.
-    fn noise_dim(&self, dim: usize) -> usize {
+    /// K, the standard normals that a draw of `dim` numbers is made from: more than `dim` of a network whose draws need
+    /// more randomness.
+    fn num_normals(&self, dim: usize) -> usize {
         dim
     }
 
-    /// Draws, as a function of noise; `None` of a network without draws.
-    fn draw(&self, noise: Tensor<2>, condition: &Condition, pass: &mut Pass) -> Option<Tensor<2>> {
+    /// Draws `[B, D]`, as a function of noise alone; `None` of a network without draws. A draw that takes random numbers
+    /// from the pass depends on how many draws are asked for.
+    fn sample(&self, noise: Tensor<2>, condition: &Condition, pass: &mut Pass) -> Option<Tensor<2>> {
         let _ = (noise, condition, pass);
         None
     }
@@ -99,8 +95,9 @@ pub trait InferenceNetwork: Module + ModuleDisplay + Sync + 'static {
         self
     }
 
-    /// The loss plus a constant as an operation with its operands, for targets like these: it then trains without
-    /// Burn's graph. `None`, which networks of one's own leave it at, if kernels cannot do what it does.
+    /// The loss as an operation with its operands, for targets like these: it then trains without Burn's graph. To −ln q
+    /// the constant is to be added; a loss of the network's own has none. `None`, which networks of one's own leave it
+    /// at, if kernels cannot do what it does.
     #[doc(hidden)]
     #[cfg(feature = "flex")]
     fn fast_path(&self, like: &Tensor<2>, constant: f64, pass: &Pass) -> Option<Part<Loss>> {
@@ -110,22 +107,36 @@ pub trait InferenceNetwork: Module + ModuleDisplay + Sync + 'static {
 }
 
 impl<D: DensityEstimator + ModuleDisplay + Sync + 'static> InferenceNetwork for D {
-    fn evaluate(
-        &self,
-        targets: Tensor<2>,
-        condition: &Condition,
-        pass: &mut Pass,
-    ) -> Option<(Option<Tensor<2>>, Tensor<1>)> {
-        Some(DensityEstimator::evaluate(self, targets, condition.joined(), pass))
+    fn density(&self, targets: Tensor<2>, condition: &Condition, pass: &mut Pass) -> Option<Evaluation> {
+        let (latents, log_prob) = self.evaluate(targets, condition.joined(), pass);
+        Some(Evaluation { log_prob, latents })
     }
 
-    fn noise_dim(&self, dim: usize) -> usize {
-        DensityEstimator::noise_dim(self, dim)
+    fn num_normals(&self, dim: usize) -> usize {
+        self.noise_dim(dim)
     }
 
-    fn draw(&self, noise: Tensor<2>, condition: &Condition, pass: &mut Pass) -> Option<Tensor<2>> {
-        Some(DensityEstimator::draw(self, noise, condition.joined(), pass))
+    fn sample(&self, noise: Tensor<2>, condition: &Condition, pass: &mut Pass) -> Option<Tensor<2>> {
+        Some(self.draw(noise, condition.joined(), pass))
     }
+
+    fn initialised(self, targets: Tensor<2>, condition: &Condition, pass: &mut Pass) -> Self {
+        self.fitted(targets, condition.joined(), pass)
+    }
+
+    #[cfg(feature = "flex")]
+    fn fast_path(&self, like: &Tensor<2>, constant: f64, pass: &Pass) -> Option<Part<Loss>> {
+        self.kernel(like, constant, pass)
+    }
+}
+
+/// The density of targets, and the latents that belong to them.
+#[derive(Debug, Clone)]
+pub struct Evaluation {
+    /// ln q(targets | condition), `[B]`.
+    pub log_prob: Tensor<1>,
+    /// Latents `[B, D]`, of a density that is a map to a standard normal.
+    pub latents: Option<Tensor<2>>,
 }
 
 /// What an inference network is made from: plain data, which checkpoints save.

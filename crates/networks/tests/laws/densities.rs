@@ -50,11 +50,12 @@ fn pass() -> Pass {
 }
 
 fn evaluate(network: &AnyInferenceNetwork, targets: Tensor<2>, condition: Tensor<2>) -> (Option<Tensor<2>>, Tensor<1>) {
-    network.evaluate(targets, &Condition::new(condition), &mut pass()).expect("a density")
+    let evaluation = network.density(targets, &Condition::new(condition), &mut pass()).expect("a density");
+    (evaluation.latents, evaluation.log_prob)
 }
 
 fn draw(network: &AnyInferenceNetwork, noise: Tensor<2>, condition: Tensor<2>) -> Tensor<2> {
-    network.draw(noise, &Condition::new(condition), &mut pass()).expect("draws")
+    network.sample(noise, &Condition::new(condition), &mut pass()).expect("draws")
 }
 
 /// exp(ln q) of rows of targets, all at one condition.
@@ -91,7 +92,7 @@ fn densities_integrate_to_one() {
 
 /// Draws of one network, sorted, margin by margin.
 fn draws(network: &AnyInferenceNetwork, dim: usize, count: usize, device: &Device) -> Vec<Vec<f64>> {
-    let width = network.noise_dim(dim);
+    let width = network.num_normals(dim);
     let noise = tensor(&normal(9, count * width), [count, width], device);
     let all = values(draw(network, noise, condition(1, device)));
     let margin = |d: usize| {
@@ -216,7 +217,7 @@ fn a_fresh_object_with_loaded_weights_is_the_same_density() {
     for (name, config) in table() {
         let network = bent(&config, 3, &device);
         let targets = tensor(&normal(7, ROWS * 3), [ROWS, 3], &device);
-        let width = network.noise_dim(3);
+        let width = network.num_normals(3);
         let noise = tensor(&normal(6, ROWS * width), [ROWS, width], &device);
         let run = |network: &AnyInferenceNetwork| {
             let condition = condition(ROWS, &device);
@@ -237,7 +238,7 @@ fn latents_are_the_noise_that_draws_are_made_from() {
         let network = in_f64(bent(&config, 3, &device));
         let noise = normal(6, ROWS * 3);
         let condition = tensor64(&normal(8, ROWS * CONDITION), [ROWS, CONDITION], &device);
-        if network.noise_dim(3) > 3 {
+        if network.num_normals(3) > 3 {
             let targets = tensor64(&noise, [ROWS, 3], &device);
             assert!(evaluate(&network, targets, condition).0.is_none(), "{name}: a mixture has no latents");
             continue;
@@ -265,8 +266,7 @@ fn a_mixture_has_the_density_of_the_formula() {
     });
     let points = [-1.5, 0.0, 2.5];
     let condition = tensor64(&normal(8, CONDITION), [1, CONDITION], &device);
-    let (_, log_prob) =
-        DensityEstimator::evaluate(&network, tensor64(&points, [3, 1], &device), condition, &mut pass());
+    let (_, log_prob) = network.evaluate(tensor64(&points, [3, 1], &device), condition, &mut pass());
     let normal_density =
         |x: f64, mean: f64, std: f64| (-0.5 * ((x - mean) / std).powi(2)).exp() / (std * std::f64::consts::TAU.sqrt());
     let expected: Vec<f64> = points
@@ -356,9 +356,7 @@ fn products_of_mixtures_have_the_integral_of_the_closed_form() {
         let (points, _) = grid(400);
         let plane: Vec<f64> = points.iter().flat_map(|&x| points.iter().flat_map(move |&y| [x, y])).collect();
         let targets = tensor64(&plane, [plane.len() / 2, 2], &device);
-        let logs = |network: &MixtureNetwork, c: Tensor<2>| {
-            values(DensityEstimator::evaluate(network, targets.clone(), c, &mut pass()).1)
-        };
+        let logs = |network: &MixtureNetwork, c: Tensor<2>| values(network.evaluate(targets.clone(), c, &mut pass()).1);
         let (of_other, of_divisor) = (logs(&other, one.clone()), values(wide.log_prob(targets.clone()).1));
         let quadrature = |divide: bool| -> Vec<f64> {
             let row = |row: usize| {

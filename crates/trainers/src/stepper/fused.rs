@@ -3,7 +3,7 @@
 use super::{Next, Outcome, Stepper, Updater};
 use crate::{TrainedPart, TrainerError, TrainingConfig};
 use bayesburn_amortizers::{Amortizer, AmortizerError, Configured, DensityPart, DirectLoss};
-use bayesburn_networks::{Pass, with_parameters};
+use bayesburn_networks::Pass;
 use burn::{module::Module, tensor::Device};
 
 /// The parameters during a sequence of steps, and their gradients. The amortizer has the parameters from before it,
@@ -30,12 +30,6 @@ pub(super) fn parts(trained: TrainedPart) -> &'static [DensityPart] {
 /// Whether the networks are on Burn Flex, whose numbers the kernels work on.
 pub(super) fn runs_here<A: Amortizer>(amortizer: &A) -> bool {
     amortizer.networks().devices().iter().all(|device| *device == Device::flex())
-}
-
-/// Puts the values of all parameters into the networks, which `loss` was made of.
-pub(super) fn put_values<A: Amortizer>(amortizer: &mut A, loss: &DirectLoss, values: &[f32]) {
-    let values = loss.parameters().map(|(id, _, range)| (id, values[range].to_vec())).collect();
-    amortizer.set_networks(with_parameters(amortizer.networks().clone(), values));
 }
 
 impl FusedStepper {
@@ -74,7 +68,7 @@ impl<A: Amortizer> Stepper<A> for FusedStepper {
     }
 
     fn put_back(&self, amortizer: &mut A, _updater: &mut Updater) -> Result<(), TrainerError> {
-        put_values(amortizer, &self.loss, &self.values);
+        amortizer.set_networks(self.loss.put(amortizer.networks().clone(), &self.values));
         Ok(())
     }
 }

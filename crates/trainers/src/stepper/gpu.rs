@@ -1,10 +1,6 @@
 //! Takes steps on a GPU, where parameters and the optimizer's state stay.
 
-use super::{
-    Next, Outcome, Stepper, Updater,
-    fused::{parts, put_values},
-    one_pass::DirectState,
-};
+use super::{Next, Outcome, Stepper, Updater, fused::parts, one_pass::DirectState};
 use crate::{TrainerError, TrainingConfig};
 use bayesburn_amortizers::{Amortizer, AmortizerError, Configured, DensityPart, DirectLoss, GpuSteps};
 use bayesburn_networks::Pass;
@@ -33,12 +29,16 @@ impl GpuStepper {
         let steps = GpuSteps::new(loss, &device, [values, &state.first, &state.second])?;
         Some(Self { steps, trained: parts(config.trained_part), clip_norm: config.clip_norm, times })
     }
+
+    fn is_trained(&self) -> [bool; 2] {
+        [DensityPart::Summary, DensityPart::Inference].map(|part| self.trained.contains(&part))
+    }
 }
 
 impl<A: Amortizer> Stepper<A> for GpuStepper {
-    /// Has the batch copied to the GPU, which computes gradients and update in one go.
+    /// Does not wait for the GPU, and reads nothing from it: the loss comes with the update.
     fn gradients(&mut self, _amortizer: &A, batch: &Configured, pass: &mut Pass) -> Result<(), AmortizerError> {
-        self.steps.stage(batch, pass)
+        self.steps.gradients(batch, self.is_trained(), pass)
     }
 
     fn update(
@@ -48,10 +48,10 @@ impl<A: Amortizer> Stepper<A> for GpuStepper {
         rate: f64,
         next: Next<'_>,
     ) -> Result<Outcome, AmortizerError> {
-        let is_trained = [DensityPart::Summary, DensityPart::Inference].map(|part| self.trained.contains(&part));
+        let is_trained = self.is_trained();
         let after = [0, 1].map(|part| if is_trained[part] { self.times[part] + 1 } else { 0 });
         let step = updater.gpu_step(rate, self.clip_norm, after);
-        let (loss, gradient_norm) = self.steps.step(&step, next)?;
+        let (loss, gradient_norm) = self.steps.update(&step, next)?;
         if !loss.is_finite() {
             return Ok(Outcome::loss_is(f64::from(loss)));
         }
@@ -66,7 +66,7 @@ impl<A: Amortizer> Stepper<A> for GpuStepper {
 
     fn put_back(&self, amortizer: &mut A, updater: &mut Updater) -> Result<(), TrainerError> {
         let [values, first, second] = self.steps.state()?;
-        put_values(amortizer, self.steps.loss(), &values);
+        amortizer.set_networks(self.steps.loss().put(amortizer.networks().clone(), &values));
         let state = DirectState { times: self.times, first, second };
         updater.set_direct_state(amortizer.networks(), self.steps.loss(), &state);
         Ok(())

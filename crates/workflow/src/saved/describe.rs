@@ -63,7 +63,10 @@ fn words(text: &mut String, saved: &Saved, posterior: &dyn AnyPosterior) -> fmt:
         }
         None => {
             let widths = &saved.description["widths"];
-            write!(text, "Data: {} features for each observation", widths["features"])?;
+            match widths["inputs"].as_array() {
+                Some(_) => write!(text, "Data: {}", posterior.data_shape())?,
+                None => write!(text, "Data: {} features for each observation", widths["features"])?,
+            }
             match widths["direct"].as_u64().unwrap_or(0) {
                 0 => writeln!(text)?,
                 direct => writeln!(text, ", and {direct} direct conditions")?,

@@ -44,8 +44,8 @@ pub enum SavedError {
     },
     /// Networks that this program does not know.
     #[error(
-        "the summary network in `{}` is `{name}`, and this program knows {known:?}: use the commands of the program that \
-         trained it, or register its networks by `Registry::with` or `Registry::with_inference_network`",
+        "the networks in `{}` are `{name}`, and this program knows {known:?}: use the commands of the program \
+         that trained it, or register its networks by `Registry::with` or `Registry::with_inference_network`",
         folder.display()
     )]
     UnknownNetwork {

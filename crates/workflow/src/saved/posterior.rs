@@ -5,7 +5,7 @@ use super::{
     observed::{conditions_for, observation},
 };
 use bayesburn_amortizers::{AmortizedPosterior, Amortizer, TrainingRange};
-use bayesburn_core::{Draws, ParameterNames};
+use bayesburn_core::{DataShape, Draws, ParameterNames};
 use bayesburn_inference::{Acceptance, Posterior};
 use bayesburn_networks::{InferenceConfig, SummaryConfig};
 use indicatif::ProgressBar;
@@ -32,6 +32,9 @@ pub trait AnyPosterior {
 
     /// The names of the simulator's features, if they are known.
     fn feature_names(&self) -> Option<&[String]>;
+
+    /// The shapes of the data that its networks take.
+    fn data_shape(&self) -> DataShape;
 
     /// The number of trainable parameters of its networks.
     fn num_trainable_parameters(&self) -> usize;
@@ -73,6 +76,10 @@ impl<C: SummaryConfig, I: InferenceConfig> AnyPosterior for AmortizedPosterior<C
 
     fn feature_names(&self) -> Option<&[String]> {
         AmortizedPosterior::feature_names(self)
+    }
+
+    fn data_shape(&self) -> DataShape {
+        AmortizedPosterior::data_shape(self)
     }
 
     fn num_trainable_parameters(&self) -> usize {
@@ -133,6 +140,10 @@ impl<C: SummaryConfig> AnyPosterior for Posterior<C> {
 
     fn feature_names(&self) -> Option<&[String]> {
         self.amortizer().feature_names()
+    }
+
+    fn data_shape(&self) -> DataShape {
+        self.amortizer().data_shape()
     }
 
     fn num_trainable_parameters(&self) -> usize {

@@ -29,7 +29,8 @@ pub struct Registry {
 #[derive(Debug, Clone)]
 struct Entry {
     summary: &'static str,
-    inference: &'static str,
+    /// Of a network that the library does not have.
+    inference: Option<&'static str>,
     load: Load,
 }
 
@@ -52,13 +53,13 @@ impl Registry {
     /// Adds a summary network, with any inference network of the library behind it, or replaces the one of its name.
     #[must_use]
     pub fn with<C: SummaryConfig>(self) -> Self {
-        self.with_entry(Entry { summary: C::NAME, inference: AnyInferenceConfig::NAME, load: load::<C> })
+        self.with_entry(Entry { summary: C::NAME, inference: None, load: load::<C> })
     }
 
     /// Adds a summary network with an inference network of your own behind it.
     #[must_use]
     pub fn with_inference_network<C: SummaryConfig, I: InferenceConfig>(self) -> Self {
-        self.with_entry(Entry { summary: C::NAME, inference: I::NAME, load: load_amortizer::<C, I> })
+        self.with_entry(Entry { summary: C::NAME, inference: Some(I::NAME), load: load_amortizer::<C, I> })
     }
 
     fn with_entry(mut self, entry: Entry) -> Self {
@@ -94,7 +95,7 @@ impl Registry {
         }
         // Without a name the format is of another version, which loading reports.
         let summary = saved.summary_network().unwrap_or(DeepSetConfig::NAME);
-        let inference = saved.inference_network().unwrap_or(AnyInferenceConfig::NAME);
+        let inference = saved.inference_network();
         match self.networks.iter().find(|known| (known.summary, known.inference) == (summary, inference)) {
             Some(entry) => Ok(entry.load),
             None => Err(SavedError::UnknownNetwork {
@@ -106,10 +107,10 @@ impl Registry {
     }
 }
 
-fn name(summary: &str, inference: &str) -> String {
+fn name(summary: &str, inference: Option<&str>) -> String {
     match inference {
-        AnyInferenceConfig::NAME => summary.to_owned(),
-        _ => format!("{summary} with the inference network {inference}"),
+        None => summary.to_owned(),
+        Some(inference) => format!("{summary} with the inference network {inference}"),
     }
 }
 

@@ -40,7 +40,7 @@ pub struct GpuBatch {
     dropout: Option<Rows>,
 }
 
-/// A step that the GPU is taking.
+/// The loss and the gradients of a batch, which the GPU is computing.
 #[derive(Debug)]
 pub struct GpuStepBegun {
     results: Numbers,
@@ -93,10 +93,9 @@ impl GpuTraining {
         }
     }
 
-    /// Has the GPU take a step, and does not wait for it. If the loss or the norm of the gradients is not finite,
-    /// nothing changes.
+    /// Has the GPU compute the loss and the gradients of the parts that are trained, and does not wait for it.
     #[must_use]
-    pub fn begin(&mut self, batch: GpuBatch, step: &GpuStep) -> GpuStepBegun {
+    pub fn gradients(&mut self, batch: GpuBatch, trained: [bool; 2]) -> GpuStepBegun {
         let GpuBatch { inputs, direct, targets, weights, dropout } = batch;
         let sets = targets.rows;
         let shape: Vec<usize> = std::iter::once(sets).chain(inputs.iter().map(|input| input.rows.rows)).collect();
@@ -113,7 +112,7 @@ impl GpuTraining {
             Some(summaries) => plan.gpu.join(summaries, &direct),
         };
 
-        let [trains_summary, trains_inference] = step.times.map(|time| time > 0);
+        let [trains_summary, trains_inference] = trained;
         let loss_gradients = self.partial(DensityPart::Inference, sets, trains_inference);
         let rows = GpuLossRows {
             condition: &condition,
@@ -135,17 +134,22 @@ impl GpuTraining {
         if trains_inference {
             squares.push(plan.gpu.reduce(&loss_gradients, &self.gradients.part(plan.ranges[1].clone())));
         }
-        let results = plan.gpu.finish(&losses, &squares);
+        GpuStepBegun { results: plan.gpu.finish(&losses, &squares), sets }
+    }
+
+    /// Has the GPU update the parameters by the gradients, and does not wait for it. If the loss or the norm of the
+    /// gradients is not finite, nothing changes.
+    pub fn update(&mut self, begun: &GpuStepBegun, step: &GpuStep) {
+        let plan = &self.plan;
         for (range, time) in plan.ranges.iter().zip(step.times) {
             if time > 0 && !range.is_empty() {
                 let [values, gradients, first, second] =
                     [&plan.values, &self.gradients, &self.first, &self.second].map(|array| array.part(range.clone()));
                 let arrays = AdamArrays { values, gradients, first, second };
                 let step = AdamStep { adam: step.adam, rate: step.rate, max_norm: step.max_norm, time };
-                plan.gpu.adam(&arrays, &results, step);
+                plan.gpu.adam(&arrays, &begun.results, step);
             }
         }
-        GpuStepBegun { results, sets }
     }
 
     /// The loss before a step, and the norm of its gradients.
