@@ -84,8 +84,10 @@ pub fn device(name: &str) -> Result<Device, DeviceError> {
     Ok(device)
 }
 
-/// The device where none is chosen: Burn Flex, or Burn's own default in a program that was built without it. So a
-/// program that was built with CUDA uses a GPU when it is told to, and runs where there is none.
+/// The device of programs that choose none: the processor, by Burn Flex.
+///
+/// A program built with CUDA therefore uses a GPU only if it is told to, and also runs on machines without one. Without
+/// the feature `flex` it is Burn's own default device.
 #[must_use]
 pub fn default_device() -> Device {
     flex().unwrap_or_else(|_| Device::default())

@@ -1,17 +1,20 @@
-//! Builds the networks of amortized inference: tensors in, tensors out, with no idea of parameters, data or losses.
+//! Builds the networks of amortized inference: tensors in, tensors out. It knows nothing of parameter names, priors or
+//! simulators.
 //!
 //! | type | what it is | reference |
 //! |---|---|---|
-//! | [`SummaryNetwork`], [`SummaryConfig`] | the traits: data sets to summaries `[B, S]`, and what makes such a network | |
+//! | [`SummaryNetwork`] | the trait: data sets to summaries `[B, S]`; with an example of a network of your own | |
+//! | [`SummaryConfig`] | the trait of a summary network's configuration | |
 //! | [`DataTensor`], [`InputTensor`] | data sets of any rank, with a mask of rows, as networks see them | |
 //! | [`DeepSet`] | the summary network for exchangeable observations | Zaheer et al. 2017; Bloem-Reddy & Teh 2020 |
-//! | [`Identity`], [`DenseSummary`] | none, and a dense one, for data that are one vector | |
+//! | [`Identity`], [`DenseSummary`] | for data that are one vector: the vector itself, and a dense network | |
 //! | [`Bijection`] | the trait: targets to latents and back, given a condition | |
 //! | [`InvertibleNetwork`] | coupling layers one after the other | Ardizzone et al. 2019; Radev et al. 2020 |
 //! | [`AutoregressiveFlow`] | masked autoregressive layers one after the other | Papamakarios et al. 2017 |
 //! | [`MixtureNetwork`] | one normal distribution, or a mixture of them | Bishop 1994 |
 //! | [`DensityEstimator`] | the trait of all three: a density of targets given a condition | |
-//! | [`InferenceNetwork`], [`InferenceConfig`] | the traits of what is trained given a [`Condition`], and of what makes it | |
+//! | [`InferenceNetwork`] | the trait: a loss, draws and a density of targets given a [`Condition`] | |
+//! | [`InferenceConfig`] | the trait of an inference network's configuration | |
 //! | [`AnyInferenceConfig`] | the choice among the library's inference networks | |
 //! | [`CouplingLayer`] | activation normalisation, permutation, coupling | Dinh et al. 2017; Kingma & Dhariwal 2018 |
 //! | [`AffineCoupling`], [`SplineCoupling`] | the two transforms | Dinh et al. 2017; Durkan et al. 2019 |

@@ -18,6 +18,11 @@ use burn::{config::Config, module::Module, tensor::Tensor};
 /// | [`MixtureNetwork`] | posteriors near a normal, or some of them | one pass | one pass |
 ///
 /// Every configuration becomes one by `into()`.
+///
+/// # To add a network
+/// Add a variant here and to [`AnyInferenceNetwork`], with a line in each `match` of this file, and implement `From` of
+/// its configuration, by which `PosteriorConfig::new` and `NpeConfig::with_density_estimator` accept it. `Posterior` of
+/// the inference crate names the network when it is printed.
 #[derive(Config, Debug, PartialEq)]
 pub enum AnyInferenceConfig {
     /// Coupling layers: the conditional invertible network, and the neural spline flow.

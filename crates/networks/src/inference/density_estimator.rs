@@ -76,11 +76,12 @@ fn log_standard_normal(z: Tensor<2>) -> Tensor<1> {
     sum_dimensions(z.square()).mul_scalar(-0.5).sub_scalar(0.5 * dim as f64 * TAU.ln())
 }
 
-/// Repeats each of M rows of a condition `[M, C]` B / M times, one after the other: `[B, C]`, a row for each row of
-/// targets.
+/// Repeats the rows of a condition, `[M, C]` to `[rows, C]`, so that there is one for each row of targets.
+///
+/// Each row occurs rows / M times in succession, as targets of one data set follow one another.
 ///
 /// # Panics
-/// If M does not divide B.
+/// If M does not divide `rows`.
 #[must_use]
 pub fn repeated(condition: Tensor<2>, rows: usize) -> Tensor<2> {
     let [given, width] = condition.dims();

@@ -48,16 +48,30 @@ use density_estimator::check_condition;
 ///
 /// # Shapes
 /// Targets `[B, D]`; a condition of M rows, where M divides B and each row belongs to B / M rows of targets that follow
-/// one another; losses and log-densities `[B]`; noise `[B, K]`, K standard normals for each draw.
+/// one another ([`repeated`]); losses and log-densities `[B]`; noise `[B, K]`, K standard normals for each draw.
 ///
 /// # Panics
 /// All methods panic, with the shapes, on tensors of other widths than the network was made for.
 ///
 /// # To implement this
-/// Give [`InferenceNetwork::loss`] or [`InferenceNetwork::density`], for training; draws, for `sample`; and the
-/// density where there is one, for `log_prob`. What is not given is an error where it is asked for. Row b of each
-/// result must depend on row b of the targets and its condition alone. Give the network a configuration,
-/// [`InferenceConfig`]: training, checkpoints and sampling then work with a `PosteriorConfig` of that configuration.
+/// Give [`InferenceNetwork::loss`] or [`InferenceNetwork::density`], for training; [`InferenceNetwork::sample`], for
+/// `sample`; and `density`, if there is a density, for `log_prob`. Row b of each result must depend only on row b of
+/// the targets (or noise) and its condition. Give the network a configuration, [`InferenceConfig`]: training,
+/// checkpoints and sampling then work with `PosteriorConfig::from_networks`.
+///
+/// - **Targets** are what a posterior makes of parameters: mapped to the reals if it has a support, standardised, less
+///   the prediction if it has a regression. The posterior maps draws back, and adds the derivatives of these maps to
+///   the density.
+/// - **Training** calls `loss`, or else `density`, in a training pass, on tensors with gradients.
+/// - **Validation** calls the same in an inference pass. Its seed depends on the targets alone, so that
+///   times and noise are the same at every epoch.
+/// - **Inference** calls `density` and `sample` in an inference pass. No gradients of weights are taken. `sample` must be
+///   a function of its noise, so that draws do not depend on how they are divided into chunks. A stochastic sampler
+///   asks for more noise, K > D, by [`InferenceNetwork::num_normals`].
+/// - **Without `density`**, a posterior's `log_prob` and `latent` are errors, and `Diagnose` judges by draws.
+///   Without `sample`, a posterior's `sample` is an error.
+///
+/// `Npe` takes only the library's networks, [`AnyInferenceConfig`]. To add a network to these, see that enum.
 pub trait InferenceNetwork: Module + ModuleDisplay + Sync + 'static {
     /// A loss of the network's own for each row of targets, `[B]`. `None`: the loss is −ln q of
     /// [`InferenceNetwork::density`].
@@ -95,10 +109,13 @@ pub trait InferenceNetwork: Module + ModuleDisplay + Sync + 'static {
         self
     }
 
-    /// The loss as an operation with its operands, for targets like these: it then trains without Burn's graph. To −ln q
-    /// the constant is to be added; a loss of the network's own has none. `None`, which networks of one's own leave it
-    /// at, if kernels cannot do what it does.
-    #[doc(hidden)]
+    /// The loss as an operation with its operands, for targets like these. `None`: it runs as a composition of Burn's
+    /// operations. That is right for every network without a kernel, and is the default.
+    ///
+    /// It is called, and used, as [`SummaryNetwork::fast_path`](crate::SummaryNetwork::fast_path) is. If the loss is
+    /// −ln q, the operation adds `constant`, the sum of the logarithms of the standard deviations that standardise
+    /// parameters: the density is then in the parameters' own units. Return `None` for settings that the kernel lacks,
+    /// and if `bayesburn_kernels::has_kernels(like)` is false. Operations draw no random numbers.
     #[cfg(feature = "flex")]
     fn fast_path(&self, like: &Tensor<2>, constant: f64, pass: &Pass) -> Option<Part<Loss>> {
         let _ = (like, constant, pass);
@@ -142,7 +159,8 @@ pub struct Evaluation {
 /// What an inference network is made from: plain data, which checkpoints save.
 ///
 /// # To implement this
-/// Draw all weights from `init`, so that a seed reproduces them.
+/// Draw all weights from `init`, so that a seed reproduces them. The configurations of the library's networks do not
+/// implement this trait: the enum [`AnyInferenceConfig`] does, for all of them.
 pub trait InferenceConfig: Config + Clone + PartialEq + Send + Sync + 'static {
     /// What saved posteriors call the network, so that what reads one knows its type: a name of your own.
     const NAME: &'static str;

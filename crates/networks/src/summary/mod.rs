@@ -19,10 +19,110 @@ use burn::{
 /// A network that turns a data set of any size into a vector of fixed length.
 ///
 /// # To implement this
-/// Map B data sets to summaries `[B, S]`, such that row b of the result depends on data set b alone, and that rows
-/// which are padding, as a mask of rows tells, change nothing; and give the network a configuration, [`SummaryConfig`].
-/// Everything else, training, checkpoints and sampling, then works with a
-/// `PosteriorConfig` of that configuration.
+/// Map B data sets to summaries `[B, S]`. Row b of the result must depend only on data set b. If the data have a mask
+/// of rows, padding must not change the result. Give the network a configuration, [`SummaryConfig`]. Training,
+/// checkpoints and sampling then work with a `PosteriorConfig` of that configuration.
+///
+/// - **Data** are channels-last: `[B, ..., F]`, with the features on the last axis. A posterior standardises them
+///   first, feature by feature (an image channel by channel), unless `PosteriorConfig::with_standardization` excludes
+///   data.
+/// - **Padding and missing values** are 0. If values may be missing, the columns of their mask follow the features. If
+///   data sets differ in length, a posterior adds ln N to the direct conditions, whatever the network.
+/// - **Weights** are drawn by [`ParameterInit`]. It makes matrices; a kernel of a convolution can be a matrix that
+///   `forward` reshapes.
+/// - **Dropout and noise** are drawn by [`Pass`], which also tells whether the network trains.
+///
+/// # Example
+/// A network for a data set of two inputs: `image`, `[16, 16, 1]`, and `v`, a vector of 3.
+///
+/// ```
+/// use bayesburn_core::{DataShape, InputShape};
+/// use bayesburn_networks::{
+///     ConfigError, DataTensor, DenseNet, DenseNetConfig, InputTensor, OutputInit, ParameterInit, Pass, SummaryConfig,
+///     SummaryNetwork,
+/// };
+/// use burn::{
+///     config::Config,
+///     module::Module,
+///     tensor::{Device, Tensor},
+/// };
+///
+/// /// A dense network of the pixels, and one of its output beside the vector.
+/// #[derive(Module, Debug)]
+/// struct ImageAndVector {
+///     pixels: DenseNet,
+///     both: DenseNet,
+///     #[module(skip)]
+///     summary_dim: usize,
+/// }
+///
+/// #[derive(Config, Debug, PartialEq)]
+/// struct ImageAndVectorConfig {
+///     /// S, the length of a summary.
+///     summary_dim: usize,
+///     /// Probability that a hidden unit is dropped in training.
+///     #[config(default = 0.0)]
+///     dropout: f64,
+/// }
+///
+/// impl SummaryConfig for ImageAndVectorConfig {
+///     const NAME: &'static str = "image and vector";
+///
+///     type Network = ImageAndVector;
+///
+///     fn has_dropout(&self) -> bool {
+///         self.dropout > 0.0
+///     }
+///
+///     fn init(&self, shape: &DataShape, init: &mut ParameterInit) -> Result<ImageAndVector, ConfigError> {
+///         let axes = |name: &str| shape.input(name).map(|input| &input.axes[..]);
+///         let (Some(&[Some(h), Some(w), Some(channels)]), Some(&[Some(v)])) = (axes("image"), axes("v")) else {
+///             let (network, expected, got) = (Self::NAME, "an image and a vector `v`", shape.to_string());
+///             return Err(ConfigError::Data { network, expected, got });
+///         };
+///         let net = DenseNetConfig::new().with_units(32).with_dropout(self.dropout);
+///         let pixels = net.init(h * w * channels, 16, OutputInit::Glorot, init)?;
+///         let both = net.init(16 + v, self.summary_dim, OutputInit::Glorot, init)?;
+///         Ok(ImageAndVector { pixels, both, summary_dim: self.summary_dim })
+///     }
+/// }
+///
+/// impl SummaryNetwork for ImageAndVector {
+///     fn summary_dim(&self) -> usize {
+///         self.summary_dim
+///     }
+///
+///     fn forward(&self, data: &DataTensor, pass: &mut Pass) -> Tensor<2> {
+///         let image = data.input("image").values::<4>(); // [B, 16, 16, 1]
+///         let v = data.input("v").values::<2>(); // [B, 3]
+///         let [rows, h, w, channels] = image.dims();
+///         let image = self.pixels.forward(image.reshape([rows, h * w * channels]), pass);
+///         self.both.forward(Tensor::cat(vec![image, v], 1), pass)
+///     }
+/// }
+///
+/// fn main() -> Result<(), ConfigError> {
+///     // A posterior does this by itself, with the shape of its pilot simulations.
+///     let input = |name: &str, axes: &[usize]| InputShape {
+///         name: name.to_owned(),
+///         axes: axes.iter().copied().map(Some).collect(),
+///         padded: false,
+///     };
+///     let shape = DataShape::new(vec![input("image", &[16, 16, 1]), input("v", &[3])]);
+///     let device = Device::default();
+///     let network = ImageAndVectorConfig::new(8).init(&shape, &mut ParameterInit::new(1, &device))?;
+///
+///     let image = InputTensor::new("image", Tensor::<4>::ones([5, 16, 16, 1], &device));
+///     let v = InputTensor::new("v", Tensor::<2>::ones([5, 3], &device));
+///     let summaries = network.forward(&DataTensor::new(vec![image, v]), &mut Pass::inference(1));
+///     assert_eq!(summaries.dims(), [5, 8]);
+///     Ok(())
+/// }
+/// ```
+///
+/// A trainer takes it as `PosteriorConfig::new(ImageAndVectorConfig::new(8), InvertibleNetworkConfig::new())`. The
+/// simulator names the inputs (`Simulator::from_named_fn`). The page of `Conditions` shows observed data of several
+/// inputs.
 pub trait SummaryNetwork: Module + ModuleDisplay + Sync + 'static {
     /// S, the length of a summary.
     fn summary_dim(&self) -> usize;
@@ -33,10 +133,18 @@ pub trait SummaryNetwork: Module + ModuleDisplay + Sync + 'static {
     /// If the data are not of the shape that the network was made for.
     fn forward(&self, data: &DataTensor, pass: &mut Pass) -> Tensor<2>;
 
-    /// The network as an operation with its operands, for tensors like this one: it then trains without Burn's graph,
-    /// on data of any shape that the network takes. `None`, which networks of one's own leave it at, if kernels cannot do
-    /// what it does.
-    #[doc(hidden)]
+    /// The network as an operation with its operands, for tensors like this one. `None`: it runs as a composition of
+    /// Burn's operations. That is right for every network without a kernel, and is the default.
+    ///
+    /// `AmortizedPosterior::direct_loss` calls this with a training pass before each epoch. If both networks return an
+    /// operation and nothing else needs Burn's graph, the epoch's steps run without it; otherwise
+    /// [`SummaryNetwork::forward`] is used. On a GPU, a posterior also calls this with an inference pass, to compute
+    /// summaries, densities and draws.
+    ///
+    /// The operation must compute the same summaries as `forward`, for all data that the network takes, and all of its
+    /// operands must be parameters. Return `None` for settings that the kernel lacks (a set network does so for dropout
+    /// in a training pass), and if `bayesburn_kernels::has_kernels(like)` is false. To implement this, depend on the
+    /// crate `bayesburn-kernels`.
     #[cfg(feature = "flex")]
     fn fast_path(&self, like: &Tensor<2>, pass: &Pass) -> Option<Part<Summary>> {
         let _ = (like, pass);
@@ -47,7 +155,7 @@ pub trait SummaryNetwork: Module + ModuleDisplay + Sync + 'static {
 /// What a summary network is made from: plain data, which checkpoints save.
 ///
 /// # To implement this
-/// Draw all weights from `init`, so that a seed reproduces them.
+/// Draw all weights from `init`, so that a seed reproduces them. [`SummaryNetwork`] has an example.
 pub trait SummaryConfig: Config + Clone + PartialEq + Send + Sync + 'static {
     /// What saved posteriors call the network, so that what reads one knows its type: a name of your own, other than
     /// those of this crate.
