@@ -23,6 +23,22 @@ use std::{collections::HashSet, fmt, path::Path};
 /// see [`AmortizerConfig`]. The weights must come from the given [`ParameterInit`] alone, so that a seed reproduces
 /// them.
 ///
+/// A trainer gives [`AmortizerConfig::init`] a device without autodiff. Make the weights on
+/// `device.clone().autodiff()`, as below, so that the loss has gradients. [`Amortizer::load`] does this itself.
+///
+/// # What is not shared
+/// Standardisation, supports, ln N for data sets of different lengths, the [`TrainingRange`](crate::TrainingRange) and
+/// warnings about data belong to [`AmortizedPosterior`](crate::AmortizedPosterior). Another amortizer gets batches as
+/// the configurator makes them. `Workflow` and `Diagnose` are for posteriors only; the program `bayesburn` describes
+/// any kind (`bayesburn info`), but only draws from posteriors.
+///
+/// # Format
+/// The folder of any kind has the library's format version. It increases if the library changes the layout, and does
+/// not count changes of your description. A description must have exactly the settings that this program writes, or
+/// loading is an error that names the setting. To add one later and still read old folders, give it
+/// `#[serde(default)]` and skip it in serialisation when it has its default; or choose a new [`Amortizer::KIND`].
+///
+/// # Example
 /// ```
 /// use bayesburn_amortizers::{Amortizer, AmortizerConfig, AmortizerError, Conditions, Configured, Pilot};
 /// use bayesburn_networks::{OutputInit, ParameterInit, Pass};

@@ -8,12 +8,13 @@ use std::{borrow::Cow, ops::Range};
 /// Data sets to condition on, simulated or observed, as the networks see them.
 ///
 /// # Shapes
-/// M data sets of any shape ([`Data`]), usually of N observations of F features each, and C direct conditions.
+/// M data sets of any shape ([`Data`]), usually of N observations of F features each, and C direct conditions. Direct
+/// conditions are numbers that bypass the summary network.
 ///
 /// ```
 /// use bayesburn_amortizers::Conditions;
 /// use bayesburn_core::Data;
-/// use ndarray::{Array2, Array3};
+/// use ndarray::{Array2, Array3, Array4};
 ///
 /// let observed = Conditions::one(Array2::zeros((30, 4))); // one data set of 30 observations
 /// assert_eq!(observed.len(), 1);
@@ -23,6 +24,12 @@ use std::{borrow::Cow, ops::Range};
 /// // Of 5 and of 100 observations.
 /// let two = Conditions::from(Data::padded([5, 100].map(|n| Array2::<f32>::zeros((n, 4))))?);
 /// assert_eq!(two.data.num_rows(0), 5);
+/// // Of two inputs, an image and a vector, with the names and in the order of the simulator's.
+/// let named = Conditions::from(Data::named([
+///     ("image", Data::new(Array4::<f32>::zeros((1, 16, 16, 1)))),
+///     ("v", Data::new(Array2::<f32>::zeros((1, 3)))),
+/// ])?);
+/// assert_eq!(named.len(), 1);
 /// # Ok::<(), bayesburn_core::InvalidData>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +43,8 @@ pub struct Conditions {
     pub(crate) masked: Vec<usize>,
 }
 
-/// Parameters, the conditions they were simulated under, and how much each simulation counts.
+/// A batch to train on: parameters, the data that were simulated from them as the networks see them, and optionally the
+/// weight and the proposal of each simulation.
 ///
 /// Weights are used as they are: the loss is the mean over simulations of w · (−log q). A kernel w = K(x, x_o) makes
 /// training care most for data near an observation x_o; importance weights w = p(θ) / p̃(θ) make up for parameters from

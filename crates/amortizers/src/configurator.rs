@@ -151,6 +151,9 @@ where
 ///   `[B, N, C]` has one for each;
 /// - direct conditions: the non-batchable contexts of prior and simulator, flat, repeated for each simulation; and
 ///   where the data are no sets or series, such as images or several inputs, before them the batchable contexts, flat.
+///
+/// Named inputs keep their names and their order; the mask of missing values of each is behind its features. To pass
+/// one of them as a direct condition instead, write a configurator: see [`SplitConfigurator`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DefaultConfigurator;
 

@@ -1,14 +1,16 @@
-//! Joins a summary network and an inference network into a posterior: the boundary between named arrays and tensors.
+//! Turns networks into amortizers: a posterior from a summary network and an inference network, or an amortizer of your
+//! own. This crate is the boundary between named arrays and tensors.
 //!
 //! | type | what it is |
 //! |---|---|
 //! | [`Configurator`] | turns simulations into what the networks see |
-//! | [`Configured`] | parameters, their [`Conditions`] and, if need be, weights |
-//! | [`Conditions`] | data sets, simulated or observed: summary conditions and direct conditions |
-//! | [`Amortizer`], [`AmortizerConfig`] | the traits of what a trainer trains and a folder holds |
-//! | [`AmortizedPosterior`] | loss, density with gradients, `sample`, `log_prob`, latent variables; saved to and loaded from a folder |
+//! | [`Configured`] | a batch to train on: parameters and their [`Conditions`]; optionally weights and proposals |
+//! | [`Conditions`] | data sets, simulated or observed: data for the summary network, and direct conditions |
+//! | [`Amortizer`] | the trait of networks with a loss, which a trainer trains and a folder holds |
+//! | [`AmortizerConfig`] | the trait of an amortizer's configuration |
+//! | [`AmortizedPosterior`] | loss, density with gradients, `sample`, `log_prob`, latent variables; saved and loaded |
 //! | `DirectLoss` | the loss and its gradients without Burn's graph, with the feature `flex` |
-//! | [`TrainingRange`] | what the simulations were like: data unlike them are refused or warned of |
+//! | [`TrainingRange`] | what the simulations of a training were like: other data are refused or cause a warning |
 //! | [`PosteriorConfig`] | the two networks, standardisation, summary loss |
 //!
 //! ```

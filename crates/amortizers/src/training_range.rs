@@ -8,12 +8,13 @@ use bayesburn_core::Input;
 use serde::{Deserialize, Serialize};
 use std::ops::{Range, RangeInclusive};
 
-/// What the simulations were like that a posterior was trained on: the number of observations, and the range of each
-/// condition.
+/// A record of the simulations that a posterior was trained on: numbers of observations, moments and ranges of features
+/// and parameters, and the range of each direct condition.
 ///
-/// A posterior that is asked about anything else answers all the same, and wrongly. So [`AmortizedPosterior::sample`]
-/// and its likes refuse a number of observations that networks trained on one number alone never saw, and warn of data
-/// unlike any simulation.
+/// Networks answer for any data, and wrongly for data unlike their simulations. So [`AmortizedPosterior::sample`] and
+/// similar methods return an error if training had one number of observations and the data have another. Draws have a
+/// warning if numbers of observations or direct conditions are outside their range, or if data are far from the
+/// simulations. The distances for that are calibrated by pilot simulations, which the posterior keeps.
 ///
 /// [`AmortizedPosterior::sample`]: crate::AmortizedPosterior::sample
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -108,7 +108,7 @@ pub enum InputError {
     },
 }
 
-/// What a check can have too little of.
+/// The quantity of which [`InputError::TooFew`] says that there is too little: draws, data sets, ….
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Extent {

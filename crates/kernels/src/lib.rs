@@ -11,12 +11,14 @@
 //!   [`LossOperation`]; the plan does not change.
 //! - A [`Part`] is an operation together with its operands.
 //! - A [`Kernel`] is a function of arrays with a hand-written gradient. [`run`] makes it one operation of Burn's graph,
-//!   on all cores: a [`FlowKernel`], or any summary by [`Part::run`].
+//!   on all cores: a [`FlowKernel`], or any summary by [`Part::run`]. Used so, operations speed up networks whose whole
+//!   loss has no plan.
 //!
-//! Kernels have no modules. They work on [Burn Flex](burn::backend::Flex) only; [`runs_on`] tells whether a tensor is
-//! there. With the feature `gpu`, the same plan also takes training steps and computes summaries, densities and draws
-//! on CubeCL's devices; [`has_kernels`] tells whether it can. Every network is also a composition of Burn's operations,
-//! which runs on every device and is the reference that kernels are tested against.
+//! Kernels have no modules. There are two sets of them. Those of the processor work on tensors of
+//! [Burn Flex](burn::backend::Flex); [`runs_on`] tells whether a tensor is there. Those of GPUs (feature `gpu`) work on
+//! arrays on CubeCL's devices: they take the training steps of a plan, and compute summaries, densities and draws.
+//! [`has_kernels`] tells whether a tensor's device has either set. Every network is also a composition of Burn's
+//! operations, which runs on every device and is the reference that kernels are tested against.
 //!
 //! Results do not depend on the number of threads: the size of a batch alone determines its blocks, and their results
 //! are added in order.

@@ -17,7 +17,7 @@ pub(super) struct Context {
     pub(super) values: Vec<f32>,
 }
 
-/// What data sets share with others, and from where to where they do: what a verdict is over.
+/// The range of a shared context, such as the number of observations N, over which a report judges.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ContextRange {

@@ -13,8 +13,10 @@ use bayesburn_simulation::{Density, Prior};
 use ndarray::{Array, Array1, ArrayD, Axis, Dimension};
 use std::{fmt, sync::Arc};
 
-/// A posterior p(θ | x) of an inference by [`Npe`](crate::Npe). After one round it applies to any x, after several to
-/// the x of its proposals.
+/// A posterior p(θ | x), estimated by [`Npe`](crate::Npe): amortized after a round from the prior.
+///
+/// Further rounds whose proposals use a posterior concentrate simulations on one observation. The result then applies
+/// only to that observation: see [`Posterior::trained_for`].
 ///
 /// Draws are inside the prior's support: draws of the estimator that leak outside are redrawn, and the density is
 /// corrected for the leakage. Neither is needed if parameters are mapped to the reals by

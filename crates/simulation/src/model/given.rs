@@ -6,8 +6,9 @@ use bayesburn_core::Simulations;
 use ndarray::{Array2, Axis};
 
 impl GenerativeModel {
-    /// Simulates one batch of data for given parameters `[B, D]`, such as draws of a posterior: proposals of the next
-    /// round, or posterior predictions. Row i is simulation `first + i` of the seed. The prior is not used.
+    /// Simulates one batch of data for given parameters `[B, D]`: for example parameters that a proposal drew for the
+    /// next round, or draws of a posterior, for predictions. Row i is simulation `first + i` of the seed. The prior is
+    /// not used.
     ///
     /// ```
     /// use bayesburn_simulation::{GenerativeModel, Prior, Simulator, Univariate};

@@ -39,7 +39,7 @@ pub struct GenerativeModel {
 impl GenerativeModel {
     /// Joins prior and simulator and makes a pilot run, which finds most mistakes early. It makes two simulations, and
     /// if neither is valid more, until one is valid or 1,022 have been tried. The policy for invalid simulations
-    /// applies only later, when the model simulates.
+    /// applies only later, when the model simulates. A trainer makes its own pilot simulations, for standardisation.
     ///
     /// # Errors
     /// Errors of the pilot run: a prior that returns another number of values than it has names; a simulator that

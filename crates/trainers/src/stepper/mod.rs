@@ -46,9 +46,10 @@ impl Outcome {
 /// Gives the batch of the next step and its pass, if the batch is made already.
 pub(crate) type Next<'n> = Box<dyn FnOnce() -> Option<(&'n Configured, Pass)> + 'n>;
 
-/// A way to take steps. Gradients and update are separate, so that gradients could be summed over machines in between.
+/// A way to take steps. Gradients and update are separate methods, so that gradients could be summed over machines in
+/// between. The GPU's stepper does both in [`Stepper::update`], in one submission.
 pub(crate) trait Stepper<A: Amortizer> {
-    /// Computes the loss and the gradients of a batch, and keeps them.
+    /// Computes the loss and the gradients of a batch, and keeps them. On a GPU it only copies the batch there.
     fn gradients(&mut self, amortizer: &A, batch: &Configured, pass: &mut Pass) -> Result<(), AmortizerError>;
 
     /// Updates the weights by the gradients that [`Stepper::gradients`] kept, with this learning rate. On a GPU, the
