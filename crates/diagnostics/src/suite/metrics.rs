@@ -149,7 +149,7 @@ pub enum LimitError {
     },
 }
 
-/// A bound on an effect size, such as a bias. Unlike a check, it is no test: it allows nothing for chance.
+/// A bound on an effect size, such as a bias. Unlike a check, it is no statistical test.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Limit {
     /// Each parameter's mean contraction is at least this.
