@@ -42,7 +42,12 @@ impl SummaryNetwork for Means {
 
     fn forward(&self, data: &DataTensor, _: &mut Pass) -> Tensor<2> {
         let (series, mask) = data.input("series").sets();
-        let series: Tensor<2> = (series.sum_dim(1) / mask.expect("a mask").sum_dim(1)).squeeze_dim(1);
+        // Padding is 0. Data sets of one length have no mask.
+        let series = match mask {
+            Some(mask) => series.sum_dim(1) / mask.sum_dim(1),
+            None => series.mean_dim(1),
+        };
+        let series: Tensor<2> = series.squeeze_dim(1);
         let image = data.input("image").values::<4>().mean_dim(1).mean_dim(2);
         Tensor::cat(vec![series, image.reshape([-1, 1])], 1) * self.weights.val().unsqueeze()
     }
@@ -70,13 +75,14 @@ impl SummaryOperation for MeansKernel {
     fn forward_block(&self, block: &SummaryBlock<'_>) -> [Vec<f32>; 2] {
         let [series, image] = block.inputs else { panic!("two inputs") };
         assert_eq!((&series.shape[1..], image.shape), (&[2][..], &[4, 3, 1][..]));
-        let masks = series.mask.expect("a mask").chunks_exact(series.shape[0]);
-        let sets = series.values.chunks_exact(2 * series.shape[0]).zip(masks).zip(image.values.chunks_exact(12));
-        let of_set = |((series, mask), image): ((&[f32], &[f32]), &[f32])| {
-            let mean = |f: usize| series.iter().skip(f).step_by(2).sum::<f32>() / mask.iter().sum::<f32>();
+        let length = series.shape[0];
+        let mean_of_set = |(m, (series_of_set, image)): (usize, (&[f32], &[f32]))| {
+            let rows = series.mask.map_or(length as f32, |mask| mask[m * length..(m + 1) * length].iter().sum());
+            let mean = |f: usize| series_of_set.iter().skip(f).step_by(2).sum::<f32>() / rows;
             [mean(0), mean(1), image.iter().sum::<f32>() / 12.0]
         };
-        let means: Vec<f32> = sets.flat_map(of_set).collect();
+        let sets = series.values.chunks_exact(2 * length).zip(image.values.chunks_exact(12));
+        let means: Vec<f32> = sets.enumerate().flat_map(mean_of_set).collect();
         let weights = block.operands[self.weights].iter().cycle();
         let summaries = means.iter().zip(weights).map(|(mean, weight)| mean * weight).collect();
         [means, summaries]
