@@ -2,7 +2,8 @@
 //! line.
 //!
 //! The script, `simulator.py` beside this file, draws 20 observations of two features around two means with a standard
-//! normal prior. The exact posterior of each mean is N(20 x̄ / 21, 1 / 21), and is printed beside the learned one.
+//! normal prior. The exact posterior of each mean is N(20 x̄ / 21, 1 / 21), and is printed beside the learned one;
+//! `out/process_simulator/summary.json` has how far they differ.
 //! After that the script's own speed is measured against that of the pool: the same requests, once read from files by
 //! the script alone, and once sent by the pool.
 //!
@@ -15,7 +16,13 @@ mod speed;
 
 use bayesburn::{prelude::*, simulation::WorkerFailure};
 use ndarray::Axis;
-use std::{path::Path, process::Command, time::Duration};
+use serde_json::json;
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 /// Observations in a data set, as in the script.
 const N: usize = 20;
@@ -24,6 +31,7 @@ const N: usize = 20;
 const WORKERS: usize = 2;
 
 fn main() -> bayesburn::Result<()> {
+    let start = Instant::now();
     let quick = match std::env::args().nth(1).as_deref() {
         None => false,
         Some("--quick") => true,
@@ -47,7 +55,10 @@ fn main() -> bayesburn::Result<()> {
         .with_epochs(if quick { 1 } else { 2 })
         .with_iterations_per_epoch(if quick { 20 } else { 500 })
         .with_batch_size(32);
-    trainer.train(source, &TrainingConfig::new().with_schedule(Schedule::new().with_initial_rate(1e-3)))?;
+    let before = start.elapsed().as_secs_f64();
+    let training = TrainingConfig::new().with_schedule(Schedule::new().with_initial_rate(1e-3));
+    let val_loss = trainer.train(source, &training)?.validation_losses().last().map(|(_, loss)| *loss);
+    let train_s = start.elapsed().as_secs_f64() - before;
 
     let test = trainer.simulate(200, 1)?;
     let draws = trainer.amortizer().sample(&test.conditions, 1000, 1)?;
@@ -65,6 +76,16 @@ fn main() -> bayesburn::Result<()> {
     }
     println!("error of the mean       {error:>15.3}    {:>15.3}", 0.0);
     println!("sd                      {ratio:>15.3}    {:>15.3}", 1.0);
+    let summary = json!({
+        "wall_s": start.elapsed().as_secs_f64(),
+        "train_s": train_s,
+        "val_loss": val_loss,
+        "mean_error_in_sd": error,
+        "sd_ratio": ratio,
+    });
+    let out = Path::new("out/process_simulator");
+    fs::create_dir_all(out)?;
+    fs::write(out.join("summary.json"), format!("{summary:#}\n"))?;
     if !quick && (error > 0.1 || (ratio - 1.0).abs() > 0.1) {
         return Err(bayesburn::Error::message(
             "the learned posterior is more than a tenth of a standard deviation off",
