@@ -64,9 +64,9 @@ pub struct DirectLoss {
 
 impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
     /// The training loss without Burn's graph, and the parameters' present values. `None` where kernels do not have all
-    /// of it: on devices that are neither Burn Flex nor a GPU, for networks of one's own and density estimators other
-    /// than the invertible network, frozen parameters, dropout in a set network, SoftFlow, a summary loss, and what
-    /// else runs as Burn's own operations.
+    /// of it: on devices that are neither Burn Flex nor a GPU, for networks without a `fast_path` (of the library's
+    /// density estimators, all but the invertible network), frozen parameters, dropout in a set network, SoftFlow, a
+    /// summary loss, and what else runs as Burn's own operations.
     #[must_use]
     pub fn direct_loss(&self) -> Option<(DirectLoss, Vec<f32>)> {
         if self.config.summary_loss.is_some() {

@@ -79,7 +79,7 @@ impl EncodedRows {
     #[cfg(feature = "gpu")]
     pub(crate) fn joined_condition(&self) -> Vec<f32> {
         let rows = self.summaries.outer_iter().zip(self.direct.outer_iter());
-        rows.flat_map(|(summary, direct)| summary.into_iter().chain(direct).copied().collect::<Vec<_>>()).collect()
+        rows.flat_map(|(summary, direct)| summary.into_iter().chain(direct)).copied().collect()
     }
 }
 

@@ -181,7 +181,7 @@ impl<S: SummaryNetwork, N: InferenceNetwork> PosteriorNetworks<S, N> {
         Some(losses)
     }
 
-    /// The losses of targets, each with its place and whether it is the network's own or −ln q, as
+    /// The losses of targets: the network's own, with random numbers of `own_pass`, or else ln q as
     /// [`PosteriorNetworks::evaluate`] has it.
     pub(crate) fn losses(
         &self,

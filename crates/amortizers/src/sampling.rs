@@ -52,7 +52,8 @@ impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
     ///
     /// On Burn Flex to the bit, elsewhere up to rounding: draw l for data set m is the same for any `num_draws` above
     /// l, any data sets after m and any number of threads. Networks that take random numbers from the pass, as Monte
-    /// Carlo dropout does, take them chunk by chunk, so that their draws depend on the number of draws and data sets too.
+    /// Carlo dropout does, take them chunk by chunk, so that their draws depend on the number of draws and data sets
+    /// too.
     ///
     /// Data unlike those that the networks were trained on are warned of: see [`Draws::warnings`] and
     /// [`AmortizedPosterior::warnings_for`].
@@ -65,8 +66,8 @@ impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
     ///
     /// # Errors
     /// Zero draws; no data set; conditions of another width than the network's; a number of observations that networks
-    /// trained on one number alone never saw; values that are not finite; an inference network without draws; a GPU that
-    /// fails.
+    /// trained on one number alone never saw; values that are not finite; an inference network without draws; a GPU
+    /// that fails.
     pub fn sample(&self, conditions: &Conditions, num_draws: usize, seed: u64) -> Result<Draws, AmortizerError> {
         self.sample_numbered(conditions, 0, num_draws, seed)
     }
@@ -252,8 +253,8 @@ impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
         Ok(log_prob)
     }
 
-    /// The mean of −w log q(θ | x) over simulations, each with its weight w, in the parameters' own units and without any
-    /// summary loss: the validation loss of networks that are trained by it. Where all weights are 0, it is 0.
+    /// The mean of −w log q(θ | x) over simulations, each with its weight w, in the parameters' own units and without
+    /// any summary loss: the validation loss of networks that are trained by it. Where all weights are 0, it is 0.
     ///
     /// # Errors
     /// As [`AmortizedPosterior::log_prob`]; a weight that is negative or not finite.
@@ -262,8 +263,8 @@ impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
         mean(-log_prob, simulations)
     }
 
-    /// The mean over simulations of the loss times the weight: −log q(θ | x), or the inference network's own loss, in an
-    /// inference pass.
+    /// The mean over simulations of the loss times the weight: −log q(θ | x), or the inference network's own loss, in
+    /// an inference pass.
     pub(crate) fn mean_loss(&self, simulations: &Configured) -> Result<f32, AmortizerError> {
         let Configured { parameters, conditions, .. } = simulations;
         self.check_rows(parameters, conditions)?;

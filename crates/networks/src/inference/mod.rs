@@ -65,8 +65,8 @@ use density_estimator::check_condition;
 /// - **Training** calls `loss`, or else `density`, in a training pass, on tensors with gradients.
 /// - **Validation** calls the same in an inference pass. Its seed depends on the targets alone, so that
 ///   times and noise are the same at every epoch.
-/// - **Inference** calls `density` and `sample` in an inference pass. No gradients of weights are taken. `sample` must be
-///   a function of its noise, so that draws do not depend on how they are divided into chunks. A stochastic sampler
+/// - **Inference** calls `density` and `sample` in an inference pass. No gradients of weights are taken. `sample` must
+///   be a function of its noise, so that draws do not depend on how they are divided into chunks. A stochastic sampler
 ///   asks for more noise, K > D, by [`InferenceNetwork::num_normals`].
 /// - **Without `density`**, a posterior's `log_prob` and `latent` are errors, and `Diagnose` judges by draws.
 ///   Without `sample`, a posterior's `sample` is an error.
@@ -94,8 +94,8 @@ pub trait InferenceNetwork: Module + ModuleDisplay + Sync + 'static {
         dim
     }
 
-    /// Draws `[B, D]`, as a function of noise alone; `None` of a network without draws. A draw that takes random numbers
-    /// from the pass depends on how many draws are asked for.
+    /// Draws `[B, D]`, as a function of noise alone; `None` of a network without draws. A draw that takes random
+    /// numbers from the pass depends on how many draws are asked for.
     fn sample(&self, noise: Tensor<2>, condition: &Condition, pass: &mut Pass) -> Option<Tensor<2>> {
         let _ = (noise, condition, pass);
         None
