@@ -2,11 +2,14 @@
 
 use crate::models::{normal_means, short_run, small_networks, training};
 use bayesburn::{
-    core::files::verify,
+    core::files::{
+        faults::{Fault, Faults, Operation},
+        verify,
+    },
     prelude::*,
     trainers::{Callback, EpochReport, TrainerError, Validation},
 };
-use std::{fs, ops::ControlFlow, path::Path, process::Command};
+use std::{fs, io::ErrorKind, ops::ControlFlow, path::Path, process::Command};
 
 fn trainer(folder: &Path) -> Result<Trainer, TrainerError> {
     let builder = Trainer::builder(normal_means(), small_networks()).seed(3).checkpoints(folder);
@@ -63,7 +66,7 @@ fn every_flipped_byte_and_every_truncation_is_found() {
         fs::write(file, &whole).expect("writable");
     }
     assert!(count > 10_000, "{count} damages");
-    assert_eq!(verify(&newest), Ok(()));
+    verify(&newest).expect("whole again");
 }
 
 #[test]
@@ -141,6 +144,88 @@ fn a_run_that_wants_its_best_weights_survives_damage_to_its_newest_checkpoint() 
     let mut resumed = build(folder.path());
     assert_eq!(resumed.history().epochs.len(), newest - 1);
     resumed.train(source(30), &config).expect("the best until then was kept");
+    let weights = |trainer: &Trainer, name: &str| {
+        let path = folder.path().join(name);
+        trainer.amortizer().write_weights(&path).expect("writable");
+        fs::read(path).expect("written")
+    };
+    let expected = weights(&resumed, "expected");
+    drop(resumed);
+
+    // The same, stopped after an epoch that was not the best; then the checkpoint of the best is lost.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let builder = Trainer::builder(normal_means(), small_networks()).seed(3).checkpoints(folder.path());
+    let builder = builder.keep_checkpoints(2).progress(Progress::Hidden);
+    let flag = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    struct RaiseAfter(usize, std::sync::Arc<std::sync::atomic::AtomicBool>);
+    impl Callback for RaiseAfter {
+        fn on_epoch(&mut self, epoch: &EpochReport<'_>) -> ControlFlow<String> {
+            self.1.store(epoch.epoch + 1 == self.0, std::sync::atomic::Ordering::SeqCst);
+            ControlFlow::Continue(())
+        }
+    }
+    let builder = builder.callback(RaiseAfter(newest - 1, flag.clone())).stop_on(flag);
+    let mut trainer = builder.build().expect("empty");
+    trainer.train(source(30), &config).expect_err("interrupted");
+    let best = trainer.best_checkpoint().expect("validated");
+    drop(trainer);
+    assert!(!best.ends_with(format!("step-{:08}", 6 * (newest - 1))), "not the newest");
+    fs::remove_dir_all(&best).expect("it is there");
+    let mut resumed = build(folder.path());
+    assert_eq!(resumed.best_checkpoint(), None);
+    resumed.train(source(30), &config).expect("its weights are in the newest as well");
+    assert!(weights(&resumed, "weights") == expected);
+}
+
+/// What a program or the system leaves in a checkpoint is no damage, nor is a file that cannot be read just now.
+#[test]
+fn a_good_checkpoint_is_not_given_up() {
+    let folder = trained();
+    let newest = folder.path().join("step-00000018");
+    for name in [".DS_Store", "._weights.safetensors", ".nfs000001", "draws.csv"] {
+        fs::write(newest.join(name), "x").expect("writable");
+    }
+    for file in files(&newest).into_iter().filter(|file| file.extension().is_some_and(|end| end != "csv")) {
+        for kind in [ErrorKind::PermissionDenied, ErrorKind::StaleNetworkFileHandle, ErrorKind::Other] {
+            let at = file.clone();
+            let _faults = Faults::new(folder.path(), move |_, operation, path| {
+                (operation == Operation::Read && path == at).then_some(Fault::Error(kind))
+            });
+            if let Err(error) = trainer(folder.path()).map(|_| ()) {
+                let text = error.to_string();
+                assert!(text.contains("cannot read") && text.contains(&*file.to_string_lossy()), "{text}");
+            }
+        }
+    }
+    let resumed = trainer(folder.path()).expect("readable again");
+    assert_eq!((resumed.history().steps.len(), resumed.damaged_checkpoints().len()), (18, 0));
+    assert!(newest.exists());
+}
+
+/// As on a network file system where another program has its files open.
+#[test]
+fn an_old_checkpoint_that_cannot_be_deleted_does_not_end_a_training() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let builder = Trainer::builder(normal_means(), small_networks()).seed(3).checkpoints(folder.path());
+    let mut trainer = builder.keep_checkpoints(1).progress(Progress::Hidden).build().expect("empty");
+    let faults = Faults::new(folder.path(), |_, operation, _| {
+        (operation == Operation::Delete).then_some(Fault::Error(ErrorKind::PermissionDenied))
+    });
+    trainer.train(short_run(), &training()).expect("all checkpoints were written");
+    drop(faults);
+    drop(trainer);
+    let hidden = |folder: &Path| files(folder).iter().filter(|path| path.to_string_lossy().contains("/.step-")).count();
+    assert_eq!(hidden(folder.path()), 2, "under names that no resumption takes for checkpoints");
+    assert_eq!(self::trainer(folder.path()).expect("whole").history().steps.len(), 18);
+    assert_eq!(hidden(folder.path()), 0, "they are deleted when that is possible");
+}
+
+#[test]
+fn a_file_named_writable_is_kept() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join("writable"), "mine").expect("writable");
+    trainer(folder.path()).expect("no checkpoints yet");
+    assert_eq!(fs::read(folder.path().join("writable")).expect("still there"), b"mine");
 }
 
 #[test]
@@ -214,7 +299,7 @@ fn a_full_disk_leaves_the_checkpoint_before_it_whole_and_says_so() {
     assert!(text.contains("could not be written") && text.contains("File too large"), "{text}");
     let place = text.split("the one before it, ").nth(1).and_then(|rest| rest.split(", is whole").next());
     let before = Path::new(place.expect("the message names it"));
-    assert_eq!(verify(before), Ok(()));
+    verify(before).expect("whole");
     let left: Vec<_> = fs::read_dir(folder.path())
         .expect("a folder")
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())

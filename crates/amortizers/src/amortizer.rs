@@ -193,19 +193,29 @@ pub trait Amortizer: Clone + fmt::Debug + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Saves description and weights into a folder, which is made if need be, and seals it by checksums. Files of an
-    /// earlier save are replaced. The seal is of every file that is there: choose a folder for the amortizer alone.
+    /// Saves description and weights into a folder, sealed by checksums. A new folder is written beside it and takes
+    /// its place when it is complete, so that an amortizer saved there before is replaced as a whole or not at all.
+    /// Other files in the folder are kept.
     ///
     /// # Errors
-    /// A folder or file that cannot be written; a folder that holds other folders, which have no seal.
+    /// A folder or file that cannot be written; a folder that holds other folders: choose one for the amortizer alone.
     fn save(&self, folder: impl AsRef<Path>) -> Result<(), AmortizerError> {
         saved::save(self, folder.as_ref())
+    }
+
+    /// Writes description and weights into a folder, without a seal. It is for code that writes more into the folder
+    /// and seals it then, as a trainer's checkpoint does; otherwise use [`Amortizer::save`].
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    fn save_unsealed(&self, folder: &Path) -> Result<(), AmortizerError> {
+        saved::write(self, folder)
     }
 
     /// Loads what [`Amortizer::save`] or a trainer's checkpoint wrote. Files know no device: it is chosen here.
     ///
     /// # Errors
-    /// A folder without an amortizer; files that were changed, cut short, added or taken away since; a newer version;
+    /// A folder without an amortizer; files that were changed, cut short or taken away since; a newer version;
     /// another kind, or other networks than this type's.
     fn load(folder: impl AsRef<Path>, device: &Device) -> Result<Self, AmortizerError> {
         saved::load(folder.as_ref(), device)

@@ -4,7 +4,7 @@ use crate::{
     AmortizedPosterior, Amortizer, AmortizerConfig, AmortizerError, Configured, Pilot, PosteriorConfig,
     PosteriorNetworks, Standardization, TrainingRange, familiar::Familiar, widths::Widths,
 };
-use bayesburn_core::{FileError, Interval};
+use bayesburn_core::{FileError, Interval, files::operation};
 use bayesburn_networks::{
     AnyInferenceConfig, InferenceConfig, ParameterInit, Pass, SummaryConfig, SummaryNetwork, parameter_ids,
 };
@@ -14,7 +14,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::{any::TypeId, collections::HashSet, fs, path::Path, sync::OnceLock};
+use std::{any::TypeId, collections::HashSet, path::Path, sync::OnceLock};
 
 /// What the simulations were like; posteriors of early versions have none.
 use bayesburn_core::layout::TRAINING_RANGE as RANGE_FILE;
@@ -150,7 +150,7 @@ impl<C: SummaryConfig, I: InferenceConfig> Amortizer for AmortizedPosterior<C, I
         let saved = SavedRange { range, familiar: self.familiar()?.cloned() };
         let text = serde_json::to_string_pretty(&saved).expect("plain data");
         let path = folder.join(RANGE_FILE);
-        Ok(fs::write(&path, text).map_err(FileError::write(&path))?)
+        Ok(operation::write(&path, text).map_err(FileError::write(&path))?)
     }
 
     /// Joins the range of what the weights were trained on with the posterior's own.
@@ -159,7 +159,7 @@ impl<C: SummaryConfig, I: InferenceConfig> Amortizer for AmortizedPosterior<C, I
         if !path.is_file() {
             return Ok(());
         }
-        let text = fs::read_to_string(&path).map_err(FileError::read(&path))?;
+        let text = operation::read_to_string(&path).map_err(FileError::read(&path))?;
         let wrong = |reason: String| AmortizerError::SavedConfig { path: path.clone(), reason };
         let SavedRange { range, familiar } = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         let Widths { features, direct, .. } = self.widths;

@@ -4,7 +4,7 @@
 //! - The folder of a training (a workflow's [`CHECKPOINTS`], an inference's [`TRAINING`]) holds [`CHECKPOINT`]s, and a
 //!   folder [`RUN`] for each run whose source stores [`round`]s.
 //! - A checkpoint holds the files of an amortizer, [`MANIFEST`], [`HISTORY`] and [`OPTIMIZER`], and where the run needs
-//!   them [`RAW_WEIGHTS`], [`MEMORY`] and [`BUFFER`].
+//!   them [`RAW_WEIGHTS`], [`BEST_WEIGHTS`], [`MEMORY`] and [`BUFFER`].
 //! - The folder of an inference holds [`TRAINING`], a folder [`CALL`] for each call that simulated, and a folder
 //!   [`POSTERIOR_OF_TRAINING`] for each training.
 //! - The folder of a call holds [`CALL_DESCRIPTION`] and [`PART`]s.
@@ -40,6 +40,8 @@ pub const HISTORY: &str = "history.json";
 pub const OPTIMIZER: &str = "optimizer.bpk";
 /// The weights that optimizer steps change, where the amortizer's own are an average of them.
 pub const RAW_WEIGHTS: &str = "stepped.safetensors";
+/// The weights of the best epoch so far, where the run ends with them and they are not the checkpoint's own.
+pub const BEST_WEIGHTS: &str = "best.safetensors";
 /// The batches that a trainer remembers.
 pub const MEMORY: BatchFiles = BatchFiles { index: "memory.json", file: Numbered::new("memory-", 1, ".safetensors") };
 /// The batches of a replay buffer.

@@ -215,6 +215,7 @@ impl<C: SummaryConfig> NpeBuilder<C> {
             round: 1,
             trained_for: None,
             runs_done: 0,
+            unsaved: None,
             posteriors: 0,
             mixtures: Vec::new(),
             counted: false,

@@ -193,6 +193,12 @@ pub enum InferenceError {
         /// The requirement that is not met.
         needs: &'static str,
     },
+    /// The last training is complete, and an error kept its posterior from being saved.
+    #[error(
+        "the last training is complete, but its posterior could not be saved: call `train` again, which saves it \
+         without training, before there are more simulations"
+    )]
+    TrainingNotSaved,
     /// The folder holds another inference.
     #[error("{} holds a different inference: {reason}; choose another folder, delete this one, or repeat the calls \
              that created it", folder.display())]

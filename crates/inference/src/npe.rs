@@ -75,6 +75,8 @@ pub struct Npe<C: SummaryConfig = IdentityConfig> {
     pub(crate) trainings: usize,
     /// Runs of the trainer that the next training completed before it was interrupted.
     pub(crate) runs_done: usize,
+    /// The round and observation of the next training, if all its runs are complete and its posterior is not saved yet.
+    pub(crate) unsaved: Option<(usize, Option<ArrayD<f32>>)>,
     pub(crate) appended: Vec<Appended>,
     pub(crate) data_shape: Option<Vec<usize>>,
     pub(crate) trainer: Option<Trainer<AmortizedPosterior<C>>>,
@@ -148,8 +150,10 @@ impl<C: SummaryConfig> Npe<C> {
     ///
     /// # Errors
     /// No pairs; different numbers of data sets and parameters; rows of another width; parameters where the prior's
-    /// density is 0; data of another shape than before; no finite data; a proposal for other parameters or data.
+    /// density is 0; data of another shape than before; no finite data; a proposal for other parameters or data; a
+    /// training that is complete and could not be saved.
     pub fn append(&mut self, parameters: Array2<f32>, data: impl Into<Data>) -> Result<(), InferenceError> {
+        self.check_saved()?;
         let data = data.into();
         let (rows, dim) = (parameters.nrows(), self.prior.names().len());
         at_least_one("the number of pairs", rows)?;
@@ -200,6 +204,11 @@ impl<C: SummaryConfig> Npe<C> {
         self.appended.push(Appended { simulations, proposal, excluded, round, is_of_prior, foreign });
         self.calls += 1;
         Ok(())
+    }
+
+    /// Checks that the last training is not complete without its posterior. On more pairs it would be another one.
+    pub(crate) fn check_saved(&self) -> Result<(), InferenceError> {
+        if self.unsaved.is_some() { Err(InferenceError::TrainingNotSaved) } else { Ok(()) }
     }
 
     /// Checks that a proposing posterior, possibly of another inference, has the same parameters and data of this

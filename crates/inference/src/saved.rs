@@ -1,11 +1,11 @@
 //! Saves posteriors, and loads them in other programs.
 
 use crate::{InferenceError, Posterior, configurator::PairsConfigurator, rejection::UsualLeakage};
-use bayesburn_amortizers::{AmortizedPosterior, Configurator, DefaultConfigurator};
+use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, Configurator, DefaultConfigurator};
 use bayesburn_core::{
     FileError, Interval,
-    files::write_atomically,
-    layout::{ESTIMATOR, INFERENCE},
+    files::{VerifyError, current, is_sealed, operation, replace_folder_atomically, verify},
+    layout::{AMORTIZER, ESTIMATOR, INFERENCE, TRAINING_RANGE, WEIGHTS},
 };
 use bayesburn_networks::SummaryConfig;
 use bayesburn_simulation::Prior;
@@ -13,12 +13,7 @@ use burn::tensor::Device;
 use ndarray::ArrayD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::{
-    fs,
-    io::{self, Write},
-    path::Path,
-    sync::Arc,
-};
+use std::{ffi::OsStr, io, path::Path, sync::Arc};
 
 /// Version of the description. A change that old code cannot read raises it. The first files had none, and are read as
 /// version 1.
@@ -57,8 +52,15 @@ impl Saved {
         if !path.is_file() {
             return Err(InferenceError::NoPosterior { folder: folder.to_owned() });
         }
+        // Those of earlier versions had no seal but that of the networks.
+        if is_sealed(folder) {
+            verify(folder).map_err(|error| match error {
+                VerifyError::Damaged(reason) => AmortizerError::Damaged { folder: folder.to_owned(), reason }.into(),
+                VerifyError::Unreadable(error) => InferenceError::from(error),
+            })?;
+        }
         let read = FileError::read(&path);
-        let text = fs::read_to_string(&path).map_err(&read)?;
+        let text = operation::read_to_string(&path).map_err(&read)?;
         let saved: Value = serde_json::from_str(&text).map_err(|error| read(io::Error::other(error)))?;
         // First of all: what a newer version may have changed cannot be read by this one.
         if let Some(version) = saved["format_version"].as_u64().filter(|version| *version > FORMAT_VERSION) {
@@ -73,15 +75,23 @@ impl Saved {
 }
 
 impl<C: SummaryConfig> Posterior<C> {
-    /// Saves the posterior into a folder, which is created if necessary. The prior and your own configurator are
-    /// functions and are not saved.
+    /// Saves the posterior into a folder, sealed by checksums. A new folder is written beside it and takes its place
+    /// when it is complete, so that a posterior saved there before is replaced as a whole or not at all. Other files in
+    /// the folder are kept. The prior and your own configurator are functions and are not saved.
     ///
     /// # Errors
     /// A folder or file that cannot be written.
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<(), InferenceError> {
-        let (folder, path) = (folder.as_ref(), folder.as_ref().join(INFERENCE));
-        let write = FileError::write(&path);
-        fs::create_dir_all(folder).map_err(&write)?;
+        let folder = folder.as_ref();
+        let error = |error| FileError::write(folder)(error).into();
+        // An amortizer of its own would be found first.
+        let obsolete =
+            |name: &OsStr| [AMORTIZER, WEIGHTS, TRAINING_RANGE].iter().any(|of_amortizer| name == *of_amortizer);
+        replace_folder_atomically(folder, obsolete, error, |folder| self.save_unsealed(folder))
+    }
+
+    /// Writes the posterior into a new folder, which the caller seals.
+    pub(crate) fn save_unsealed(&self, folder: &Path) -> Result<(), InferenceError> {
         self.amortizer().save(folder.join(ESTIMATOR))?;
         let numbers = |x: &ArrayD<f32>| x.iter().map(|&x| (!x.is_nan()).then_some(x)).collect();
         let saved = Saved {
@@ -97,8 +107,8 @@ impl<C: SummaryConfig> Posterior<C> {
             usual_leakage: self.usual_leakage(),
             warnings: self.warnings().to_vec(),
         };
-        let text = serde_json::to_string_pretty(&saved).expect("plain data");
-        Ok(write_atomically(&path, |file| file.write_all(text.as_bytes())).map_err(&write)?)
+        let (path, text) = (folder.join(INFERENCE), serde_json::to_string_pretty(&saved).expect("plain data"));
+        Ok(operation::write(&path, text).map_err(FileError::write(&path))?)
     }
 
     /// Loads a posterior that [`Posterior::save`] wrote, given the prior of its inference. If the inference had its own
@@ -131,7 +141,7 @@ impl<C: SummaryConfig> Posterior<C> {
     /// A folder without a posterior, or with other networks; files that have changed since; a prior without a density,
     /// with other names or with another support.
     pub fn load(folder: impl AsRef<Path>, prior: Prior, device: &Device) -> Result<Self, InferenceError> {
-        let folder = folder.as_ref();
+        let folder = &current(folder.as_ref());
         let saved = Saved::read(folder)?;
         let density = prior.density().ok_or_else(|| InferenceError::Prior { reason: "it is a function".to_owned() })?;
         let (names, support) = (prior.names().to_vec(), density.support());
@@ -153,7 +163,7 @@ impl<C: SummaryConfig> Posterior<C> {
     /// As [`Posterior::load`]; a prior whose parameters bound one another, so that its support is not a product of
     /// intervals.
     pub fn load_without_prior(folder: impl AsRef<Path>, device: &Device) -> Result<Self, InferenceError> {
-        let folder = folder.as_ref();
+        let folder = &current(folder.as_ref());
         let saved = Saved::read(folder)?;
         if !saved.is_product_of_intervals {
             let reason = "its prior's parameters bound one another, in a way that only the prior knows".to_owned();

@@ -18,9 +18,11 @@ impl<C: SummaryConfig> Npe<C> {
     ///
     /// # Errors
     /// No simulator; a proposal that cannot be drawn from, or that has other parameters or data; simulations that fail;
-    /// no finite simulation; an interruption by the flag of [`NpeBuilder::stop_on`](crate::NpeBuilder::stop_on).
+    /// no finite simulation; a training that is complete and could not be saved; an interruption by the flag of
+    /// [`NpeBuilder::stop_on`](crate::NpeBuilder::stop_on).
     pub fn simulate(&mut self, num_simulations: usize) -> Result<(), InferenceError> {
         let model = self.model.clone().ok_or(InferenceError::NoSimulator)?;
+        self.check_saved()?;
         at_least_one("num_simulations", num_simulations)?;
         self.check_proposal(self.data_shape.as_deref())?;
         let seed = |purpose| stream(self.seed, purpose, self.calls).next_u64();

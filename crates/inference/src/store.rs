@@ -4,8 +4,8 @@ use crate::{InferenceError, Posterior};
 use bayesburn_amortizers::is_saved_amortizer;
 use bayesburn_core::{
     FileError, Simulations,
-    files::write_atomically,
-    layout::{CALL, CALL_DESCRIPTION, PART, POSTERIOR_OF_TRAINING, TRAINING},
+    files::{FolderLock, operation, settle, write_atomically, write_folder_atomically},
+    layout::{CALL, CALL_DESCRIPTION, LOCK, PART, POSTERIOR_OF_TRAINING, TRAINING},
 };
 use bayesburn_networks::SummaryConfig;
 use bayesburn_simulation::{load_simulations, save_simulations};
@@ -20,6 +20,8 @@ use std::{
 pub(crate) struct Store {
     folder: PathBuf,
     resumes: bool,
+    /// Held until the inference is dropped or its process ends.
+    _lock: FolderLock,
 }
 
 /// The folder of one call's simulations, a file for each part.
@@ -44,12 +46,23 @@ impl StoredCall {
 
 impl Store {
     pub(crate) fn open(folder: PathBuf, resumes: bool) -> Result<Self, InferenceError> {
-        fs::create_dir_all(&folder).map_err(FileError::write(&folder))?;
-        if !resumes && fs::read_dir(&folder).map_err(FileError::read(&folder))?.next().is_some() {
+        operation::create_folder(&folder).map_err(FileError::write(&folder))?;
+        let refuse_others = || {
+            let entries = fs::read_dir(&folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+            let others = entries.map_err(FileError::read(&folder))?.iter().any(|entry| entry.file_name() != LOCK);
             let reason = "it is not empty, and `resume()`, which continues it, was not called".to_owned();
-            return Err(InferenceError::OtherInference { folder, reason });
-        }
-        Ok(Self { folder, resumes })
+            let refused = InferenceError::OtherInference { folder: folder.clone(), reason };
+            if others && !resumes { Err(refused) } else { Ok(()) }
+        };
+        // First, so that nothing is left in a folder that is refused.
+        refuse_others()?;
+        let Some(lock) = FolderLock::acquire(&folder)? else {
+            return Err(TrainerError::FolderLocked { folder }.into());
+        };
+        refuse_others()?;
+        let ours = |name: &str| POSTERIOR_OF_TRAINING.number(name).is_some();
+        settle(&folder, ours).map_err(FileError::write(&folder))?;
+        Ok(Self { folder, resumes, _lock: lock })
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -75,6 +88,8 @@ impl Store {
     ) -> Result<StoredCall, InferenceError> {
         let folder = self.folder.join(CALL.name(call as usize));
         self.claim(&folder, &format!("{count} simulations from the {proposal}, seed {seed}\n"))?;
+        let ours = |name: &str| name == CALL_DESCRIPTION || PART.number(name).is_some();
+        settle(&folder, ours).map_err(FileError::write(&folder))?;
         Ok(StoredCall(folder))
     }
 
@@ -82,7 +97,7 @@ impl Store {
     fn claim(&self, folder: &Path, expected: &str) -> Result<(), InferenceError> {
         let path = folder.join(CALL_DESCRIPTION);
         let write = FileError::write(&path);
-        match fs::read_to_string(&path) {
+        match operation::read_to_string(&path) {
             Ok(found) if found == expected => Ok(()),
             Ok(found) => {
                 let reason =
@@ -90,7 +105,7 @@ impl Store {
                 Err(InferenceError::OtherInference { folder: self.folder.clone(), reason })
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::create_dir_all(folder).map_err(&write)?;
+                operation::create_folder(folder).map_err(&write)?;
                 write_atomically(&path, |file| io::Write::write_all(file, expected.as_bytes())).map_err(&write)?;
                 Ok(())
             }
@@ -102,19 +117,28 @@ impl Store {
         self.folder.join(POSTERIOR_OF_TRAINING.name(training))
     }
 
-    /// The saved posterior of a training if it exists, otherwise this one.
+    /// The saved posterior of a training if it exists, otherwise this one, if its networks are `current`: not trained
+    /// further since.
     pub(crate) fn posterior<C: SummaryConfig>(
         &self,
         training: usize,
         now: Posterior<C>,
+        current: bool,
         device: &Device,
     ) -> Result<Posterior<C>, InferenceError> {
         let folder = self.place(training);
+        let other = |reason: String| InferenceError::OtherInference { folder: self.folder.clone(), reason };
         if is_saved_amortizer(&folder) {
-            let reason = format!("{} was written by a version that saved only networks", folder.display());
-            return Err(InferenceError::OtherInference { folder: self.folder.clone(), reason });
+            return Err(other(format!("{} was written by a version that saved only networks", folder.display())));
         }
-        if folder.is_dir() { now.with_networks_of(&folder, device) } else { Ok(now) }
+        match (folder.is_dir(), current) {
+            (true, _) => now.with_networks_of(&folder, device),
+            (false, true) => Ok(now),
+            (false, false) => Err(other(format!(
+                "{} is missing, and its networks were trained further since: restore it from a copy",
+                folder.display()
+            ))),
+        }
     }
 
     /// Saves the posterior of a training, unless it exists.
@@ -123,9 +147,7 @@ impl Store {
         if folder.is_dir() {
             return Ok(());
         }
-        // Renamed when it is complete, so that an existing folder is a complete posterior.
-        let beside = self.folder.join(format!("{}.part", POSTERIOR_OF_TRAINING.name(training)));
-        now.save(&beside)?;
-        Ok(fs::rename(&beside, &folder).map_err(FileError::write(&folder))?)
+        let error = |error| FileError::write(&folder)(error).into();
+        write_folder_atomically(&folder, error, |folder| now.save_unsealed(folder))
     }
 }

@@ -32,7 +32,7 @@ impl<C: SummaryConfig> Npe<C> {
     ///
     /// # Errors
     /// No simulations, or too few distinct ones to hold some out; a training that fails or is interrupted, which
-    /// another call continues.
+    /// another call continues; a posterior that cannot be saved, which another call does without training.
     pub fn train(&mut self) -> Result<Posterior<C>, InferenceError> {
         let data_shape = self.data_shape.clone().ok_or(InferenceError::NoSimulations)?;
         let training = self.config.training.clone();
@@ -117,17 +117,18 @@ impl<C: SummaryConfig> Npe<C> {
         let (best_epoch, best_validation_loss) = best.unwrap_or((0, f32::NAN));
         let stop_reason = trainer.stop_reason_of(last).unwrap_or_default().to_owned();
         let amortizer = trainer.amortizer().clone();
+        let is_current = trainer.num_runs() == last + 1;
         self.trainer = Some(trainer);
         result?;
         let number = self.trainings;
-        (self.trainings, self.runs_done) = (number + 1, 0);
+        let (round, trained_for) = self.unsaved.get_or_insert((self.round, self.trained_for.clone())).clone();
         let configurator: Arc<dyn Configurator> = self.configurator.clone();
         let masked = self.appended.iter().any(|part| part.simulations.data.value_mask().is_some());
         let data = (data_shape, masked);
-        let posterior = Posterior::new(amortizer, self.prior.clone(), configurator, data, self.round);
-        let mut posterior = posterior.with_trained_for(self.trained_for.clone());
+        let posterior = Posterior::new(amortizer, self.prior.clone(), configurator, data, round);
+        let mut posterior = posterior.with_trained_for(trained_for);
         if let Some(store) = &self.store {
-            posterior = store.posterior(number, posterior, &self.device)?;
+            posterior = store.posterior(number, posterior, is_current, &self.device)?;
         }
         let corrected_validation_loss = match self.posteriors {
             0 => {
@@ -151,7 +152,7 @@ impl<C: SummaryConfig> Npe<C> {
             tracing::warn!("{warning}");
         }
         let summary = TrainingSummary {
-            round: self.round,
+            round,
             trained,
             held_out,
             excluded: self.appended.iter().map(|part| part.excluded).sum(),
@@ -167,6 +168,7 @@ impl<C: SummaryConfig> Npe<C> {
         if let Some(store) = &self.store {
             store.keep(number, &posterior)?;
         }
+        (self.trainings, self.runs_done, self.unsaved) = (number + 1, 0, None);
         self.summaries.push(summary);
         Ok(posterior)
     }

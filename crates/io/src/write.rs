@@ -7,7 +7,10 @@ use crate::{
     error::Result,
     heading::is_nameless,
 };
-use bayesburn_core::{Draws, FileError, files::write_atomically};
+use bayesburn_core::{
+    Draws, FileError,
+    files::{NewFile, write_atomically},
+};
 use ndarray::{Array1, ArrayD, Axis, s};
 use ndarray_npy::{NpzWriter, WriteNpyExt};
 use netcdf_writer::{NcAttrValue, NcFileBuilder, NcWriteFormat, NcWriteOptions};
@@ -114,7 +117,7 @@ pub fn write_values(path: impl AsRef<Path>, name: &str, values: &Array1<f32>) ->
     }
 }
 
-fn write(path: &Path, content: impl FnOnce(&mut io::BufWriter<fs::File>) -> io::Result<()>) -> Result<()> {
+fn write(path: &Path, content: impl FnOnce(&mut io::BufWriter<NewFile>) -> io::Result<()>) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let written = folder.map_or(Ok(()), fs::create_dir_all).and_then(|()| write_atomically(path, content));
     Ok(written.map_err(FileError::write(path))?)

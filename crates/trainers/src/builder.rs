@@ -4,12 +4,13 @@
 use crate::tensorboard::Events;
 use crate::{
     Callback, LossHistory, Origin, Progress, Trainer, TrainerError,
-    checkpoint::{Checkpoint, Checkpoints, Position},
+    checkpoint::{Access, Checkpoint, Opened, Position},
     error::in_range,
     identity::Identity,
     interrupt::Interrupt,
     loss::{LossFunction, OwnLoss, training_loss},
-    source::{LastBatch, NumberedBatches, ShuffledEpoch, copies, groups, hold_out, valid},
+    pilot::{PILOT_BATCH_SIZE, PILOT_BATCHES, pilot},
+    source::NumberedBatches,
     weights::Weights,
 };
 use bayesburn_amortizers::{
@@ -24,14 +25,6 @@ use std::{
     path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
 };
-
-/// The number of pilot batches, each with its own non-batchable context, and their size. With 512 simulations the
-/// standard errors of means and standard deviations are 3 to 5%, with 32 contexts about 15% for those of the context,
-/// which is precise enough for standardisation. With 10 features, the residual standard deviation of a regression on
-/// the pilot is about 1% above that on all simulations.
-const PILOT_BATCHES: u64 = 32;
-const PILOT_BATCH_SIZE: usize = 16;
-const PILOT: Purpose = Purpose::new("pilot simulations");
 
 /// Builds a [`Trainer`]; see [`Trainer::builder`].
 pub struct TrainerBuilder<K: AmortizerConfig = PosteriorConfig> {
@@ -51,7 +44,7 @@ pub struct TrainerBuilder<K: AmortizerConfig = PosteriorConfig> {
     seed: u64,
     checkpoints: Option<PathBuf>,
     keep: usize,
-    resume: bool,
+    access: Access,
     other_model: bool,
     #[cfg(feature = "tensorboard")]
     tensorboard: Option<PathBuf>,
@@ -89,7 +82,7 @@ impl<K: AmortizerConfig> TrainerBuilder<K> {
             seed: 0,
             checkpoints: None,
             keep: 3,
-            resume: false,
+            access: Access::New,
             other_model: false,
             #[cfg(feature = "tensorboard")]
             tensorboard: None,
@@ -235,7 +228,24 @@ impl<K: AmortizerConfig> TrainerBuilder<K> {
     /// Configurator, loss and callbacks are functions and cannot be compared: the program must not change them.
     #[must_use]
     pub fn resume(mut self) -> Self {
-        self.resume = true;
+        self.access = Access::Resume;
+        self
+    }
+
+    /// Takes the newest undamaged checkpoint of the folder as [`TrainerBuilder::resume`] does, and leaves the folder as
+    /// it is: nothing is locked, written or renamed, and another process may go on training there. The trainer writes
+    /// no checkpoints.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.access = Access::ReadOnly;
+        self
+    }
+
+    /// Begins anew in a folder that holds checkpoints of an earlier training: when everything else is built, the folder
+    /// is renamed to `NAME.before-N` ([`Trainer::set_aside`]). A folder without checkpoints is used as it is.
+    #[must_use]
+    pub fn set_aside(mut self) -> Self {
+        self.access = Access::SetAside;
         self
     }
 
@@ -290,18 +300,13 @@ impl<K: AmortizerConfig> TrainerBuilder<K> {
     pub fn build(self) -> Result<Trainer<K::Amortizer>, TrainerError> {
         in_range(self.keep > 0, "keep_checkpoints", "at least 1", self.keep)?;
         let has_folder = self.checkpoints.is_some();
-        in_range(has_folder || !self.resume, "resume", "with a folder, given to `checkpoints`", "without one")?;
+        let needed = has_folder || self.access == Access::New;
+        in_range(needed, self.access.name(), "with a folder, given to `checkpoints`", "without one")?;
         let (support, feature_names) = (self.support(), self.names_of_features());
         let config = self.config;
         // Cheap checks come before the simulations.
-        let checkpoints = self.checkpoints.map(|folder| Checkpoints::open(folder, self.keep)).transpose()?;
-        let (interrupted, damaged) = match &checkpoints {
-            Some(checkpoints) if self.resume => checkpoints.newest()?,
-            Some(checkpoints) if !checkpoints.is_empty()? => {
-                return Err(TrainerError::FolderInUse { folder: checkpoints.folder().to_owned() });
-            }
-            _ => (None, Vec::new()),
-        };
+        let Opened { mut checkpoints, read_only, interrupted, damaged } =
+            Opened::new(self.checkpoints, self.keep, self.access)?;
         let mut interrupts: Vec<Interrupt> = self.interrupt.map(Interrupt::Flag).into_iter().collect();
         if self.ctrl_c {
             interrupts.push(Interrupt::ctrl_c()?);
@@ -354,7 +359,14 @@ impl<K: AmortizerConfig> TrainerBuilder<K> {
         if !loss.is_finite() {
             return Err(TrainerError::PilotLoss { value: loss });
         }
-        let trainer = Trainer {
+        let mut set_aside = None;
+        if self.access == Access::SetAside
+            && let Some(earlier) = checkpoints.take_if(|opened| !opened.is_empty().unwrap_or(false))
+        {
+            let (new, before) = earlier.set_aside()?;
+            (checkpoints, set_aside) = (Some(new), Some(before));
+        }
+        let mut trainer = Trainer {
             model: match self.origin {
                 Origin::Model(model) => Some(model),
                 Origin::Data(_) => None,
@@ -373,45 +385,33 @@ impl<K: AmortizerConfig> TrainerBuilder<K> {
             weights: Weights::default(),
             resumed: None,
             damaged,
+            set_aside,
             memory: (self.memory, NumberedBatches::default()),
             checkpoints,
             checkpoint_is_due: false,
+            weights_are_lost: false,
             #[cfg(feature = "tensorboard")]
             events,
             progress: self.progress,
         };
-        match interrupted {
-            Some(checkpoint) => restore(trainer, checkpoint),
-            None => Ok(trainer),
-        }
-    }
-}
-
-/// Pilot simulations, for widths, standardisation constants and the regression: drawn from the model, or a random
-/// sample of the data that [`Offline`](crate::Offline) would train on if it held out a tenth.
-pub(crate) fn pilot(origin: &Origin, seed: u64, batches: u64) -> Result<Vec<Simulations>, TrainerError> {
-    let pilot_seed = derive_seed(seed, PILOT);
-    match origin {
-        Origin::Model(model) => {
-            let firsts = (0..batches).map(|batch| batch * PILOT_BATCH_SIZE as u64);
-            firsts.map(|first| Ok(model.simulate_from(pilot_seed, first, PILOT_BATCH_SIZE)?)).collect()
-        }
-        Origin::Data(data) => {
-            let (mut groups, copies) = (groups(data)?, copies(data));
-            for (number, group) in groups.iter_mut().enumerate() {
-                let most = group.len().div_ceil(10).min(group.len() - 1);
-                hold_out(group, most, &copies, number, seed);
+        let mut interrupted = interrupted;
+        while let Some(checkpoint) = interrupted.take() {
+            match (restore(&mut trainer, &checkpoint), &read_only) {
+                // Another process has deleted it, since it wrote newer ones.
+                (Err(_), Some(folder)) if !checkpoint.folder.exists() => interrupted = Checkpoint::newest(folder)?.0,
+                (restored, _) => {
+                    restored?;
+                    tracing::info!(checkpoint = %checkpoint.folder.display(), "resumed");
+                    trainer.resumed = Some(checkpoint);
+                }
             }
-            let order = ShuffledEpoch::new(groups, PILOT_BATCH_SIZE, LastBatch::Keep, (pilot_seed, PILOT, 0));
-            let batches = (0..order.len()).take(batches as usize);
-            let batches = batches.filter_map(|batch| valid(data.select(&order.rows(batch))).transpose());
-            batches.collect()
         }
+        Ok(trainer)
     }
 }
 
 /// Restores the trainer from a checkpoint with the same configuration.
-fn restore<A: Amortizer>(mut trainer: Trainer<A>, checkpoint: Checkpoint) -> Result<Trainer<A>, TrainerError> {
+fn restore<A: Amortizer>(trainer: &mut Trainer<A>, checkpoint: &Checkpoint) -> Result<(), TrainerError> {
     let folder = &checkpoint.folder;
     let (saved, now) = (json!({"seed": checkpoint.position.seed}), json!({"seed": trainer.position.seed}));
     let [mut described, mut described_now] = [saved_description(folder)?, description(&trainer.amortizer)];
@@ -421,13 +421,11 @@ fn restore<A: Amortizer>(mut trainer: Trainer<A>, checkpoint: Checkpoint) -> Res
     if let Some(difference) = difference {
         return Err(TrainerError::mismatch(folder, difference));
     }
-    trainer.amortizer = trainer.amortizer.load_weights(folder)?;
-    trainer.position = Position { origin: trainer.position.origin, ..checkpoint.position.clone() };
+    trainer.amortizer = trainer.amortizer.clone().load_weights(folder)?;
+    trainer.position = Position { origin: trainer.position.origin.take(), ..checkpoint.position.clone() };
     trainer.history = checkpoint.history.clone();
     if trainer.memory.0 > 0 {
         trainer.memory.1 = NumberedBatches::load(folder, MEMORY)?.unwrap_or_default();
     }
-    tracing::info!(checkpoint = %folder.display(), "resumed");
-    trainer.resumed = Some(checkpoint);
-    Ok(trainer)
+    Ok(())
 }

@@ -5,22 +5,19 @@
 
 use crate::{LossHistory, TrainerError, identity::Identity};
 use bayesburn_core::{
-    files::{FolderLock, verify, write_atomically, write_folder_atomically},
+    files::{
+        FolderLock, VerifyError, check_writable, delete_folder, operation, replace_folder_atomically, settle, verify,
+    },
     layout::{CHECKPOINT, HISTORY, MANIFEST, Numbered, OPTIMIZER, RUN},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// Version of the layout; a change that old code cannot read raises it.
 const FORMAT_VERSION: u32 = 2;
 /// The prefix of a damaged checkpoint's new name.
 const DAMAGED: &str = "damaged-";
-/// The name of a checkpoint while another one with the same number of steps replaces it.
-const REPLACED: Numbered = Numbered::new(".replaced-", 8, "");
 
 /// How far one call of the trainer has come.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,13 +71,69 @@ pub(crate) struct Checkpoint {
     pub(crate) optimizer: Vec<u8>,
 }
 
-/// A damaged checkpoint that was renamed.
+/// A damaged checkpoint, in place of which an older one was used.
 #[derive(Debug, Clone)]
 pub struct DamagedCheckpoint {
-    /// Its folder after renaming.
+    /// Its folder, after renaming if the folder of checkpoints was opened for writing.
     pub folder: PathBuf,
     /// What is wrong with it.
     pub reason: String,
+}
+
+/// What is done with checkpoints that a folder holds already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// They are refused.
+    New,
+    /// They are moved.
+    SetAside,
+    /// The newest is continued.
+    Resume,
+    /// The newest is read.
+    ReadOnly,
+}
+
+impl Access {
+    /// The name of the setting.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::New | Self::Resume => "resume",
+            Self::ReadOnly => "read_only",
+            Self::SetAside => "set_aside",
+        }
+    }
+}
+
+/// A folder of checkpoints, opened for a trainer.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// To write to.
+    pub(crate) checkpoints: Option<Checkpoints>,
+    /// To read from.
+    pub(crate) read_only: Option<PathBuf>,
+    /// The checkpoint to go on from.
+    pub(crate) interrupted: Option<Checkpoint>,
+    pub(crate) damaged: Vec<DamagedCheckpoint>,
+}
+
+impl Opened {
+    /// Opens a folder, if there is one.
+    pub(crate) fn new(folder: Option<PathBuf>, keep: usize, access: Access) -> Result<Self, TrainerError> {
+        let none = (None, Vec::new());
+        if access == Access::ReadOnly {
+            let (interrupted, damaged) = folder.as_deref().map_or(Ok(none), Checkpoint::newest)?;
+            return Ok(Self { checkpoints: None, read_only: folder, interrupted, damaged });
+        }
+        let checkpoints = folder.map(|folder| Checkpoints::open(folder, keep)).transpose()?;
+        let (interrupted, damaged) = match (&checkpoints, access) {
+            (Some(checkpoints), Access::Resume) => checkpoints.newest()?,
+            (Some(checkpoints), Access::New) if !checkpoints.is_empty()? => {
+                return Err(TrainerError::FolderInUse { folder: checkpoints.folder().to_owned() });
+            }
+            _ => none,
+        };
+        Ok(Self { checkpoints, read_only: None, interrupted, damaged })
+    }
 }
 
 /// The folder of a run's checkpoints, locked against other processes.
@@ -97,9 +150,26 @@ impl Checkpoints {
     pub(crate) fn open(folder: PathBuf, keep: usize) -> Result<Self, TrainerError> {
         make_writable(&folder)?;
         let Some(lock) = FolderLock::acquire(&folder)? else { return Err(TrainerError::FolderLocked { folder }) };
-        let checkpoints = Self { folder, keep, _lock: lock };
-        checkpoints.settle_replaced()?;
-        Ok(checkpoints)
+        settle(&folder, |name| CHECKPOINT.number(name).is_some()).map_err(TrainerError::write(&folder))?;
+        Ok(Self { folder, keep, _lock: lock })
+    }
+
+    /// Renames the folder with all checkpoints, and opens a new one in its place. Returns it, and where the old one is.
+    pub(crate) fn set_aside(self) -> Result<(Self, PathBuf), TrainerError> {
+        let Self { folder, keep, .. } = &self;
+        let write = TrainerError::write(folder);
+        let name = folder.file_name().ok_or_else(|| write(std::io::ErrorKind::InvalidInput.into()))?.to_string_lossy();
+        let free = (1..).map(|n| folder.with_file_name(format!("{name}.before-{n}"))).find(|place| !place.exists());
+        let before = free.expect("one of endlessly many names is free");
+        operation::rename(folder, &before).map_err(&write)?;
+        match Self::open(folder.clone(), *keep) {
+            Ok(new) => Ok((new, before)),
+            Err(error) => {
+                // The first error is the one to report. Of what was made, only an empty folder is replaced.
+                let _ = operation::rename(&before, folder);
+                Err(error)
+            }
+        }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -144,82 +214,87 @@ impl Checkpoints {
     ) -> Result<(), TrainerError> {
         let place = self.place(history.steps.len());
         // After an error at the end of an epoch there is a checkpoint of these steps already.
-        let replaced = place.with_file_name(REPLACED.name(history.steps.len()));
-        if place.exists() {
-            fs::rename(&place, &replaced).map_err(TrainerError::write(&place))?;
-        }
-        let written = write_folder_atomically(&place, TrainerError::write(&place), |folder| {
-            save(folder)?;
-            history.save(folder.join(HISTORY))?;
-            let write = |name: &str, bytes: &[u8]| {
-                let path = folder.join(name);
-                fs::write(&path, bytes).map_err(TrainerError::write(&path))
-            };
-            write(OPTIMIZER, optimizer)?;
-            let manifest = Manifest { format_version: FORMAT_VERSION, position: position.clone() };
-            write(MANIFEST, serde_json::to_string_pretty(&manifest).expect("a manifest is plain data").as_bytes())
-        });
-        self.settle_replaced()?;
+        let written = replace_folder_atomically(
+            &place,
+            |_| true,
+            TrainerError::write(&place),
+            |folder| {
+                save(folder)?;
+                history.save(folder.join(HISTORY))?;
+                let write = |name: &str, bytes: &[u8]| {
+                    let path = folder.join(name);
+                    operation::write(&path, bytes).map_err(TrainerError::write(&path))
+                };
+                write(OPTIMIZER, optimizer)?;
+                let manifest = Manifest { format_version: FORMAT_VERSION, position: position.clone() };
+                write(MANIFEST, serde_json::to_string_pretty(&manifest).expect("a manifest is plain data").as_bytes())
+            },
+        );
         let all = self.list()?;
         if let Err(error) = written {
             let previous = all.into_iter().next_back().map(|(_, path)| path);
             return Err(TrainerError::CheckpointNotWritten { place, previous, source: Box::new(error) });
         }
-        self.delete_old(&all, best)
+        self.delete_old(&all, best);
+        Ok(())
     }
 
     /// Deletes old checkpoints, in case a process was killed after it wrote its last checkpoint: see
     /// [`Checkpoints::write`].
     pub(crate) fn tidy(&self, best: impl Fn(usize) -> Option<usize>) -> Result<(), TrainerError> {
-        self.delete_old(&self.list()?, best)
+        self.delete_old(&self.list()?, best);
+        Ok(())
     }
 
-    fn delete_old(&self, all: &[(usize, PathBuf)], best: impl Fn(usize) -> Option<usize>) -> Result<(), TrainerError> {
+    /// What cannot be deleted is tried again after the next checkpoint; nothing depends on it.
+    fn delete_old(&self, all: &[(usize, PathBuf)], best: impl Fn(usize) -> Option<usize>) {
         let newest = all.len().saturating_sub(self.keep);
         let best: Vec<usize> = all[newest..].iter().filter_map(|(steps, _)| best(*steps)).collect();
         for (_, old) in all[..newest].iter().filter(|(steps, _)| !best.contains(steps)) {
-            fs::remove_dir_all(old).map_err(TrainerError::write(old))?;
+            if let Err(error) = delete_folder(old) {
+                tracing::warn!(checkpoint = %old.display(), %error, "cannot delete an old checkpoint");
+            }
         }
-        Ok(())
-    }
-
-    /// Deletes replaced checkpoints, and restores those whose replacement was not written.
-    fn settle_replaced(&self) -> Result<(), TrainerError> {
-        for (steps, replaced) in self.numbered(REPLACED)? {
-            let place = self.place(steps);
-            let settled = if place.exists() { fs::remove_dir_all(&replaced) } else { fs::rename(&replaced, &place) };
-            settled.map_err(TrainerError::write(&replaced))?;
-        }
-        Ok(())
     }
 
     /// Reads the newest undamaged checkpoint, if there is any, and renames newer ones that are damaged.
     pub(crate) fn newest(&self) -> Result<(Option<Checkpoint>, Vec<DamagedCheckpoint>), TrainerError> {
-        let mut damaged: Vec<(PathBuf, String)> = Vec::new();
-        for (_, folder) in self.list()?.into_iter().rev() {
-            match Checkpoint::read(&folder) {
-                Ok(checkpoint) => {
-                    let aside = damaged.into_iter().map(|(folder, reason)| set_aside(&folder, reason));
-                    return Ok((Some(checkpoint), aside.collect::<Result<_, _>>()?));
-                }
-                Err(TrainerError::DamagedCheckpoint { folder, reason }) => damaged.push((folder, reason)),
-                Err(error) => return Err(error),
-            }
-        }
-        match damaged.into_iter().next() {
-            Some((folder, reason)) => Err(TrainerError::DamagedCheckpoint { folder, reason }),
-            None => Ok((None, Vec::new())),
-        }
+        let (newest, damaged) = Checkpoint::newest(&self.folder)?;
+        Ok((newest, damaged.into_iter().map(set_aside).collect::<Result<_, _>>()?))
     }
 }
 
 impl Checkpoint {
+    /// Reads the newest undamaged checkpoint of a folder, if there is any; newer ones that are damaged. Nothing is
+    /// changed, and another process may be writing checkpoints.
+    pub(crate) fn newest(folder: &Path) -> Result<(Option<Self>, Vec<DamagedCheckpoint>), TrainerError> {
+        let mut damaged = Vec::new();
+        for (_, place) in CHECKPOINT.list(folder).map_err(TrainerError::read(folder))?.into_iter().rev() {
+            match Self::read(&place) {
+                Ok(checkpoint) => return Ok((Some(checkpoint), damaged)),
+                // Deleted meanwhile, since there are newer ones.
+                Err(_) if !place.exists() => return Self::newest(folder),
+                Err(TrainerError::DamagedCheckpoint { folder, reason }) => {
+                    damaged.push(DamagedCheckpoint { folder, reason });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match damaged.into_iter().next() {
+            Some(DamagedCheckpoint { folder, reason }) => Err(TrainerError::DamagedCheckpoint { folder, reason }),
+            None => Ok((None, Vec::new())),
+        }
+    }
+
     fn read(folder: &Path) -> Result<Self, TrainerError> {
         let folder = folder.to_owned();
         let damaged = |reason: String| TrainerError::DamagedCheckpoint { folder: folder.clone(), reason };
-        verify(&folder).map_err(damaged)?;
-        let text =
-            fs::read_to_string(folder.join(MANIFEST)).map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
+        verify(&folder).map_err(|error| match error {
+            VerifyError::Damaged(reason) => damaged(reason),
+            VerifyError::Unreadable(error) => error.into(),
+        })?;
+        let path = folder.join(MANIFEST);
+        let text = operation::read_to_string(&path).map_err(TrainerError::read(&path))?;
         let manifest: Value = serde_json::from_str(&text).map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
         // The version comes first: the layout of another version may differ.
         let version = &manifest["format_version"];
@@ -231,28 +306,24 @@ impl Checkpoint {
             serde_json::from_value(manifest).map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
         let history = LossHistory::load(folder.join(HISTORY))?;
         let path = folder.join(OPTIMIZER);
-        let optimizer = fs::read(&path).map_err(TrainerError::read(&path))?;
+        let optimizer = operation::read(&path).map_err(TrainerError::read(&path))?;
         Ok(Self { folder, position: manifest.position, history, optimizer })
     }
 }
 
 /// Renames a damaged checkpoint, so that a new one can take its place, and nothing is lost.
-fn set_aside(folder: &Path, reason: String) -> Result<DamagedCheckpoint, TrainerError> {
+fn set_aside(DamagedCheckpoint { folder, reason }: DamagedCheckpoint) -> Result<DamagedCheckpoint, TrainerError> {
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let free = (0..).map(|i| folder.with_file_name(format!("{DAMAGED}{i}-{name}"))).find(|place| !place.exists());
     let place = free.expect("one of endlessly many names is free");
-    fs::rename(folder, &place).map_err(TrainerError::write(folder))?;
+    operation::rename(&folder, &place).map_err(TrainerError::write(&folder))?;
     tracing::warn!(checkpoint = %place.display(), reason, "set a damaged checkpoint aside");
     Ok(DamagedCheckpoint { folder: place, reason })
 }
 
 /// Creates a folder, and checks that files can be written to it.
 pub(crate) fn make_writable(folder: &Path) -> Result<(), TrainerError> {
-    let probe = folder.join("writable");
-    fs::create_dir_all(folder)
-        .and_then(|()| write_atomically(&probe, |_| Ok(())))
-        .and_then(|()| fs::remove_file(&probe))
-        .map_err(TrainerError::write(folder))
+    operation::create_folder(folder).and_then(|()| check_writable(folder)).map_err(TrainerError::write(folder))
 }
 
 #[cfg(test)]

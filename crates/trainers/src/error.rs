@@ -63,6 +63,12 @@ pub enum TrainerError {
         /// The checkpoint.
         checkpoint: Option<PathBuf>,
     },
+    /// After an error of the device, the weights of steps that were taken could not be read from it.
+    #[error(
+        "the weights of the last steps are lost, since they could not be read from the device: resume from the newest \
+         checkpoint, which is from before them, by a new trainer"
+    )]
+    WeightsLost,
     /// A resumed program repeats the call of a run that was given up.
     #[error(
         "this run was given up by `end_run` before the program was resumed: call `end_run` here too, as it did, to go \

@@ -52,6 +52,7 @@ mod identity;
 mod interrupt;
 mod loss;
 mod optimizer;
+mod pilot;
 mod prefetch;
 mod progress;
 mod schedule;

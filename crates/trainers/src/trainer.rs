@@ -20,7 +20,10 @@ use bayesburn_core::{Given, ParameterNames, Purpose, Simulations, stream};
 use bayesburn_simulation::{Dataset, GenerativeModel};
 use rand::Rng;
 use serde_json::json;
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// The origin of a trainer's simulations. Its pilot run takes some to determine widths and standardisation constants.
 #[derive(Debug, Clone)]
@@ -70,11 +73,15 @@ pub struct Trainer<A: Amortizer = AmortizedPosterior> {
     /// The checkpoint that was resumed from, until the run that it interrupted takes it up.
     pub(crate) resumed: Option<Checkpoint>,
     pub(crate) damaged: Vec<DamagedCheckpoint>,
+    /// Where the checkpoints are that were in the folder before.
+    pub(crate) set_aside: Option<PathBuf>,
     /// The most batches of [`Trainer::memory`], and these.
     pub(crate) memory: (usize, NumberedBatches),
     pub(crate) checkpoints: Option<Checkpoints>,
     /// Whether something was trained since the last checkpoint.
     pub(crate) checkpoint_is_due: bool,
+    /// Whether a stepper could not return the weights of steps that are counted.
+    pub(crate) weights_are_lost: bool,
     #[cfg(feature = "tensorboard")]
     pub(crate) events: Option<crate::tensorboard::Events>,
     pub(crate) progress: Progress,
@@ -131,18 +138,32 @@ impl<A: Amortizer> Trainer<A> {
         self.memory.1.iter()
     }
 
-    /// Damaged checkpoints found on resuming. They were renamed, and an older checkpoint was used.
+    /// Damaged checkpoints found on resuming. They were renamed, unless the folder is opened
+    /// [read-only](TrainerBuilder::read_only), and an older checkpoint was used.
     #[must_use]
     pub fn damaged_checkpoints(&self) -> &[DamagedCheckpoint] {
         &self.damaged
     }
 
-    /// The checkpoint of the newest run's epoch with the lowest validation loss. It is a folder that
+    /// The checkpoint that the trainer was resumed from, until a run continues it.
+    #[must_use]
+    pub fn resumed_from(&self) -> Option<&Path> {
+        self.resumed.as_ref().map(|checkpoint| checkpoint.folder.as_path())
+    }
+
+    /// Where the checkpoints of an earlier training are, if [`TrainerBuilder::set_aside`] moved any.
+    #[must_use]
+    pub fn set_aside(&self) -> Option<&Path> {
+        self.set_aside.as_deref()
+    }
+
+    /// The checkpoint of the newest run's epoch with the lowest validation loss, if it is there. It is a folder that
     /// [`Amortizer::load`] reads, and is kept until another epoch is better.
     #[must_use]
     pub fn best_checkpoint(&self) -> Option<PathBuf> {
         let run = self.position.runs.len().checked_sub(1)?;
-        Some(self.checkpoints.as_ref()?.place(self.best_steps(run, usize::MAX)?))
+        let place = self.checkpoints.as_ref()?.place(self.best_steps(run, usize::MAX)?);
+        Some(place).filter(|place| place.is_dir())
     }
 
     /// Applies the configurator to simulations: the networks' inputs and targets.
@@ -236,6 +257,9 @@ impl<A: Amortizer> Trainer<A> {
         refines: bool,
     ) -> Result<&LossHistory, TrainerError> {
         config.check()?;
+        if self.weights_are_lost {
+            return Err(TrainerError::WeightsLost);
+        }
         let has_parts = config.trained_part == TrainedPart::All || self.amortizer.summary_parameters().is_some();
         let expected = "`All` for an amortizer that names no parameters of a summary network";
         in_range(has_parts, "trained_part", expected, format!("{:?}", config.trained_part))?;
@@ -311,6 +335,12 @@ impl<A: Amortizer> Trainer<A> {
         self.position.runs.last()?.finished.as_deref()
     }
 
+    /// The number of runs begun so far, including those before a resumption.
+    #[must_use]
+    pub fn num_runs(&self) -> usize {
+        self.position.runs.len()
+    }
+
     /// The epochs of one run, numbered from 0; empty if there was no such run.
     #[must_use]
     pub fn epochs_of_run(&self, run: usize) -> &[EpochSummary] {
@@ -343,7 +373,7 @@ impl<A: Amortizer> Trainer<A> {
 
     /// Makes sure that the current run is the one that this call asks for: a new one, or one that was interrupted, here
     /// or before the program was resumed.
-    fn enter_run(&mut self, now: serde_json::Value, refines: bool) -> Result<(), TrainerError> {
+    pub(crate) fn enter_run(&mut self, now: serde_json::Value, refines: bool) -> Result<(), TrainerError> {
         let Some(interrupted) = self.position.runs.get(self.run) else {
             let epochs_before = self.history.epochs.len();
             self.position.runs.push(Run {

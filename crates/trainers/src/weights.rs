@@ -28,6 +28,10 @@ impl<N: Clone> Weights<N> {
         self.best = Some(networks);
     }
 
+    pub(crate) fn best(&self) -> Option<&N> {
+        self.best.as_ref()
+    }
+
     pub(crate) fn take_best(&mut self) -> Option<N> {
         self.best.take()
     }

@@ -7,7 +7,7 @@
 use super::{FORMAT_VERSION, KIND, VERSION};
 use serde_json::{Value, json};
 use std::{
-    fs, io,
+    ffi::OsStr,
     path::{Path, PathBuf},
 };
 
@@ -21,9 +21,9 @@ pub(super) fn old_description(folder: &Path) -> Option<PathBuf> {
     Some(folder.join(OF_POSTERIOR)).filter(|path| path.is_file())
 }
 
-/// Removes what an earlier version wrote, where the amortizer is saved anew.
-pub(super) fn remove_old_descriptions(folder: &Path) -> io::Result<()> {
-    old_description(folder).map_or(Ok(()), fs::remove_file)
+/// Whether a file has the name of such a description.
+pub(super) fn is_old_description(name: &OsStr) -> bool {
+    name == OF_POSTERIOR
 }
 
 /// A description as this version writes it; the reason where it cannot be read.

@@ -5,13 +5,18 @@ mod migrate;
 use crate::{Amortizer, AmortizerError, Difference};
 use bayesburn_core::{
     FileError,
-    files::{seal, verify},
+    files::{VerifyError, current, operation, replace_folder_atomically, verify},
+    layout::TRAINING_RANGE,
 };
 use bayesburn_networks::{ParameterInit, check_device, number_parameters, orders_are_permutations};
 use burn::{module::Module, tensor::Device};
 use burn_store::{ModuleSnapshot, SafetensorsStore};
 use serde_json::{Value, json};
-use std::{fs, io, path::Path};
+use std::{
+    ffi::OsStr,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 /// Version of the folder's layout. A change that old code cannot read raises it, and `migrate` reads the versions
 /// before.
@@ -23,21 +28,32 @@ const KIND: &str = "kind";
 /// See [`Amortizer::save`].
 pub(crate) fn save<A: Amortizer>(amortizer: &A, folder: &Path) -> Result<(), AmortizerError> {
     let io = FileError::write(folder);
-    fs::create_dir_all(folder).and_then(|()| holds_files_alone(folder)).map_err(&io)?;
-    fs::write(folder.join(DESCRIPTION_FILE), format!("{:#}\n", description(amortizer))).map_err(&io)?;
-    migrate::remove_old_descriptions(folder).map_err(&io)?;
+    holds_files_alone(folder).map_err(&io)?;
+    // What this amortizer may not have, and would read as its own.
+    let obsolete = |name: &OsStr| name == TRAINING_RANGE || migrate::is_old_description(name);
+    let error = |error| io(error).into();
+    replace_folder_atomically(folder, obsolete, error, |folder| write(amortizer, folder))
+}
+
+/// Writes an amortizer into a new folder, which the caller seals.
+pub(crate) fn write<A: Amortizer>(amortizer: &A, folder: &Path) -> Result<(), AmortizerError> {
+    let path = folder.join(DESCRIPTION_FILE);
+    operation::write(&path, format!("{:#}\n", description(amortizer))).map_err(FileError::write(&path))?;
     amortizer.write_weights(folder.join(WEIGHTS_FILE))?;
-    amortizer.save_beside(folder)?;
-    Ok(seal(folder).map_err(io)?)
+    amortizer.save_beside(folder)
 }
 
 /// See [`Amortizer::load`].
 pub(crate) fn load<A: Amortizer>(folder: &Path, device: &Device) -> Result<A, AmortizerError> {
+    let folder = &current(folder);
     // A path that is mistyped is not a damaged amortizer.
     if !is_saved_amortizer(folder) {
-        return Err(AmortizerError::NoAmortizer { folder: folder.to_owned() });
+        return Err(AmortizerError::NoAmortizer { folder: folder.clone() });
     }
-    verify(folder).map_err(|reason| AmortizerError::Damaged { folder: folder.to_owned(), reason })?;
+    verify(folder).map_err(|error| match error {
+        VerifyError::Damaged(reason) => AmortizerError::Damaged { folder: folder.clone(), reason },
+        VerifyError::Unreadable(error) => error.into(),
+    })?;
     let (path, saved) = read(folder)?;
     let wrong = |reason: String| AmortizerError::SavedConfig { path: path.clone(), reason };
     let kind = &saved[KIND];
@@ -101,10 +117,10 @@ pub fn is_saved_amortizer(folder: &Path) -> bool {
 }
 
 /// The file with the description, and what it says, brought to this version.
-fn read(folder: &Path) -> Result<(std::path::PathBuf, Value), AmortizerError> {
+fn read(folder: &Path) -> Result<(PathBuf, Value), AmortizerError> {
     let new = folder.join(DESCRIPTION_FILE);
     let path = if new.is_file() { new } else { migrate::old_description(folder).unwrap_or(new) };
-    let text = fs::read_to_string(&path).map_err(FileError::read(&path))?;
+    let text = operation::read_to_string(&path).map_err(FileError::read(&path))?;
     let wrong = |reason: String| AmortizerError::SavedConfig { path: path.clone(), reason };
     let saved: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
     // First of all: what another version may have changed cannot be read by this one.
@@ -128,8 +144,10 @@ fn file_name(path: &Path) -> String {
 /// See [`Amortizer::write_weights`].
 pub(crate) fn write_weights<M: Module>(networks: &M, path: &Path) -> Result<(), AmortizerError> {
     // The store's own metadata comes in a random order, and the same weights shall be the same bytes.
-    let mut store = SafetensorsStore::from_file(path).clear_metadata().overwrite(true);
-    Ok(networks.save_into(&mut store).map_err(|error| FileError::write(path)(io::Error::other(error)))?)
+    let mut store = SafetensorsStore::from_bytes(None).clear_metadata();
+    let saved = networks.save_into(&mut store).and_then(|()| store.get_bytes());
+    let bytes = saved.map_err(|error| FileError::write(path)(io::Error::other(error)))?;
+    Ok(operation::write(path, bytes).map_err(FileError::write(path))?)
 }
 
 /// See [`Amortizer::read_weights`].
@@ -159,6 +177,9 @@ pub(crate) fn read_weights<M: Module>(mut networks: M, path: &Path) -> Result<M,
 
 /// An error unless there is no folder in this one.
 fn holds_files_alone(folder: &Path) -> io::Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if entry.path().is_dir() {

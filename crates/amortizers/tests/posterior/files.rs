@@ -8,11 +8,17 @@ use bayesburn_amortizers::{
     AmortizedPosterior, Amortizer, AmortizerError, PosteriorConfig, Standardization, SummaryLoss, description,
     saved_description,
 };
-use bayesburn_core::{FileAction, FileError, files::seal};
+use bayesburn_core::{
+    FileAction, FileError,
+    files::{
+        faults::{Fault, Faults},
+        seal,
+    },
+};
 use bayesburn_networks::{ActNormConfig, AffineNets, CouplingDesign, PermutationConfig, SoftFlowConfig};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
-use std::{fs, path::Path};
+use std::{fs, io::ErrorKind, path::Path};
 use tempfile::{TempDir, tempdir};
 
 fn load(folder: impl AsRef<Path>) -> Result<AmortizedPosterior, AmortizerError> {
@@ -133,18 +139,51 @@ fn no_flipped_byte_and_no_truncation_goes_unseen() {
     }
 }
 
+/// Programs and systems leave files of their own, which the seal does not name.
 #[test]
-fn files_that_come_and_a_seal_that_goes_are_seen() {
+fn files_of_others_are_kept_and_a_seal_that_goes_is_seen() {
     let (folder, posterior) = saved(config(), 2);
     fs::write(folder.path().join("notes.txt"), "mine").expect("writable");
-    let error = load(folder.path()).expect_err("a file more");
-    assert!(error.to_string().contains("`notes.txt` was added"), "{error}");
-    // What is there when a posterior is saved belongs to it.
+    fs::write(folder.path().join("posterior.json"), "of an earlier version").expect("writable");
+    load(folder.path()).expect("notes are no damage");
     posterior.save(folder.path()).expect("the folder is writable");
-    load(folder.path()).expect("sealed with the notes");
+    load(folder.path()).expect("saved again");
+    assert_eq!(fs::read(folder.path().join("notes.txt")).expect("still there"), b"mine");
+    assert!(!folder.path().join("posterior.json").exists());
     fs::remove_file(folder.path().join("checksums.txt")).expect("it was saved");
     let error = load(folder.path()).expect_err("no seal");
     assert!(matches!(error, AmortizerError::Damaged { .. }) && error.to_string().contains("checksums.txt"), "{error}");
+}
+
+/// Every file operation of a second save fails once.
+#[test]
+fn a_second_save_that_fails_leaves_the_first() {
+    let [first, second] = [4, 5].map(|seed| perturbed(config(), &pilot(2), seed));
+    let mut failures = 0;
+    for at in 0.. {
+        let parent = tempdir().expect("a temporary folder");
+        let folder = parent.path().join("posterior");
+        first.save(&folder).expect("writable");
+        let rule = move |n, _, _: &Path| (n == at).then_some(Fault::Error(ErrorKind::StorageFull));
+        let faults = Faults::new(parent.path(), rule);
+        let saved = second.save(&folder);
+        let seen = faults.seen();
+        drop(faults);
+        let loaded = load(&folder).expect("one of both");
+        let is_second = loaded.summaries(&data_sets(3, 5, 3)).ok() == second.summaries(&data_sets(3, 5, 3)).ok();
+        assert_same(&loaded, if is_second { &second } else { &first }, 2);
+        match saved {
+            Ok(()) => assert!(is_second, "fault {at}"),
+            Err(error) => {
+                assert!(error.to_string().contains("cannot write"), "{error}");
+                failures += 1;
+            }
+        }
+        if seen <= at {
+            break;
+        }
+    }
+    assert!(failures >= 12, "{failures} faults");
 }
 
 #[test]

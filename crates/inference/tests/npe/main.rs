@@ -7,6 +7,7 @@ mod corrections;
 mod density;
 mod dropout;
 mod failing;
+mod full_disk;
 mod kills;
 mod linear_gaussian;
 mod map;

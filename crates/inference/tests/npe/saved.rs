@@ -1,6 +1,7 @@
 //! Saves posteriors and loads them again.
 
 use crate::{box_prior, config_of, npe, shifted, short, small};
+use bayesburn_core::files::seal;
 use bayesburn_inference::{InferenceError, NpeTraining, Posterior};
 use bayesburn_simulation::{GenerativeModel, InvalidSimulations, Prior, Simulator};
 use burn::tensor::Device;
@@ -53,6 +54,9 @@ fn another_prior_or_folder_is_refused() {
         assert!(matches!(error, InferenceError::OtherPrior { .. }), "{error}");
     }
     std::fs::write(folder.path().join("inference.json"), "{}").expect("writable");
+    let error = load(box_prior(2)).expect_err("not what was saved").to_string();
+    assert!(error.contains("damaged") && error.contains("`inference.json`"), "{error}");
+    seal(folder.path()).expect("writable");
     let error = load(box_prior(2)).expect_err("not what was saved").to_string();
     assert!(error.contains("inference.json") && error.contains("missing field"), "{error}");
     std::fs::remove_file(folder.path().join("inference.json")).expect("it is there");

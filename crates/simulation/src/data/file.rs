@@ -50,7 +50,7 @@ pub fn save_simulations(simulations: &Simulations, path: impl AsRef<Path>) -> Re
     };
     let header =
         header(simulations, &arrays, panicked.len()).map_err(io::Error::other).map_err(DataError::write(path))?;
-    let write = |file: &mut io::BufWriter<std::fs::File>| {
+    let write = |file: &mut io::BufWriter<files::NewFile>| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
         for id in &simulations.invalid {

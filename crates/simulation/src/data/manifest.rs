@@ -87,7 +87,7 @@ impl Manifest {
     pub(crate) fn read(folder: &Path) -> Result<Self, DataError> {
         let path = folder.join(MANIFEST);
         let no_manifest = |message: String| DataError::Manifest { path: path.clone(), message };
-        let text = fs::read_to_string(&path).map_err(DataError::read(&path))?;
+        let text = files::operation::read_to_string(&path).map_err(DataError::read(&path))?;
         let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| no_manifest(error.to_string()))?;
         // Before anything else: another version may have other keys.
         let got = value.get("format_version").and_then(serde_json::Value::as_u64);

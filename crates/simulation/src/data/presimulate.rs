@@ -8,8 +8,8 @@ use super::{
 use crate::{GenerativeModel, Progress, Shapes, SimulationError, progress::SimulationBar};
 use bayesburn_core::{
     Simulations,
-    files::{self, FolderLock},
-    layout::{LOCK, SHARD},
+    files::{self, FolderLock, operation, settle},
+    layout::SHARD,
 };
 use rayon::prelude::*;
 use std::{fs, path::Path};
@@ -119,10 +119,12 @@ impl GenerativeModel {
         if presimulation.simulations_per_shard == Some(0) {
             return Err(DataError::EmptyShards);
         }
-        fs::create_dir_all(folder).map_err(DataError::write(folder))?;
+        operation::create_folder(folder).map_err(DataError::write(folder))?;
         let _lock = lock(folder)?;
+        let ours = |name: &str| name == MANIFEST || SHARD.number(name).is_some();
+        settle(folder, ours).map_err(DataError::write(folder))?;
         let mut manifest = self.begin(folder, presimulation)?;
-        remove_unlisted(folder, manifest.shards.len())?;
+        delete_unlisted(folder, manifest.shards.len())?;
         self.restore(folder, &manifest)?;
         self.extend(folder, &mut manifest, presimulation)?;
         let data = Dataset::open(folder)?;
@@ -148,8 +150,8 @@ impl GenerativeModel {
         }
         for entry in fs::read_dir(folder).map_err(DataError::read(folder))? {
             let found = entry.map_err(DataError::read(folder))?.file_name().to_string_lossy().into_owned();
-            // The second is what a kill while the first manifest was written leaves.
-            if found != LOCK && found != format!(".{MANIFEST}") {
+            // Hidden files are the lock, or what the system leaves.
+            if !found.starts_with('.') {
                 return Err(DataError::NotAStore { path: folder.to_owned(), found });
             }
         }
@@ -170,7 +172,7 @@ impl GenerativeModel {
                     let simulations = self.simulate_from(manifest.seed, first, attempted)?;
                     if (Simulated { first, attempted, simulations }).write(folder, index)? != *shard {
                         // Left there, the next call would take it for the one that is missing.
-                        fs::remove_file(&path).map_err(DataError::write(&path))?;
+                        operation::delete_file(&path).map_err(DataError::write(&path))?;
                         return Err(DataError::NotReproduced { path });
                     }
                 }
@@ -264,14 +266,11 @@ fn lock(folder: &Path) -> Result<FolderLock, DataError> {
     FolderLock::acquire(folder)?.ok_or_else(|| DataError::Locked { path: folder.to_owned() })
 }
 
-/// Removes the remains of an interrupted call: complete or unfinished shards that are not in the manifest.
-fn remove_unlisted(folder: &Path, listed: usize) -> Result<(), DataError> {
-    for entry in fs::read_dir(folder).map_err(DataError::read(folder))? {
-        let entry = entry.map_err(DataError::read(folder))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let unfinished = name.strip_prefix('.').is_some_and(|name| SHARD.number(name).is_some() || name == MANIFEST);
-        if unfinished || SHARD.number(&name).is_some_and(|number| number >= listed) {
-            fs::remove_file(entry.path()).map_err(DataError::write(&entry.path()))?;
+/// Deletes shards that an interrupted call wrote and did not list in the manifest.
+fn delete_unlisted(folder: &Path, listed: usize) -> Result<(), DataError> {
+    for (number, path) in SHARD.list(folder).map_err(DataError::read(folder))? {
+        if number >= listed {
+            operation::delete_file(&path).map_err(DataError::write(&path))?;
         }
     }
     Ok(())

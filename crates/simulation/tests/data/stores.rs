@@ -98,8 +98,9 @@ fn unfinished_files_are_removed() {
     for folder in [&store, &whole] {
         plain_model().presimulate(folder.path(), &stored(20)).expect("it runs");
     }
-    for name in ["shard-000002.safetensors", "shard-000005.safetensors", ".shard-000001.safetensors", ".manifest.json"]
-    {
+    let complete = ["shard-000002.safetensors", "shard-000005.safetensors"];
+    let unfinished = [".shard-000001.safetensors.Ab3xYz01.tmp", ".manifest.json.q9LpTt42.tmp"];
+    for name in complete.into_iter().chain(unfinished) {
         fs::write(store.path().join(name), "half").expect("writable");
     }
     fs::write(store.path().join("notes.txt"), "the user's own").expect("writable");

@@ -1,11 +1,13 @@
 //! Runs the training loop of one call: steps, epochs, validation, checkpoints and stopping.
 
+mod checkpoints;
+#[cfg(test)]
+mod tests;
 mod validation;
 
 use crate::{
     AfterLimit, EpochReport, FinalWeights, RunContext, Source, StepLoss, StepReport, Trainer, TrainerError,
     TrainingConfig,
-    checkpoint::Checkpoint,
     error::in_range,
     interrupt::{Interrupt, Listening},
     prefetch::{Batch, Batches, SharedSource},
@@ -14,18 +16,12 @@ use crate::{
     stopping::best_epoch,
 };
 use bayesburn_amortizers::{Amortizer, Configured};
-use bayesburn_core::{
-    Purpose,
-    files::verify,
-    layout::{MEMORY, RAW_WEIGHTS},
-    stream,
-};
+use bayesburn_core::{Purpose, stream};
 use bayesburn_networks::{Pass, moved_towards};
 use rand::Rng;
 use std::{
     ops::{ControlFlow, Range},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    path::Path,
     sync::Mutex,
 };
 
@@ -107,7 +103,7 @@ impl<'a, A: Amortizer> Session<'a, A> {
             Ok(Err(_)) => {}
         }
         if let Err(second) = self.put_parameters_back() {
-            tracing::error!(%second, "the weights are those from before this epoch");
+            tracing::error!(%second);
         }
         let goes_on = self.run().steps_done > 0;
         let trainer = &mut *self.trainer;
@@ -139,31 +135,6 @@ impl<'a, A: Amortizer> Session<'a, A> {
         &mut self.trainer.position.runs[self.trainer.run]
     }
 
-    /// Restores optimizer, source and best weights, if the trainer was resumed within this run.
-    fn take_up(&mut self, checkpoint: &Checkpoint, source: &mut dyn Source) -> Result<(), TrainerError> {
-        let run = self.trainer.run;
-        if checkpoint.position.runs.len() != run + 1 || checkpoint.position.runs[run].finished.is_some() {
-            return Ok(());
-        }
-        let damaged = |reason: String| TrainerError::DamagedCheckpoint { folder: checkpoint.folder.clone(), reason };
-        self.updater
-            .restore(checkpoint.optimizer.clone(), self.trainer.amortizer.networks())
-            .map_err(|error| damaged(format!("optimizer state: {error}")))?;
-        source.restore(&checkpoint.folder)?;
-        if let (true, Some(steps)) = (self.keeps_best(), self.trainer.best_steps(run, usize::MAX)) {
-            let folder = self.trainer.checkpoints.as_ref().expect("resumed from checkpoints").place(steps);
-            let damaged = |reason| TrainerError::DamagedCheckpoint { folder: folder.clone(), reason };
-            verify(&folder).map_err(damaged)?;
-            let networks = self.trainer.amortizer.clone().load_weights(&folder)?.networks().clone();
-            self.trainer.weights.set_best(networks);
-        }
-        if self.config.weight_average.is_some() {
-            let stepped = self.trainer.amortizer.clone().read_weights(checkpoint.folder.join(RAW_WEIGHTS))?;
-            self.trainer.weights.resume_stepped(stepped.networks().clone());
-        }
-        Ok(())
-    }
-
     fn keeps_best(&self) -> bool {
         self.config.early_stopping.as_ref().is_some_and(|stopping| stopping.final_weights == FinalWeights::Best)
     }
@@ -184,9 +155,9 @@ impl<'a, A: Amortizer> Session<'a, A> {
                 // simulating a whole round, would delay this epoch's validation and checkpoint.
                 let left = self.run().steps_done..steps.end;
                 let mut batches = Batches::start(scope, shared, left, shared.run.prefetch);
-                let stop = self.steps(epoch, &mut batches, shared);
-                let put_back = self.put_parameters_back();
-                stop.and_then(|stop| put_back.map(|()| stop))
+                let stop = self.steps(epoch, &mut batches, shared)?;
+                self.put_parameters_back()?;
+                Ok::<_, TrainerError>(stop)
             })?;
             self.end_epoch(epoch, stop, shared, validation)?;
             self.write_checkpoint(shared)?;
@@ -337,12 +308,16 @@ impl<'a, A: Amortizer> Session<'a, A> {
         }
     }
 
-    /// Returns the stepper's weights to the amortizer. The next step chooses a new stepper.
+    /// Returns the stepper's weights to the amortizer. The next step chooses a new stepper. If that fails, the
+    /// amortizer has the weights from before the epoch, which must not be saved or trained as those after the steps.
     fn put_parameters_back(&mut self) -> Result<(), TrainerError> {
-        match self.stepper.take() {
-            Some(stepper) => stepper.put_back(&mut self.trainer.amortizer, &mut self.updater),
-            None => Ok(()),
+        if self.trainer.weights_are_lost {
+            return Err(TrainerError::WeightsLost);
         }
+        let Some(stepper) = self.stepper.take() else { return Ok(()) };
+        let result = stepper.put_back(&mut self.trainer.amortizer, &mut self.updater);
+        self.trainer.weights_are_lost = result.is_err();
+        result
     }
 
     fn remember_good(&mut self) {
@@ -400,33 +375,5 @@ impl<'a, A: Amortizer> Session<'a, A> {
         let steps = self.trainer.history.steps.len();
         let checkpoint = self.trainer.checkpoints.as_ref().map(|checkpoints| checkpoints.place(steps));
         Err(TrainerError::Interrupted { steps, checkpoint })
-    }
-
-    fn write_checkpoint(&mut self, shared: &SharedSource<'_>) -> Result<(), TrainerError> {
-        self.put_parameters_back()?;
-        let trainer = &*self.trainer;
-        let Some(checkpoints) = &trainer.checkpoints else { return Ok(()) };
-        let state = self.updater.to_bytes(trainer.amortizer.networks());
-        let state = state.map_err(|error| TrainerError::write(checkpoints.folder())(std::io::Error::other(error)))?;
-        let step = trainer.position.runs[trainer.run].steps_done;
-        let save = |folder: &Path| {
-            match trainer.weights.average() {
-                None => trainer.amortizer.save(folder)?,
-                Some(average) => {
-                    let mut averaged = trainer.amortizer.clone();
-                    averaged.set_networks(average.clone());
-                    averaged.save(folder)?;
-                    trainer.amortizer.write_weights(folder.join(RAW_WEIGHTS))?;
-                }
-            }
-            if trainer.memory.0 > 0 {
-                trainer.memory.1.save(.., folder, MEMORY)?;
-            }
-            shared.lock().save(step, folder)
-        };
-        let best = |steps| trainer.best_steps(trainer.run, steps);
-        checkpoints.write(&trainer.position, &trainer.history, &state, best, save)?;
-        self.trainer.checkpoint_is_due = false;
-        Ok(())
     }
 }

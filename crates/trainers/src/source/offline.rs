@@ -247,7 +247,7 @@ impl Source for Offline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Origin, builder::pilot};
+    use crate::{Origin, pilot::pilot};
     use ndarray::Array2;
 
     /// Each of 100 simulations ten times: an epoch takes as many batches as without copies.
