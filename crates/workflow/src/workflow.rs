@@ -6,7 +6,7 @@ use crate::{
     saved::{Saved, describe},
 };
 use bayesburn_amortizers::{AmortizedPosterior, Amortizer, AmortizerError, PosteriorConfig};
-use bayesburn_core::{Data, FileError, Given, layout::CHECKPOINTS};
+use bayesburn_core::{Data, Given, layout::CHECKPOINTS};
 use bayesburn_diagnostics::DiagnosticsSuite;
 use bayesburn_io::{
     IoError, Missing, TableOptions, check_draws_names, read_array, read_data, read_observations, write_draws,
@@ -124,7 +124,8 @@ impl<C: SummaryConfig, I: InferenceConfig> Workflow<C, I> {
             Command::Train { force } => self.train(*force, out)?,
             Command::Resume => {
                 // What ended before its first checkpoint goes on from its beginning.
-                let (mut trainer, train, folder) = self.begun(out)?;
+                self.check_begun()?;
+                let (mut trainer, train, folder) = self.open(out)?;
                 train(&mut trainer)?;
                 say_trained(out, &trainer, &folder)?;
             }
@@ -150,39 +151,42 @@ impl<C: SummaryConfig, I: InferenceConfig> Workflow<C, I> {
         Ok((trainer, self.train, checkpoints))
     }
 
-    /// The trainer of a training that was begun at least. No folder is made, if there is none.
-    fn begun(self, out: &mut impl Write) -> Result<Opened<C, I>, WorkflowError> {
-        let checkpoints = self.checkpoints();
-        match checkpoints.exists() {
-            true => self.open(out),
-            false => Err(WorkflowError::Untrained { folder: checkpoints }),
-        }
+    /// An error for a training that was not begun. No folder is made.
+    fn check_begun(&self) -> Result<(), WorkflowError> {
+        let folder = self.checkpoints();
+        if folder.exists() { Ok(()) } else { Err(WorkflowError::Untrained { folder }) }
     }
 
-    /// The trainer of the newest checkpoint.
-    fn trained(self, out: &mut impl Write) -> Result<Opened<C, I>, WorkflowError> {
-        let (trainer, train, checkpoints) = self.begun(out)?;
-        if trainer.history().steps.is_empty() {
-            return Err(WorkflowError::Untrained { folder: checkpoints });
+    /// The trainer of the newest checkpoint, and the folder of its checkpoints, which stays as it is: another process
+    /// may be training there.
+    fn trained(self, out: &mut impl Write) -> Result<(Posteriors<C, I>, PathBuf), WorkflowError> {
+        self.check_begun()?;
+        let folder = self.checkpoints();
+        let trainer = self.builder.checkpoints(&folder).read_only().build()?;
+        for damaged in trainer.damaged_checkpoints() {
+            let (folder, reason) = (damaged.folder.display(), &damaged.reason);
+            let text =
+                format_args!("Warning: a damaged checkpoint, {folder}, and an older one was taken ({reason}).\n");
+            say(out, text)?;
         }
-        Ok((trainer, train, checkpoints))
+        match trainer.history().steps.is_empty() {
+            true => Err(WorkflowError::Untrained { folder }),
+            false => Ok((trainer, folder)),
+        }
     }
 
     fn train(self, force: bool, out: &mut impl Write) -> Result<(), WorkflowError> {
         let checkpoints = self.checkpoints();
-        if force && checkpoints.exists() {
-            // Not deleted: what took hours is worth more than its space.
-            let before = self.folder.join(format!("{CHECKPOINTS}.before"));
-            if before.exists() {
-                std::fs::remove_dir_all(&before).map_err(FileError::delete(&before))?;
-            }
-            std::fs::rename(&checkpoints, &before).map_err(FileError::write(&before))?;
-            say(out, format_args!("What was trained before is in {}.\n", before.display()))?;
-        }
-        let mut trainer = self.builder.checkpoints(&checkpoints).build().map_err(|error| match error {
+        let builder = self.builder.checkpoints(&checkpoints);
+        // Moved and not deleted: what took hours is worth more than its space.
+        let builder = if force { builder.set_aside() } else { builder };
+        let mut trainer = builder.build().map_err(|error| match error {
             TrainerError::FolderInUse { folder } => WorkflowError::Trained { folder },
             other => other.into(),
         })?;
+        if let Some(before) = trainer.set_aside() {
+            say(out, format_args!("What was trained before is in {}.\n", before.display()))?;
+        }
         (self.train)(&mut trainer)?;
         say_trained(out, &trainer, &checkpoints)
     }
@@ -229,7 +233,7 @@ impl<C: SummaryConfig, I: InferenceConfig> Workflow<C, I> {
     }
 
     fn sample(self, options: &SampleOptions, out: &mut impl Write) -> Result<(), WorkflowError> {
-        let (trainer, ..) = self.trained(out)?;
+        let (trainer, _) = self.trained(out)?;
         let wrong = |reason| IoError::Content { path: options.data.clone(), reason };
         let (tables, drawing) = (options.tables.options(), &options.drawing);
         let of_model = trainer.model().and_then(|model| model.feature_names());
@@ -298,13 +302,13 @@ impl<C: SummaryConfig, I: InferenceConfig> Workflow<C, I> {
 
     fn info(self, out: &mut impl Write) -> Result<(), WorkflowError> {
         let name = self.name.clone();
-        let (trainer, _, checkpoints) = self.trained(out)?;
+        let (trainer, checkpoints) = self.trained(out)?;
         say(out, format_args!("{name}\n"))?;
         if let Some(model) = trainer.model() {
             say(out, format_args!("\nThe model's quantities, B simulations at a time:\n{}\n", model.shapes()))?;
         }
         // As `bayesburn info` has it, from the files.
-        let saved = Saved::find(&checkpoints)?;
+        let saved = Saved::find(trainer.resumed_from().unwrap_or(&checkpoints))?;
         Ok(say(out, format_args!("\n{}", describe(&saved, Some(trainer.amortizer()))?))?)
     }
 }

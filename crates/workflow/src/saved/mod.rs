@@ -15,6 +15,7 @@ pub use registry::Registry;
 use bayesburn_amortizers::{is_saved_amortizer, saved_description};
 use bayesburn_core::{
     FileError,
+    files::current,
     layout::{self, Numbered},
 };
 use bayesburn_trainers::LossHistory;
@@ -45,6 +46,7 @@ impl Saved {
     /// A path that is not a folder; a folder without anything saved; a description that cannot be read, or of a newer
     /// version.
     pub fn find(path: &Path) -> Result<Self, SavedError> {
+        let path = &current(path);
         if !path.is_dir() {
             return Err(SavedError::NotAFolder { path: path.to_owned() });
         }

@@ -1,5 +1,6 @@
 //! Runs the commands of a small workflow, one after the other, as a program would, and judges posteriors.
 
+mod folders;
 mod judged;
 
 use bayesburn_amortizers::PosteriorConfig;
@@ -125,8 +126,8 @@ fn training_begins_anew_by_force_only_and_goes_on_where_it_stopped() {
     let (_, text) = run(workflow(folder.path(), 5), &["resume"]).expect("it resumes");
     assert!(text.contains("Trained: 5 steps"), "complete runs return at once: {text}");
     let (_, text) = run(workflow(folder.path(), 7), &["train", "--force"]).expect("it trains");
-    assert!(text.contains("Trained: 7 steps") && text.contains("checkpoints.before"), "{text}");
-    assert!(folder.path().join("out/checkpoints.before").exists(), "what was trained before is kept");
+    assert!(text.contains("Trained: 7 steps") && text.contains("checkpoints.before-1"), "{text}");
+    assert!(folder.path().join("out/checkpoints.before-1").exists(), "what was trained before is kept");
     let line = ["diagnose", "--data-sets", "20", "--draws", "20"];
     let (_, text) = run(workflow(folder.path(), 9), &line).expect("it judges what there is");
     assert!(text.contains("Judged as it is") && text.contains("= 7 instead of 9"), "{text}");
