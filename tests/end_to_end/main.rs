@@ -8,6 +8,7 @@ mod checkpoints;
 mod data_shapes;
 mod direct;
 mod failures;
+mod faults;
 mod feature_names;
 mod golden;
 mod gpu;
