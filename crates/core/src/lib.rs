@@ -35,6 +35,7 @@ pub mod layout;
 pub mod settings;
 mod simulations;
 mod streams;
+mod text;
 
 pub use causes::with_causes;
 pub use data::{Data, DataShape, Input, InputShape, InvalidData};
@@ -44,3 +45,4 @@ pub use interval::{Interval, IntervalError};
 pub use settings::SettingError;
 pub use simulations::{Given, PanickedSimulation, ParameterNames, SimulationId, Simulations, SimulationsError};
 pub use streams::{Purpose, StreamRng, derive_seed, stream};
+pub use text::printable;
