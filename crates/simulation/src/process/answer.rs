@@ -2,6 +2,7 @@
 
 use super::WorkerFault;
 use crate::rows::Drawn;
+use bayesburn_core::printable;
 use ndarray::{ArrayD, IxDyn};
 
 /// How deep `data` may be nested.
@@ -19,16 +20,22 @@ pub(super) struct Answer {
 /// The parser is hand-written, because JSON has no NaN, and because it reads 40 numbers of 17 digits in 2.5 µs,
 /// `serde_json::Value` in 6 µs.
 pub(super) fn read_answer(line: &[u8]) -> Result<Answer, WorkerFault> {
-    Reader { bytes: line, at: 0 }.answer().map_err(|problem| WorkerFault::Nonsense { line: shortened(line), problem })
+    let nonsense = |problem: String| WorkerFault::Nonsense { line: shortened(line), problem: safe(&problem) };
+    Reader { bytes: line, at: 0 }.answer().map_err(nonsense)
 }
 
-/// The first 200 characters.
+/// For messages: control characters, with which a worker could write to the user's terminal, are escaped.
+fn safe(text: &str) -> String {
+    printable(text).into_owned()
+}
+
+/// The first 200 characters, safe to print.
 pub(super) fn shortened(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(&line[..line.len().min(1000)]);
     let text = text.trim_end();
     match text.char_indices().nth(200) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
+        Some((end, _)) => format!("{}...", safe(&text[..end])),
+        None => safe(text),
     }
 }
 
@@ -62,8 +69,10 @@ impl<'a> Reader<'a> {
         }
         let id = id.ok_or("it has no `id`")?;
         match (data, error) {
-            (_, Some(message)) => Ok(Answer { id, data: Err(WorkerFault::Reported { message }) }),
-            (Some(data), None) => Ok(Answer { id, data: data.map_err(|problem| WorkerFault::Data { problem }) }),
+            (_, Some(message)) => Ok(Answer { id, data: Err(WorkerFault::Reported { message: safe(&message) }) }),
+            (Some(data), None) => {
+                Ok(Answer { id, data: data.map_err(|problem| WorkerFault::Data { problem: safe(&problem) }) })
+            }
             (None, None) => Err("it has neither `data` nor `error`".into()),
         }
     }
@@ -362,6 +371,24 @@ mod tests {
         let deep = "[".repeat(100_000);
         assert!(data(&deep).expect_err("too deep").contains("more than 16 deep"));
         assert!(shortened("ä".repeat(5000).as_bytes()).ends_with("ä..."));
+    }
+
+    /// As they are, and as JSON has them.
+    #[test]
+    fn what_is_quoted_has_no_control_characters() {
+        let quoted = |text: &str| match read_answer(text.as_bytes()) {
+            Err(fault) | Ok(Answer { data: Err(fault), .. }) => fault.to_string(),
+            Ok(answer) => panic!("{answer:?}"),
+        };
+        for text in [
+            "\x1b[2J",
+            "{\"\\u001b[2J\":1}",
+            "{\"id\":1,\"error\":\"\\u001b[2J\"}",
+            "{\"id\":1,\"data\":{\"\\u001b[2J\":[[1],2]}}",
+        ] {
+            let message = quoted(text);
+            assert!(!message.contains('\x1b') && message.contains("\\u{1b}[2J"), "{text}: {message}");
+        }
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub struct FailedProcess {
     pub attempts: u32,
     /// How the worker failed.
     pub fault: WorkerFault,
-    /// The end of what the worker wrote to standard error.
+    /// The end of what the worker wrote to standard error, with control characters escaped.
     pub stderr: String,
     /// The request, up to 200 characters.
     pub request: String,

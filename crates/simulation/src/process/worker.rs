@@ -4,6 +4,7 @@ use super::{
     ProcessSimulator,
     output::{Output, Pace, Report},
 };
+use bayesburn_core::printable;
 use std::{
     collections::VecDeque,
     io::{self, Read, Write},
@@ -130,7 +131,7 @@ impl Worker {
         "killed after it closed its standard output".into()
     }
 
-    /// The end of what it wrote to standard error; complete once the process has ended.
+    /// The end of what it wrote to standard error, safe to print; complete once the process has ended.
     pub(super) fn stderr(&self) -> String {
         // The thread reads on for a moment, or for as long as a process that the worker left behind holds the pipe.
         let until = Instant::now() + Duration::from_millis(200);
@@ -138,7 +139,8 @@ impl Worker {
             thread::sleep(Duration::from_millis(1));
         }
         let tail = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&tail).trim().to_owned()
+        // Some programs end lines as Windows does.
+        printable(String::from_utf8_lossy(&tail).replace("\r\n", "\n").trim()).into_owned()
     }
 }
 

@@ -51,6 +51,14 @@ fn a_worker_that_dies() {
 }
 
 #[test]
+fn escape_sequences_of_a_worker_do_not_reach_the_terminal() {
+    let error = error_of(process("die in colour"));
+    let text = "\\u{1b}[2J\\u{1b}]0;the title\\u{7}the disk\n\tis full\\u{9b}1A";
+    assert_says(&error, &["standard error ends with", text]);
+    assert!(!error.to_string().contains(|c: char| c.is_control() && !matches!(c, '\n' | '\t')), "{error:?}");
+}
+
+#[test]
 fn a_worker_that_is_killed() {
     check("be killed", true, &["it ended (signal: 9 (SIGKILL))"]);
 }

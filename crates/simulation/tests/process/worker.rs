@@ -77,6 +77,10 @@ fn worker_process() {
                 eprintln!("the disk is full");
                 exit(3);
             }
+            "die in colour" => {
+                eprint!("\x1b[2J\x1b]0;the title\x07the disk\r\n\tis full\u{9b}1A");
+                exit(3);
+            }
             "be killed" => {
                 let _ = Command::new("sh").args(["-c", "kill -9 $PPID"]).status();
                 continue;
