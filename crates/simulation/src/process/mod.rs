@@ -3,7 +3,9 @@
 mod answer;
 mod error;
 mod fault;
+mod leader;
 mod output;
+mod pipe;
 mod pool;
 mod request;
 mod run;
@@ -89,7 +91,8 @@ use std::{ffi::OsString, path::PathBuf, thread::available_parallelism, time::Dur
 /// [`GenerativeModel::new`](crate::GenerativeModel::new) finds a program that cannot be started. They live until the
 /// last clone of the [`Simulator`](crate::Simulator) is dropped; then their standard input is closed, and those that
 /// have not ended after two seconds are killed. On Unix each worker leads a process group of its own: Ctrl-C reaches
-/// the training and not its workers, and a worker is killed with the processes that it started.
+/// the training and not its workers. A worker is the process that was started: when it ends, whether by itself or
+/// killed, the processes that it started are killed too, unless they left its group.
 ///
 /// After a failed batch, workers that still have requests are killed, and the next batch starts new ones. So answers of
 /// one batch never reach another.

@@ -3,6 +3,7 @@
 use super::{
     WorkerFault,
     answer::{Answer, read_answer},
+    pipe::Pipe,
 };
 use std::{
     io::{BufRead, BufReader, Read},
@@ -68,14 +69,14 @@ impl Pace {
 
 /// The standard output of a worker.
 pub(super) struct Output {
-    stdout: BufReader<ChildStdout>,
+    stdout: BufReader<Pipe<ChildStdout>>,
     pace: Arc<Pace>,
     /// The time of the last lines, if the worker had more requests then.
     busy_since: Option<Instant>,
 }
 
 impl Output {
-    pub(super) fn new(stdout: ChildStdout, pace: Arc<Pace>) -> Self {
+    pub(super) fn new(stdout: Pipe<ChildStdout>, pace: Arc<Pace>) -> Self {
         Self { stdout: BufReader::with_capacity(1 << 16, stdout), pace, busy_since: None }
     }
 

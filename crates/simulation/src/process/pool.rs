@@ -43,7 +43,7 @@ impl ProcessPool {
         workers.live.retain_mut(|worker| !worker.has_exited());
         let data = Run::new(&self.settings, &mut workers, jobs).finish();
         // After an error some are still at simulations of this batch.
-        workers.live.retain(|worker| worker.pending.is_empty());
+        workers.live.retain(|worker| worker.pending.is_empty() && !worker.is_over);
         data
     }
 }
@@ -108,6 +108,11 @@ fn not_started(settings: &ProcessSimulator, source: io::Error) -> ProcessError {
         }
         (_, io::ErrorKind::PermissionDenied) => {
             "make the file executable, or run its interpreter with the file as argument".into()
+        }
+        (_, io::ErrorKind::WouldBlock) => {
+            "the system lets you run no more processes or threads (`ulimit -u`, or the limits of a container): take \
+             fewer `ProcessSimulator::workers`, or raise the limit"
+                .into()
         }
         _ => "a script needs `#!` and its interpreter on the first line, or the interpreter as program and the script \
              as argument; if it is no script, check that the system can run it"

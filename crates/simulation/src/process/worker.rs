@@ -2,13 +2,15 @@
 
 use super::{
     ProcessSimulator,
+    leader::Leader,
     output::{Output, Pace, Report},
+    pipe::Pipe,
 };
 use bayesburn_core::printable;
 use std::{
     collections::VecDeque,
     io::{self, Read, Write},
-    process::{Child, ChildStderr, ChildStdin, Command, Stdio},
+    process::{ChildStderr, ChildStdin, Command, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::Ordering,
@@ -40,18 +42,23 @@ pub(super) struct Worker {
     pub(super) pending: VecDeque<Pending>,
     /// The last row of this batch that it was sent.
     pub(super) last_row: Option<usize>,
-    /// Since when it could work at the oldest.
+    /// Since when it could work at the oldest; if it has exited, since when its output is read to the end.
     pub(super) since: Instant,
+    /// Whether it was seen to have exited. Then it gets no more requests.
+    pub(super) is_over: bool,
     pub(super) pace: Arc<Pace>,
-    child: Child,
+    leader: Leader,
     /// Lines for its standard input, which is closed when this is dropped.
     lines: Option<Sender<Vec<u8>>>,
     stderr: Arc<Mutex<Vec<u8>>>,
     stderr_thread: JoinHandle<()>,
+    /// The owner of the pipes: when it is dropped, the threads end.
+    _owner: Arc<()>,
 }
 
 impl Worker {
-    /// Starts a process and its three threads.
+    /// Starts a process and its three threads. If one of them cannot be started, the process is killed and those that
+    /// were started end, since what owns them is dropped.
     pub(super) fn start(settings: &ProcessSimulator, number: u64, reports: SyncSender<Report>) -> io::Result<Self> {
         let mut command = Command::new(&settings.program);
         command.args(&settings.args).envs(settings.envs.iter().cloned());
@@ -59,13 +66,11 @@ impl Worker {
         if let Some(folder) = &settings.current_dir {
             command.current_dir(folder);
         }
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut child = command.spawn()?;
-        let (stdin, stdout, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (Some(stdin), Some(stdout), Some(errors)) = (stdin, stdout, errors) else {
-            return Err(io::Error::other("the process has no pipes"));
-        };
+        let owner = Arc::new(());
+        let mut leader = Leader::start(&mut command)?;
+        let (stdin, stdout, errors) = leader.pipes()?;
+        let (stdin, stdout) = (Pipe::new(stdin, &owner)?, Pipe::new(stdout, &owner)?);
+        let errors = Pipe::new(errors, &owner)?;
         let (lines, to_write) = channel();
         let stderr = Arc::new(Mutex::new(Vec::new()));
         let tail = stderr.clone();
@@ -81,11 +86,13 @@ impl Worker {
             pending: VecDeque::new(),
             last_row: None,
             since: Instant::now(),
+            is_over: false,
             pace,
-            child,
+            leader,
             lines: Some(lines),
             stderr,
             stderr_thread,
+            _owner: owner,
         })
     }
 
@@ -103,32 +110,26 @@ impl Worker {
         self.lines = None;
     }
 
-    pub(super) fn has_exited(&mut self) -> bool {
-        !matches!(self.child.try_wait(), Ok(None))
+    /// Whether an answer is expected of it.
+    pub(super) fn is_at_work(&self) -> bool {
+        !self.is_over && !self.pending.is_empty()
     }
 
-    /// Waits until a deadline for it to end, and then kills it with the processes that it started. Returns its exit
-    /// status in words.
+    pub(super) fn has_exited(&mut self) -> bool {
+        self.leader.has_exited()
+    }
+
+    /// Waits until a deadline for it to end, and kills it if it does not. In either case, processes of its group are
+    /// killed. Returns its exit status in words.
     pub(super) fn end(&mut self, until: Instant) -> String {
-        loop {
-            match self.child.try_wait() {
-                Ok(Some(status)) => return status.to_string(),
-                Ok(None) if Instant::now() < until => thread::sleep(Duration::from_millis(1)),
-                Ok(None) | Err(_) => break,
+        while !self.has_exited() {
+            if Instant::now() >= until {
+                self.leader.kill();
+                return "killed after it closed its standard output".into();
             }
+            thread::sleep(Duration::from_millis(1));
         }
-        // The group first: while the worker is not waited for, its number cannot be another group's. The standard
-        // library cannot signal groups without unsafe code, a shell can.
-        #[cfg(unix)]
-        let _ = Command::new("sh")
-            .args(["-c", &format!("kill -KILL -{}", self.child.id())])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        "killed after it closed its standard output".into()
+        self.leader.kill().to_owned()
     }
 
     /// The end of what it wrote to standard error, safe to print; complete once the process has ended.
@@ -151,7 +152,7 @@ impl Drop for Worker {
     }
 }
 
-fn write_lines(mut stdin: ChildStdin, lines: &Receiver<Vec<u8>>) {
+fn write_lines(mut stdin: Pipe<ChildStdin>, lines: &Receiver<Vec<u8>>) {
     while let Ok(lines) = lines.recv() {
         if stdin.write_all(&lines).is_err() {
             return;
@@ -159,7 +160,7 @@ fn write_lines(mut stdin: ChildStdin, lines: &Receiver<Vec<u8>>) {
     }
 }
 
-fn keep_tail(mut stderr: ChildStderr, tail: &Mutex<Vec<u8>>) {
+fn keep_tail(mut stderr: Pipe<ChildStderr>, tail: &Mutex<Vec<u8>>) {
     let mut buffer = [0; STDERR_BYTES];
     while let Ok(len @ 1..) = stderr.read(&mut buffer) {
         let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);

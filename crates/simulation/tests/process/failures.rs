@@ -50,6 +50,21 @@ fn a_worker_that_dies() {
     check("die", true, &["it ended (exit status: 3)", "standard error ends with", "the disk is full"]);
 }
 
+/// Its child holds its standard output open for an hour.
+#[test]
+fn a_worker_that_dies_before_a_child() {
+    check("die before a child", true, &["it ended (exit status: 3)"]);
+}
+
+/// The daemon is in another group, so it lives on. The batch does not wait for it.
+#[test]
+fn a_worker_that_dies_before_a_daemon() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let once = model(process_at("once die before a daemon", 20, 9, folder.path()).on_failure(REPLACE));
+    let expected = model(process("simulate")).simulate(50, 9).expect("sound");
+    assert_eq!(once.simulate(50, 9).expect("the retry is sound"), expected);
+}
+
 #[test]
 fn escape_sequences_of_a_worker_do_not_reach_the_terminal() {
     let error = error_of(process("die in colour"));

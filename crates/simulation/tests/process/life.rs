@@ -5,6 +5,7 @@ use bayesburn_simulation::{GenerativeModel, ProcessError, ProcessSimulator, Simu
 use std::{
     collections::BTreeSet,
     fs,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -52,21 +53,61 @@ fn a_worker_that_was_killed_between_batches_is_replaced() {
     assert!(after.len() == 2 && after.is_disjoint(&before));
 }
 
+/// A worker and a process that it started.
+fn noted_pids(folder: &Path) -> Vec<u32> {
+    let pids = fs::read_to_string(folder.join("pids")).expect("it has begun");
+    pids.split(' ').map(|pid| pid.parse().expect("a number")).collect()
+}
+
+/// A worker is waited for; its children end when the system next lets them.
+#[track_caller]
+fn assert_ended(pids: &[u32]) {
+    let end = Instant::now() + Duration::from_secs(10);
+    while let Some(pid) = pids.iter().find(|pid| runs(**pid)) {
+        assert!(Instant::now() < end, "{pid} of {pids:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// Also the processes that it started are gone.
 #[test]
 fn a_worker_that_hangs_is_killed_with_its_children() {
     let folder = tempfile::tempdir().expect("a folder");
     let hanging = process_at("hang", 3, 9, folder.path()).time_limit(Duration::from_secs(3));
     model(hanging).simulate(8, 9).expect_err("it hangs");
-    let pids = fs::read_to_string(folder.path().join("pids")).expect("it has begun");
-    // The worker was waited for; its children end when the system next lets them.
-    let end = Instant::now() + Duration::from_secs(10);
-    for pid in pids.split(' ').map(|pid| pid.parse().expect("a number")) {
-        while runs(pid) {
-            assert!(Instant::now() < end, "{pid} of {pids}");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
+    assert_ended(&noted_pids(folder.path()));
+}
+
+#[test]
+fn the_children_of_a_worker_that_dies_are_killed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dying = process_at("die before a child", 3, 9, folder.path()).time_limit(Duration::from_secs(10));
+    let error = model(dying).simulate(8, 9).expect_err("it dies");
+    assert_ended(&noted_pids(folder.path()));
+    assert_says(&error, &["it ended (exit status: 3)"]);
+}
+
+/// It ends by itself when its standard input is closed.
+#[test]
+fn the_children_of_a_worker_are_killed_when_it_ends() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let parent = model(process_at("have a child", 0, 0, folder.path()).workers(1));
+    let pids = noted_pids(folder.path());
+    assert!(pids.iter().all(|&pid| runs(pid)), "{pids:?}");
+    drop(parent);
+    assert_ended(&pids);
+}
+
+/// A daemon writes to the standard output of the worker until nobody can read it: no thread waits for more.
+#[test]
+fn the_output_of_a_worker_that_died_is_closed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dying = process_at("die before a daemon", 3, 9, folder.path()).time_limit(Duration::from_secs(10));
+    let dying = model(dying);
+    let error = dying.simulate(8, 9).expect_err("it dies");
+    assert_ended(&noted_pids(folder.path()));
+    assert_says(&error, &["it ended (exit status: 3)"]);
+    drop(dying);
 }
 
 #[test]

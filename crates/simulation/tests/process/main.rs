@@ -4,6 +4,7 @@
 
 mod failures;
 mod life;
+mod reruns;
 mod results;
 mod worker;
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use std::{
     fs::{self, File},
     io::{Write, stdin},
+    os::unix::process::CommandExt,
     path::PathBuf,
     process::{Command, exit},
     thread::sleep,
@@ -30,6 +31,16 @@ fn worker_process() {
     eprintln!("worker {task} begins");
     if task == "ends at once" {
         exit(3);
+    }
+    // This and its children, which have its standard output too.
+    let note_pids = |folder: &PathBuf, child: u32| {
+        let path = folder.join("being written");
+        fs::write(&path, format!("{} {child}", std::process::id())).expect("a file");
+        fs::rename(path, folder.join("pids")).expect("a file");
+    };
+    if task == "have a child" {
+        let child = Command::new("sleep").arg("3600").spawn().expect("sleep starts");
+        note_pids(folder.as_ref().expect("a folder"), child.id());
     }
     for line in stdin().lines() {
         let request: Value = serde_json::from_str(&line.expect("text")).expect("JSON");
@@ -81,6 +92,18 @@ fn worker_process() {
                 eprint!("\x1b[2J\x1b]0;the title\x07the disk\r\n\tis full\u{9b}1A");
                 exit(3);
             }
+            "die before a child" => {
+                let child = Command::new("sleep").arg("3600").spawn().expect("sleep starts");
+                note_pids(folder.as_ref().expect("a folder"), child.id());
+                exit(3);
+            }
+            // Outside of the worker's group; it writes blank lines, as long as anyone can read them.
+            "die before a daemon" => {
+                let write = "while echo >&3; do sleep 0.02; done";
+                let daemon = Command::new("sh").args(["-c", write]).process_group(0).spawn().expect("sh starts");
+                note_pids(folder.as_ref().expect("a folder"), daemon.id());
+                exit(3);
+            }
             "be killed" => {
                 let _ = Command::new("sh").args(["-c", "kill -9 $PPID"]).status();
                 continue;
@@ -92,7 +115,7 @@ fn worker_process() {
             "hang" => {
                 if let Some(folder) = &folder {
                     let child = Command::new("sleep").arg("3600").spawn().expect("sleep starts");
-                    fs::write(folder.join("pids"), format!("{} {}", std::process::id(), child.id())).expect("a file");
+                    note_pids(folder, child.id());
                 }
                 sleep(Duration::from_secs(3600));
                 continue;
