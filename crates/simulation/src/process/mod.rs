@@ -170,7 +170,7 @@ impl ProcessSimulator {
     }
 
     /// The time limit of a worker for one simulation, above 0; by default 60 s. A worker's start counts towards its
-    /// first simulation.
+    /// first simulation. Time in which this program does not run, for example stopped by Ctrl-Z, does not count.
     #[must_use]
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;

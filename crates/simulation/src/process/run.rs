@@ -36,6 +36,10 @@ const CHECK_EVERY: Duration = Duration::from_millis(20);
 /// How long the output of a worker that has exited is read, where a process outside of its group keeps it open.
 const DRAIN: Duration = Duration::from_secs(1);
 
+/// A round that takes longer than it waits by this was held up, and with a time limit of less than four seconds, one
+/// that takes longer by a quarter of the limit.
+const HELD_UP: Duration = Duration::from_secs(1);
+
 /// What to simulate.
 pub(crate) struct Jobs<'a> {
     batch: &'a Batch<'a>,
@@ -92,6 +96,8 @@ pub(super) struct Run<'a> {
     missing: usize,
     /// How many workers failed at each row.
     failures: Vec<u32>,
+    /// When the last round ended.
+    heard: Instant,
     /// When it was last checked whether workers have exited.
     checked: Instant,
 }
@@ -108,6 +114,7 @@ impl<'a> Run<'a> {
             data: vec![None; len],
             missing: len,
             failures: vec![0; len],
+            heard: Instant::now(),
             checked: Instant::now(),
         }
     }
@@ -117,7 +124,8 @@ impl<'a> Run<'a> {
             let busy = self.workers.live.iter().filter(|worker| !worker.pending.is_empty()).count();
             self.workers.start(self.settings, self.settings.workers.min(busy + self.queue.len()))?;
             self.share_out();
-            self.listen()?;
+            let wait = self.listen()?;
+            self.excuse(wait);
             self.check_exits()?;
             self.check_time()?;
         }
@@ -151,8 +159,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Waits for a report, the next time limit or the next check, then handles all waiting reports.
-    fn listen(&mut self) -> Result<(), ProcessError> {
+    /// Waits for a report, the next time limit or the next check, then handles all waiting reports. Returns how long it
+    /// waited at most.
+    fn listen(&mut self) -> Result<Duration, ProcessError> {
         let at_work = self.workers.live.iter().filter(|worker| worker.is_at_work());
         let left = at_work.map(|worker| self.settings.time_limit.saturating_sub(worker.since.elapsed())).min();
         let wait = left.map_or(CHECK_EVERY, |left| left.min(CHECK_EVERY));
@@ -162,7 +171,22 @@ impl<'a> Run<'a> {
         while let Ok(report) = self.workers.reports.try_recv() {
             self.hear(report)?;
         }
-        Ok(())
+        Ok(wait)
+    }
+
+    /// Does not count time against the workers in which this program was held up: stopped, or swapped out. What they
+    /// wrote in that time is read only from now on, so each has at least a quarter of its limit left.
+    fn excuse(&mut self, wait: Duration) {
+        let now = Instant::now();
+        let held_up = now.duration_since(std::mem::replace(&mut self.heard, now)).saturating_sub(wait);
+        let quarter = self.settings.time_limit / 4;
+        if held_up < quarter.clamp(CHECK_EVERY, HELD_UP) {
+            return;
+        }
+        for worker in &mut self.workers.live {
+            let counted = now.duration_since(worker.since).saturating_sub(held_up);
+            worker.since = now - counted.min(self.settings.time_limit - quarter);
+        }
     }
 
     /// Ends workers that have exited. Processes that they started may hold their output open: those of their group are

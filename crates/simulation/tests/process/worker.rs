@@ -104,6 +104,12 @@ fn worker_process() {
                 note_pids(folder.as_ref().expect("a folder"), daemon.id());
                 exit(3);
             }
+            "slow" => {
+                fs::write(folder.as_ref().expect("a folder").join("begun"), "").expect("a file");
+                sleep(Duration::from_secs(1));
+                // Sixteen times what the pipe holds: who reads it notices first that time has passed.
+                format!("{}{}", " ".repeat(1 << 20), answer(simulate(&request)))
+            }
             "be killed" => {
                 let _ = Command::new("sh").args(["-c", "kill -9 $PPID"]).status();
                 continue;
