@@ -7,6 +7,7 @@ mod calibration;
 mod checkpoints;
 mod data_shapes;
 mod direct;
+mod events;
 mod failures;
 mod faults;
 mod feature_names;

@@ -257,7 +257,8 @@ impl<K: AmortizerConfig> TrainerBuilder<K> {
         self.resume()
     }
 
-    /// Writes TensorBoard event files into this folder.
+    /// Writes TensorBoard event files into this folder: a new file for each trainer. If the file cannot be written, for
+    /// example on a full disk, the training ends with an error after its current step, as with any other error.
     #[cfg(feature = "tensorboard")]
     #[must_use]
     pub fn tensorboard(mut self, folder: impl Into<PathBuf>) -> Self {
