@@ -188,7 +188,7 @@ fn or_it_goes_back_to_earlier_weights_with_a_smaller_rate() {
 }
 
 /// Raises a flag, as a signal handler would, at one step.
-struct Raise(Arc<AtomicBool>, usize);
+pub(crate) struct Raise(pub(crate) Arc<AtomicBool>, pub(crate) usize);
 
 impl Callback for Raise {
     fn on_step(&mut self, step: &StepReport) -> ControlFlow<String> {
@@ -228,7 +228,7 @@ fn an_interrupted_training_resumes(networks: PosteriorConfig) {
 }
 
 /// Short epochs whose validation data cannot be read, once.
-struct FailsOnce(Online, Arc<AtomicBool>);
+pub(crate) struct FailsOnce(pub(crate) Online, pub(crate) Arc<AtomicBool>);
 
 impl Source for FailsOnce {
     fn epochs(&self) -> Result<Vec<usize>, TrainerError> {
@@ -332,45 +332,4 @@ fn a_run_that_was_given_up_is_given_up_again_after_resuming() {
     assert_eq!(program(4), (true, false, 22));
     // Resumed, it takes the same way, and finds the second complete.
     assert_eq!(program(0), (true, false, 22));
-}
-
-const CTRL_C: &str = "BAYESBURN_TEST_CTRL_C";
-
-/// Trains until Ctrl-C; does nothing when it is not called by the test below.
-#[test]
-fn training_until_ctrl_c() {
-    let Ok(folder) = std::env::var(CTRL_C) else { return };
-    let mut trainer = Trainer::builder(normal_means(), small_networks())
-        .checkpoints(&folder)
-        .keep_checkpoints(1000)
-        .stop_on_ctrl_c()
-        .progress(Progress::Hidden)
-        .build()
-        .expect("an empty folder");
-    let source = Online::new().with_epochs(100).with_iterations_per_epoch(20);
-    let error = trainer.train(source, &training()).map(|_| ()).expect_err("interrupted");
-    fs::write(Path::new(&folder).join("result"), error.to_string()).expect("writable");
-}
-
-#[cfg(unix)]
-#[test]
-fn ctrl_c_is_an_interruption() {
-    use std::process::{Command, Stdio};
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut process = Command::new(std::env::current_exe().expect("this test binary"))
-        .args(["--exact", "failures::training_until_ctrl_c"])
-        .env(CTRL_C, folder.path())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("it starts");
-    // Its first checkpoint tells that it trains.
-    while !folder.path().join("step-00000020").exists() {
-        assert!(process.try_wait().expect("it runs").is_none(), "it ended on its own");
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    // The shell's own `kill`: a bare machine may have no other.
-    let kill = Command::new("sh").args(["-c", &format!("kill -INT {}", process.id())]).status().expect("sh runs");
-    assert!(kill.success() && process.wait().expect("it ends").success());
-    let text = fs::read_to_string(folder.path().join("result")).expect("it ended by itself");
-    assert!(text.contains("interrupted after") && text.contains("step-"), "{text}");
 }

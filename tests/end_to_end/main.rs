@@ -14,6 +14,7 @@ mod feature_names;
 mod golden;
 mod gpu;
 mod imports;
+mod interruptions;
 mod models;
 mod options;
 mod other_model;

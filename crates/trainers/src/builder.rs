@@ -172,15 +172,20 @@ impl<K: AmortizerConfig> TrainerBuilder<K> {
     }
 
     /// Ends the training after its current step when Ctrl-C is pressed: a checkpoint is written, and the training call
-    /// returns [`TrainerError::Interrupted`]. A second Ctrl-C ends the process at once.
+    /// returns [`TrainerError::Interrupted`]. After an epoch's last step, the epoch is finished first. If this
+    /// completes the run, the same call returns at once when it is repeated.
+    ///
+    /// One Ctrl-C ends all trainings of the process that watch for it. A second Ctrl-C ends the process at once, and so
+    /// does the first when no such training is going on.
     #[must_use]
     pub fn stop_on_ctrl_c(mut self) -> Self {
         self.ctrl_c = true;
         self
     }
 
-    /// Ends the training in the same way when this flag is raised, for example by your own signal handler. The training
-    /// lowers the flag again.
+    /// Ends the training in the same way when this flag is raised, for example by your own signal handler. A flag that
+    /// is raised before the training begins ends it after its first step. The training lowers the flag again, also when
+    /// it ends for another reason.
     #[must_use]
     pub fn stop_on(mut self, flag: Arc<AtomicBool>) -> Self {
         self.interrupt = Some(flag);

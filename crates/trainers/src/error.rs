@@ -52,7 +52,8 @@ pub enum TrainerError {
         /// The loss.
         value: f32,
     },
-    /// Ctrl-C or the program's own flag interrupted the training.
+    /// Ctrl-C or the program's own flag interrupted the training. If this came after the run's last step, the run is
+    /// complete, and the same call returns at once.
     #[error("the training was interrupted after {steps} steps; {}", match checkpoint {
         Some(folder) => format!("its state is in {}: build the trainer with `resume()` to continue", folder.display()),
         None => "it writes no checkpoints, so only this process can continue it".to_owned(),

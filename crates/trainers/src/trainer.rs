@@ -231,8 +231,9 @@ impl<A: Amortizer> Trainer<A> {
     ///
     /// # Errors
     /// A setting outside its range; an interrupted run with another configuration; simulations that fail; too many
-    /// non-finite steps; a checkpoint that cannot be written; an interruption. The trainer keeps its state, and saves
-    /// it if it writes checkpoints; another call with the same configuration continues from there.
+    /// non-finite steps; a checkpoint or an event file that cannot be written; an interruption. The trainer keeps its
+    /// state, and saves it if it writes checkpoints; another call with the same configuration continues from there. If
+    /// the error or interruption came after the last step, so that the run is complete, that call returns at once.
     pub fn train(&mut self, source: impl Source, config: &TrainingConfig) -> Result<&LossHistory, TrainerError> {
         self.run_on(source, config, false)
     }
@@ -308,7 +309,8 @@ impl<A: Amortizer> Trainer<A> {
     }
 
     /// Gives up a run that an error or an interruption left unfinished. The next call of [`Trainer::train`] begins a
-    /// new run from the current weights, with any configuration. Without an unfinished run nothing happens.
+    /// new run from the current weights, with any configuration. A run that was complete when its call returned an
+    /// error stays complete, and the next call begins a new run too. Without such a run nothing happens.
     ///
     /// Until that new run has written a checkpoint, a resumed program finds the unfinished run again. Afterwards,
     /// repeating the call of the run that was given up returns [`TrainerError::GivenUp`], and the program should call
@@ -323,7 +325,9 @@ impl<A: Amortizer> Trainer<A> {
                 self.history.finish_epoch(None);
             }
         }
-        if run.given_up {
+        // In a resumed trainer that has not trained yet, a complete run is one whose call comes next; otherwise it is
+        // one whose call returned an error.
+        if run.given_up || self.resumed.is_none() {
             self.leave_run();
         }
     }

@@ -9,7 +9,7 @@ use crate::{
     AfterLimit, EpochReport, FinalWeights, RunContext, Source, StepLoss, StepReport, Trainer, TrainerError,
     TrainingConfig,
     error::in_range,
-    interrupt::{Interrupt, Listening},
+    interrupt::Listening,
     prefetch::{Batch, Batches, SharedSource},
     progress::EpochBar,
     stepper::{Next, Outcome, Stepper, Updater, choose},
@@ -34,6 +34,8 @@ pub(crate) struct Session<'a, A: Amortizer> {
     updater: Updater,
     /// Takes steps, and holds the parameters between the first and the last of them.
     stepper: Option<Box<dyn Stepper<A>>>,
+    /// Requests to interrupt this call.
+    requests: Listening,
 }
 
 impl<'a, A: Amortizer> Session<'a, A> {
@@ -56,11 +58,12 @@ impl<'a, A: Amortizer> Session<'a, A> {
             ranges.push(start..end);
             start = end;
         }
+        let requests = Listening::to(&trainer.interrupts)?;
         let updater = match trainer.updater.take() {
             Some(updater) => updater,
             None => Updater::new(&config.optimizer),
         };
-        Ok(Self { trainer, config, epochs: ranges, updater, stepper: None })
+        Ok(Self { trainer, config, epochs: ranges, updater, stepper: None, requests })
     }
 
     /// Trains until the run is over. After an error the trainer can continue it.
@@ -75,7 +78,6 @@ impl<'a, A: Amortizer> Session<'a, A> {
         self.begin_average();
         let configurator = self.trainer.configurator.clone();
         let shared = SharedSource { source: Mutex::new(source), run: context, configurator: &*configurator };
-        let listening: Vec<Listening> = self.trainer.interrupts.iter().map(Interrupt::listen).collect();
         // A callback may panic; if the caller catches the panic, the trainer is in the same state as after an error.
         let result = catch_unwind(AssertUnwindSafe(|| {
             let validation = self.validation_set(&shared)?;
@@ -89,8 +91,11 @@ impl<'a, A: Amortizer> Session<'a, A> {
             steps.truncate(len);
             self.epochs(&shared, &validation)
         }));
-        drop(listening);
+        // Whatever the result is: a request left over would interrupt the next run.
+        let is_interrupted = std::mem::take(&mut self.requests).end();
         match &result {
+            // The run is complete, and another call of it returns at once.
+            Ok(Ok(())) if is_interrupted => return Err(self.interruption()),
             Ok(Ok(())) => return Ok(()),
             // Already saved as far as possible, or in an unknown state.
             Ok(Err(TrainerError::CheckpointNotWritten { .. } | TrainerError::Interrupted { .. })) | Err(_) => {}
@@ -365,15 +370,18 @@ impl<'a, A: Amortizer> Session<'a, A> {
     }
 
     fn end_if_interrupted(&mut self, shared: &SharedSource<'_>) -> Result<(), TrainerError> {
-        // Takes all requests, so that none is left for the next run.
-        if self.trainer.interrupts.iter().filter(|interrupt| interrupt.take()).count() == 0 {
+        if !self.requests.take() {
             return Ok(());
         }
         if self.trainer.checkpoint_is_due {
             self.write_checkpoint(shared)?;
         }
+        Err(self.interruption())
+    }
+
+    fn interruption(&self) -> TrainerError {
         let steps = self.trainer.history.steps.len();
         let checkpoint = self.trainer.checkpoints.as_ref().map(|checkpoints| checkpoints.place(steps));
-        Err(TrainerError::Interrupted { steps, checkpoint })
+        TrainerError::Interrupted { steps, checkpoint }
     }
 }
