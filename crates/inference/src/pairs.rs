@@ -59,7 +59,7 @@ impl Pairs {
             Simulations { proposals, ..part.simulations.clone() }
         });
         let all = Dataset::from_simulations(Simulations::join(&numbered.collect::<Vec<_>>())?)?;
-        let copies = Some(all.copies()).filter(|copies| !copies.is_empty() && are_copies(copies)).unwrap_or_default();
+        let copies = Some(all.copies()?).filter(|copies| !copies.is_empty() && are_copies(copies)).unwrap_or_default();
         let (mut trained, mut held_out, mut start) = (Vec::new(), Vec::new(), 0);
         let (mut is_held_out, mut small, mut held_of_small) = (HashMap::new(), 0, 0);
         for (number, part) in appended.iter().enumerate() {

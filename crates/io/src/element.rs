@@ -88,6 +88,15 @@ impl Element {
         }
     }
 
+    /// Bytes of an array of this shape. `None` if memory could not address it, or could not if its axes of length 0
+    /// were longer: no array in memory has such a shape.
+    #[must_use]
+    pub fn num_bytes(self, shape: &[usize]) -> Option<usize> {
+        let longer = shape.iter().filter(|&&len| len > 0).try_fold(self.size(), |bytes, &len| bytes.checked_mul(len));
+        let bytes = longer.filter(|&bytes| bytes <= isize::MAX as usize)?;
+        Some(if shape.contains(&0) { 0 } else { bytes })
+    }
+
     /// Appends the elements in `bytes` to `out`, rounded to the nearest f32. Values of f64 beyond its range become
     /// infinite.
     pub fn extend(self, bytes: &[u8], out: &mut Vec<f32>) {
@@ -123,6 +132,16 @@ impl Element {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_those_of_a_shape_that_memory_can_have() {
+        let bytes = |shape: &[usize]| Element::F32.num_bytes(shape);
+        assert_eq!([bytes(&[]), bytes(&[3, 2]), bytes(&[0, 7]), bytes(&[7, 0])], [4, 24, 0, 0].map(Some));
+        for shape in [&[1 << 62][..], &[1 << 32, 1 << 32], &[0, 1 << 63, 4], &[1 << 63, 4, 0], &[4, 0, 1 << 61]] {
+            assert_eq!(bytes(shape), None, "{shape:?}");
+        }
+        assert_eq!(Element::U8.num_bytes(&[isize::MAX as usize]), Some(isize::MAX as usize));
+    }
 
     #[test]
     fn every_type_gives_the_values_that_were_written() {

@@ -81,10 +81,10 @@ impl NpyHeader {
         Ok(Self { element, is_big_endian, is_fortran, shape })
     }
 
-    /// The number of bytes of all elements; `None` on overflow.
+    /// The number of bytes of all elements, by [`Element::num_bytes`].
     #[must_use]
     pub fn num_bytes(&self) -> Option<usize> {
-        self.shape.iter().try_fold(self.element.size(), |bytes, &len| bytes.checked_mul(len))
+        self.element.num_bytes(&self.shape)
     }
 
     /// Builds the array from its elements; those too large for f32 become infinite.

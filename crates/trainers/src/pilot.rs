@@ -24,7 +24,7 @@ pub(crate) fn pilot(origin: &Origin, seed: u64, batches: u64) -> Result<Vec<Simu
             firsts.map(|first| Ok(model.simulate_from(pilot_seed, first, PILOT_BATCH_SIZE)?)).collect()
         }
         Origin::Data(data) => {
-            let (mut groups, copies) = (groups(data)?, copies(data));
+            let (mut groups, copies) = (groups(data)?, copies(data)?);
             for (number, group) in groups.iter_mut().enumerate() {
                 let most = group.len().div_ceil(10).min(group.len() - 1);
                 hold_out(group, most, &copies, number, seed);

@@ -1,10 +1,9 @@
-//! Holds one array, in memory or in a file mapped into it, and reads single rows.
+//! Holds one array, in memory or in a file, and reads single rows.
 
-use super::DataError;
+use super::{DataError, mapping::DataFile};
 use bayesburn_io::Element;
-use memmap2::Mmap;
 use ndarray::{ArrayD, IxDyn};
-use std::{fmt, fs::File, path::Path, sync::Arc};
+use std::fmt;
 
 /// An array of any element type, `[rows, ...]`, read as f32.
 pub(crate) struct Column {
@@ -17,8 +16,8 @@ pub(crate) struct Column {
 enum Store {
     /// In row-major order.
     Memory(Vec<f32>),
-    Mapped {
-        map: Arc<Mmap>,
+    File {
+        file: DataFile,
         /// Where the first row begins, in bytes.
         offset: usize,
         element: Element,
@@ -37,13 +36,18 @@ impl Column {
         Self { row_len: row_len(&shape), shape, store: Store::Memory(values) }
     }
 
-    /// An array of this shape whose bytes begin at `offset`; `None` if it does not lie within the map.
-    pub(crate) fn mapped(map: &Arc<Mmap>, offset: usize, element: Element, shape: &[usize]) -> Option<Self> {
-        let bytes = shape.iter().try_fold(element.size(), |bytes, &n| bytes.checked_mul(n))?;
-        (offset.checked_add(bytes)? <= map.len()).then(|| Self {
+    /// An array of this shape whose bytes begin at `offset` of a file of `len` bytes; `None` if it does not lie within
+    /// the file.
+    pub(crate) fn in_file(
+        (file, len): (&DataFile, usize),
+        offset: usize,
+        element: Element,
+        shape: &[usize],
+    ) -> Option<Self> {
+        (offset.checked_add(element.num_bytes(shape)?)? <= len).then(|| Self {
             shape: shape.to_vec(),
             row_len: row_len(shape),
-            store: Store::Mapped { map: map.clone(), offset, element },
+            store: Store::File { file: file.clone(), offset, element },
         })
     }
 
@@ -68,31 +72,42 @@ impl Column {
         self.row_len
     }
 
-    /// Adds the values of a row to `out`.
+    /// Adds the values of rows to `out`.
+    ///
+    /// # Errors
+    /// A file that is not mapped, and cannot be read or was changed.
     ///
     /// # Panics
     /// If there is no such row.
-    pub(crate) fn push_row(&self, row: usize, out: &mut Vec<f32>) {
+    pub(crate) fn push_rows(&self, rows: impl Iterator<Item = usize>, out: &mut Vec<f32>) -> Result<(), DataError> {
         match &self.store {
-            Store::Memory(values) => out.extend_from_slice(&values[row * self.row_len..][..self.row_len]),
-            Store::Mapped { map, offset, element } => {
+            Store::Memory(values) => {
+                rows.for_each(|row| out.extend_from_slice(&values[row * self.row_len..][..self.row_len]));
+                Ok(())
+            }
+            Store::File { file, offset, element } => {
                 let bytes = self.row_len * element.size();
-                element.extend(&map[offset + row * bytes..][..bytes], out);
+                file.read(rows.map(|row| offset + row * bytes), bytes, |row| element.extend(row, out))
             }
         }
     }
 
+    /// [`Column::push_rows`] of one row.
+    pub(crate) fn push_row(&self, row: usize, out: &mut Vec<f32>) -> Result<(), DataError> {
+        self.push_rows([row].into_iter(), out)
+    }
+
     /// The whole array.
-    pub(crate) fn to_array(&self) -> ArrayD<f32> {
+    pub(crate) fn to_array(&self) -> Result<ArrayD<f32>, DataError> {
         let len = self.shape.iter().product();
         let mut values = Vec::with_capacity(len);
         match &self.store {
             Store::Memory(all) => values.extend_from_slice(all),
-            Store::Mapped { map, offset, element } => {
-                element.extend(&map[*offset..][..len * element.size()], &mut values);
+            Store::File { file, offset, element } => {
+                file.read([*offset].into_iter(), len * element.size(), |all| element.extend(all, &mut values))?;
             }
         }
-        ArrayD::from_shape_vec(IxDyn(&self.shape), values).expect("as many values as the shape has")
+        Ok(ArrayD::from_shape_vec(IxDyn(&self.shape), values).expect("as many values as the shape has"))
     }
 }
 
@@ -100,25 +115,12 @@ impl fmt::Debug for Column {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let element = match &self.store {
             Store::Memory(_) => None,
-            Store::Mapped { element, .. } => Some(element),
+            Store::File { element, .. } => Some(element),
         };
-        f.debug_struct("Column").field("shape", &self.shape).field("mapped", &element).finish_non_exhaustive()
+        f.debug_struct("Column").field("shape", &self.shape).field("in_file", &element).finish_non_exhaustive()
     }
 }
 
 fn row_len(shape: &[usize]) -> usize {
     shape.iter().skip(1).product()
-}
-
-/// Maps a file into memory. No file handle stays open.
-#[expect(unsafe_code, reason = "a map cannot rule out that other programs change the file")]
-pub(crate) fn map(path: &Path) -> Result<Arc<Mmap>, DataError> {
-    let file = File::open(path).map_err(DataError::read(path))?;
-    // SAFETY: the map is read-only, private to `Column`, and read only as bytes, every value of which is valid. What
-    // remains is another program that changes the file meanwhile: by the letter undefined behaviour; in practice rows
-    // are read half old and half new, and if the file is cut short, reading beyond its end ends the process with
-    // SIGBUS. `presimulate` and `save_simulations` never do either, since they replace files by renaming, which leaves
-    // the mapped one as it was; of other programs the documentation of `Dataset` asks it.
-    let map = unsafe { Mmap::map(&file) };
-    Ok(Arc::new(map.map_err(DataError::read(path))?))
 }

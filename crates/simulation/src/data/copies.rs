@@ -1,7 +1,7 @@
 //! Finds duplicate simulations, so that copies are either all trained on or all held out.
 
 use super::{
-    Dataset,
+    DataError, Dataset,
     inputs::push_data,
     part::{Part, Role},
 };
@@ -16,7 +16,7 @@ use std::collections::HashMap;
 ///
 /// let theta = array![[1.0], [2.0], [1.0], [3.0]];
 /// let simulations = Simulations::new(["mu".to_owned()].into(), theta.clone(), theta.into_dyn())?;
-/// let copies = Dataset::from_simulations(simulations)?.copies();
+/// let copies = Dataset::from_simulations(simulations)?.copies()?;
 /// assert_eq!((copies.len(), copies.first_of(2), copies.first_of(3)), (1, 0, 3));
 /// assert_eq!(copies.split(&[3, 2, 1, 0], 2).0, [3, 1]); // rows 0 and 2 stay together
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -84,36 +84,38 @@ impl Copies {
 
 impl Dataset {
     /// Finds the duplicate rows. It reads the parameters of all rows, and the data of rows with equal parameters.
-    #[must_use]
-    pub fn copies(&self) -> Copies {
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn copies(&self) -> Result<Copies, DataError> {
         let mut values = Vec::new();
-        let mut bits = |row: usize, of_data: bool| -> Vec<u32> {
+        let mut bits = |row: usize, of_data: bool| -> Result<Vec<u32>, DataError> {
             let (part, row): (&Part, usize) = self.locate(row);
             values.clear();
             match part.column(Role::Parameters) {
-                Some(parameters) if !of_data => parameters.push_row(row, &mut values),
-                _ => push_data(part, row, &mut values),
+                Some(parameters) if !of_data => parameters.push_row(row, &mut values)?,
+                _ => push_data(part, row, &mut values)?,
             }
-            values.iter().map(|value| value.to_bits()).collect()
+            Ok(values.iter().map(|value| value.to_bits()).collect())
         };
         // Eight bytes for each row.
         let mut hashes: Vec<(u32, u32)> = (0..self.len())
             .map(|row| {
-                let parameters: Vec<u8> = bits(row, false).into_iter().flat_map(u32::to_le_bytes).collect();
-                (crc32fast::hash(&parameters), row as u32)
+                let parameters: Vec<u8> = bits(row, false)?.into_iter().flat_map(u32::to_le_bytes).collect();
+                Ok((crc32fast::hash(&parameters), row as u32))
             })
-            .collect();
+            .collect::<Result<_, DataError>>()?;
         hashes.sort_unstable();
         let (mut copies, mut sharing) = (Copies::default(), 0);
         for alike in hashes.chunk_by(|a, b| a.0 == b.0).filter(|alike| alike.len() > 1) {
             let mut of_parameters: HashMap<Vec<u32>, Vec<usize>> = HashMap::new();
             for &(_, row) in alike {
-                of_parameters.entry(bits(row as usize, false)).or_default().push(row as usize);
+                of_parameters.entry(bits(row as usize, false)?).or_default().push(row as usize);
             }
             for rows in of_parameters.into_values().filter(|rows| rows.len() > 1) {
                 let mut firsts: HashMap<Vec<u32>, usize> = HashMap::new();
                 for &row in &rows {
-                    let first = *firsts.entry(bits(row, true)).or_insert(row);
+                    let first = *firsts.entry(bits(row, true)?).or_insert(row);
                     if first != row {
                         copies.first.extend([(first, first), (row, first)]);
                         copies.len += 1;
@@ -123,7 +125,7 @@ impl Dataset {
             }
         }
         copies.parameters_recur = 10 * sharing > self.len() - copies.len;
-        copies
+        Ok(copies)
     }
 }
 
@@ -143,19 +145,19 @@ mod tests {
 
     #[test]
     fn equal_rows_are_found_and_others_are_not() {
-        let copies = data(100, 3, |row| row as f32).copies();
+        let copies = data(100, 3, |row| row as f32).copies().expect("in memory");
         assert_eq!((copies.len(), copies.first_of(250), copies.parameters_recur()), (200, 50, false));
-        let none = data(300, 1, |row| row as f32).copies();
+        let none = data(300, 1, |row| row as f32).copies().expect("in memory");
         assert_eq!((none.len(), none.first_of(250)), (0, 250));
         // Parameters of few values, with data of their own.
-        let whole = data(100, 3, |row| (row % 7) as f32).copies();
+        let whole = data(100, 3, |row| (row % 7) as f32).copies().expect("in memory");
         assert!(whole.len() == 200 && whole.parameters_recur());
     }
 
     #[test]
     fn equal_rows_stay_together() {
         let split = |different: usize, times: usize, most: usize| {
-            let copies = data(different, times, |row| row as f32).copies();
+            let copies = data(different, times, |row| row as f32).copies().expect("in memory");
             // Copies far from one another.
             let rows = different * times;
             let order: Vec<usize> = (0..rows).map(|i| i * 7 % rows).collect();
@@ -175,7 +177,7 @@ mod tests {
     fn what_is_there_too_often_is_left_out_of_the_first_part() {
         let theta = Array2::from_shape_fn((1000, 1), |(row, _)| row.saturating_sub(499) as f32);
         let simulations = Simulations::new(["mu".to_owned()].into(), theta.clone(), theta.into_dyn()).expect("sound");
-        let copies = Dataset::from_simulations(simulations).expect("sound").copies();
+        let copies = Dataset::from_simulations(simulations).expect("sound").copies().expect("in memory");
         let (first, _) = copies.split(&(0..1000).collect::<Vec<_>>(), 100);
         assert_eq!((first.len(), first[0]), (100, 500));
     }

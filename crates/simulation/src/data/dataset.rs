@@ -5,6 +5,7 @@ use super::{
     file::default_names,
     inputs::push_values,
     manifest::{MANIFEST, Manifest, Shard},
+    mapping::{MAPS, Maps},
     part::{Part, Role, gather},
     read,
 };
@@ -28,6 +29,9 @@ use std::{
 /// a data set is open, other programs must not change its files in place: values read would be undefined, and if a file
 /// is truncated, reading beyond its end kills the process (SIGBUS on Unix). On Unix it is safe to delete a file, or to
 /// replace it by renaming another one to it.
+///
+/// A process maps 32,768 files at a time, since systems limit the number of maps. Files beyond that are opened for each
+/// batch: they must stay where they are, and selecting rows of one that was changed is an error.
 ///
 /// A clone is cheap and shares everything.
 #[derive(Clone)]
@@ -170,29 +174,33 @@ impl Dataset {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DataError> {
-        let path = path.as_ref();
+        Self::open_within(path.as_ref(), &MAPS)
+    }
+
+    /// [`Dataset::open`] with a budget of maps.
+    pub(crate) fn open_within(path: &Path, maps: &'static Maps) -> Result<Self, DataError> {
         let metadata = fs::metadata(path).map_err(DataError::read(path))?;
         let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         let part = match extension.as_str() {
             _ if metadata.is_dir() => {
                 if path.join(MANIFEST).exists() {
-                    return Self::open_store(path);
+                    return Self::open_store(path, maps);
                 }
                 let names = names_in(path)?;
                 if !names.iter().any(|name| name.ends_with(".npy")) {
                     let found = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
                     return Err(DataError::NoData { path: path.to_owned(), found });
                 }
-                read::npy_folder(path)?
+                read::npy_folder(path, maps)?
             }
-            "safetensors" => read::safetensors(path)?,
+            "safetensors" => read::safetensors(path, maps)?,
             "npz" => read::npz(path)?,
             _ => return Err(DataError::FileType { path: path.to_owned() }),
         };
         Self::new(read::origin(path), vec![part], Vec::new())
     }
 
-    fn open_store(folder: &Path) -> Result<Self, DataError> {
+    fn open_store(folder: &Path, maps: &'static Maps) -> Result<Self, DataError> {
         let manifest = Manifest::read(folder)?;
         let names: ParameterNames = manifest.parameter_names.into();
         let mut parts = Vec::with_capacity(manifest.shards.len());
@@ -200,7 +208,7 @@ impl Dataset {
         for shard in manifest.shards {
             let path = folder.join(&shard.file);
             shard.check_length(&path)?;
-            let part = read::safetensors(&path)?;
+            let part = read::safetensors(&path, maps)?;
             if part.rows() != shard.rows || part.names.as_ref() != Some(&names) {
                 let (rows, got) = (part.rows(), &part.names);
                 let message = format!("{rows} rows of {got:?}, and {} of {names:?} in {MANIFEST}", shard.rows);
@@ -299,20 +307,23 @@ impl Dataset {
     }
 
     /// A fingerprint: the number of rows, the policy for invalid ones, and a CRC-32 of the parameters and data of up to
-    /// 64 evenly spread rows. By it a resumed training notices that its data have changed.
+    /// 64 evenly spread rows. By it a resumed training notices that its data have changed. If a file cannot be read, the
+    /// error takes the place of the CRC-32.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        let mut hasher = crc32fast::Hasher::new();
         let spread = self.len().min(64);
-        for row in (0..spread).map(|i| i * self.len() / spread) {
-            let ((part, row), mut values) = (self.locate(row), Vec::new());
-            part.column(Role::Parameters).iter().for_each(|parameters| parameters.push_row(row, &mut values));
-            push_values(part, row, &mut values);
-            for value in values {
-                hasher.update(&value.to_le_bytes());
+        let crc32 = || -> Result<u32, DataError> {
+            let mut hasher = crc32fast::Hasher::new();
+            for row in (0..spread).map(|i| i * self.len() / spread) {
+                let ((part, row), mut values) = (self.locate(row), Vec::new());
+                part.column(Role::Parameters).iter().try_for_each(|theta| theta.push_row(row, &mut values))?;
+                push_values(part, row, &mut values)?;
+                values.iter().for_each(|value| hasher.update(&value.to_le_bytes()));
             }
-        }
-        format!("{} rows, invalid: {:?}, CRC-32 {:08x}", self.len(), self.invalid, hasher.finalize())
+            Ok(hasher.finalize())
+        };
+        let crc32 = crc32().map_or_else(|error| error.to_string(), |crc32| format!("CRC-32 {crc32:08x}"));
+        format!("{} rows, invalid: {:?}, {crc32}", self.len(), self.invalid)
     }
 
     /// The simulations among [`Dataset::invalid`] that panicked, with their messages.

@@ -194,6 +194,12 @@ pub enum DataError {
         /// The checksum of the file.
         got: u32,
     },
+    /// A file that is not mapped, and whose length or time differs from when it was opened.
+    #[error("`{path}` was changed after the data set was opened: open the data set again")]
+    Replaced {
+        /// The file.
+        path: PathBuf,
+    },
     /// No row was asked for.
     #[error("0 rows were asked for: ask for at least 1")]
     NothingSelected,

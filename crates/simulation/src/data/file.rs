@@ -2,6 +2,7 @@
 
 use super::{
     DataError,
+    mapping::MAPS,
     part::{Key, arrays, check, gather},
     read::{INVALID, NAMES_KEY, PANICKED, origin, safetensors},
 };
@@ -85,7 +86,7 @@ pub fn save_simulations(simulations: &Simulations, path: impl AsRef<Path>) -> Re
 /// # Errors
 /// A file that is missing or damaged, or that does not hold simulations.
 pub fn load_simulations(path: impl AsRef<Path>) -> Result<Simulations, DataError> {
-    let part = safetensors(path.as_ref())?;
+    let part = safetensors(path.as_ref(), &MAPS)?;
     if part.rows() == 0 {
         return Err(DataError::NoRows { origin: origin(path.as_ref()) });
     }

@@ -35,33 +35,36 @@ impl InputColumns {
         values.into_iter().map(input).collect()
     }
 
-    /// Rows of the input, which are all of this one part.
-    fn select(&self, rows: &[usize]) -> Result<Data, InvalidData> {
+    /// Rows of the input, which are all of this one part. The inner error is one of masks that do not fit.
+    fn select(&self, rows: &[usize]) -> Result<Result<Data, InvalidData>, DataError> {
         let of = |column: &Column| gathered(rows.iter().map(|row| (column, *row)));
-        let data = Data::new(of(&self.values));
-        let data = match &self.there {
-            Some(there) => data.with_value_mask(of(there))?,
-            None => data,
-        };
-        match &self.rows {
-            Some(mask) => data.with_row_mask(of(mask)),
+        let data = Data::new(of(&self.values)?);
+        let [there, mask] = [&self.there, &self.rows].map(|mask| mask.as_ref().map(of).transpose());
+        let (there, mask) = (there?, mask?);
+        let data = match there {
+            Some(there) => data.with_value_mask(there),
             None => Ok(data),
-        }
+        };
+        Ok(match mask {
+            Some(mask) => data.and_then(|data| data.with_row_mask(mask)),
+            None => data,
+        })
     }
 }
 
 /// Rows of columns of one shape, one after the other.
-pub(crate) fn gathered<'a>(rows: impl ExactSizeIterator<Item = (&'a Column, usize)>) -> ArrayD<f32> {
-    let count = rows.len();
-    let (mut values, mut shape) = (Vec::new(), vec![count]);
-    for (i, (column, row)) in rows.enumerate() {
-        if i == 0 {
-            values.reserve_exact(count * column.row_len());
-            shape.extend(column.row_shape());
-        }
-        column.push_row(row, &mut values);
+pub(crate) fn gathered<'a>(rows: impl Iterator<Item = (&'a Column, usize)>) -> Result<ArrayD<f32>, DataError> {
+    let rows: Vec<_> = rows.collect();
+    let (mut values, mut shape) = (Vec::new(), vec![rows.len()]);
+    if let Some((first, _)) = rows.first() {
+        values.reserve_exact(rows.len() * first.row_len());
+        shape.extend(first.row_shape());
     }
-    ArrayD::from_shape_vec(IxDyn(&shape), values).expect("rows of one shape")
+    // A file that is not mapped is opened once for neighbours.
+    for alike in rows.chunk_by(|(a, _), (b, _)| std::ptr::eq(*a, *b)) {
+        alike[0].0.push_rows(alike.iter().map(|(_, row)| *row), &mut values)?;
+    }
+    Ok(ArrayD::from_shape_vec(IxDyn(&shape), values).expect("rows of one shape"))
 }
 
 /// The data of rows of parts of one group, in this order.
@@ -74,11 +77,11 @@ pub(crate) fn gather_data(rows: &[(&Part, usize)]) -> Result<Data, DataError> {
             other.rows.is_none() && other.there.is_none() && other.values.row_shape() == like.values.row_shape()
         };
         if rows.iter().all(|(part, _)| is_like(&part.inputs()[i])) {
-            return Ok(Data::new(gathered(rows.iter().map(|(part, row)| (&part.inputs()[i].values, *row)))));
+            return Ok(Data::new(gathered(rows.iter().map(|(part, row)| (&part.inputs()[i].values, *row)))?));
         }
         let of_part = |rows: &[(&Part, usize)]| {
             let numbers: Vec<usize> = rows.iter().map(|(_, row)| *row).collect();
-            rows[0].0.inputs()[i].select(&numbers).map_err(rows[0].0.invalid_data())
+            rows[0].0.inputs()[i].select(&numbers)?.map_err(rows[0].0.invalid_data())
         };
         let parts = rows.chunk_by(|(a, _), (b, _)| std::ptr::eq(of(a), of(b))).map(of_part);
         Data::join(&parts.collect::<Result<Vec<_>, _>>()?).map_err(first.invalid_data())
@@ -94,9 +97,9 @@ pub(crate) fn gather_data(rows: &[(&Part, usize)]) -> Result<Data, DataError> {
 
 /// Adds the values and masks of a row to `out`, without padding at its end: the same for equal rows, whatever else
 /// their files hold.
-pub(crate) fn push_data(part: &Part, row: usize, out: &mut Vec<f32>) {
+pub(crate) fn push_data(part: &Part, row: usize, out: &mut Vec<f32>) -> Result<(), DataError> {
     for input in part.inputs() {
-        match input.select(&[row]) {
+        match input.select(&[row])? {
             Ok(data) if input.rows.is_some() => {
                 out.extend(data.iter());
                 out.extend(data.value_mask().into_iter().flatten());
@@ -104,19 +107,21 @@ pub(crate) fn push_data(part: &Part, row: usize, out: &mut Vec<f32>) {
             }
             // Without a mask of rows as they are.
             _ => {
-                input.values.push_row(row, out);
-                input.there.iter().for_each(|there| there.push_row(row, out));
+                input.values.push_row(row, out)?;
+                input.there.iter().try_for_each(|there| there.push_row(row, out))?;
             }
         }
     }
+    Ok(())
 }
 
 /// Adds the values of a row to `out`, without padding at its end.
-pub(crate) fn push_values(part: &Part, row: usize, out: &mut Vec<f32>) {
+pub(crate) fn push_values(part: &Part, row: usize, out: &mut Vec<f32>) -> Result<(), DataError> {
     for input in part.inputs() {
-        match input.select(&[row]) {
+        match input.select(&[row])? {
             Ok(data) if input.rows.is_some() => out.extend(data.iter()),
-            _ => input.values.push_row(row, out),
+            _ => input.values.push_row(row, out)?,
         }
     }
+    Ok(())
 }

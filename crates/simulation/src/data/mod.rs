@@ -1,7 +1,7 @@
 //! Stores simulations and reads them back.
 //!
-//! `read` and `file` turn files into [`part::Part`]s, whose arrays are [`column::Column`]s in memory or in a mapped
-//! file; `inputs` puts those of the data together; `dataset` numbers the rows of many parts; `presimulate` writes a
+//! `read` and `file` turn files into [`part::Part`]s, whose arrays are [`column::Column`]s in memory or in files,
+//! which `mapping` maps; `inputs` puts those of the data together; `dataset` numbers the rows of many parts; `presimulate` writes a
 //! folder of them, which `manifest` describes.
 
 mod column;
@@ -11,6 +11,7 @@ mod error;
 mod file;
 mod inputs;
 mod manifest;
+mod mapping;
 mod part;
 mod presimulate;
 mod read;

@@ -234,7 +234,7 @@ impl Part {
         let (of_data, others): (Vec<_>, Vec<_>) = arrays.into_iter().partition(|(key, _)| key.role.is_of_data());
         for (key, column) in others {
             match key.role.is_shared() {
-                true => part.shared.push((key.role, column.to_array())),
+                true => part.shared.push((key.role, column.to_array()?)),
                 false => part.columns.push((key.role, column)),
             }
         }
@@ -378,16 +378,18 @@ pub(crate) fn gather(names: ParameterNames, rows: &[(&Part, usize)]) -> Result<S
         first.column(role)?;
         Some(gathered(rows.iter().map(|(part, row)| (part.column(role).expect("parts have the same arrays"), *row))))
     };
-    let parameters = column(Role::Parameters).expect("parameters are always there");
+    let parameters = column(Role::Parameters).expect("parameters are always there")?;
     Ok(Simulations {
         parameter_names: names,
         parameters: parameters.into_dimensionality::<Ix2>().expect("checked to have two axes"),
         data: gather_data(rows)?,
-        prior_batchable_context: column(Role::PriorBatchableContext),
+        prior_batchable_context: column(Role::PriorBatchableContext).transpose()?,
         prior_non_batchable_context: first.shared(Role::PriorNonBatchableContext).cloned(),
-        sim_batchable_context: column(Role::SimBatchableContext),
+        sim_batchable_context: column(Role::SimBatchableContext).transpose()?,
         sim_non_batchable_context: first.shared(Role::SimNonBatchableContext).cloned(),
-        proposals: column(Role::Proposals).map(|proposals| proposals.iter().map(|&number| number as u32).collect()),
+        proposals: column(Role::Proposals)
+            .transpose()?
+            .map(|proposals| proposals.iter().map(|&number| number as u32).collect()),
         invalid: Vec::new(),
         panicked: Vec::new(),
     })

@@ -225,7 +225,7 @@ impl GenerativeModel {
                 (simulated, None) => (simulated, failed),
                 (simulated, error) => (simulated, error),
             };
-            next = next.saturating_add((per_shard * wave) as u64);
+            next = next.saturating_add(per_shard.saturating_mul(wave) as u64);
         }
     }
 }

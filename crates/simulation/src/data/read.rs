@@ -2,8 +2,9 @@
 
 use super::{
     DataError,
-    column::{Column, map},
+    column::Column,
     file::decode_invalid,
+    mapping::Maps,
     part::{Key, Part},
 };
 use bayesburn_core::ParameterNames;
@@ -28,8 +29,8 @@ fn damaged(path: &Path) -> impl Fn(String) -> DataError {
     move |message| DataError::Damaged { path: path.to_owned(), message }
 }
 
-pub(crate) fn safetensors(path: &Path) -> Result<Part, DataError> {
-    let (map, origin, damaged) = (map(path)?, origin(path), damaged(path));
+pub(crate) fn safetensors(path: &Path, maps: &'static Maps) -> Result<Part, DataError> {
+    let ((map, file), origin, damaged) = (maps.open(path)?, origin(path), damaged(path));
     let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|error| damaged(error.to_string()))?;
     let names = metadata.metadata().as_ref().and_then(|entries| entries.get(NAMES_KEY));
     let names: Option<ParameterNames> = names
@@ -58,15 +59,16 @@ pub(crate) fn safetensors(path: &Path) -> Result<Part, DataError> {
             name: name.clone(),
             got: info.dtype.to_string(),
         })?;
-        let column = Column::mapped(&map, offset, element, &info.shape);
-        arrays.push((key, column.ok_or_else(|| damaged(format!("`{name}` ends beyond the file")))?));
+        let column = Column::in_file((&file, map.len()), offset, element, &info.shape);
+        let outside = || damaged(format!("`{name}`, of shape {:?}, does not lie within the file", info.shape));
+        arrays.push((key, column.ok_or_else(outside)?));
     }
     Part::new(origin, names, arrays, (invalid, panicked))
 }
 
 /// One `.npy` file: mapped in row-major order, read into memory in column-major (Fortran) order.
-fn npy(path: &Path, name: &str) -> Result<Column, DataError> {
-    let (map, damaged) = (map(path)?, damaged(path));
+fn npy(path: &Path, name: &str, maps: &'static Maps) -> Result<Column, DataError> {
+    let ((map, file), damaged) = (maps.open(path)?, damaged(path));
     let wrong = wrong_array(path, name);
     let mut rest = &map[..];
     let header = NpyHeader::read(&mut rest).map_err(&wrong)?;
@@ -77,7 +79,7 @@ fn npy(path: &Path, name: &str) -> Result<Column, DataError> {
     if header.num_bytes() != Some(got) {
         return Err(damaged(format!("{got} bytes of data do not hold {element:?} values of shape {shape:?}")));
     }
-    let column = Column::mapped(&map, map.len() - got, element, shape);
+    let column = Column::in_file((&file, map.len()), map.len() - got, element, shape);
     column.ok_or_else(|| damaged("its data end beyond it".to_owned()))
 }
 
@@ -90,7 +92,7 @@ fn wrong_array(path: &Path, name: &str) -> impl Fn(NpyError) -> DataError {
 }
 
 /// A folder of `.npy` files; files of other types are not looked at.
-pub(crate) fn npy_folder(folder: &Path) -> Result<Part, DataError> {
+pub(crate) fn npy_folder(folder: &Path, maps: &'static Maps) -> Result<Part, DataError> {
     let origin = origin(folder);
     let mut arrays = Vec::new();
     let entries = fs::read_dir(folder).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
@@ -100,7 +102,7 @@ pub(crate) fn npy_folder(folder: &Path) -> Result<Part, DataError> {
     for path in paths {
         if path.extension().is_some_and(|extension| extension == "npy") {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            arrays.push((Key::named(&name, &origin)?, npy(&path, &name)?));
+            arrays.push((Key::named(&name, &origin)?, npy(&path, &name, maps)?));
         }
     }
     Part::new(origin, None, arrays, Default::default())

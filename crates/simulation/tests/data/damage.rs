@@ -192,3 +192,29 @@ fn a_batch_that_does_not_fit_itself_is_not_saved() {
     assert!(matches!(refused, Err(DataError::Rows { expected: 3, got: 4, .. })), "{refused:?}");
     assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
 }
+
+/// No simulation, and a product of the other axes beyond the largest integer: each is refused by its shape.
+#[test]
+fn shapes_that_nothing_can_hold_are_refused() {
+    let folder = folder();
+    let npy = |shape: &str| {
+        let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+        let header = format!("{header:<117}\n");
+        [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes()].concat()
+    };
+    for shape in ["(0, 9223372036854775808, 4)", "(0, 4611686018427387904, 4, 1)"] {
+        fs::write(folder.path().join("parameters.npy"), npy("(0, 1)")).expect("writable");
+        fs::write(folder.path().join("sim_data.npy"), npy(shape)).expect("writable");
+        let error = error(folder.path()).to_string();
+        let axes = shape.trim_matches(['(', ')']);
+        assert!(error.contains("sim_data.npy` is damaged") && error.contains(axes), "{error}");
+    }
+    let header = r#"{"parameters":{"dtype":"F32","shape":[0,1],"data_offsets":[0,0]},
+        "sim_data":{"dtype":"F32","shape":[0,9223372036854775808,4],"data_offsets":[0,0]}}"#;
+    let path = folder.path().join("a.safetensors");
+    fs::write(&path, [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat()).expect("writable");
+    for error in [error(&path), load_simulations(&path).expect_err("no such array")] {
+        let error = error.to_string();
+        assert!(error.contains("does not lie within") && error.contains("9223372036854775808"), "{error}");
+    }
+}

@@ -248,3 +248,54 @@ fn a_simulation_that_fails_leaves_the_shards_before_it() {
     }
     assert!(contents(store.path()) == contents(whole.path()));
 }
+
+/// More shards than Linux maps for a process, 65,530 by default: links to four files, each a batch of its own context.
+#[cfg(unix)]
+#[test]
+fn a_store_of_more_shards_than_a_process_may_map_is_read_whole() {
+    const SHARDS: usize = 66_000;
+    let folder = folder();
+    model_with_contexts().presimulate(folder.path(), &stored(40)).expect("it runs");
+    let small = Dataset::open(folder.path()).expect("four shards");
+    let path = folder.path().join("manifest.json");
+    let mut manifest: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(&path).expect("a manifest")).expect("JSON");
+    let name = |i: usize| format!("shard-{i:06}.safetensors");
+    let shards = manifest["shards"].as_array_mut().expect("a list");
+    for i in 4..SHARDS {
+        fs::hard_link(folder.path().join(name(i % 4)), folder.path().join(name(i))).expect("linked");
+        let mut shard = shards[i % 4].clone();
+        (shard["file"], shard["first"]) = (name(i).into(), (10 * i).into());
+        shards.push(shard);
+    }
+    fs::write(&path, manifest.to_string()).expect("writable");
+
+    let large = Dataset::open(folder.path()).expect("66,000 shards");
+    assert_eq!(large.len(), 10 * SHARDS);
+    // Rows of the first shards and of the last ones, in every group.
+    for group in small.groups() {
+        let rows: Vec<usize> = group.rows().collect();
+        let expected = small.select(&rows).expect("there");
+        assert_same(&large.select(&rows).expect("mapped"), &expected);
+        let last: Vec<usize> = rows.iter().map(|row| row + 10 * (SHARDS - 4)).collect();
+        assert_same(&large.select(&last).expect("not mapped"), &expected);
+    }
+}
+
+/// As many simulations a shard as there can be, and two shards at a time: a product beyond the largest integer.
+#[test]
+fn the_largest_shard_holds_all_simulations() {
+    for per_shard in [usize::MAX, 1 << 63] {
+        let (folder, batches) = (folder(), Arc::new(AtomicUsize::new(0)));
+        let counted = batches.clone();
+        let simulator = Simulator::from_batch_fn(move |_, theta, _| {
+            assert!(counted.fetch_add(1, Ordering::Relaxed) < 5, "it simulates on and on");
+            theta.to_owned()
+        });
+        let model = GenerativeModel::new(normal_prior(), simulator).expect("sound");
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("two threads");
+        let settings = stored(25).with_simulations_per_shard(per_shard);
+        let data = pool.install(|| model.presimulate(folder.path(), &settings)).expect("it runs");
+        assert_eq!((data.len(), contents(folder.path()).len()), (25, 3), "a shard, a manifest and a lock");
+    }
+}

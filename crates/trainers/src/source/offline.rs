@@ -141,7 +141,7 @@ impl Offline {
             };
             let held_out = self.held_out().into_iter().enumerate();
             let copies =
-                if held_out.clone().any(|(_, held)| held > 0) { copies(&self.data) } else { Copies::default() };
+                if held_out.clone().any(|(_, held)| held > 0) { copies(&self.data)? } else { Copies::default() };
             for (group, (number, held_out)) in training.iter_mut().zip(held_out).filter(|(_, (_, held))| *held > 0) {
                 let mut rows = hold_out(group, held_out, &copies, number, seed);
                 rows.sort_unstable();

@@ -28,8 +28,8 @@ pub(crate) fn groups(data: &Dataset) -> Result<Groups, TrainerError> {
 }
 
 /// The rows of a data set that occur more than once, unless equal ones may be different simulations.
-pub(crate) fn copies(data: &Dataset) -> Copies {
-    Some(data.copies()).filter(|copies| !copies.parameters_recur()).unwrap_or_default()
+pub(crate) fn copies(data: &Dataset) -> Result<Copies, TrainerError> {
+    Ok(Some(data.copies()?).filter(|copies| !copies.parameters_recur()).unwrap_or_default())
 }
 
 /// Removes at most this many random rows from a group, each with all its copies. The choice is the same in all runs of
