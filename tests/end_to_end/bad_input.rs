@@ -4,7 +4,7 @@ use crate::models::{direct_networks, normal_means, short_run, small_networks, tr
 use bayesburn::{
     core::files::seal,
     prelude::*,
-    trainers::{NonFiniteSteps, TrainerError, Validation},
+    trainers::{Decay, LossHistory, NonFiniteSteps, StepLoss, TrainerError, Validation},
 };
 use std::{fs, path::Path};
 
@@ -25,6 +25,31 @@ fn message<T: std::fmt::Debug>(result: Result<T, TrainerError>) -> String {
     result.expect_err("it must be refused").to_string()
 }
 
+/// A rate that is multiplied by this factor with every step.
+fn decaying(factor: f64) -> TrainingConfig {
+    training().with_schedule(Schedule::new().with_decay(Decay::Step { every: 1, factor }))
+}
+
+/// JSON has no infinity and no NaN. Histories with a rate that became infinite are on disk, and hold `null`.
+#[test]
+fn a_history_is_read_whatever_its_numbers_are() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("history.json");
+    let mut history = LossHistory::default();
+    for (loss, learning_rate) in
+        [(Some(0.5), 1e-3), (Some(f32::NAN), f32::INFINITY), (Some(f32::INFINITY), f32::NAN), (None, 2.0)]
+    {
+        history.steps.push(StepLoss { loss, learning_rate });
+    }
+    history.save(&path).expect("written");
+    let text = fs::read_to_string(&path).expect("written");
+    assert!(text.contains("[0.5,0.001],[null,null],[null,null],[null,2.0]"), "{text}");
+    let read = LossHistory::load(&path).expect("readable");
+    assert_eq!(read.train_losses(), [0.5]);
+    assert_eq!([read.steps[0], read.steps[3]], [history.steps[0], history.steps[3]]);
+    assert!(read.steps[1..3].iter().all(|step| step.learning_rate.is_nan() && step.loss.is_none()));
+}
+
 #[test]
 fn settings_outside_their_range_are_named() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -43,6 +68,10 @@ fn settings_outside_their_range_are_named() {
         (training().with_micro_batches(0), "`micro_batches` is 0"),
         (training().with_schedule(Schedule::new().with_initial_rate(-1.0)), "`schedule.initial_rate` is -1"),
         (training().with_early_stopping(Some(EarlyStopping::new().with_patience(0))), "`patience` is 0"),
+        (decaying(1.5), "`schedule.decay.factor` is 1.5"),
+        (decaying(f64::INFINITY), "`schedule.decay.factor` is inf"),
+        (decaying(f64::NAN), "`schedule.decay.factor` is NaN"),
+        (training().with_schedule(Schedule::constant(1e39)), "`schedule.initial_rate` is 1000"),
     ] {
         let text = message(trainer.train(short_run(), &config).map(|_| ()));
         assert!(text.contains(name) && text.contains("must be"), "{text}");

@@ -14,7 +14,7 @@ const KEPT_INVALID: usize = 100;
 
 /// One training step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(from = "(Option<f32>, f32)", into = "(Option<f32>, f32)")]
+#[serde(from = "Pair", into = "Pair")]
 pub struct StepLoss {
     /// The training loss before the step; `None` if the loss or its gradient was not finite and the step was skipped.
     pub loss: Option<f32>,
@@ -22,16 +22,19 @@ pub struct StepLoss {
     pub learning_rate: f32,
 }
 
-// As pairs, a history of 200,000 steps is 4 MB of JSON; with names it would be 11.
-impl From<(Option<f32>, f32)> for StepLoss {
-    fn from((loss, learning_rate): (Option<f32>, f32)) -> Self {
-        Self { loss, learning_rate }
+/// As pairs, a history of 200,000 steps is 4 MB of JSON; with names it would be 11. JSON has no infinity and no NaN: both
+/// are `null`, which is read as no loss and as a rate that is NaN.
+type Pair = (Option<f32>, Option<f32>);
+
+impl From<Pair> for StepLoss {
+    fn from((loss, learning_rate): Pair) -> Self {
+        Self { loss, learning_rate: learning_rate.unwrap_or(f32::NAN) }
     }
 }
 
-impl From<StepLoss> for (Option<f32>, f32) {
+impl From<StepLoss> for Pair {
     fn from(step: StepLoss) -> Self {
-        (step.loss, step.learning_rate)
+        (step.loss, Some(step.learning_rate))
     }
 }
 

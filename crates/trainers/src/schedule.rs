@@ -20,7 +20,7 @@ pub enum Decay {
     Step {
         /// Steps between two reductions, at least 1.
         every: usize,
-        /// What the rate is multiplied by, above 0.
+        /// What the rate is multiplied by, above 0 and at most 1.
         factor: f64,
     },
     /// It is multiplied by a factor each time the validation loss has not improved for `patience` epochs.
@@ -29,7 +29,7 @@ pub enum Decay {
         patience: usize,
         /// How far below the best loss so far a loss must be to count as an improvement, at least 0.
         min_improvement: f64,
-        /// What the rate is multiplied by, above 0.
+        /// What the rate is multiplied by, above 0 and at most 1.
         factor: f64,
     },
 }
@@ -45,7 +45,7 @@ pub enum Decay {
 /// ```
 #[derive(Config, Debug, PartialEq)]
 pub struct Schedule {
-    /// The rate at the beginning, after any warm-up; above 0.
+    /// The rate at the beginning, after any warm-up; above 0, and finite in f32.
     #[config(default = 5e-4)]
     pub initial_rate: f64,
     /// The decay.
@@ -87,17 +87,22 @@ impl Schedule {
 
     pub(crate) fn check(&self) -> Result<(), SettingError> {
         let rate = self.initial_rate;
-        in_range(rate > 0.0 && rate.is_finite(), "schedule.initial_rate", "above 0", rate)?;
+        let is_finite = (rate as f32).is_finite();
+        in_range(rate > 0.0 && is_finite, "schedule.initial_rate", "above 0 and below 3.4e38", rate)?;
+        // A larger factor would make the rate infinite, and the weights with it.
+        let decays = |factor: f64| {
+            in_range(factor > 0.0 && factor <= 1.0, "schedule.decay.factor", "above 0 and at most 1", factor)
+        };
         match self.decay {
             Decay::Step { every, factor } => {
                 in_range(every > 0, "schedule.decay.every", "at least 1", every)?;
-                in_range(factor > 0.0, "schedule.decay.factor", "above 0", factor)
+                decays(factor)
             }
             Decay::Plateau { patience, min_improvement, factor } => {
                 in_range(patience > 0, "schedule.decay.patience", "at least 1", patience)?;
                 let at_least_0 = min_improvement >= 0.0;
                 in_range(at_least_0, "schedule.decay.min_improvement", "at least 0", min_improvement)?;
-                in_range(factor > 0.0, "schedule.decay.factor", "above 0", factor)
+                decays(factor)
             }
             Decay::Constant | Decay::Cosine | Decay::Linear | Decay::Exponential => Ok(()),
         }
