@@ -50,8 +50,9 @@ impl Shapes {
         if self.inputs.is_empty() { last(&self.data) } else { self.inputs.iter().map(|(_, shape)| last(shape)).sum() }
     }
 
-    /// The numbers of one simulation's data.
-    pub(crate) fn num_values(&self) -> usize {
+    /// The number of values in the data of one simulation, of all inputs together.
+    #[must_use]
+    pub fn num_values(&self) -> usize {
         let values = |shape: &Vec<usize>| shape.iter().product::<usize>();
         if self.inputs.is_empty() {
             values(&self.data)

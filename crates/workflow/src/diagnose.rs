@@ -2,6 +2,7 @@
 
 use crate::{
     WorkflowError,
+    memory::check_size,
     test_sets::{TestSets, rows_of},
 };
 use bayesburn_amortizers::{AmortizedPosterior, AmortizerError, Conditions, Configured};
@@ -119,12 +120,13 @@ impl Diagnose {
     ///
     /// # Errors
     /// If the trainer has no model; data sets can't be simulated or drawn for; there are fewer than 20 of them, or
-    /// fewer than 2 draws; a limit is to what is not known; a quantity is NaN or ∞.
+    /// fewer than 2 draws; more of both than memory holds; a limit is to what is not known; a quantity is NaN or ∞.
     pub fn trainer<C: SummaryConfig, I: InferenceConfig>(
         &self,
         trainer: &Trainer<AmortizedPosterior<C, I>>,
     ) -> Result<Diagnosis, WorkflowError> {
         let model = trainer.model().ok_or(TrainerError::NoModel)?;
+        self.check_size(model)?;
         let batches = model.simulate_over_contexts(self.data_sets, self.seed_of_data())?;
         let test = TestSets::new(model, &batches, |batch| Ok(trainer.configure(batch)?))?;
         let amortizer = trainer.amortizer();
@@ -154,6 +156,7 @@ impl Diagnose {
         if posterior.trained_for().is_some() {
             return Err(WorkflowError::OneObservation { rounds: posterior.rounds() });
         }
+        self.check_size(model)?;
         let model = model.clone().leaving_out_invalid();
         let batches = model.simulate_over_contexts(self.data_sets, self.seed_of_data())?;
         let configure = |batch: &Simulations| -> Result<Configured, WorkflowError> {
@@ -191,6 +194,12 @@ impl Diagnose {
         };
         at_least("data sets", 20, self.data_sets)?;
         at_least("draws", 2, self.draws)
+    }
+
+    /// Refuses more draws or data sets of this model than memory holds.
+    pub(crate) fn check_size(&self, model: &GenerativeModel) -> Result<(), WorkflowError> {
+        let (parameters, values) = (model.parameter_names().len(), model.shapes().num_values());
+        check_size(self.draws, self.data_sets, parameters, values).map_err(|reason| WorkflowError::Usage { reason })
     }
 
     /// By draws for all data sets, and the truths' log densities of each group.

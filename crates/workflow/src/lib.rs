@@ -55,6 +55,7 @@ mod command;
 pub mod commands;
 mod diagnose;
 mod error;
+mod memory;
 pub mod saved;
 mod test_sets;
 mod workflow;

@@ -3,6 +3,7 @@
 use crate::{
     Command, CommonOptions, Diagnose, DiagnoseOptions, Outcome, SampleOptions, WorkflowError,
     commands::{drawn_summary, exit_code, say},
+    memory::check_size,
     saved::{Saved, describe},
 };
 use bayesburn_amortizers::{AmortizedPosterior, Amortizer, AmortizerError, PosteriorConfig};
@@ -205,6 +206,7 @@ impl<C: SummaryConfig, I: InferenceConfig> Workflow<C, I> {
                 return Err(WorkflowError::Usage { reason });
             }
         }
+        trainer.model().map_or(Ok(()), |model| diagnose.check_size(model))?;
         if trainer.history().steps.is_empty() {
             say(out, format_args!("Nothing is in {} yet: training first.\n", checkpoints.display()))?;
         }
@@ -291,6 +293,8 @@ impl<C: SummaryConfig, I: InferenceConfig> Workflow<C, I> {
             Given { sim_batchable_context: of_each, sim_non_batchable_context: shared, ..Given::new(&names, &data) };
         let conditions = trainer.conditions(&given)?;
         let posterior = trainer.amortizer().clone();
+        let size = check_size(drawing.draws, conditions.len(), names.len(), 0);
+        size.map_err(|reason| WorkflowError::Usage { reason })?;
         let posterior = if options.any_num_observations { posterior.with_any_num_observations() } else { posterior };
         let draws = posterior.sample(&conditions, drawing.draws, drawing.seed).map_err(of_file)?;
         draws.warnings().iter().try_for_each(|warning| say(out, format_args!("Warning: {warning}\n")))?;

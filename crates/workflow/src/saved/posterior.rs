@@ -4,6 +4,7 @@ use super::{
     ObservedOptions, SavedError,
     observed::{conditions_for, observation},
 };
+use crate::memory::check_size;
 use bayesburn_amortizers::{AmortizedPosterior, Amortizer, TrainingRange};
 use bayesburn_core::{DataShape, Draws, ParameterNames};
 use bayesburn_inference::{Acceptance, Posterior};
@@ -103,8 +104,7 @@ impl<C: SummaryConfig, I: InferenceConfig> AnyPosterior for AmortizedPosterior<C
     ) -> Result<Sampled, SavedError> {
         let conditions = conditions_for(self, observed, remarks)?;
         let posterior = taking(self, observed);
-        let numbers = conditions.len().saturating_mul(draws).saturating_mul(self.parameter_names().len());
-        check_size(draws, numbers)?;
+        check_size(draws, conditions.len(), self.parameter_names().len(), 0).map_err(SavedError::observed)?;
         let at_a_time = (DRAWS_AT_A_TIME / draws).max(1);
         let data_sets: Vec<usize> = (0..conditions.len()).collect();
         let bar = ProgressBar::new(conditions.len() as u64).with_message("data sets");
@@ -166,7 +166,7 @@ impl<C: SummaryConfig> AnyPosterior for Posterior<C> {
         remarks: &mut Vec<String>,
     ) -> Result<Sampled, SavedError> {
         let x = observation(self, observed, remarks)?;
-        check_size(draws, self.conditions(&x)?.len().saturating_mul(draws).saturating_mul(self.names().len()))?;
+        check_size(draws, self.conditions(&x)?.len(), self.names().len(), 0).map_err(SavedError::observed)?;
         let bar = ProgressBar::new_spinner().with_message("drawing inside the prior's support");
         bar.enable_steady_tick(Duration::from_millis(100));
         let sampled = self.sample_with_report(&x, draws, seed);
@@ -196,16 +196,4 @@ fn taking<C: SummaryConfig, I: InferenceConfig>(
 ) -> AmortizedPosterior<C, I> {
     let posterior = posterior.clone();
     if observed.any_num_observations { posterior.with_any_num_observations() } else { posterior }
-}
-
-/// Refuses draws that no memory holds, instead of ending for want of it.
-fn check_size(draws: usize, numbers: usize) -> Result<(), SavedError> {
-    const MOST: usize = 1 << 33;
-    match draws {
-        0 => Err(SavedError::observed("no draws were asked for: give --draws 1 or more")),
-        _ if numbers > MOST => Err(SavedError::observed(format!(
-            "--draws {draws}: {numbers} numbers in all, of 4 bytes each: ask for at most {MOST} at a time"
-        ))),
-        _ => Ok(()),
-    }
 }

@@ -116,6 +116,29 @@ fn a_posterior_is_trained_judged_and_drawn_from() {
     assert!(error.to_string().contains('3'), "{error}");
 }
 
+/// Before anything is trained, simulated or drawn, as the program `bayesburn` does.
+#[test]
+fn more_than_memory_holds_is_refused() {
+    const MOST: &str = "18446744073709551615";
+    let folder = tempfile::tempdir().expect("a folder");
+    let trainings = Arc::default();
+    for line in [&["diagnose", "--draws", MOST][..], &["diagnose", "--data-sets", MOST, "--draws", "2"]] {
+        let error = run(counted(folder.path(), 5, &trainings), line).expect_err("too many").to_string();
+        assert!(error.contains(MOST) && error.contains("ask for at most 8589934592"), "{error}");
+    }
+    assert_eq!(trainings.load(Ordering::Relaxed), 0);
+
+    run(workflow(folder.path(), 5), &["resume"]).expect("it trains");
+    let (x, out) = (folder.path().join("x.npy"), folder.path().join("draws.npz"));
+    write_npy(&x, &Array2::<f32>::zeros((10, 2))).expect("written");
+    let [x, out] = [x, out].map(|path| path.to_string_lossy().into_owned());
+    for (draws, part) in [(MOST, "ask for at most 8589934592"), ("0", "give --draws 1 or more")] {
+        let line = ["sample", "--data", &x, "--out", &out, "--draws", draws];
+        let error = run(workflow(folder.path(), 5), &line).expect_err("no such draws").to_string();
+        assert!(error.contains(part), "{error}");
+    }
+}
+
 #[test]
 fn training_begins_anew_by_force_only_and_goes_on_where_it_stopped() {
     let folder = tempfile::tempdir().expect("a folder");
