@@ -1,9 +1,28 @@
-//! Decides whether the first row of a table is a heading.
+//! Decides whether the first row of a table is a heading, and writes names so that no spreadsheet computes them.
 
 use crate::{
     Heading, TableOptions,
     cell::{Cell, Dialect},
 };
+use std::borrow::Cow;
+
+/// What a spreadsheet takes for the beginning of a formula, or skips before one.
+const BEFORE_FORMULAS: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\n'];
+
+/// A name as the heading of a column: with an apostrophe before what a spreadsheet would compute. What begins so after
+/// apostrophes gets one more, so that [`name_of`] gives every name back.
+pub(crate) fn heading_of(name: &str) -> Cow<'_, str> {
+    if is_computed(name) { Cow::Owned(format!("'{name}")) } else { Cow::Borrowed(name) }
+}
+
+/// The name that a heading stands for, without the apostrophe of [`heading_of`].
+pub(crate) fn name_of(heading: &str) -> &str {
+    heading.strip_prefix('\'').filter(|name| is_computed(name)).unwrap_or(heading)
+}
+
+fn is_computed(name: &str) -> bool {
+    name.trim_start_matches('\'').starts_with(BEFORE_FORMULAS)
+}
 
 /// A summary of the cells of one column below the first row.
 #[derive(Debug, Clone)]
@@ -71,7 +90,7 @@ pub(crate) fn first_row(
     if let Some(expected) = &options.columns
         && options.heading != Heading::Absent
         && !expected.is_empty()
-        && expected.iter().all(|name| first.contains(&name.as_str()))
+        && expected.iter().all(|name| first.iter().any(|heading| name_of(heading) == name))
     {
         return Ok(FirstRow::Names);
     }
@@ -150,6 +169,27 @@ mod tests {
             columns.iter_mut().zip(row.split(',')).for_each(|(column, cell)| column.add(dialect.cell(cell)));
         }
         first_row(&first, dialect, &columns, options)
+    }
+
+    #[test]
+    fn headings_are_no_formulas_and_give_names_back() {
+        for (name, heading) in [
+            ("mu", "mu"),
+            ("'mu'", "'mu'"),
+            ("a=b-c", "a=b-c"),
+            ("=1+1", "'=1+1"),
+            ("-x", "'-x"),
+            ("+x", "'+x"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("\t=1", "'\t=1"),
+            ("\r=1", "'\r=1"),
+            ("'=1", "''=1"),
+            ("''-x", "'''-x"),
+            ("'", "'"),
+            ("", ""),
+        ] {
+            assert_eq!((&*heading_of(name), name_of(heading)), (heading, name));
+        }
     }
 
     #[test]

@@ -48,4 +48,4 @@ pub use error::IoError;
 pub use npy::{NamedArray, NpyError, NpyHeader, read_npz};
 pub use observations::{read_array, read_arrays, read_data, read_observations, read_values};
 pub use options::{Heading, Missing, Noted, TableOptions};
-pub use write::{check_draws_names, check_draws_path, write_arrays, write_draws, write_values};
+pub use write::{check_draws_names, check_draws_path, check_values_path, write_arrays, write_draws, write_values};

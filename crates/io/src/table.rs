@@ -3,7 +3,7 @@
 use crate::{
     Missing, Noted, TableOptions,
     cell::{Cell, Dialect, line_of, may_be_thousands},
-    heading::{Column, FirstRow, first_row, is_nameless},
+    heading::{Column, FirstRow, first_row, is_nameless, name_of},
 };
 use ndarray::{Array2, Axis};
 
@@ -30,8 +30,11 @@ pub(crate) fn parse(bytes: &[u8], options: &TableOptions) -> Parsed<Noted<Table>
     } else if columns.is_empty() {
         return Err(format!("no row of numbers is below its heading, {names:?}"));
     }
-    if kind == FirstRow::Names && names.len() + 1 == columns.len() && are_rows_named(&columns) {
-        names.insert(0, "");
+    if kind == FirstRow::Names {
+        names.iter_mut().for_each(|name| *name = name_of(name));
+        if names.len() + 1 == columns.len() && are_rows_named(&columns) {
+            names.insert(0, "");
+        }
     }
     if !columns.is_empty() && names.len() != columns.len() {
         let (line, got, width) = (cells.line(&first), names.len(), columns.len());

@@ -5,7 +5,7 @@ use crate::{
     content::{ORDER, extension},
     draws::{CHAIN, DATA_SET, DRAW, ROW, is_counter},
     error::Result,
-    heading::is_nameless,
+    heading::{heading_of, is_nameless},
 };
 use bayesburn_core::{
     Draws, FileError,
@@ -16,6 +16,7 @@ use ndarray_npy::{NpzWriter, WriteNpyExt};
 use netcdf_writer::{NcAttrValue, NcFileBuilder, NcWriteFormat, NcWriteOptions};
 use safetensors::{Dtype, serialize, tensor::TensorView};
 use std::{
+    borrow::Cow,
     collections::HashMap,
     fs,
     io::{self, Write},
@@ -35,6 +36,18 @@ pub fn check_draws_path(path: impl AsRef<Path>) -> Result<()> {
     match extension(path).as_deref() {
         Some("npy" | "npz" | "csv" | "safetensors" | "nc") => Ok(()),
         _ => Err(IoError::Format { path: path.into(), formats: OF_DRAWS }),
+    }
+}
+
+/// Refuses a path whose format [`write_values`] does not support. Call it before anything is computed.
+///
+/// # Errors
+/// An unsupported extension.
+pub fn check_values_path(path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    match extension(path).as_deref() {
+        Some("npy" | "csv") => Ok(()),
+        _ => Err(IoError::Format { path: path.into(), formats: OF_VALUES }),
     }
 }
 
@@ -63,7 +76,9 @@ pub fn check_draws_names(path: impl AsRef<Path>, names: &[String]) -> Result<()>
 ///
 /// - `.npy`: `[M, L, D]`, without names.
 /// - `.npz`, `.safetensors`: an array `[M, L]` for each parameter.
-/// - `.csv`: the columns `data_set`, `draw`, and one for each parameter.
+/// - `.csv`: the columns `data_set`, `draw`, and one for each parameter. A name that a spreadsheet would take for a
+///   formula, since it begins with `=`, `+`, `-` or `@`, has an apostrophe before it, which readers of this crate take
+///   off again.
 /// - `.nc`: the group `posterior` with a variable for each parameter, `[chain, draw]` of one data set and `[chain,
 ///   draw, data_set]` of more, with one chain.
 ///
@@ -103,18 +118,18 @@ pub fn write_arrays(path: impl AsRef<Path>, arrays: &[(String, ArrayD<f32>)]) ->
 /// An unsupported extension; a file that cannot be written.
 pub fn write_values(path: impl AsRef<Path>, name: &str, values: &Array1<f32>) -> Result<()> {
     let path = path.as_ref();
-    match extension(path).as_deref() {
-        Some("npy") => write(path, |file| values.write_npy(file).map_err(io::Error::other)),
-        Some("csv") => write(path, |file| {
+    check_values_path(path)?;
+    write(path, |file| match extension(path).as_deref() {
+        Some("npy") => values.write_npy(file).map_err(io::Error::other),
+        _ => {
             let mut table = csv::Writer::from_writer(file);
-            table.write_record([ROW, name])?;
+            table.write_record([ROW, &heading_of(name)])?;
             for (i, value) in values.iter().enumerate() {
                 table.write_record([i.to_string(), value.to_string()])?;
             }
             table.flush()
-        }),
-        _ => Err(IoError::Format { path: path.into(), formats: OF_VALUES }),
-    }
+        }
+    })
 }
 
 fn write(path: &Path, content: impl FnOnce(&mut io::BufWriter<NewFile>) -> io::Result<()>) -> Result<()> {
@@ -125,8 +140,8 @@ fn write(path: &Path, content: impl FnOnce(&mut io::BufWriter<NewFile>) -> io::R
 
 fn table(file: impl Write, draws: &Draws) -> csv::Result<()> {
     let mut table = csv::Writer::from_writer(file);
-    let heading = [DATA_SET, DRAW].map(str::to_owned);
-    table.write_record(heading.iter().chain(draws.names().iter()))?;
+    let names = draws.names().iter().map(|name| heading_of(name));
+    table.write_record([DATA_SET, DRAW].map(Cow::Borrowed).into_iter().chain(names).map(|name| name.into_owned()))?;
     for (data_set, draws) in draws.values().outer_iter().enumerate() {
         for (draw, theta) in draws.outer_iter().enumerate() {
             let start = [data_set.to_string(), draw.to_string()];

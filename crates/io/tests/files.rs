@@ -238,6 +238,38 @@ fn tables_of_other_tools_are_draws() {
     says(&read_draws(folder.path("uneven.npz")).expect_err("uneven"), &["[1, 2], [1, 1]", "as many values"]);
 }
 
+/// No heading is a formula, and every name comes back.
+#[test]
+fn headings_of_tables_are_no_formulas() {
+    let folder = Folder::new();
+    let all = ["=1+1", "-x", "+y", "@SUM(A1)", "'=z", "''-w", "'quoted'", "a-b"];
+    let values = Array3::from_shape_fn((2, 3, 8), |(i, j, k)| (100 * i + 10 * j + k) as f32 - 5.0);
+    let draws = Draws::new(names(&all), values.clone()).expect("8 names");
+    let path = folder.path("draws.csv");
+    write_draws(&path, &draws).expect("written");
+    let text = fs::read_to_string(&path).expect("written");
+    let heading = text.lines().next().expect("a heading");
+    assert_eq!(heading, "data_set,draw,'=1+1,'-x,'+y,'@SUM(A1),''=z,'''-w,'quoted',a-b");
+    assert_eq!(read_draws(&path).expect("readable"), draws);
+
+    // Known names are found, in the order of the caller.
+    let turned: Vec<&str> = all.into_iter().rev().collect();
+    let options = TableOptions::new().with_columns(turned.clone());
+    let read = bayesburn_io::read_draws(&path, &options).expect("readable").value;
+    assert_eq!((&read.names()[..], read.values()), (&names(&turned)[..], values.slice(ndarray::s![.., .., ..;-1])));
+    // Files of before, and of other programs, have no apostrophe.
+    let plain = folder.text("plain.csv", "=1+1,-x\n1,2\n");
+    assert_eq!(read_parameters(&plain, &names(&["-x", "=1+1"])).expect("readable"), array![[2.0, 1.0]]);
+
+    let path = folder.path("values.csv");
+    write_values(&path, "=1+1", &array![0.5]).expect("written");
+    assert!(fs::read_to_string(&path).expect("written").starts_with("row,'=1+1\n"));
+    assert_eq!(read_values(&path).expect("readable"), array![0.5]);
+    for (path, is_supported) in [("q.npy", true), ("q.CSV", true), ("q.txt", false), ("q", false), ("q.npz", false)] {
+        assert_eq!(bayesburn_io::check_values_path(path).is_ok(), is_supported, "{path}");
+    }
+}
+
 #[test]
 fn values_are_written_with_their_name() {
     let folder = Folder::new();
