@@ -1,10 +1,14 @@
 //! The command line: what clap reads, and what `--help` says.
 
+use bayesburn_io::{IoError, check_values_path};
 use bayesburn_workflow::{
     commands::{DeviceOption, Drawing, Judging, Reports, Tables},
     saved::ObservedOptions,
 };
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{PathBufValueParser, TypedValueParser},
+};
 use clap_complete::Shell;
 use std::path::PathBuf;
 
@@ -119,7 +123,7 @@ pub(crate) struct LogProb {
     #[arg(long, value_name = "FILE")]
     pub(crate) parameters: PathBuf,
     /// Where the log densities go, .npy or .csv; standard output if left out.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(values_path))]
     pub(crate) out: Option<PathBuf>,
 }
 
@@ -180,6 +184,11 @@ pub(crate) struct Export {
     /// files are replaced.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
+}
+
+/// A path that log densities can be written to.
+fn values_path(path: PathBuf) -> Result<PathBuf, IoError> {
+    check_values_path(&path).map(|()| path)
 }
 
 /// A number that a limit can be.

@@ -72,6 +72,17 @@ fn folders_that_hold_no_such_posterior_are_refused() {
     refused(at, &sample("p"), &["[3]", "[N, F]"]);
 }
 
+/// Before a posterior is looked for, loaded or evaluated.
+#[test]
+fn an_output_that_cannot_be_written_is_refused_first() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log_prob = ["log-prob", "nowhere", "--data", "x.npy", "--parameters", "theta.csv", "--out"];
+    for out in ["q.txt", "q", "q.npz"] {
+        refused(folder.path(), &[&log_prob[..], &[out]].concat(), &[out, ".npy or .csv"]);
+    }
+    refused(folder.path(), &[&log_prob[..], &["q.npy"]].concat(), &["`nowhere` is not a folder"]);
+}
+
 #[test]
 fn help_and_completions_know_every_command() {
     let folder = tempfile::tempdir().expect("a folder");
