@@ -11,7 +11,7 @@ use crate::{
     training_range::{TrainingRange, named, warnings_of},
     widths::Widths,
 };
-use bayesburn_core::{DataShape, ParameterNames};
+use bayesburn_core::{DataShape, ParameterNames, one_line};
 use bayesburn_networks::{
     AnyInferenceConfig, DeepSetConfig, InferenceConfig, MixtureParameters, Pass, SummaryConfig,
     num_trainable_parameters, number_parameters,
@@ -335,7 +335,7 @@ impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
         let features = range.features().iter().enumerate();
         let features = features.map(|(i, of)| (format!("data {}", named(self.feature_names(), i)), *of));
         let parameters = self.names.iter().zip(range.parameters());
-        let parameters = parameters.map(|(name, of)| (format!("parameter `{name}`"), *of));
+        let parameters = parameters.map(|(name, of)| (format!("parameter `{}`", one_line(name)), *of));
         let of = |columns: Vec<_>| warnings_of(&columns);
         [of(features.collect()), of(parameters.collect())].concat()
     }

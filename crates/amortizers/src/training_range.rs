@@ -4,7 +4,7 @@ use crate::{
     AmortizerError, Conditions, Configured,
     standardize::{ColumnMoments, is_there},
 };
-use bayesburn_core::Input;
+use bayesburn_core::{Input, one_line};
 use serde::{Deserialize, Serialize};
 use std::ops::{Range, RangeInclusive};
 
@@ -238,7 +238,7 @@ impl TrainingRange {
 /// How a column is called: by its name, or its number from 0.
 pub(crate) fn named(names: Option<&[String]>, column: usize) -> String {
     match names.and_then(|names| names.get(column)) {
-        Some(name) => format!("column `{name}`"),
+        Some(name) => format!("column `{}`", one_line(name)),
         None => format!("column {column}"),
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     Result,
     arguments::{Diagnose, Report as ReportOptions},
-    output::{noted, print},
+    output::{noted, print, print_json},
 };
 use bayesburn_diagnostics::{DiagnosticsSuite, Limit, Report, SuiteInput};
 use bayesburn_io::{read_array, read_draws_and_truths, read_values};
@@ -52,7 +52,7 @@ pub(crate) fn report(options: &ReportOptions, json: bool) -> Result<Outcome> {
 
 fn finish(report: &Report, reports: &Reports, json: bool) -> Result<Outcome> {
     if json {
-        print(format_args!("{}\n", report.to_json()?))?;
+        print_json(report.to_json()?)?;
     } else {
         print(report)?;
     }

@@ -3,7 +3,7 @@
 use crate::{
     Result,
     arguments::{LogProb, Sample},
-    output::{noted, print, remarked, warn},
+    output::{noted, print, print_json, remarked, warn},
 };
 use bayesburn_io::{check_draws_names, read_parameters, write_draws, write_values};
 use bayesburn_workflow::{
@@ -34,7 +34,7 @@ pub(crate) fn sample(options: &Sample, json: bool) -> Result<Outcome> {
             "mean": rows(&mean), "std": rows(&std), "acceptance": rates, "warnings": draws.warnings(),
             "seconds": seconds,
         });
-        print(format_args!("{result}\n"))?;
+        print_json(result)?;
         return Ok(Outcome::Passed);
     }
     print(drawn_summary(&draws))?;
@@ -56,7 +56,7 @@ pub(crate) fn log_prob(options: &LogProb, json: bool) -> Result<Outcome> {
     }
     if json {
         // −∞, outside of the prior's support, is null.
-        print(format_args!("{}\n", json!({ "log_prob": log_prob.to_vec(), "out": options.out })))?;
+        print_json(json!({ "log_prob": log_prob.to_vec(), "out": options.out }))?;
     } else if let Some(out) = &options.out {
         print(format_args!("{} log densities: {}\n", log_prob.len(), out.display()))?;
     } else {

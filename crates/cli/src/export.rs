@@ -1,6 +1,10 @@
 //! Writes weights for other programs.
 
-use crate::{Result, arguments::Export, output::print};
+use crate::{
+    Result,
+    arguments::Export,
+    output::{print, print_json},
+};
 use bayesburn_core::files::write_atomically;
 use bayesburn_io::{read_arrays, write_arrays};
 use bayesburn_workflow::{
@@ -29,7 +33,7 @@ pub(crate) fn run(options: &Export, json: bool) -> Result<Outcome> {
         let result = json!({
             "out": options.out, "description": description, "arrays": arrays.len(), "numbers": numbers,
         });
-        print(format_args!("{result}\n"))?;
+        print_json(result)?;
     } else {
         let out = options.out.display();
         print(format_args!(

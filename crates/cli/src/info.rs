@@ -1,6 +1,10 @@
 //! Describes saved amortizers, also those of kinds and networks that only their own program knows.
 
-use crate::{Result, arguments::Posterior, output::print};
+use crate::{
+    Result,
+    arguments::Posterior,
+    output::{print, print_json},
+};
 use bayesburn_workflow::{
     commands::Outcome,
     saved::{Registry, Saved, describe, description},
@@ -11,7 +15,7 @@ pub(crate) fn run(options: &Posterior, json: bool) -> Result<Outcome> {
     // A posterior that is damaged is not described: loading looks.
     let posterior = if registry.knows(&saved) { Some(registry.load(&saved, None)?) } else { None };
     if json {
-        print(format_args!("{:#}\n", description(&saved, posterior.as_deref())?))?;
+        print_json(format_args!("{:#}", description(&saved, posterior.as_deref())?))?;
     } else {
         print(describe(&saved, posterior.as_deref())?)?;
     }

@@ -1,9 +1,10 @@
 //! Formats an error with its sources, for users who see no backtrace.
 
+use crate::printable;
 use std::error::Error;
 
 /// The message of an error, followed by the messages of its sources. A source whose message is already contained is
-/// skipped. For the last line that a program prints.
+/// skipped. Control characters are escaped, by [`printable`]. For the last line that a program prints.
 ///
 /// ```
 /// use bayesburn_core::with_causes;
@@ -34,5 +35,5 @@ pub fn with_causes(error: &(dyn Error + 'static)) -> String {
         }
         cause = error.source();
     }
-    message
+    printable(&message).into_owned()
 }

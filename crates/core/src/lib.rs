@@ -13,6 +13,7 @@
 //! | [`FileError`] | a file that cannot be read, written or deleted | code that saves or loads | users |
 //! | [`settings`], [`SettingError`] | checks that settings are in their ranges | configurations | users |
 //! | [`with_causes`] | an error's message with those of its sources | any error | the end of a program |
+//! | [`printable`], [`one_line`] | text with its control characters escaped | code that prints | terminals, reports |
 //!
 //! There is one independent stream of random numbers for each `(seed, purpose, index)`:
 //!
@@ -45,4 +46,4 @@ pub use interval::{Interval, IntervalError};
 pub use settings::SettingError;
 pub use simulations::{Given, PanickedSimulation, ParameterNames, SimulationId, Simulations, SimulationsError};
 pub use streams::{Purpose, StreamRng, derive_seed, stream};
-pub use text::printable;
+pub use text::{one_line, printable};

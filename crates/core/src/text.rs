@@ -5,7 +5,7 @@ use std::borrow::Cow;
 /// A text from a file or another program, for a terminal or a report: control characters are escaped as in Rust, such
 /// as `\u{1b}`, with which a text could move the cursor, set the window's title or hide a line.
 ///
-/// Newline and tab are kept. Characters that reverse the direction of the text after them (U+202A to U+202E, U+2066 to
+/// Newline and tab are kept, see [`one_line`] for names. Characters that reverse the direction of the text after them (U+202A to U+202E, U+2066 to
 /// U+2069) are escaped too.
 ///
 /// ```
@@ -16,18 +16,35 @@ use std::borrow::Cow;
 /// ```
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_escaped) {
+    escaped(text, is_escaped)
+}
+
+/// [`printable`] for what belongs in one line, such as a name: newline, tab and Unicode's separators of lines and
+/// paragraphs are escaped too.
+///
+/// ```
+/// use bayesburn_core::one_line;
+///
+/// assert_eq!(one_line("mu\nPASSED"), "mu\\nPASSED");
+/// ```
+#[must_use]
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    escaped(text, |character| is_escaped(character) || matches!(character, '\n' | '\t' | '\u{2028}' | '\u{2029}'))
+}
+
+fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&is_escaped) {
         return Cow::Borrowed(text);
     }
-    let mut printable = String::with_capacity(text.len() + 16);
+    let mut escaped = String::with_capacity(text.len() + 16);
     for character in text.chars() {
         if is_escaped(character) {
-            printable.extend(character.escape_default());
+            escaped.extend(character.escape_default());
         } else {
-            printable.push(character);
+            escaped.push(character);
         }
     }
-    Cow::Owned(printable)
+    Cow::Owned(escaped)
 }
 
 /// Unicode's controls are those of ASCII, delete, and U+0080 to U+009F, which some terminals take for escape sequences.
@@ -55,6 +72,12 @@ mod tests {
             assert!(!escaped.contains(char::is_control) && escaped.starts_with("a\\"), "{escaped}");
         }
         assert_eq!(printable("\u{1b}]0;title\u{7}\r\n\u{9b}2J"), "\\u{1b}]0;title\\u{7}\\r\n\\u{9b}2J");
+    }
+
+    #[test]
+    fn a_line_stays_one() {
+        assert_eq!(one_line("a\nb\tc\u{2028}d\u{2029}\u{1b}"), "a\\nb\\tc\\u{2028}d\\u{2029}\\u{1b}");
+        assert!(matches!(one_line("σ² \\n"), Cow::Borrowed("σ² \\n")));
     }
 
     #[test]

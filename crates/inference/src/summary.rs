@@ -1,6 +1,6 @@
 //! Summarises the result of a training for printing.
 
-use bayesburn_core::Simulations;
+use bayesburn_core::{Simulations, printable};
 use std::fmt;
 
 /// The result of one call of [`Npe::train`](crate::Npe::train). It prints in a few lines.
@@ -49,9 +49,9 @@ impl fmt::Display for TrainingSummary {
             write!(f, ", {corrected:.4} corrected for what leaks out of the prior")?;
         }
         write!(f, "; ")?;
-        write!(f, "stopped: {}", self.stop_reason)?;
+        write!(f, "stopped: {}", printable(&self.stop_reason))?;
         for warning in &self.warnings {
-            write!(f, "\nWarning: {warning}")?;
+            write!(f, "\nWarning: {}", printable(warning))?;
         }
         Ok(())
     }

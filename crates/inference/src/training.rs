@@ -10,7 +10,7 @@ use crate::{
     summary::panics,
 };
 use bayesburn_amortizers::{AmortizedPosterior, Configurator};
-use bayesburn_core::{Purpose, Simulations, derive_seed, settings::in_range};
+use bayesburn_core::{Purpose, Simulations, derive_seed, one_line, settings::in_range};
 use bayesburn_networks::SummaryConfig;
 use bayesburn_simulation::{Copies, Dataset};
 use bayesburn_trainers::{Trainer, TrainerError, TrainingLoss};
@@ -75,7 +75,7 @@ impl<C: SummaryConfig> Npe<C> {
                 "the prior of {} spans decades, which is hard to resolve on its own scale: compare \
                  `corrected_validation_loss` with that of `NpeConfig::with_space(ParameterSpace::Unconstrained)`, or \
                  infer logarithms",
-                self.unresolved.join(", ")
+                self.unresolved.iter().map(|name| one_line(name)).collect::<Vec<_>>().join(", ")
             ));
         }
         if pairs.copies() > 0 {

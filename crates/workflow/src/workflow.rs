@@ -7,7 +7,7 @@ use crate::{
     saved::{Saved, describe},
 };
 use bayesburn_amortizers::{AmortizedPosterior, Amortizer, AmortizerError, PosteriorConfig};
-use bayesburn_core::{Data, Given, layout::CHECKPOINTS};
+use bayesburn_core::{Data, Given, layout::CHECKPOINTS, one_line};
 use bayesburn_diagnostics::DiagnosticsSuite;
 use bayesburn_io::{
     IoError, Missing, TableOptions, check_draws_names, read_array, read_data, read_observations, write_draws,
@@ -261,7 +261,7 @@ impl<C: SummaryConfig, I: InferenceConfig> Workflow<C, I> {
         };
         let of_each = context(&options.batchable_context)?;
         let mut shared = context(&options.non_batchable_context)?;
-        notes.iter().try_for_each(|note| say(out, format_args!("Note: {note}\n")))?;
+        notes.iter().try_for_each(|note| say(out, format_args!("Note: {}\n", one_line(note))))?;
         let data = data.value;
         if let Some(infinite) = data.iter().find(|value| value.is_infinite()) {
             return Err(wrong(format!("a value is {infinite}: give finite numbers")).into());
@@ -297,7 +297,7 @@ impl<C: SummaryConfig, I: InferenceConfig> Workflow<C, I> {
         size.map_err(|reason| WorkflowError::Usage { reason })?;
         let posterior = if options.any_num_observations { posterior.with_any_num_observations() } else { posterior };
         let draws = posterior.sample(&conditions, drawing.draws, drawing.seed).map_err(of_file)?;
-        draws.warnings().iter().try_for_each(|warning| say(out, format_args!("Warning: {warning}\n")))?;
+        draws.warnings().iter().try_for_each(|warning| say_warning(out, warning))?;
         write_draws(&drawing.out, &draws)?;
         say(out, drawn_summary(&draws))?;
         let (data_sets, draws) = (draws.num_data_sets(), draws.num_draws());
@@ -307,7 +307,7 @@ impl<C: SummaryConfig, I: InferenceConfig> Workflow<C, I> {
     fn info(self, out: &mut impl Write) -> Result<(), WorkflowError> {
         let name = self.name.clone();
         let (trainer, checkpoints) = self.trained(out)?;
-        say(out, format_args!("{name}\n"))?;
+        say(out, format_args!("{}\n", one_line(&name)))?;
         if let Some(model) = trainer.model() {
             say(out, format_args!("\nThe model's quantities, B simulations at a time:\n{}\n", model.shapes()))?;
         }
@@ -352,5 +352,9 @@ fn say_trained<C: SummaryConfig, I: InferenceConfig>(
     }
     say(out, format_args!("; checkpoints are in {}.\n", checkpoints.display()))?;
     let warnings = trainer.amortizer().warnings();
-    Ok(warnings.iter().try_for_each(|warning| say(out, format_args!("Warning: {warning}\n")))?)
+    Ok(warnings.iter().try_for_each(|warning| say_warning(out, warning))?)
+}
+
+fn say_warning(out: &mut impl Write, warning: &str) -> Result<(), FileError> {
+    say(out, format_args!("Warning: {}\n", one_line(warning)))
 }

@@ -1,6 +1,9 @@
 //! Refuses folders that hold no posterior to use, and commands that do not exist.
 
-use crate::{json, normal, refused, text, untrained};
+use crate::{json, normal, pilot, refused, text, untrained};
+use bayesburn_amortizers::{AmortizedPosterior, PosteriorConfig};
+use bayesburn_networks::{DeepSetConfig, InvertibleNetworkConfig};
+use burn::tensor::Device;
 use ndarray::Array1;
 use ndarray_npy::write_npy;
 use std::fs;
@@ -81,6 +84,36 @@ fn an_output_that_cannot_be_written_is_refused_first() {
         refused(folder.path(), &[&log_prob[..], &[out]].concat(), &[out, ".npy or .csv"]);
     }
     refused(folder.path(), &[&log_prob[..], &["q.npy"]].concat(), &["`nowhere` is not a folder"]);
+}
+
+/// Names that would clear the terminal, or begin a line of their own.
+#[test]
+fn names_do_not_reach_the_terminal_as_they_are() {
+    const NAME: &str = "a\u{1b}[2J\nPASSED\u{9b}K";
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let config = PosteriorConfig::new(DeepSetConfig::new(3).with_units(8), InvertibleNetworkConfig::new());
+    let pilot = [pilot(5, 0), pilot(4, 0)];
+    let posterior = AmortizedPosterior::new(config, [NAME, "b", "c"], &pilot, 1, &Device::flex()).expect("valid");
+    posterior.save(at.join("p")).expect("written");
+    write_npy(at.join("x.npy"), &normal((1, 5, 2), 1)).expect("written");
+    let sample = ["sample", "p", "--data", "x.npy", "--draws", "20", "--out", "d.npz"];
+    let escaped = "a\\u{1b}[2J\\nPASSED\\u{9b}K";
+    fs::write(at.join("theta.csv"), format!("\"{NAME}\",b,b\n1,2,3\n")).expect("written");
+    let log_prob = ["log-prob", "p", "--data", "x.npy", "--parameters", "theta.csv"];
+    let (described, drawn, refused) = (text(at, &["info", "p"], 0), text(at, &sample, 0), text(at, &log_prob, 2));
+    for text in [&described, &drawn, &refused] {
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+        assert!(!text.lines().any(|line| line.starts_with("PASSED")), "{text}");
+    }
+    assert!(described.contains(&format!("Parameters: {escaped}, b, c\n")) && drawn.contains(escaped), "{drawn}");
+    // JSON has its own way to escape, and the name as it is.
+    for command in [&["info", "p"][..], &sample] {
+        let text = text(at, &[command, &["--json"]].concat(), 0);
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+        let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(value["parameters"][0], NAME);
+    }
 }
 
 #[test]

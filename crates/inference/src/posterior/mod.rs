@@ -7,7 +7,7 @@ use crate::{
     rejection::{UsualLeakage, log_acceptance},
 };
 use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configurator, Configured};
-use bayesburn_core::{Data, Given, Interval};
+use bayesburn_core::{Data, Given, Interval, one_line, printable};
 use bayesburn_networks::{AnyInferenceConfig, CouplingDesign, IdentityConfig, SummaryConfig};
 use bayesburn_simulation::{Density, Prior};
 use ndarray::{Array, Array1, ArrayD, Axis, Dimension};
@@ -281,7 +281,8 @@ impl<C: SummaryConfig> fmt::Display for Posterior<C> {
             None => "amortized".to_owned(),
             Some(_) => format!("{} rounds", self.rounds),
         };
-        writeln!(f, "Posterior p(θ | x) of {} ({rounds}).", self.prior.names().join(", "))?;
+        let names: Vec<_> = self.prior.names().iter().map(|name| one_line(name)).collect();
+        writeln!(f, "Posterior p(θ | x) of {} ({rounds}).", names.join(", "))?;
         match &self.observation {
             Some(x) => writeln!(f, "It draws and evaluates at x = {x} unless told otherwise.")?,
             None => writeln!(f, "It has no observation of its own: pass one to draw and evaluate.")?,
@@ -294,6 +295,6 @@ impl<C: SummaryConfig> fmt::Display for Posterior<C> {
             "parameters are mapped to the reals, so that all of it is inside the prior's support"
         };
         write!(f, "It was estimated by neural posterior estimation with {estimator}; {support}.")?;
-        self.warnings.iter().try_for_each(|warning| write!(f, "\nWarning: {warning}"))
+        self.warnings.iter().try_for_each(|warning| write!(f, "\nWarning: {}", printable(warning)))
     }
 }

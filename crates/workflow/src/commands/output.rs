@@ -1,18 +1,19 @@
 //! Writes what commands have to say.
 
-use bayesburn_core::{Draws, FileError};
+use bayesburn_core::{Draws, FileError, one_line, printable};
 use std::{
     fmt::{self, Write as _},
     io::{self, Write},
     path::Path,
 };
 
-/// Writes text to an output, at once. A closed pipe is no error: the command does its work all the same.
+/// Writes text to an output, at once. Control characters other than newlines and tabs are escaped, by [`printable`]. A
+/// closed pipe is no error: the command does its work all the same.
 ///
 /// # Errors
 /// An output that cannot be written to.
 pub fn say(out: &mut dyn Write, text: impl fmt::Display) -> Result<(), FileError> {
-    match write!(out, "{text}").and_then(|()| out.flush()) {
+    match out.write_all(printable(&text.to_string()).as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(FileError::write(Path::new("standard output"))(error))
         }
@@ -31,7 +32,7 @@ pub fn drawn_summary(draws: &Draws) -> String {
     // Writing to a string cannot fail.
     _ = writeln!(table, "{:<20} {:>12} {:>12}", "parameter", "mean", "sd");
     for (i, name) in draws.names().iter().enumerate() {
-        _ = writeln!(table, "{name:<20} {:>12.5} {:>12.5}", mean[[0, i]], std[[0, i]]);
+        _ = writeln!(table, "{:<20} {:>12.5} {:>12.5}", one_line(name), mean[[0, i]], std[[0, i]]);
     }
     table
 }
@@ -59,6 +60,16 @@ mod tests {
         assert!(say(&mut Closed(io::ErrorKind::BrokenPipe), "text").is_ok());
         let error = say(&mut Closed(io::ErrorKind::StorageFull), "text").expect_err("full").to_string();
         assert!(error.contains("standard output"), "{error}");
+    }
+
+    #[test]
+    fn names_neither_move_the_cursor_nor_begin_a_line() {
+        let names = ["\u{1b}[2Ja\nPASSED\tb".to_owned()].into();
+        let table = drawn_summary(&Draws::new(names, Array3::ones((1, 4, 1))).expect("one name"));
+        assert!(table.lines().count() == 2 && table.contains("\\u{1b}[2Ja\\nPASSED\\tb "), "{table}");
+        let mut out = Vec::new();
+        say(&mut out, "a\tb\n\u{1b}c\u{9b}\r").expect("written");
+        assert_eq!(String::from_utf8(out).expect("text"), "a\tb\n\\u{1b}c\\u{9b}\\r");
     }
 
     #[test]

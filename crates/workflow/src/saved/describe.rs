@@ -1,6 +1,7 @@
 //! Says what a saved amortizer is, in words and as JSON.
 
 use super::{AnyPosterior, Saved, SavedError};
+use bayesburn_core::{one_line, printable};
 use bayesburn_trainers::LossHistory;
 use serde_json::{Value, json};
 use std::fmt::{self, Write as _};
@@ -31,7 +32,7 @@ pub fn description(saved: &Saved, posterior: Option<&dyn AnyPosterior>) -> Resul
     Ok(info)
 }
 
-/// The same in words.
+/// The same in words. Control characters of names are escaped.
 ///
 /// # Errors
 /// A history that cannot be read.
@@ -46,14 +47,19 @@ pub fn describe(saved: &Saved, posterior: Option<&dyn AnyPosterior>) -> Result<S
     if let Some(history) = &history {
         _ = trained(&mut text, history);
     }
-    Ok(text)
+    Ok(printable(&text).into_owned())
+}
+
+/// Names in one line.
+fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    names.into_iter().map(one_line).collect::<Vec<_>>().join(", ")
 }
 
 fn words(text: &mut String, saved: &Saved, posterior: &dyn AnyPosterior) -> fmt::Result {
     writeln!(text, "Posterior in {}", saved.folder.display())?;
-    writeln!(text, "Parameters: {}", posterior.names().join(", "))?;
+    writeln!(text, "Parameters: {}", listed(posterior.names().iter().map(String::as_str)))?;
     if let Some(names) = posterior.feature_names() {
-        writeln!(text, "Features: {}", names.join(", "))?;
+        writeln!(text, "Features: {}", listed(names.iter().map(String::as_str)))?;
     }
     match &saved.inference {
         Some(inference) => {
@@ -74,39 +80,39 @@ fn words(text: &mut String, saved: &Saved, posterior: &dyn AnyPosterior) -> fmt:
         }
     }
     let inference = match (saved.inference_network(), &saved.description["config"]["inference"]) {
-        (Some(own), _) => own.to_owned(),
-        (None, Value::Object(kind)) => kind.keys().next().cloned().unwrap_or_default().to_lowercase(),
+        (Some(own), _) => one_line(own).into_owned(),
+        (None, Value::Object(kind)) => one_line(kind.keys().next().map_or("", String::as_str)).to_lowercase(),
         (None, other) => other.to_string(),
     };
-    let (summary, count) = (saved.summary_network().unwrap_or_default(), posterior.num_trainable_parameters());
+    let (summary, count) =
+        (one_line(saved.summary_network().unwrap_or_default()), posterior.num_trainable_parameters());
     writeln!(text, "Networks: summary {summary}, inference {inference}; {count} trainable parameters")?;
     if let Some(range) = posterior.training_range() {
         let n = range.num_observations();
         let n = if n.start() == n.end() { n.start().to_string() } else { format!("{} to {}", n.start(), n.end()) };
         writeln!(text, "Trained on: data sets of {n} observations")?;
     }
-    posterior.warnings().iter().try_for_each(|warning| writeln!(text, "Warning: {warning}"))
+    posterior.warnings().iter().try_for_each(|warning| writeln!(text, "Warning: {}", one_line(warning)))
 }
 
 /// Of a kind or a network that this program does not know.
 fn words_of_unknown(text: &mut String, saved: &Saved) -> fmt::Result {
     writeln!(text, "Amortizer in {}", saved.folder.display())?;
-    writeln!(text, "Kind: {}", saved.kind())?;
+    writeln!(text, "Kind: {}", one_line(saved.kind()))?;
     writeln!(text, "Format version: {}", saved.description["format_version"])?;
     if let Some(network) = saved.summary_network() {
-        writeln!(text, "Summary network: {network}")?;
+        writeln!(text, "Summary network: {}", one_line(network))?;
     }
     if let Some(network) = saved.inference_network() {
-        writeln!(text, "Inference network: {network}")?;
+        writeln!(text, "Inference network: {}", one_line(network))?;
     }
     if let Some(names) = saved.description["widths"]["names"].as_array() {
-        let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
-        writeln!(text, "Parameters: {}", names.join(", "))?;
+        writeln!(text, "Parameters: {}", listed(names.iter().filter_map(Value::as_str)))?;
     }
     let known = ["kind", "format_version", "summary_network", "inference_network"];
     for (key, value) in saved.description.as_object().into_iter().flatten() {
         if !known.contains(&key.as_str()) {
-            writeln!(text, "{key}: {value}")?;
+            writeln!(text, "{}: {value}", one_line(key))?;
         }
     }
     writeln!(text, "This program does not know it: use the program that trained it to draw from it or to evaluate it.")
