@@ -1,9 +1,9 @@
 //! Sums up a posterior's quality in a few numbers for each parameter, and sets limits to them.
 
 use super::input::SuiteInput;
-use super::report::ReportError;
+use super::{report::ReportError, verdict::quoted};
 use crate::{Result, calibration_error, estimation_errors, z_score_contraction};
-use bayesburn_core::FileError;
+use bayesburn_core::{FileError, one_line};
 use serde::{Deserialize, Serialize};
 use std::{fmt, path::Path};
 use thiserror::Error;
@@ -225,8 +225,8 @@ impl LimitCheck {
 impl fmt::Display for LimitCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.parameter {
-            Some(parameter) => write!(f, "`{parameter}`: {}", self.quantity)?,
-            None => f.write_str(&self.quantity)?,
+            Some(parameter) => write!(f, "{}: {}", quoted(parameter), one_line(&self.quantity))?,
+            None => f.write_str(&one_line(&self.quantity))?,
         }
         write!(f, " is {:.3}, and should be {} {:.3}", self.value, self.side.label(), self.limit)
     }

@@ -4,6 +4,7 @@
 use super::Report;
 use super::text::{number, p_value};
 use crate::suite::{Check, LimitCheck, ParameterMetrics};
+use bayesburn_core::{one_line, printable};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 const STYLE: &str = include_str!("style.css");
@@ -26,12 +27,12 @@ pub(super) fn page(report: &Report, figures: &[Shown]) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (report.title) ": " (verdict) }
+                title { (one_line(&report.title)) ": " (verdict) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 header {
-                    h1 { (report.title) }
+                    h1 { (one_line(&report.title)) }
                     p class={ "verdict " (verdict) } { (report.headline()) }
                 }
                 main {
@@ -79,8 +80,8 @@ fn limits(limits: &[LimitCheck]) -> Markup {
                     tbody {
                         @for limit in limits {
                             tr class=[(!limit.passed).then_some("bad")] {
-                                td { (limit.quantity) }
-                                td { (limit.parameter.as_deref().unwrap_or("")) }
+                                td { (one_line(&limit.quantity)) }
+                                td { (one_line(limit.parameter.as_deref().unwrap_or(""))) }
                                 td class="number" { (number(limit.value)) }
                                 td class="number" { (limit.side.label()) " " (number(limit.limit)) }
                                 td { (mark(limit.passed)) }
@@ -111,7 +112,7 @@ fn parameters(report: &Report) -> Markup {
                 tbody {
                     @for p in &report.metrics.parameters {
                         tr class=[bad(p).then_some("bad")] {
-                            td { (p.name) }
+                            td { (one_line(&p.name)) }
                             @for value in [p.bias, p.width, p.contraction, p.normalized_rmse, p.calibration_error] {
                                 td class="number" { (number(value)) }
                             }
@@ -138,9 +139,9 @@ fn strata(report: &Report) -> Markup {
                     tbody {
                         @for row in report.rows_of_strata() {
                             tr class=[(!row.passed).then_some("bad")] {
-                                td { (row.label) }
+                                td { (one_line(row.label)) }
                                 td class="number" { (row.num_data_sets) }
-                                td { (row.parameter) }
+                                td { (one_line(row.parameter)) }
                                 td class="number" { (number(row.bias)) }
                                 td class="number" { (number(row.width)) }
                                 td { (mark(row.passed)) }
@@ -160,8 +161,8 @@ fn figures_of(figures: &[Shown]) -> Markup {
                 h2 { "Figures" }
                 @for figure in figures {
                     figure {
-                        figcaption { b { (figure.heading) } " " (figure.caption) }
-                        div class="scroll" { (PreEscaped(&figure.svg)) }
+                        figcaption { b { (figure.heading) } " " (one_line(&figure.caption)) }
+                        div class="scroll" { (PreEscaped(printable(&figure.svg))) }
                     }
                 }
             }
@@ -180,7 +181,7 @@ fn checks(checks: &[Check]) -> Markup {
                         @for check in checks {
                             tr class=[(!check.passed).then_some("bad")] {
                                 td { (check.kind.label()) }
-                                td { (check.subject) }
+                                td { (one_line(&check.subject)) }
                                 td class="number" { (p_value(check.p_value)) }
                                 td class="number" { (p_value(check.alpha)) }
                                 td { (mark(check.passed)) }
@@ -196,7 +197,7 @@ fn checks(checks: &[Check]) -> Markup {
 /// Text with what is between backticks as code.
 fn words(text: &str) -> Markup {
     html! {
-        @for (i, part) in text.split('`').enumerate() {
+        @for (i, part) in one_line(text).split('`').enumerate() {
             @if i % 2 == 1 { code { (part) } } @else { (part) }
         }
     }

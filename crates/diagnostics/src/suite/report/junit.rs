@@ -2,11 +2,12 @@
 
 use super::Report;
 use super::text::{number, p_value};
+use bayesburn_core::one_line;
 use quick_junit::{NonSuccessKind, Report as Xml, TestCase, TestCaseStatus, TestSuite};
 
 /// The XML.
 pub(super) fn xml(report: &Report) -> Result<String, quick_junit::SerializeError> {
-    let mut suite = TestSuite::new(report.title.as_str());
+    let mut suite = TestSuite::new(&*one_line(&report.title));
     for check in &report.checks {
         let name = format!("{}: {}", check.kind.label(), check.subject);
         let seen = format!("p = {}, fails at {}", p_value(check.p_value), p_value(check.alpha));
@@ -26,14 +27,15 @@ pub(super) fn xml(report: &Report) -> Result<String, quick_junit::SerializeError
 }
 
 fn case(name: String, group: &str, passed: bool, finding: &str, seen: &str) -> TestCase {
+    let (name, finding) = (one_line(&name), one_line(finding));
     let status = if passed {
         TestCaseStatus::success()
     } else {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-        status.set_message(finding).set_type(group).set_description(format!("{finding}\n{seen}"));
+        status.set_message(&*finding).set_type(group).set_description(format!("{finding}\n{seen}"));
         status
     };
-    let mut case = TestCase::new(name, status);
+    let mut case = TestCase::new(&*name, status);
     case.set_classname(group);
     if passed {
         case.set_system_out(seen);

@@ -12,6 +12,7 @@ mod text;
 pub use error::ReportError;
 
 use super::{Check, CheckKind, ContextRange, Detectable, LimitCheck, Metrics, Stratum, strata::short};
+use bayesburn_core::one_line;
 use html::Shown;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -202,19 +203,20 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.headline())?;
         for check in self.findings() {
-            writeln!(f, "- {} (p = {})", check.finding, p_value(check.p_value))?;
+            writeln!(f, "- {} (p = {})", one_line(&check.finding), p_value(check.p_value))?;
         }
         for limit in self.exceeded() {
             writeln!(f, "- {limit}")?;
         }
         for Stratum { label, num_data_sets, passed, .. } in &self.strata {
-            writeln!(f, "{label}: {} ({num_data_sets} data sets)", if *passed { "passed" } else { "failed" })?;
+            let verdict = if *passed { "passed" } else { "failed" };
+            writeln!(f, "{}: {verdict} ({num_data_sets} data sets)", one_line(label))?;
         }
         for advice in &self.advice {
-            writeln!(f, "Try: {advice}")?;
+            writeln!(f, "Try: {}", one_line(advice))?;
         }
         for note in self.notes() {
-            writeln!(f, "{note}")?;
+            writeln!(f, "{}", one_line(&note))?;
         }
         Ok(())
     }
