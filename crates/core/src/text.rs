@@ -5,8 +5,8 @@ use std::borrow::Cow;
 /// A text from a file or another program, for a terminal or a report: control characters are escaped as in Rust, such
 /// as `\u{1b}`, with which a text could move the cursor, set the window's title or hide a line.
 ///
-/// Newline and tab are kept, see [`one_line`] for names. Characters that reverse the direction of the text after them (U+202A to U+202E, U+2066 to
-/// U+2069) are escaped too.
+/// Newline and tab are kept, see [`one_line`] for names. Characters that reverse the direction of the text after them
+/// (U+202A to U+202E, U+2066 to U+2069) are escaped too.
 ///
 /// ```
 /// use bayesburn_core::printable;

@@ -22,8 +22,8 @@ pub struct StepLoss {
     pub learning_rate: f32,
 }
 
-/// As pairs, a history of 200,000 steps is 4 MB of JSON; with names it would be 11. JSON has no infinity and no NaN: both
-/// are `null`, which is read as no loss and as a rate that is NaN.
+/// As pairs, a history of 200,000 steps is 4 MB of JSON; with names it would be 11. JSON has no infinity and no NaN:
+/// both are `null`, which is read as no loss and as a rate that is NaN.
 type Pair = (Option<f32>, Option<f32>);
 
 impl From<Pair> for StepLoss {

@@ -3,8 +3,8 @@
 /// Numbers that a command holds at a time, at most: 32 GiB.
 const MOST: usize = 1 << 33;
 
-/// Whether a command may draw so often for each of some data sets, from the posterior of so many parameters; `beside` is
-/// how many other numbers it holds for each data set.
+/// Whether a command may draw so often for each of some data sets, from the posterior of so many parameters; `beside`
+/// is how many other numbers it holds for each data set.
 ///
 /// # Errors
 /// What to ask for instead.

@@ -7,7 +7,7 @@ use crate::{
     saved::{Saved, describe},
 };
 use bayesburn_amortizers::{AmortizedPosterior, Amortizer, AmortizerError, PosteriorConfig};
-use bayesburn_core::{Data, Given, layout::CHECKPOINTS, one_line};
+use bayesburn_core::{Data, FileError, Given, layout::CHECKPOINTS, one_line};
 use bayesburn_diagnostics::DiagnosticsSuite;
 use bayesburn_io::{
     IoError, Missing, TableOptions, check_draws_names, read_array, read_data, read_observations, write_draws,

@@ -1,8 +1,8 @@
 //! Stores simulations and reads them back.
 //!
-//! `read` and `file` turn files into [`part::Part`]s, whose arrays are [`column::Column`]s in memory or in files,
-//! which `mapping` maps; `inputs` puts those of the data together; `dataset` numbers the rows of many parts; `presimulate` writes a
-//! folder of them, which `manifest` describes.
+//! `read` and `file` turn files into [`part::Part`]s, whose arrays are [`column::Column`]s in memory or in files, which
+//! `mapping` maps; `inputs` puts those of the data together; `dataset` numbers the rows of many parts; `presimulate`
+//! writes a folder of them, which `manifest` describes.
 
 mod column;
 mod copies;

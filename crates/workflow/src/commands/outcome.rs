@@ -17,8 +17,8 @@ pub(crate) const EXIT_CODES: &str =
     "Exit codes: 0 if a command ran, 1 if a posterior was judged and failed, 2 if a command could not run.";
 
 /// The exit code of a command: 0 if it ran, 1 if a posterior was judged and failed, 2 if it could not run. Prints an
-/// error, with its causes, to standard error; lines after its first are indented, so that none of them looks like output
-/// of its own.
+/// error, with its causes, to standard error; lines after its first are indented, so that none of them looks like
+/// output of its own.
 #[must_use]
 #[allow(clippy::print_stderr, reason = "the program talks to its user")]
 pub fn exit_code(outcome: Result<Outcome, Box<dyn Error>>) -> ExitCode {
