@@ -6,9 +6,12 @@
 
 use crate::models::{direct_networks, normal_means, training};
 use bayesburn::{
-    core::files::{
-        faults::{Fault, Faults, Operation},
-        is_sealed, verify,
+    core::{
+        FileError,
+        files::{
+            faults::{Fault, Faults, Operation},
+            is_sealed, operation, verify,
+        },
     },
     inference::Posterior,
     networks::MixtureConfig,
@@ -211,6 +214,19 @@ fn some_faults_of_every_program() {
     for program in PROGRAMS {
         assert!(campaign(program, 7, false) >= 5, "{}", program.0);
     }
+}
+
+/// The twin: a program that writes to the final place, and takes what is there for whole.
+#[test]
+fn a_program_that_writes_in_place_is_found() {
+    let careless = |folder: &Path| -> Outcome {
+        let path = folder.join("answer.txt");
+        let write = || operation::write(&path, "0123456789").map_err(FileError::write(&path));
+        if path.exists() { Ok(()) } else { Ok(write()?) }
+    };
+    let found = std::panic::catch_unwind(|| campaign(("careless", careless), 1, true)).expect_err("half a file");
+    let message = found.downcast::<String>().expect("a message");
+    assert!(message.contains("careless") && message.contains("answer.txt"), "{message}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::{
 };
 use bayesburn_core::{
     Draws, FileError,
-    files::{NewFile, write_atomically},
+    files::{NewFile, operation::create_folder, write_atomically},
 };
 use ndarray::{Array1, ArrayD, Axis, s};
 use ndarray_npy::{NpzWriter, WriteNpyExt};
@@ -18,7 +18,6 @@ use safetensors::{Dtype, serialize, tensor::TensorView};
 use std::{
     borrow::Cow,
     collections::HashMap,
-    fs,
     io::{self, Write},
     path::Path,
 };
@@ -134,7 +133,7 @@ pub fn write_values(path: impl AsRef<Path>, name: &str, values: &Array1<f32>) ->
 
 fn write(path: &Path, content: impl FnOnce(&mut io::BufWriter<NewFile>) -> io::Result<()>) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let written = folder.map_or(Ok(()), fs::create_dir_all).and_then(|()| write_atomically(path, content));
+    let written = folder.map_or(Ok(()), create_folder).and_then(|()| write_atomically(path, content));
     Ok(written.map_err(FileError::write(path))?)
 }
 

@@ -1,11 +1,12 @@
 //! Holds a drawn figure and writes it to a file.
 
 use crate::Result;
-use bayesburn_core::FileError;
+use bayesburn_core::{FileError, files::write_atomically};
 use kuva::backend::png::PngBackend;
 use kuva::backend::svg::SvgBackend;
 use kuva::render::render::Scene;
 use std::fmt;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -72,7 +73,7 @@ impl Figure {
             Some("png") => self.to_png().map_err(|reason| FigureError::Pixels { path: path.into(), reason })?,
             _ => return Err(FigureError::Extension { path: path.into() }),
         };
-        Ok(std::fs::write(path, bytes).map_err(FileError::write(path))?)
+        Ok(write_atomically(path, |file| file.write_all(&bytes)).map_err(FileError::write(path))?)
     }
 
     fn to_png(&self) -> Result<Vec<u8>, String> {

@@ -2,7 +2,10 @@
 
 use super::{Report, ReportError, html, junit, markdown};
 use crate::Result;
-use bayesburn_core::{FileError, files::write_atomically};
+use bayesburn_core::{
+    FileError,
+    files::{operation::create_folder, write_atomically},
+};
 use std::io::Write as _;
 use std::path::Path;
 
@@ -63,7 +66,7 @@ impl Report {
         };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let written = folder
-            .map_or(Ok(()), std::fs::create_dir_all)
+            .map_or(Ok(()), create_folder)
             .and_then(|()| write_atomically(path, |file| file.write_all(text.as_bytes())));
         Ok(written.map_err(FileError::write(path))?)
     }
