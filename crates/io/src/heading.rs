@@ -150,7 +150,10 @@ pub(crate) fn first_row(
     if rows > 0 && follow_one_another && numbers.len() >= 3 {
         return in_doubt("its numbers follow one another");
     }
-    if rows > 0 && numbers.iter().all(|&(i, number, _)| number.abs() > 2.0 * columns[i].largest) {
+    // Rows below may be shorter, which is an error of its own.
+    let is_far_larger =
+        |&(i, number, _): &(usize, f64, bool)| columns.get(i).is_some_and(|column| number.abs() > 2.0 * column.largest);
+    if rows > 0 && numbers.iter().all(is_far_larger) {
         return in_doubt("its numbers are far larger than those below");
     }
     Ok(FirstRow::Data)

@@ -295,6 +295,7 @@ fn files_that_are_not_what_they_are_called_are_named() {
     };
     says(&refused("a.csv", b"x\n1\nb\n"), &["line 3, column 1: `b` is no number"]);
     says(&refused("ragged.csv", b"1,2\n3\n"), &["line 1 has 2 cells", "1:"]);
+    says(&refused("wide.csv", b"13,4,4\n4\n"), &["line 1 has 3 cells", "1:"]);
     says(&refused("empty.csv", b"x,y\n"), &["no row of numbers"]);
     says(&refused("large.csv", b"1e300\n"), &["too large for f32"]);
     says(&refused("a.txt", b"1"), &[".npy, .npz, .csv or .safetensors"]);
