@@ -12,7 +12,10 @@ use bayesburn_core::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 /// Version of the layout; a change that old code cannot read raises it.
 const FORMAT_VERSION: u32 = 2;
@@ -148,8 +151,8 @@ pub(crate) struct Checkpoints {
 impl Checkpoints {
     /// Checkpoints in this folder, which is made if need be, the newest `keep` of them.
     pub(crate) fn open(folder: PathBuf, keep: usize) -> Result<Self, TrainerError> {
-        make_writable(&folder)?;
         let Some(lock) = FolderLock::acquire(&folder)? else { return Err(TrainerError::FolderLocked { folder }) };
+        check_writable(&folder).map_err(TrainerError::write(&folder))?;
         settle(&folder, |name| CHECKPOINT.number(name).is_some()).map_err(TrainerError::write(&folder))?;
         Ok(Self { folder, keep, _lock: lock })
     }
@@ -158,7 +161,7 @@ impl Checkpoints {
     pub(crate) fn set_aside(self) -> Result<(Self, PathBuf), TrainerError> {
         let Self { folder, keep, .. } = &self;
         let write = TrainerError::write(folder);
-        let name = folder.file_name().ok_or_else(|| write(std::io::ErrorKind::InvalidInput.into()))?.to_string_lossy();
+        let name = folder.file_name().ok_or_else(|| write(ErrorKind::InvalidInput.into()))?.to_string_lossy();
         let free = (1..).map(|n| folder.with_file_name(format!("{name}.before-{n}"))).find(|place| !place.exists());
         let before = free.expect("one of endlessly many names is free");
         operation::rename(folder, &before).map_err(&write)?;
@@ -269,7 +272,12 @@ impl Checkpoint {
     /// changed, and another process may be writing checkpoints.
     pub(crate) fn newest(folder: &Path) -> Result<(Option<Self>, Vec<DamagedCheckpoint>), TrainerError> {
         let mut damaged = Vec::new();
-        for (_, place) in CHECKPOINT.list(folder).map_err(TrainerError::read(folder))?.into_iter().rev() {
+        let places = match CHECKPOINT.list(folder) {
+            // Another process is about to begin anew here.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok((None, Vec::new())),
+            listed => listed.map_err(TrainerError::read(folder))?,
+        };
+        for (_, place) in places.into_iter().rev() {
             match Self::read(&place) {
                 Ok(checkpoint) => return Ok((Some(checkpoint), damaged)),
                 // Deleted meanwhile, since there are newer ones.
@@ -319,11 +327,6 @@ fn set_aside(DamagedCheckpoint { folder, reason }: DamagedCheckpoint) -> Result<
     operation::rename(&folder, &place).map_err(TrainerError::write(&folder))?;
     tracing::warn!(checkpoint = %place.display(), reason, "set a damaged checkpoint aside");
     Ok(DamagedCheckpoint { folder: place, reason })
-}
-
-/// Creates a folder, and checks that files can be written to it.
-pub(crate) fn make_writable(folder: &Path) -> Result<(), TrainerError> {
-    operation::create_folder(folder).and_then(|()| check_writable(folder)).map_err(TrainerError::write(folder))
 }
 
 #[cfg(test)]

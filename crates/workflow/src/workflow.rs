@@ -6,7 +6,7 @@ use crate::{
     memory::check_size,
     saved::{Saved, describe},
 };
-use bayesburn_amortizers::{AmortizedPosterior, Amortizer, AmortizerError, PosteriorConfig};
+use bayesburn_amortizers::{AmortizedPosterior, Amortizer, AmortizerError, PosteriorConfig, description};
 use bayesburn_core::{Data, FileError, Given, layout::CHECKPOINTS, one_line};
 use bayesburn_diagnostics::DiagnosticsSuite;
 use bayesburn_io::{
@@ -311,8 +311,8 @@ impl<C: SummaryConfig, I: InferenceConfig> Workflow<C, I> {
         if let Some(model) = trainer.model() {
             say(out, format_args!("\nThe model's quantities, B simulations at a time:\n{}\n", model.shapes()))?;
         }
-        // As `bayesburn info` has it, from the files.
-        let saved = Saved::find(trainer.resumed_from().unwrap_or(&checkpoints))?;
+        let folder = trainer.resumed_from().unwrap_or(&checkpoints);
+        let saved = Saved::read(folder, description(trainer.amortizer()), trainer.history().clone());
         Ok(say(out, format_args!("\n{}", describe(&saved, Some(trainer.amortizer()))?))?)
     }
 }

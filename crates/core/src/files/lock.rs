@@ -2,7 +2,7 @@
 
 use super::{
     faults::{Operation, pass},
-    operation::is_unsupported,
+    operation::{self, is_unsupported},
 };
 use crate::{FileError, layout::LOCK};
 use std::{
@@ -16,8 +16,9 @@ use std::{
 pub struct FolderLock(Option<File>);
 
 impl FolderLock {
-    /// Locks a folder by the file [`LOCK`] in it; `None` if it is locked already. On a file system without locks, such
-    /// as Lustre mounted without `flock`, the folder is not protected, and a warning is logged, once in a process.
+    /// Locks a folder, which is made if need be, by the file [`LOCK`] in it; `None` if it is locked already. On a file
+    /// system without locks, such as Lustre mounted without `flock`, the folder is not protected, and a warning is
+    /// logged, once in a process.
     ///
     /// # Errors
     /// A file that cannot be made or locked.
@@ -28,7 +29,12 @@ impl FolderLock {
             File::options().create(true).truncate(false).write(true).open(&path)
         };
         loop {
-            let file = open().map_err(FileError::write(&path))?;
+            // Another process may just have renamed the folder.
+            let file = open().or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => operation::create_folder(folder).and_then(|()| open()),
+                _ => Err(error),
+            });
+            let file = file.map_err(FileError::write(&path))?;
             match pass(Operation::Lock, &path).map_err(TryLockError::Error).and_then(|()| file.try_lock()) {
                 // While this waited, another process may have put another folder here.
                 Ok(()) if is_at(&file, &path) => return Ok(Some(Self(Some(file)))),

@@ -36,6 +36,8 @@ pub struct Saved {
     networks: PathBuf,
     description: Value,
     inference: Option<Value>,
+    /// If it is known without its file.
+    history: Option<LossHistory>,
 }
 
 impl Saved {
@@ -57,11 +59,17 @@ impl Saved {
             let inference = inference.map_err(|error| FileError::read(&file)(io::Error::other(error)))?;
             let networks = path.join(layout::ESTIMATOR);
             let description = saved_description(&networks)?;
-            return Ok(Self { folder: path.into(), networks, description, inference: Some(inference) });
+            return Ok(Self { folder: path.into(), networks, description, inference: Some(inference), history: None });
         }
         if is_saved_amortizer(path) {
             let description = saved_description(path)?;
-            return Ok(Self { folder: path.into(), networks: path.into(), description, inference: None });
+            return Ok(Self {
+                folder: path.into(),
+                networks: path.into(),
+                description,
+                inference: None,
+                history: None,
+            });
         }
         if path.join(layout::CHECKPOINTS).is_dir() {
             return Self::find(&path.join(layout::CHECKPOINTS));
@@ -72,6 +80,11 @@ impl Saved {
             Some((_, newest)) => Self::find(&newest),
             None => Err(SavedError::Nothing { path: path.to_owned() }),
         }
+    }
+
+    /// What was read from a checkpoint already, which another process may have moved or deleted since.
+    pub(crate) fn read(folder: &Path, description: Value, history: LossHistory) -> Self {
+        Self { folder: folder.into(), networks: folder.into(), description, inference: None, history: Some(history) }
     }
 
     /// The amortizer's own folder.
@@ -133,6 +146,9 @@ impl Saved {
     /// # Errors
     /// A file that cannot be read.
     pub fn history(&self) -> Result<Option<LossHistory>, SavedError> {
+        if let Some(history) = &self.history {
+            return Ok(Some(history.clone()));
+        }
         let path = self.folder.join(layout::HISTORY);
         Ok(if path.is_file() { Some(LossHistory::load(&path)?) } else { None })
     }
