@@ -194,8 +194,9 @@ pub trait Amortizer: Clone + fmt::Debug + Send + Sync + 'static {
     }
 
     /// Saves description and weights into a folder, sealed by checksums. A new folder is written beside it and takes
-    /// its place when it is complete, so that an amortizer saved there before is replaced as a whole or not at all.
-    /// Other files in the folder are kept.
+    /// its place when it is complete, so that an amortizer saved there before is replaced as a whole or not at all. (In
+    /// a mount point, or beside which nothing can be written, files are replaced one by one; if that is cut short, the
+    /// folder is found damaged.) Other files in the folder are kept.
     ///
     /// # Errors
     /// A folder or file that cannot be written; a folder that holds other folders: choose one for the amortizer alone.

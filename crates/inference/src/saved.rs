@@ -76,8 +76,10 @@ impl Saved {
 
 impl<C: SummaryConfig> Posterior<C> {
     /// Saves the posterior into a folder, sealed by checksums. A new folder is written beside it and takes its place
-    /// when it is complete, so that a posterior saved there before is replaced as a whole or not at all. Other files in
-    /// the folder are kept. The prior and your own configurator are functions and are not saved.
+    /// when it is complete, so that a posterior saved there before is replaced as a whole or not at all. (In a folder
+    /// with other folders, in a mount point, or beside which nothing can be written, files are replaced one by one; if
+    /// that is cut short, the folder is found damaged.) Other files in the folder are kept. The prior and your own
+    /// configurator are functions and are not saved.
     ///
     /// # Errors
     /// A folder or file that cannot be written.

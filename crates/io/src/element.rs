@@ -88,8 +88,8 @@ impl Element {
         }
     }
 
-    /// Bytes of an array of this shape. `None` if memory could not address it, or could not if its axes of length 0
-    /// were longer: no array in memory has such a shape.
+    /// The number of bytes of an array of this shape. `None` if the product of its non-zero axes and the element size
+    /// exceeds `isize::MAX`.
     #[must_use]
     pub fn num_bytes(self, shape: &[usize]) -> Option<usize> {
         let longer = shape.iter().filter(|&&len| len > 0).try_fold(self.size(), |bytes, &len| bytes.checked_mul(len));

@@ -4,7 +4,7 @@
 use crate::tensorboard::Events;
 use crate::{
     Callback, LossHistory, Origin, Progress, Trainer, TrainerError,
-    checkpoint::{Access, Checkpoint, Opened, Position},
+    checkpoint::{Access, Checkpoint, Opened, Position, is_gone},
     error::in_range,
     identity::Identity,
     interrupt::Interrupt,
@@ -307,7 +307,7 @@ impl<K: AmortizerConfig> TrainerBuilder<K> {
         in_range(self.keep > 0, "keep_checkpoints", "at least 1", self.keep)?;
         let has_folder = self.checkpoints.is_some();
         let needed = has_folder || self.access == Access::New;
-        in_range(needed, self.access.name(), "with a folder, given to `checkpoints`", "without one")?;
+        in_range(needed, self.access.name(), "used with `TrainerBuilder::checkpoints`", "used without a folder")?;
         let (support, feature_names) = (self.support(), self.names_of_features());
         let config = self.config;
         // Cheap checks come before the simulations.
@@ -317,8 +317,6 @@ impl<K: AmortizerConfig> TrainerBuilder<K> {
         if self.ctrl_c {
             interrupts.push(Interrupt::ctrl_c()?);
         }
-        #[cfg(feature = "tensorboard")]
-        let events = self.tensorboard.map(Events::create).transpose()?;
 
         let configurator = self.configurator.unwrap_or_else(|| Arc::new(DefaultConfigurator));
         let needs_moments = config.needs_moments();
@@ -372,6 +370,9 @@ impl<K: AmortizerConfig> TrainerBuilder<K> {
             let (new, before) = earlier.set_aside()?;
             (checkpoints, set_aside) = (Some(new), Some(before));
         }
+        // After that, since it may be in the same folder.
+        #[cfg(feature = "tensorboard")]
+        let events = self.tensorboard.map(Events::create).transpose()?;
         let mut trainer = Trainer {
             model: match self.origin {
                 Origin::Model(model) => Some(model),
@@ -400,11 +401,15 @@ impl<K: AmortizerConfig> TrainerBuilder<K> {
             events,
             progress: self.progress,
         };
-        let mut interrupted = interrupted;
+        // While this was built, another process may have written newer checkpoints.
+        let mut interrupted = match &read_only {
+            Some(folder) => Checkpoint::newest(folder)?.0,
+            None => interrupted,
+        };
         while let Some(checkpoint) = interrupted.take() {
             match (restore(&mut trainer, &checkpoint), &read_only) {
                 // Another process has deleted it, since it wrote newer ones.
-                (Err(_), Some(folder)) if !checkpoint.folder.exists() => interrupted = Checkpoint::newest(folder)?.0,
+                (Err(_), Some(folder)) if is_gone(&checkpoint.folder) => interrupted = Checkpoint::newest(folder)?.0,
                 (restored, _) => {
                     restored?;
                     tracing::info!(checkpoint = %checkpoint.folder.display(), "resumed");

@@ -167,11 +167,14 @@ impl Checkpoints {
         operation::rename(folder, &before).map_err(&write)?;
         match Self::open(folder.clone(), *keep) {
             Ok(new) => Ok((new, before)),
-            Err(error) => {
-                // The first error is the one to report. Of what was made, only an empty folder is replaced.
-                let _ = operation::rename(&before, folder);
-                Err(error)
-            }
+            Err(error) => match operation::rename(&before, folder) {
+                Ok(()) => Err(error),
+                // What was made so far is in the way.
+                Err(_) => Err(TrainerError::write(folder)(std::io::Error::other(format!(
+                    "{error} (the earlier training was moved to {})",
+                    before.display()
+                )))),
+            },
         }
     }
 
@@ -281,7 +284,7 @@ impl Checkpoint {
             match Self::read(&place) {
                 Ok(checkpoint) => return Ok((Some(checkpoint), damaged)),
                 // Deleted meanwhile, since there are newer ones.
-                Err(_) if !place.exists() => return Self::newest(folder),
+                Err(_) if is_gone(&place) => return Self::newest(folder),
                 Err(TrainerError::DamagedCheckpoint { folder, reason }) => {
                     damaged.push(DamagedCheckpoint { folder, reason });
                 }
@@ -317,6 +320,11 @@ impl Checkpoint {
         let optimizer = operation::read(&path).map_err(TrainerError::read(&path))?;
         Ok(Self { folder, position: manifest.position, history, optimizer })
     }
+}
+
+/// Whether there is nothing of this name any more.
+pub(crate) fn is_gone(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
 /// Renames a damaged checkpoint, so that a new one can take its place, and nothing is lost.

@@ -64,10 +64,10 @@ pub enum TrainerError {
         /// The checkpoint.
         checkpoint: Option<PathBuf>,
     },
-    /// After an error of the device, the weights of steps that were taken could not be read from it.
+    /// The device failed before it returned the weights of completed steps.
     #[error(
-        "the weights of the last steps are lost, since they could not be read from the device: resume from the newest \
-         checkpoint, which is from before them, by a new trainer"
+        "the device failed before it returned the weights of the last steps, so they are lost: build a new trainer \
+         that resumes from the newest checkpoint, written before these steps"
     )]
     WeightsLost,
     /// A resumed program repeats the call of a run that was given up.

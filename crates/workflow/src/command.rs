@@ -13,7 +13,7 @@ use std::{ffi::OsString, path::PathBuf};
 pub enum Command {
     /// Train from the beginning; refuse where something was trained before.
     Train {
-        /// Train anew. What was trained before is moved to checkpoints.before-N.
+        /// Train anew. The earlier training is moved to checkpoints.before-N.
         #[arg(long)]
         force: bool,
     },

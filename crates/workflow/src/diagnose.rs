@@ -120,7 +120,8 @@ impl Diagnose {
     ///
     /// # Errors
     /// If the trainer has no model; data sets can't be simulated or drawn for; there are fewer than 20 of them, or
-    /// fewer than 2 draws; more of both than memory holds; a limit is to what is not known; a quantity is NaN or ∞.
+    /// fewer than 2 draws; draws and data sets exceed 32 GiB; a limit is on an unknown quantity; a quantity is NaN or
+    /// ∞.
     pub fn trainer<C: SummaryConfig, I: InferenceConfig>(
         &self,
         trainer: &Trainer<AmortizedPosterior<C, I>>,

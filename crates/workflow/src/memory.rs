@@ -1,13 +1,13 @@
-//! Refuses draws that no memory holds, instead of ending for want of it.
+//! Refuses requests whose results would exceed 32 GiB, before anything is computed.
 
 /// Numbers that a command holds at a time, at most: 32 GiB.
 const MOST: usize = 1 << 33;
 
-/// Whether a command may draw so often for each of some data sets, from the posterior of so many parameters; `beside`
-/// is how many other numbers it holds for each data set.
+/// Checks that `draws` for each of `data_sets`, with `parameters` numbers a draw and `beside` further numbers a data
+/// set, are at most [`MOST`] numbers.
 ///
 /// # Errors
-/// What to ask for instead.
+/// No draws, or more than [`MOST`] numbers.
 pub(crate) fn check_size(draws: usize, data_sets: usize, parameters: usize, beside: usize) -> Result<(), String> {
     let numbers = data_sets.saturating_mul(draws.saturating_mul(parameters).saturating_add(beside));
     match draws {

@@ -166,8 +166,7 @@ impl<C: SummaryConfig, I: InferenceConfig> Workflow<C, I> {
         let trainer = self.builder.checkpoints(&folder).read_only().build()?;
         for damaged in trainer.damaged_checkpoints() {
             let (folder, reason) = (damaged.folder.display(), &damaged.reason);
-            let text =
-                format_args!("Warning: a damaged checkpoint, {folder}, and an older one was taken ({reason}).\n");
+            let text = format_args!("Warning: the checkpoint {folder} is damaged ({reason}); using an older one.\n");
             say(out, text)?;
         }
         match trainer.history().steps.is_empty() {
@@ -186,7 +185,7 @@ impl<C: SummaryConfig, I: InferenceConfig> Workflow<C, I> {
             other => other.into(),
         })?;
         if let Some(before) = trainer.set_aside() {
-            say(out, format_args!("What was trained before is in {}.\n", before.display()))?;
+            say(out, format_args!("The earlier training was moved to {}.\n", before.display()))?;
         }
         (self.train)(&mut trainer)?;
         say_trained(out, &trainer, &checkpoints)

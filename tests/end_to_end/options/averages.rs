@@ -118,8 +118,8 @@ fn an_average_without_a_step_is_forgotten() {
     assert_eq!(loss(&resumed(folder.path())), expected);
 }
 
-/// The best weights cannot be read, and then those of the best epoch's checkpoint can, as in earlier versions, which had
-/// them there alone.
+/// The best weights cannot be read, and then those of the best epoch's checkpoint can, as in earlier versions, which
+/// had them there alone.
 #[test]
 fn an_average_is_taken_up_again_after_an_error() {
     let stopping = Some(EarlyStopping::new().with_patience(10));

@@ -5,7 +5,7 @@ mod migrate;
 use crate::{Amortizer, AmortizerError, Difference};
 use bayesburn_core::{
     FileError,
-    files::{VerifyError, current, operation, replace_folder_atomically, verify},
+    files::{VerifyError, current, operation, read_seal, replace_folder_atomically, verify},
     layout::TRAINING_RANGE,
 };
 use bayesburn_networks::{ParameterInit, check_device, number_parameters, orders_are_permutations};
@@ -45,13 +45,25 @@ pub(crate) fn write<A: Amortizer>(amortizer: &A, folder: &Path) -> Result<(), Am
 
 /// See [`Amortizer::load`].
 pub(crate) fn load<A: Amortizer>(folder: &Path, device: &Device) -> Result<A, AmortizerError> {
-    let folder = &current(folder);
+    let folder = current(folder);
+    // Another process may replace the folder between two of its files.
+    for _ in 0..3 {
+        let before = read_seal(&folder);
+        let loaded = load_once(&folder, device);
+        if read_seal(&folder) == before {
+            return loaded;
+        }
+    }
+    load_once(&folder, device)
+}
+
+fn load_once<A: Amortizer>(folder: &Path, device: &Device) -> Result<A, AmortizerError> {
     // A path that is mistyped is not a damaged amortizer.
     if !is_saved_amortizer(folder) {
-        return Err(AmortizerError::NoAmortizer { folder: folder.clone() });
+        return Err(AmortizerError::NoAmortizer { folder: folder.to_owned() });
     }
     verify(folder).map_err(|error| match error {
-        VerifyError::Damaged(reason) => AmortizerError::Damaged { folder: folder.clone(), reason },
+        VerifyError::Damaged(reason) => AmortizerError::Damaged { folder: folder.to_owned(), reason },
         VerifyError::Unreadable(error) => error.into(),
     })?;
     let (path, saved) = read(folder)?;
@@ -182,8 +194,9 @@ fn holds_files_alone(folder: &Path) -> io::Result<()> {
     }
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.path().is_dir() {
-            let name = entry.file_name();
+        let name = entry.file_name();
+        // Hidden ones are what a killed process left.
+        if entry.path().is_dir() && !name.to_string_lossy().starts_with('.') {
             let reason = format!("it holds the folder `{}`: choose one for the amortizer alone", name.display());
             return Err(io::Error::other(reason));
         }

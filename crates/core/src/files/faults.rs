@@ -49,7 +49,9 @@ pub enum Operation {
 /// What happens at an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It fails with an error of this kind. A write is done by half before that.
+    /// It fails with an error of this kind. With this or [`Fault::Os`], [`operation::write`](super::operation::write)
+    /// first writes half of its bytes, as on a disk that fills up; a write to a [`NewFile`](super::NewFile) writes
+    /// none.
     Error(io::ErrorKind),
     /// It fails with an error of the operating system, such as 5 for EIO on Unix.
     Os(i32),
@@ -65,7 +67,7 @@ struct Armed {
     seen: AtomicU64,
 }
 
-/// Faults in one folder and what is in it, until this is dropped.
+/// Injects faults into the operations on one folder and its contents, until it is dropped.
 pub struct Faults(Arc<Armed>);
 
 /// How many are armed. Without any, an operation costs one load of this.

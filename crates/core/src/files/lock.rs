@@ -28,7 +28,7 @@ impl FolderLock {
             pass(Operation::Create, &path)?;
             File::options().create(true).truncate(false).write(true).open(&path)
         };
-        loop {
+        for attempt in 0.. {
             // Another process may just have renamed the folder.
             let file = open().or_else(|error| match error.kind() {
                 io::ErrorKind::NotFound => operation::create_folder(folder).and_then(|()| open()),
@@ -38,7 +38,9 @@ impl FolderLock {
             match pass(Operation::Lock, &path).map_err(TryLockError::Error).and_then(|()| file.try_lock()) {
                 // While this waited, another process may have put another folder here.
                 Ok(()) if is_at(&file, &path) => return Ok(Some(Self(Some(file)))),
-                Ok(()) => {}
+                Ok(()) if attempt < 10 => {}
+                // The file system gives one file several numbers, as CIFS may do.
+                Ok(()) => return Ok(Some(Self(Some(file)))),
                 Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(error)) if is_unsupported(&error) => {
                     warn_unlocked(folder, &error);
@@ -47,6 +49,7 @@ impl FolderLock {
                 Err(TryLockError::Error(error)) => return Err(FileError::write(&path)(error)),
             }
         }
+        unreachable!("the last attempt returns")
     }
 
     #[cfg(test)]

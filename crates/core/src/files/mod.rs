@@ -1,8 +1,8 @@
 //! Writes files and folders atomically: either all of their content is there, or they are not. Checksums tell whether
 //! they have changed since. Locks folders against other processes.
 //!
-//! Everything that bayesburn saves goes through the [operations](operation) here, each of which a test can make
-//! [fail](faults).
+//! All files except TensorBoard's event files are written through these [operations](operation), each of which a test
+//! can make [fail](faults).
 
 mod atomic;
 pub mod faults;
@@ -16,4 +16,4 @@ mod tests;
 pub use atomic::{NewFile, current, replace_folder_atomically, write_atomically, write_folder_atomically};
 pub use lock::FolderLock;
 pub use scratch::{check_writable, delete_folder, settle};
-pub use seal::{VerifyError, crc32, is_sealed, seal, verify};
+pub use seal::{VerifyError, crc32, is_sealed, read_seal, seal, verify};

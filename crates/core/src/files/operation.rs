@@ -1,4 +1,4 @@
-//! Does single file operations. All that bayesburn saves goes through them.
+//! Performs single file operations, each of which a test can make fail.
 
 use super::faults::{Operation, pass};
 use std::{

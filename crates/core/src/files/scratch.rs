@@ -45,8 +45,8 @@ pub(super) fn folder_beside(path: &Path) -> io::Result<TempDir> {
 /// Creates something of a random name beside this path, with this mode and the user's mask, as other new files have
 /// them: those of temporary files are private.
 fn beside<T>(path: &Path, mode: u32, create: impl Fn(&Builder<'_, '_>, PathBuf) -> io::Result<T>) -> io::Result<T> {
-    pass(Operation::Create, path)?;
     let prefix = format!(".{}.", name(path)?);
+    pass(Operation::Create, &parent(path).join(&prefix))?;
     let mut builder = Builder::new();
     builder.prefix(&prefix).suffix(SUFFIX).rand_bytes(RANDOM);
     #[cfg(unix)]
@@ -83,8 +83,8 @@ pub fn delete_folder(path: &Path) -> io::Result<()> {
     operation::delete_tree(&scratch.keep())
 }
 
-/// Tidies a folder that is locked: deletes what a killed process left there under scratch names, and restores a folder
-/// whose replacement did not come. Only for names that are `ours`.
+/// Cleans up a locked folder: deletes the scratch files and folders that a killed process left, and restores a folder
+/// whose replacement was not completed. Only entries whose name satisfies `ours` are touched.
 ///
 /// # Errors
 /// A folder that cannot be read or restored. What cannot be deleted stays, with a warning in the log.
@@ -99,9 +99,11 @@ pub fn settle(folder: &Path, ours: impl Fn(&str) -> bool) -> io::Result<()> {
             (Some(name), _) if ours(name) => delete_any(&path),
             (_, Some(name)) if ours(name) => {
                 let place = folder.join(name);
-                match place.exists() {
-                    true => delete_any(&path),
-                    false => return operation::rename(&path, &place),
+                if place.exists() {
+                    delete_any(&path)
+                } else {
+                    operation::rename(&path, &place)?;
+                    Ok(())
                 }
             }
             _ => Ok(()),

@@ -53,6 +53,12 @@ pub fn is_sealed(folder: &Path) -> bool {
     folder.join(CHECKSUMS).is_file()
 }
 
+/// The content of a folder's seal, if it can be read: it differs where the folder has been replaced.
+#[must_use]
+pub fn read_seal(folder: &Path) -> Option<Vec<u8>> {
+    operation::read(&folder.join(CHECKSUMS)).ok()
+}
+
 /// Checks that the files of a sealed folder are as they were: none changed, truncated or missing. Files that were added
 /// are ignored: programs leave some of their own, such as `.DS_Store` and `.nfs*`.
 ///

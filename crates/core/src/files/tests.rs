@@ -1,3 +1,5 @@
+//! Injects faults into file operations, and checks seals, locks and modes.
+
 use super::{
     faults::{Fault, Faults, Operation},
     seal::CHECKSUMS,
@@ -281,4 +283,59 @@ fn two_writers_of_one_file_do_not_mix() {
         }
     });
     assert_eq!(names(folder.path()), ["draws.csv"]);
+}
+
+/// Other programs may be at work in a folder inside, and the parent may be closed: then files are replaced one by one.
+#[test]
+fn a_folder_in_use_is_replaced_in_place() {
+    let new = |folder: &Path| two_files(folder).and_then(|()| operation::write(&folder.join("a.json"), "new"));
+    for is_mount in [false, true] {
+        let mut failures = 0;
+        for at in 0.. {
+            let (parent, folder) = sealed();
+            fs::write(folder.join("notes.txt"), "mine").expect("writable");
+            fs::write(folder.join("c.old"), "obsolete").expect("writable");
+            if !is_mount {
+                fs::create_dir(folder.join("checkpoints")).expect("writable");
+            }
+            let inode = fs::metadata(&folder).expect("a folder");
+            let beside = parent.path().join(".sealed.");
+            let faults = Faults::new(parent.path(), move |n, operation, path| {
+                // Nothing can be created beside it.
+                let is_beside = operation == Operation::Create && path == beside;
+                let denied = (is_mount && is_beside).then_some(Fault::Error(ErrorKind::PermissionDenied));
+                denied.or((n == at).then_some(Fault::Error(ErrorKind::StorageFull)))
+            });
+            let written = replace_folder_atomically(&folder, |name| name == "c.old", |error| error, new);
+            let seen = faults.seen();
+            drop(faults);
+            assert_eq!(fs::read(folder.join("notes.txt")).expect("kept"), b"mine");
+            assert!(is_mount || folder.join("checkpoints").is_dir(), "where it was");
+            match written {
+                Ok(()) => {
+                    assert_eq!(damage(&folder), None, "fault {at}");
+                    assert!(!folder.join("c.old").exists());
+                    #[cfg(unix)]
+                    {
+                        use std::os::unix::fs::MetadataExt;
+                        assert_eq!(fs::metadata(&folder).expect("a folder").ino(), inode.ino(), "the same folder");
+                    }
+                    let _ = inode;
+                }
+                Err(_) => {
+                    failures += 1;
+                    // Old files under the old seal, new ones under the new, or damage that is found.
+                    let is_new = |name: &str| fs::read_to_string(folder.join(name)).expect("text").contains("new");
+                    let count = fs::read_to_string(folder.join(CHECKSUMS)).expect("text");
+                    let crc = crc32(&folder.join("a.json")).expect("readable").0;
+                    assert_eq!(damage(&folder).is_none(), count.contains(&format!("{crc:08x}")), "fault {at}");
+                    assert!(damage(&folder).is_some() || !is_new("a.json") || at + 3 > seen, "fault {at}");
+                }
+            }
+            if seen <= at {
+                break;
+            }
+        }
+        assert!(failures >= 8, "{failures} faults, in a mount: {is_mount}");
+    }
 }

@@ -307,7 +307,7 @@ impl Dataset {
     }
 
     /// A fingerprint: the number of rows, the policy for invalid ones, and a CRC-32 of the parameters and data of up to
-    /// 64 evenly spread rows. By it a resumed training notices that its data have changed. If a file cannot be read,
+    /// 64 evenly spread rows. A resumed training compares it to detect changed data. If a file cannot be read,
     /// the error takes the place of the CRC-32.
     #[must_use]
     pub fn fingerprint(&self) -> String {

@@ -163,18 +163,21 @@ impl GenerativeModel {
 
     /// Simulates shards again that the manifest lists and that are not there.
     fn restore(&self, folder: &Path, manifest: &Manifest) -> Result<(), DataError> {
-        for (index, shard) in manifest.shards.iter().enumerate() {
+        for shard in &manifest.shards {
             let path = folder.join(&shard.file);
             match shard.check_length(&path) {
                 Err(DataError::Missing { .. }) => {
                     tracing::warn!(path = %path.display(), "the shard is missing and is simulated again");
                     let (first, attempted) = (shard.first, shard.attempted);
                     let simulations = self.simulate_from(manifest.seed, first, attempted)?;
-                    if (Simulated { first, attempted, simulations }).write(folder, index)? != *shard {
-                        // Left there, the next call would take it for the one that is missing.
-                        operation::delete_file(&path).map_err(DataError::write(&path))?;
+                    let simulated = Simulated { first, attempted, simulations };
+                    // Under its name only when it is known to be the same: the next call would not compare it.
+                    let scratch = folder.join(format!(".{}.restored.tmp", shard.file));
+                    if simulated.write(shard.file.clone(), &scratch)? != *shard {
+                        operation::delete_file(&scratch).map_err(DataError::write(&scratch))?;
                         return Err(DataError::NotReproduced { path });
                     }
+                    operation::rename(&scratch, &path).map_err(DataError::write(&path))?;
                 }
                 other => other?,
             }
@@ -209,8 +212,13 @@ impl GenerativeModel {
                 Ok(Simulated { first, attempted, simulations })
             };
             let done = manifest.shards.len();
+            let write = |(i, simulated): (usize, &Simulated)| {
+                let file = shard_name(done + i);
+                let path = folder.join(&file);
+                simulated.write(file, &path)
+            };
             let (written, results) = rayon::join(
-                || simulated.par_iter().enumerate().map(|(i, s): (_, &Simulated)| s.write(folder, done + i)).collect(),
+                || simulated.par_iter().enumerate().map(write).collect(),
                 || starts.par_iter().map(simulate).collect(),
             );
             let (written, error) = until_error(written);
@@ -250,12 +258,11 @@ struct Simulated {
 }
 
 impl Simulated {
-    fn write(&self, folder: &Path, index: usize) -> Result<Shard, DataError> {
+    /// Writes the shard of this name to a path.
+    fn write(&self, file: String, path: &Path) -> Result<Shard, DataError> {
         let Self { first, attempted, simulations } = self;
-        let file = shard_name(index);
-        let path = folder.join(&file);
-        save_simulations(simulations, &path)?;
-        let (crc32, bytes) = files::crc32(&path).map_err(DataError::read(&path))?;
+        save_simulations(simulations, path)?;
+        let (crc32, bytes) = files::crc32(path).map_err(DataError::read(path))?;
         let (rows, invalid) = (simulations.len(), simulations.invalid.len());
         Ok(Shard { file, first: *first, attempted: *attempted, rows, invalid, bytes, crc32 })
     }

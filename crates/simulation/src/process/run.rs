@@ -125,7 +125,7 @@ impl<'a> Run<'a> {
             self.workers.start(self.settings, self.settings.workers.min(busy + self.queue.len()))?;
             self.share_out();
             let wait = self.listen()?;
-            self.excuse(wait);
+            self.discount_pause(wait);
             self.check_exits()?;
             self.check_time()?;
         }
@@ -176,7 +176,7 @@ impl<'a> Run<'a> {
 
     /// Does not count time against the workers in which this program was held up: stopped, or swapped out. What they
     /// wrote in that time is read only from now on, so each has at least a quarter of its limit left.
-    fn excuse(&mut self, wait: Duration) {
+    fn discount_pause(&mut self, wait: Duration) {
         let now = Instant::now();
         let held_up = now.duration_since(std::mem::replace(&mut self.heard, now)).saturating_sub(wait);
         let quarter = self.settings.time_limit / 4;

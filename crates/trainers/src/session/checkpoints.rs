@@ -26,8 +26,8 @@ impl<A: Amortizer> Session<'_, A> {
             self.trainer.weights.set_best(best);
         }
         if self.config.weight_average.is_some() {
-            let stepped = self.trainer.amortizer.clone().read_weights(checkpoint.folder.join(RAW_WEIGHTS))?;
-            self.trainer.weights.resume_stepped(stepped.networks().clone());
+            let raw = self.trainer.amortizer.clone().read_weights(checkpoint.folder.join(RAW_WEIGHTS))?;
+            self.trainer.weights.resume_stepped(raw.networks().clone());
         }
         Ok(())
     }

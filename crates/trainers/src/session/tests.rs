@@ -1,3 +1,5 @@
+//! Checks that weights lost on a device are neither saved nor trained on.
+
 use super::Session;
 use crate::{
     Online, Progress, RunContext, Source, Trainer, TrainerError, TrainingConfig,

@@ -32,7 +32,7 @@ pub fn description(saved: &Saved, posterior: Option<&dyn AnyPosterior>) -> Resul
     Ok(info)
 }
 
-/// The same in words. Control characters of names are escaped.
+/// Describes the amortizer in words, with control characters of names escaped.
 ///
 /// # Errors
 /// A history that cannot be read.
