@@ -106,9 +106,11 @@ pub fn replace_folder_atomically<E>(
         return write_folder_atomically(path, error, write);
     }
     let path = &path.canonicalize().map_err(&error)?;
-    let beside = folder_beside(path);
-    let is_beside = beside.is_ok();
-    let scratch = beside.or_else(|_| folder_beside(&path.join("new"))).map_err(&error)?;
+    let (scratch, is_beside) = match folder_beside(path) {
+        Err(error) if is_refused(&error) => (folder_beside(&path.join("new")), false),
+        beside => (beside, true),
+    };
+    let scratch = scratch.map_err(&error)?;
     write(scratch.path())?;
     let finish = || {
         seal_and_sync(scratch.path())?;
@@ -122,13 +124,13 @@ pub fn replace_folder_atomically<E>(
             Err(error) if is_refused(&error) => {
                 // A process that is killed here leaves a folder that its seal does not fit.
                 operation::rename(&scratch.path().join(CHECKSUMS), &path.join(CHECKSUMS))?;
-                move_into(scratch.path(), path)?;
                 for entry in fs::read_dir(path)? {
                     let entry = entry?;
-                    if obsolete(&entry.file_name()) {
+                    if obsolete(&entry.file_name()) && !scratch.path().join(entry.file_name()).exists() {
                         operation::delete_file(&entry.path())?;
                     }
                 }
+                move_into(scratch.path(), path)?;
                 return operation::sync_folder(path);
             }
             Err(error) => return Err(error),

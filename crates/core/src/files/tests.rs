@@ -306,7 +306,8 @@ fn a_folder_in_use_is_replaced_in_place() {
                 let denied = (is_mount && is_beside).then_some(Fault::Error(ErrorKind::PermissionDenied));
                 denied.or((n == at).then_some(Fault::Error(ErrorKind::StorageFull)))
             });
-            let written = replace_folder_atomically(&folder, |name| name == "c.old", |error| error, new);
+            let obsolete = |name: &std::ffi::OsStr| name == "c.old" || name == "b.bin";
+            let written = replace_folder_atomically(&folder, obsolete, |error| error, new);
             let seen = faults.seen();
             drop(faults);
             assert_eq!(fs::read(folder.join("notes.txt")).expect("kept"), b"mine");
