@@ -126,7 +126,9 @@ pub fn replace_folder_atomically<E>(
                 operation::rename(&scratch.path().join(CHECKSUMS), &path.join(CHECKSUMS))?;
                 for entry in fs::read_dir(path)? {
                     let entry = entry?;
-                    if obsolete(&entry.file_name()) && !scratch.path().join(entry.file_name()).exists() {
+                    let (name, is_file) = (entry.file_name(), entry.path().is_file());
+                    let is_left = is_file && name != CHECKSUMS && !scratch.path().join(&name).exists();
+                    if is_left && obsolete(&name) {
                         operation::delete_file(&entry.path())?;
                     }
                 }
