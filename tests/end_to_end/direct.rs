@@ -5,7 +5,7 @@ use crate::models::{direct_networks, normal_means, short_run, small_networks, tr
 use bayesburn::{
     amortizers::Standardization,
     prelude::*,
-    trainers::{AfterLimit, Callback, NonFiniteSteps, StepReport},
+    trainers::{AfterLimit, Callback, EpochReport, NonFiniteSteps, StepReport},
 };
 use std::{
     ops::ControlFlow,
@@ -116,4 +116,30 @@ fn after_a_panic_the_weights_are_those_of_the_last_step() {
     stops.train(short_run(), &training()).expect("it ends by the callback");
     assert_eq!(nll(&panics), nll(&stops));
     assert_ne!(nll(&panics), before);
+}
+
+#[test]
+fn a_run_ends_whose_callback_panicked_after_the_last_epoch() {
+    /// Panics at the end of an epoch, once.
+    struct PanicOnce(bool);
+    impl Callback for PanicOnce {
+        fn on_epoch(&mut self, report: &EpochReport<'_>) -> ControlFlow<String> {
+            assert!(report.epoch != 1 || std::mem::replace(&mut self.0, true), "a mistake in a callback");
+            ControlFlow::Continue(())
+        }
+    }
+    let source = || Online::new().with_epochs(2).with_iterations_per_epoch(4).with_batch_size(8);
+    for average in [None, Some(0.9)] {
+        let config = TrainingConfig::new().with_weight_average(average);
+        let builder = || Trainer::builder(normal_means(), direct_networks()).seed(1).progress(Progress::Hidden);
+        let mut panics = builder().callback(PanicOnce(false)).build().expect("valid networks");
+        assert!(catch_unwind(AssertUnwindSafe(|| panics.train(source(), &config).map(|_| ()))).is_err());
+        panics.train(source(), &config).expect("the run only has to end");
+        assert_eq!((panics.history().steps.len(), panics.history().epochs.len()), (8, 2));
+        let mut whole = builder().build().expect("valid networks");
+        whole.train(source(), &config).expect("it trains");
+        let test = whole.simulate(50, 1).expect("simulates");
+        let nll = |trainer: &Trainer| trainer.amortizer().negative_log_prob(&test).expect("the pilot widths");
+        assert_eq!(nll(&panics), nll(&whole), "average: {average:?}");
+    }
 }

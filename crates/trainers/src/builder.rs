@@ -365,10 +365,10 @@ impl<K: AmortizerConfig> TrainerBuilder<K> {
         }
         let mut set_aside = None;
         if self.access == Access::SetAside
-            && let Some(earlier) = checkpoints.take_if(|opened| !opened.is_empty().unwrap_or(false))
+            && let Some(earlier) = checkpoints.take()
         {
-            let (new, before) = earlier.set_aside()?;
-            (checkpoints, set_aside) = (Some(new), Some(before));
+            let (new, before) = if earlier.is_empty()? { (earlier, None) } else { earlier.set_aside()? };
+            (checkpoints, set_aside) = (Some(new), before);
         }
         // After that, since it may be in the same folder.
         #[cfg(feature = "tensorboard")]

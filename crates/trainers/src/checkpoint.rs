@@ -158,7 +158,7 @@ impl Checkpoints {
     }
 
     /// Renames the folder with all checkpoints, and opens a new one in its place. Returns it, and where the old one is.
-    pub(crate) fn set_aside(self) -> Result<(Self, PathBuf), TrainerError> {
+    pub(crate) fn set_aside(self) -> Result<(Self, Option<PathBuf>), TrainerError> {
         let Self { folder, keep, .. } = &self;
         let write = TrainerError::write(folder);
         let name = folder.file_name().ok_or_else(|| write(ErrorKind::InvalidInput.into()))?.to_string_lossy();
@@ -166,7 +166,7 @@ impl Checkpoints {
         let before = free.expect("one of endlessly many names is free");
         operation::rename(folder, &before).map_err(&write)?;
         match Self::open(folder.clone(), *keep) {
-            Ok(new) => Ok((new, before)),
+            Ok(new) => Ok((new, Some(before))),
             Err(error) => match operation::rename(&before, folder) {
                 Ok(()) => Err(error),
                 // What was made so far is in the way.

@@ -340,3 +340,19 @@ fn a_folder_in_use_is_replaced_in_place() {
         assert!(failures >= 8, "{failures} faults, in a mount: {is_mount}");
     }
 }
+
+// As checkpoints are replaced: the seal, which is there first, is no obsolete file.
+#[test]
+fn a_folder_whose_old_names_are_all_obsolete_keeps_its_new_seal_in_place() {
+    let (parent, folder) = sealed();
+    fs::write(folder.join("c.old"), "obsolete").expect("writable");
+    let beside = parent.path().join(".sealed.");
+    let _faults = Faults::new(parent.path(), move |_, operation, path| {
+        let is_beside = operation == Operation::Create && path == beside;
+        is_beside.then_some(Fault::Error(ErrorKind::PermissionDenied))
+    });
+    let new = |folder: &Path| operation::write(&folder.join("a.json"), "new");
+    replace_folder_atomically(&folder, |_| true, |error| error, new).expect("in place");
+    assert_eq!(damage(&folder), None);
+    assert_eq!(names(&folder), ["a.json", CHECKSUMS]);
+}

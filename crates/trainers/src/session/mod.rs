@@ -154,7 +154,15 @@ impl<'a, A: Amortizer> Session<'a, A> {
         self.remember_good();
         while self.run().finished.is_none() {
             let epoch = self.trainer.validation_losses(self.trainer.run).len();
-            let steps = self.epochs[epoch].clone();
+            let Some(steps) = self.epochs.get(epoch).cloned() else {
+                // A callback panicked at the end of the last epoch.
+                if let Some(average) = self.trainer.weights.average().cloned() {
+                    self.trainer.amortizer.set_networks(average);
+                    self.trainer.weights.set_average(None);
+                }
+                self.end_run("all epochs are done".into());
+                return self.write_checkpoint(shared);
+            };
             let stop = std::thread::scope(|scope| {
                 // Each epoch has its own thread. Otherwise a source that prepares the next epoch, for example by
                 // simulating a whole round, would delay this epoch's validation and checkpoint.
@@ -355,11 +363,7 @@ impl<'a, A: Amortizer> Session<'a, A> {
         let patience = self.config.early_stopping.as_ref().and_then(|stopping| stopping.reason(&losses));
         let complete = (epoch + 1 == self.epochs.len()).then(|| "all epochs are done".to_owned());
         if let Some(reason) = stop.or(patience).or(complete) {
-            tracing::info!(reason, "the run is over");
-            if let Some(networks) = self.trainer.weights.take_best() {
-                self.trainer.amortizer.set_networks(networks);
-            }
-            self.run().finished = Some(reason);
+            self.end_run(reason);
         }
         // Last, since it may fail.
         #[cfg(feature = "tensorboard")]
@@ -367,6 +371,15 @@ impl<'a, A: Amortizer> Session<'a, A> {
             events.epoch(&summary)?;
         }
         Ok(())
+    }
+
+    /// Ends the run, with its best weights if it keeps them.
+    fn end_run(&mut self, reason: String) {
+        tracing::info!(reason, "the run is over");
+        if let Some(networks) = self.trainer.weights.take_best() {
+            self.trainer.amortizer.set_networks(networks);
+        }
+        self.run().finished = Some(reason);
     }
 
     fn end_if_interrupted(&mut self, shared: &SharedSource<'_>) -> Result<(), TrainerError> {
