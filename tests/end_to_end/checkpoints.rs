@@ -202,6 +202,35 @@ fn a_good_checkpoint_is_not_given_up() {
     assert!(newest.exists());
 }
 
+/// Each read of a resumption fails once.
+#[test]
+fn a_read_that_fails_does_not_give_a_checkpoint_up() {
+    let folder = trained();
+    let mut failures = 0;
+    for at in 0.. {
+        let faults = Faults::new(folder.path(), move |n, operation, _| {
+            (n == at && operation == Operation::Read).then_some(Fault::Error(ErrorKind::StaleNetworkFileHandle))
+        });
+        let resumed = trainer(folder.path());
+        let seen = faults.seen();
+        drop(faults);
+        match resumed {
+            Ok(resumed) => {
+                assert_eq!((resumed.history().steps.len(), resumed.damaged_checkpoints().len()), (18, 0), "read {at}");
+            }
+            Err(error) => {
+                failures += 1;
+                assert!(error.to_string().contains("cannot read"), "read {at}: {error}");
+            }
+        }
+        if seen <= at {
+            break;
+        }
+    }
+    // The seal, seven files to compare with it, and what is taken from them.
+    assert!(failures > 10, "{failures} reads");
+}
+
 /// As on a network file system where another program has its files open.
 #[test]
 fn an_old_checkpoint_that_cannot_be_deleted_does_not_end_a_training() {

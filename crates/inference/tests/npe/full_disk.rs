@@ -8,7 +8,12 @@ use bayesburn_core::files::{
 use bayesburn_inference::{InferenceError, Npe, Posterior, Proposal};
 use burn::tensor::Device;
 use ndarray::arr1;
-use std::{fs, io::ErrorKind, path::Path};
+use std::{
+    fs,
+    io::ErrorKind,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 fn inference(folder: &Path) -> Result<Npe, InferenceError> {
     builder(shifted(2, 0.3), short(), 3).folder(folder).resume().build()
@@ -76,6 +81,54 @@ fn later_networks_are_not_taken_for_an_earlier_posterior() {
     fs::remove_dir_all(folder.path().join("posterior-000")).expect("it was saved");
     let error = rounds().expect_err("it is missing").to_string();
     assert!(error.contains("posterior-000 is missing") && error.contains("trained further"), "{error}");
+}
+
+/// The next proposal is for the simulations that come next.
+#[test]
+fn a_posterior_that_is_saved_late_is_one_of_its_round() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut npe = inference(folder.path()).expect("an empty folder");
+    npe.simulate(150).expect("it simulates");
+    let faults = Faults::new(folder.path(), |_, operation, path| {
+        let is_of_posterior = operation == Operation::Write && path.to_string_lossy().contains("posterior-000");
+        is_of_posterior.then_some(Fault::Error(ErrorKind::StorageFull))
+    });
+    npe.train().map(|_| ()).expect_err("no space");
+    drop(faults);
+    npe.set_proposal(Proposal::Prior);
+    assert_eq!(npe.train().expect("there is space again").rounds(), 1);
+    assert_eq!(npe.summaries()[0].round, 1);
+}
+
+/// A crash of the system after its rename would otherwise leave a posterior that is there and empty.
+#[test]
+fn the_posterior_of_a_training_is_on_disk_before_it_has_its_name() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut npe = inference(folder.path()).expect("an empty folder");
+    npe.simulate(150).expect("it simulates");
+    let operations = Arc::new(Mutex::new(Vec::new()));
+    let log = operations.clone();
+    let faults = Faults::new(folder.path(), move |_, operation, path| {
+        log.lock().expect("no panic").push((operation, path.to_owned()));
+        None
+    });
+    npe.train().expect("it trains");
+    drop(faults);
+    let operations = operations.lock().expect("no panic");
+    // The last that is renamed beside the posterior is the posterior itself.
+    let is_beside =
+        |path: &Path| path.parent() == Some(folder.path()) && path.to_string_lossy().contains("posterior-000");
+    let renamed = operations.iter().rposition(|(operation, path)| *operation == Operation::Rename && is_beside(path));
+    let renamed = renamed.expect("it is written under another name");
+    let scratch = &operations[renamed].1;
+    let posterior = folder.path().join("posterior-000");
+    for inside in ["", "estimator"] {
+        for entry in fs::read_dir(posterior.join(inside)).expect("a folder") {
+            let path = scratch.join(inside).join(entry.expect("readable").file_name());
+            let synced = operations[..renamed].contains(&(Operation::Sync, path.clone()));
+            assert!(synced, "{}", path.display());
+        }
+    }
 }
 
 #[test]
