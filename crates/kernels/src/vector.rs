@@ -117,6 +117,71 @@ pub(crate) fn softplus(x: f32) -> f32 {
     x.max(0.0) + 2.0 * s * series
 }
 
+/// Numbers that reductions add up side by side: one vector of AVX-512, two of AVX2.
+const LANES: usize = 16;
+
+/// Σ a b, as [`LANES`] sums that are added at the end: one order on every processor.
+#[inline(always)]
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let (a, rest_a) = a.as_chunks::<LANES>();
+    let (b, rest_b) = b.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for i in 0..LANES {
+            sums[i] += a[i] * b[i];
+        }
+    }
+    for (i, (a, b)) in rest_a.iter().zip(rest_b).enumerate() {
+        sums[i] += a * b;
+    }
+    folded(sums, |a, b| a + b)
+}
+
+/// Σ x, in the order of [`dot`].
+#[inline(always)]
+pub(crate) fn sum(x: &[f32]) -> f32 {
+    let (whole, rest) = x.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for x in whole {
+        for i in 0..LANES {
+            sums[i] += x[i];
+        }
+    }
+    for (i, x) in rest.iter().enumerate() {
+        sums[i] += x;
+    }
+    folded(sums, |a, b| a + b)
+}
+
+/// The largest number; −∞ of none.
+#[inline(always)]
+pub(crate) fn max_of(x: &[f32]) -> f32 {
+    let (whole, rest) = x.as_chunks::<LANES>();
+    let mut most = [f32::NEG_INFINITY; LANES];
+    for x in whole {
+        for i in 0..LANES {
+            most[i] = if x[i] > most[i] { x[i] } else { most[i] };
+        }
+    }
+    for (i, &x) in rest.iter().enumerate() {
+        most[i] = if x > most[i] { x } else { most[i] };
+    }
+    folded(most, |a, b| if b > a { b } else { a })
+}
+
+/// Halves the lanes until one is left.
+#[inline(always)]
+fn folded(mut lanes: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            lanes[i] = f(lanes[i], lanes[i + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
 /// Adds `other` to `sum`, number by number.
 pub(crate) fn add(sum: &mut [f32], other: &[f32]) {
     map!(x in sum, y in other => x + y);

@@ -6,12 +6,17 @@
 pub(crate) mod activation;
 pub(crate) mod adam;
 pub(crate) mod affine;
+pub(crate) mod attention;
+pub(crate) mod chain;
 pub(crate) mod columns;
 pub(crate) mod coupling;
 pub(crate) mod dense;
 pub(crate) mod flow;
+pub(crate) mod gated;
 pub(crate) mod identity;
+pub(crate) mod linear;
 pub(crate) mod log_density;
+pub(crate) mod norm;
 pub(crate) mod normalization;
 pub(crate) mod permutation;
 pub(crate) mod pool;
@@ -20,6 +25,7 @@ pub(crate) mod set;
 pub(crate) mod spline;
 #[cfg(test)]
 mod testing;
+pub(crate) mod time;
 
 /// The arrays that all operations of a network share in a pass.
 #[derive(Clone, Copy)]

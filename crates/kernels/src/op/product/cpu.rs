@@ -43,6 +43,11 @@ impl<'a> Matrix<'a> {
         Self { values, rows, columns, by_columns: false }
     }
 
+    /// The values as they lie.
+    pub(crate) fn values(self) -> &'a [f32] {
+        self.values
+    }
+
     pub(crate) fn transposed(self) -> Self {
         Self { values: self.values, rows: self.columns, columns: self.rows, by_columns: !self.by_columns }
     }

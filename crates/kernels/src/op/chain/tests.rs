@@ -1,0 +1,160 @@
+//! Compares gradients of chains with finite differences, with gaps and padding, and checks that both change nothing.
+
+use super::{Chain, RowLayer};
+use crate::{
+    gradients::Gradients,
+    op::{
+        activation::Activation,
+        attention::{Attention, Queries},
+        gated::Gated,
+        linear::Linear,
+        norm::RowNorm,
+        pool::Pool,
+        testing::{assert_gradient, numbers, weighted},
+        time::{RowTime, TimeEmbedding},
+    },
+    plan::{Data, SummaryBlock, SummaryOperation},
+};
+
+const SETS: usize = 3;
+const N: usize = 5;
+const F: usize = 2;
+const WIDTH: usize = 4;
+
+/// Operands that are made one after the other.
+#[derive(Default)]
+struct Made(Vec<Vec<f32>>);
+
+impl Made {
+    fn operand(&mut self, len: usize) -> usize {
+        self.0.push(numbers(len, self.0.len() + 3));
+        self.0.len() - 1
+    }
+
+    fn linear(&mut self, width: usize, units: usize, has_bias: bool) -> Linear {
+        let weight = self.operand(width * units);
+        Linear { weight, bias: has_bias.then(|| self.operand(units)), units }
+    }
+
+    fn norm(&mut self, centred: bool) -> RowNorm {
+        let scale = self.operand(WIDTH);
+        RowNorm { centred, scale, bias: centred.then(|| self.operand(WIDTH)), epsilon: 1e-3 }
+    }
+
+    fn gated(&mut self) -> RowLayer {
+        let [gate, up] = [(); 2].map(|()| self.linear(WIDTH, 6, false));
+        RowLayer::Gated(Gated { gate, up, down: self.linear(6, WIDTH, false), activation: Activation::Silu })
+    }
+
+    fn attention(&mut self, queries: Queries, keys: Vec<RowLayer>, has_bias: bool) -> RowLayer {
+        let maps = [6, 6, 8].map(|units| self.linear(WIDTH, units, has_bias));
+        let maps = [maps[0], maps[1], maps[2], self.linear(8, WIDTH, has_bias)];
+        RowLayer::Attention(Attention { queries, keys, query_norm: Some(self.norm(has_bias)), maps, heads: 2 })
+    }
+
+    fn learned(&mut self, number: usize) -> Queries {
+        let operand = self.operand(number * 3);
+        let layers = vec![RowLayer::Linear(self.linear(3, WIDTH, false))];
+        Queries::Learned { operand, number, layers }
+    }
+}
+
+/// Chains with each kind of layer, and their operands.
+fn chains() -> Vec<(&'static str, Chain, Made)> {
+    let chain = |layers, summary_dim| Chain { features: F, summary_dim, layers };
+    let mut all = Vec::new();
+
+    let mut made = Made::default();
+    let embedding = RowLayer::Linear(made.linear(F, WIDTH, true));
+    let keys = vec![RowLayer::Norm(made.norm(false))];
+    let attention = made.attention(Queries::Rows(Vec::new()), keys, false);
+    let feed = RowLayer::residual(vec![RowLayer::Norm(made.norm(true)), made.gated()]);
+    let layers = vec![embedding, attention, feed, RowLayer::Pool(Pool::Mean)];
+    all.push(("self attention, mean", chain(layers, WIDTH), made));
+
+    let mut made = Made::default();
+    let embedding = RowLayer::Linear(made.linear(F, WIDTH, false));
+    let seeds = made.learned(3);
+    let induced = made.attention(seeds, Vec::new(), true);
+    let block = made.attention(Queries::Rows(Vec::new()), vec![induced], true);
+    let seeds = made.learned(2);
+    let norm = RowLayer::Norm(made.norm(false));
+    let pooled = made.attention(seeds, vec![norm], false);
+    let output = RowLayer::Linear(made.linear(2 * WIDTH, 3, true));
+    let layers = vec![embedding, block, pooled, RowLayer::Flatten, output];
+    all.push(("induced attention, pooling by attention", chain(layers, 3), made));
+
+    for time in [RowTime::Index(0.3), RowTime::Column(1)] {
+        let mut made = Made::default();
+        let (factors, offsets) = (made.operand(3), made.operand(3));
+        let embedding = RowLayer::Time(TimeEmbedding { factors, offsets, number: 3, time });
+        let linear = RowLayer::Linear(made.linear(F + 3, WIDTH, true));
+        let branch = vec![RowLayer::Activation(Activation::Tanh), RowLayer::Linear(made.linear(WIDTH, WIDTH, true))];
+        let layers = vec![embedding, linear, RowLayer::residual(branch), RowLayer::Pool(Pool::Mean)];
+        all.push(("time", chain(layers, WIDTH), made));
+    }
+    all
+}
+
+/// All rows; three, four and one of five rows, with a gap.
+fn masks() -> [Option<Vec<f32>>; 2] {
+    let mask = [[1.0, 1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 1.0, 1.0, 1.0], [1.0, 0.0, 0.0, 0.0, 0.0]];
+    [None, Some(mask.concat())]
+}
+
+fn summaries(chain: &Chain, operands: &[Vec<f32>], data: &[f32], mask: Option<&[f32]>) -> Vec<f32> {
+    let operands: Vec<&[f32]> = operands.iter().map(|operand| &operand[..]).collect();
+    let inputs = [Data::new(data, &[N, F], mask)];
+    let block = SummaryBlock { operands: &operands, inputs: &inputs, wanted: &[false] };
+    let tape = chain.forward_block(&block);
+    SummaryOperation::output(chain, &tape).to_vec()
+}
+
+#[test]
+fn gradients_are_those_of_finite_differences() {
+    for (name, chain, Made(operands)) in chains() {
+        for mask in masks() {
+            let data = numbers(SETS * N * F, 50);
+            let grad_output = numbers(SETS * chain.summary_dim, 60);
+            let views: Vec<&[f32]> = operands.iter().map(|operand| &operand[..]).collect();
+            let inputs = [Data::new(&data, &[N, F], mask.as_deref())];
+            let block = SummaryBlock { operands: &views, inputs: &inputs, wanted: &[true] };
+            let tape = chain.forward_block(&block);
+            let wanted = vec![true; views.len()];
+            let mut gradients = Gradients::new(&views, &wanted);
+            let grad_data = chain.backward_block(&block, &tape, &grad_output, &mut gradients).remove(0);
+            let loss = |operands: &[Vec<f32>], data: &[f32]| {
+                weighted(&summaries(&chain, operands, data, mask.as_deref()), &grad_output)
+            };
+            let grad_data = grad_data.expect("a gradient that was asked for");
+            assert_gradient(&format!("{name}, data"), &grad_data, &data, |data| loss(&operands, data));
+            for (place, gradient) in gradients.into_values().into_iter().enumerate() {
+                let gradient = gradient.expect("a gradient that was asked for");
+                assert_gradient(&format!("{name}, operand {place}"), &gradient, &operands[place], |values| {
+                    let mut operands = operands.clone();
+                    operands[place] = values.to_vec();
+                    loss(&operands, &data)
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_that_are_not_there_change_nothing() {
+    let [_, mask] = masks();
+    let mask = mask.expect("the second has one");
+    for (name, chain, Made(operands)) in chains() {
+        let data = numbers(SETS * N * F, 50);
+        let there = summaries(&chain, &operands, &data, Some(&mask));
+        let mut changed = data.clone();
+        for (row, there) in changed.chunks_exact_mut(F).zip(&mask) {
+            if *there == 0.0 {
+                row.fill(7.0);
+            }
+        }
+        assert_eq!(summaries(&chain, &operands, &changed, Some(&mask)), there, "{name}");
+        // The twin: rows that are there count.
+        assert_ne!(summaries(&chain, &operands, &changed, None), summaries(&chain, &operands, &data, None), "{name}");
+    }
+}
