@@ -65,6 +65,7 @@ pub use self::{
         normalization::Normalization,
         permutation::Permutation,
         pool::Pool,
+        recurrent::{Cell, Recurrent},
         set::{SetModule, SetNetwork},
         spline::{Spline, SplineTransform},
         time::{RowTime, TimeEmbedding},

@@ -21,6 +21,7 @@ pub(crate) mod normalization;
 pub(crate) mod permutation;
 pub(crate) mod pool;
 pub(crate) mod product;
+pub(crate) mod recurrent;
 pub(crate) mod set;
 pub(crate) mod spline;
 #[cfg(test)]

@@ -137,6 +137,7 @@ impl RowLayer {
             Self::Gated(layer) => layer,
             Self::Time(layer) => layer,
             Self::Attention(layer) => layer,
+            Self::Recurrent(layer) => layer,
             Self::Pool(layer) => layer,
             Self::Flatten => &Flatten,
             Self::Sum(layer) => layer,

@@ -9,7 +9,7 @@ mod tests;
 
 use crate::op::{
     activation::Activation, attention::Attention, dense::Stack, gated::Gated, linear::Linear, norm::RowNorm,
-    pool::Pool, time::TimeEmbedding,
+    pool::Pool, recurrent::Recurrent, time::TimeEmbedding,
 };
 
 /// Layers from data `[B, N, F]` to summaries `[B, S]`. The last layers leave one row of each data set.
@@ -40,6 +40,8 @@ pub enum RowLayer {
     Time(TimeEmbedding),
     /// Attention of rows, or of learned rows, to rows.
     Attention(Attention),
+    /// The state of a recurrent network after all rows of a series: one row.
+    Recurrent(Recurrent),
     /// One row from all rows of a data set.
     Pool(Pool),
     /// One row from the rows of a data set, side by side: they must be as many as they always are.

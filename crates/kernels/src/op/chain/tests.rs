@@ -1,6 +1,6 @@
 //! Compares gradients of chains with finite differences, with gaps and padding, and checks that both change nothing.
 
-use super::{Chain, RowLayer};
+use super::{Chain, RowLayer, Sum};
 use crate::{
     gradients::Gradients,
     op::{
@@ -10,6 +10,7 @@ use crate::{
         linear::Linear,
         norm::RowNorm,
         pool::Pool,
+        recurrent::{Cell, Recurrent},
         testing::{assert_gradient, numbers, weighted},
         time::{RowTime, TimeEmbedding},
     },
@@ -92,6 +93,18 @@ fn chains() -> Vec<(&'static str, Chain, Made)> {
         let branch = vec![RowLayer::Activation(Activation::Tanh), RowLayer::Linear(made.linear(WIDTH, WIDTH, true))];
         let layers = vec![embedding, linear, RowLayer::residual(branch), RowLayer::Pool(Pool::Mean)];
         all.push(("time", chain(layers, WIDTH), made));
+    }
+
+    for (cell, name) in [(Cell::Gru, "gru, both directions"), (Cell::Lstm, "lstm, both directions")] {
+        let mut made = Made::default();
+        let embedding = RowLayer::Linear(made.linear(F, WIDTH, true));
+        let branches = [false, true].map(|reversed| {
+            let columns = cell.num_gates() * 3;
+            let (input, state) = (made.linear(WIDTH, columns, true), made.linear(3, columns, cell == Cell::Gru));
+            vec![RowLayer::Recurrent(Recurrent { cell, input, state, units: 3, reversed })]
+        });
+        let layers = vec![embedding, RowLayer::Sum(Sum { branches: branches.to_vec() })];
+        all.push((name, chain(layers, 3), made));
     }
     all
 }
