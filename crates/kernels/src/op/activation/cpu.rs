@@ -13,6 +13,7 @@ impl Activation {
             Self::Elu => map!(x in values => if x > 0.0 { x } else { exp_m1(x) }),
             Self::Tanh => map!(x in values => tanh(x)),
             Self::Softplus => map!(x in values => softplus(x)),
+            Self::Mish => map!(x in values => x * tanh_of_softplus(x)),
         }
     }
 
@@ -31,6 +32,18 @@ impl Activation {
                 g * (1.0 - y * y)
             }),
             Self::Softplus => map!(g in gradients, x in inputs => g * sigmoid(x)),
+            Self::Mish => map!(g in gradients, x in inputs => {
+                let t = tanh_of_softplus(x);
+                g * (t + x * (1.0 - t * t) * sigmoid(x))
+            }),
         }
     }
+}
+
+/// tanh(ln(1 + exp(x))): with e = exp(x), e (e + 2) / (e (e + 2) + 2). From 20 on it is 1 in f32.
+#[inline(always)]
+fn tanh_of_softplus(x: f32) -> f32 {
+    let e = exp(if x > 20.0 { 20.0 } else { x });
+    let product = e * (e + 2.0);
+    product / (product + 2.0)
 }

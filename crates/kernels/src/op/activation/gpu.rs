@@ -83,6 +83,18 @@ pub(crate) fn softplus(x: f32) -> f32 {
     above + 2.0f32 * s * series
 }
 
+/// tanh(ln(1 + exp(x))), as on the processor.
+#[cube]
+fn tanh_of_softplus(x: f32) -> f32 {
+    let mut below = x;
+    if x > 20.0 {
+        below = 20.0f32;
+    }
+    let e = below.exp();
+    let product = e * (e + 2.0f32);
+    product / (product + 2.0f32)
+}
+
 #[cube]
 pub(crate) fn activate(x: f32, #[comptime] activation: Activation) -> f32 {
     let mut y = x;
@@ -101,6 +113,7 @@ pub(crate) fn activate(x: f32, #[comptime] activation: Activation) -> f32 {
         }
         Activation::Tanh => y = x.tanh(),
         Activation::Softplus => y = softplus(x),
+        Activation::Mish => y = x * tanh_of_softplus(x),
     }
     y
 }
@@ -129,6 +142,10 @@ pub(crate) fn derivative(gradient: f32, x: f32, #[comptime] activation: Activati
             of_x = gradient * (1.0f32 - y * y);
         }
         Activation::Softplus => of_x = gradient * sigmoid(x),
+        Activation::Mish => {
+            let t = tanh_of_softplus(x);
+            of_x = gradient * (t + x * (1.0f32 - t * t) * sigmoid(x));
+        }
     }
     of_x
 }

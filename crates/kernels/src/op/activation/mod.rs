@@ -17,4 +17,6 @@ pub enum Activation {
     Tanh,
     /// ln(1 + exp(x)).
     Softplus,
+    /// x · tanh(ln(1 + exp(x))).
+    Mish,
 }

@@ -137,6 +137,8 @@ impl RowLayer {
             Self::Gated(layer) => layer,
             Self::Time(layer) => layer,
             Self::Attention(layer) => layer,
+            Self::Convolution(layer) => layer,
+            Self::AveragePool(layer) => layer,
             Self::Recurrent(layer) => layer,
             Self::Pool(layer) => layer,
             Self::Flatten => &Flatten,

@@ -8,8 +8,8 @@ pub(crate) mod cpu;
 mod tests;
 
 use crate::op::{
-    activation::Activation, attention::Attention, dense::Stack, gated::Gated, linear::Linear, norm::RowNorm,
-    pool::Pool, recurrent::Recurrent, time::TimeEmbedding,
+    activation::Activation, attention::Attention, average_pool::AveragePool, convolution::Convolution, dense::Stack,
+    gated::Gated, linear::Linear, norm::RowNorm, pool::Pool, recurrent::Recurrent, time::TimeEmbedding,
 };
 
 /// Layers from data `[B, N, F]` to summaries `[B, S]`. The last layers leave one row of each data set.
@@ -40,6 +40,10 @@ pub enum RowLayer {
     Time(TimeEmbedding),
     /// Attention of rows, or of learned rows, to rows.
     Attention(Attention),
+    /// Linear maps of windows of rows.
+    Convolution(Convolution),
+    /// Means over squares of pixels.
+    AveragePool(AveragePool),
     /// The state of a recurrent network after all rows of a series: one row.
     Recurrent(Recurrent),
     /// One row from all rows of a data set.

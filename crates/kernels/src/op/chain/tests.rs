@@ -6,6 +6,8 @@ use crate::{
     op::{
         activation::Activation,
         attention::{Attention, Queries},
+        average_pool::AveragePool,
+        convolution::{Convolution, Windows},
         gated::Gated,
         linear::Linear,
         norm::RowNorm,
@@ -106,6 +108,18 @@ fn chains() -> Vec<(&'static str, Chain, Made)> {
         let layers = vec![embedding, RowLayer::Sum(Sum { branches: branches.to_vec() })];
         all.push((name, chain(layers, 3), made));
     }
+
+    for (windows, name) in [(Windows::Around, "around"), (Windows::Before, "before"), (Windows::Apart, "apart")] {
+        let mut made = Made::default();
+        let convolution = |made: &mut Made, width, k, windows| {
+            let linear = made.linear(k * width, WIDTH, true);
+            RowLayer::Convolution(Convolution { linear, kernel: [k, 1], windows })
+        };
+        let first = convolution(&mut made, F, 1, Windows::Around);
+        let second = convolution(&mut made, WIDTH, 3, windows);
+        let layers = vec![first, RowLayer::Activation(Activation::Mish), second, RowLayer::Pool(Pool::Mean)];
+        all.push((name, chain(layers, WIDTH), made));
+    }
     all
 }
 
@@ -115,42 +129,97 @@ fn masks() -> [Option<Vec<f32>>; 2] {
     [None, Some(mask.concat())]
 }
 
-fn summaries(chain: &Chain, operands: &[Vec<f32>], data: &[f32], mask: Option<&[f32]>) -> Vec<f32> {
+/// Residual convolutions of images of 3 × 5 pixels, averages of squares, convolutions of these.
+fn of_images() -> (Chain, Made) {
+    let mut made = Made::default();
+    let convolution = |made: &mut Made, width, k: usize| {
+        let linear = made.linear(k * k * width, WIDTH, true);
+        RowLayer::Convolution(Convolution { linear, kernel: [k, k], windows: Windows::Around })
+    };
+    let skip = vec![convolution(&mut made, F, 1)];
+    let branch =
+        vec![convolution(&mut made, F, 3), RowLayer::Activation(Activation::Mish), convolution(&mut made, WIDTH, 3)];
+    let last = convolution(&mut made, WIDTH, 3);
+    let layers = vec![
+        RowLayer::Sum(Sum { branches: vec![skip, branch] }),
+        RowLayer::AveragePool(AveragePool),
+        last,
+        RowLayer::Pool(Pool::Mean),
+    ];
+    (Chain { features: F, summary_dim: WIDTH, layers }, made)
+}
+
+fn summaries(
+    (chain, shape): (&Chain, &[usize]),
+    operands: &[Vec<f32>],
+    data: &[f32],
+    mask: Option<&[f32]>,
+) -> Vec<f32> {
     let operands: Vec<&[f32]> = operands.iter().map(|operand| &operand[..]).collect();
-    let inputs = [Data::new(data, &[N, F], mask)];
+    let inputs = [Data::new(data, shape, mask)];
     let block = SummaryBlock { operands: &operands, inputs: &inputs, wanted: &[false] };
     let tape = chain.forward_block(&block);
     SummaryOperation::output(chain, &tape).to_vec()
+}
+
+/// Panics unless all gradients are those of finite differences.
+fn check_gradients(name: &str, (chain, shape): (&Chain, &[usize]), operands: &[Vec<f32>], mask: Option<&[f32]>) {
+    let data = numbers(SETS * shape.iter().product::<usize>(), 50);
+    let grad_output = numbers(SETS * chain.summary_dim, 60);
+    let views: Vec<&[f32]> = operands.iter().map(|operand| &operand[..]).collect();
+    let inputs = [Data::new(&data, shape, mask)];
+    let block = SummaryBlock { operands: &views, inputs: &inputs, wanted: &[true] };
+    let tape = chain.forward_block(&block);
+    let wanted = vec![true; views.len()];
+    let mut gradients = Gradients::new(&views, &wanted);
+    let grad_data = chain.backward_block(&block, &tape, &grad_output, &mut gradients).remove(0);
+    let loss =
+        |operands: &[Vec<f32>], data: &[f32]| weighted(&summaries((chain, shape), operands, data, mask), &grad_output);
+    let grad_data = grad_data.expect("a gradient that was asked for");
+    assert_gradient(&format!("{name}, data"), &grad_data, &data, |data| loss(operands, data));
+    for (place, gradient) in gradients.into_values().into_iter().enumerate() {
+        let gradient = gradient.expect("a gradient that was asked for");
+        assert_gradient(&format!("{name}, operand {place}"), &gradient, &operands[place], |values| {
+            let mut operands = operands.to_vec();
+            operands[place] = values.to_vec();
+            loss(&operands, &data)
+        });
+    }
 }
 
 #[test]
 fn gradients_are_those_of_finite_differences() {
     for (name, chain, Made(operands)) in chains() {
         for mask in masks() {
-            let data = numbers(SETS * N * F, 50);
-            let grad_output = numbers(SETS * chain.summary_dim, 60);
-            let views: Vec<&[f32]> = operands.iter().map(|operand| &operand[..]).collect();
-            let inputs = [Data::new(&data, &[N, F], mask.as_deref())];
-            let block = SummaryBlock { operands: &views, inputs: &inputs, wanted: &[true] };
-            let tape = chain.forward_block(&block);
-            let wanted = vec![true; views.len()];
-            let mut gradients = Gradients::new(&views, &wanted);
-            let grad_data = chain.backward_block(&block, &tape, &grad_output, &mut gradients).remove(0);
-            let loss = |operands: &[Vec<f32>], data: &[f32]| {
-                weighted(&summaries(&chain, operands, data, mask.as_deref()), &grad_output)
-            };
-            let grad_data = grad_data.expect("a gradient that was asked for");
-            assert_gradient(&format!("{name}, data"), &grad_data, &data, |data| loss(&operands, data));
-            for (place, gradient) in gradients.into_values().into_iter().enumerate() {
-                let gradient = gradient.expect("a gradient that was asked for");
-                assert_gradient(&format!("{name}, operand {place}"), &gradient, &operands[place], |values| {
-                    let mut operands = operands.clone();
-                    operands[place] = values.to_vec();
-                    loss(&operands, &data)
-                });
-            }
+            check_gradients(name, (&chain, &[N, F]), &operands, mask.as_deref());
         }
     }
+    let (chain, Made(operands)) = of_images();
+    for mask in [None, Some(image_mask())] {
+        check_gradients("images", (&chain, &[3, 5, F]), &operands, mask.as_deref());
+    }
+}
+
+/// Images of 3 × 5 pixels, of which the last has a square of pixels that are not there.
+fn image_mask() -> Vec<f32> {
+    let mut mask = vec![1.0; SETS * 15];
+    [1, 30, 31, 35, 36, 40].into_iter().for_each(|pixel| mask[pixel] = 0.0);
+    mask
+}
+
+/// Panics if what stands in rows that are not there matters, or what stands in the others does not.
+fn check_mask(name: &str, (chain, shape): (&Chain, &[usize]), operands: &[Vec<f32>], mask: &[f32]) {
+    let data = numbers(SETS * shape.iter().product::<usize>(), 50);
+    let there = summaries((chain, shape), operands, &data, Some(mask));
+    let mut changed = data.clone();
+    for (row, there) in changed.chunks_exact_mut(F).zip(mask) {
+        if *there == 0.0 {
+            row.fill(7.0);
+        }
+    }
+    assert_eq!(summaries((chain, shape), operands, &changed, Some(mask)), there, "{name}");
+    let [all, changed] = [&data, &changed].map(|data| summaries((chain, shape), operands, data, None));
+    assert_ne!(all, changed, "{name}");
 }
 
 #[test]
@@ -158,16 +227,8 @@ fn rows_that_are_not_there_change_nothing() {
     let [_, mask] = masks();
     let mask = mask.expect("the second has one");
     for (name, chain, Made(operands)) in chains() {
-        let data = numbers(SETS * N * F, 50);
-        let there = summaries(&chain, &operands, &data, Some(&mask));
-        let mut changed = data.clone();
-        for (row, there) in changed.chunks_exact_mut(F).zip(&mask) {
-            if *there == 0.0 {
-                row.fill(7.0);
-            }
-        }
-        assert_eq!(summaries(&chain, &operands, &changed, Some(&mask)), there, "{name}");
-        // The twin: rows that are there count.
-        assert_ne!(summaries(&chain, &operands, &changed, None), summaries(&chain, &operands, &data, None), "{name}");
+        check_mask(name, (&chain, &[N, F]), &operands, &mask);
     }
+    let (chain, Made(operands)) = of_images();
+    check_mask("images", (&chain, &[3, 5, F]), &operands, &image_mask());
 }

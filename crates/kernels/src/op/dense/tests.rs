@@ -63,9 +63,9 @@ impl Arguments {
 
 #[test]
 fn gradients_are_those_of_finite_differences() {
-    use Activation::{Elu, Silu, Softplus, Tanh};
+    use Activation::{Elu, Mish, Silu, Softplus, Tanh};
     // Not max(x, 0), which has a kink that differences may straddle; it is exact in the laws against compositions.
-    for activation in [Silu, Elu, Tanh, Softplus] {
+    for activation in [Silu, Elu, Tanh, Softplus, Mish] {
         let (stack, operands) = stack(activation);
         let arguments = Arguments::new(&operands);
         let weights = numbers(ROWS * 5, 40);
