@@ -102,6 +102,12 @@ impl ParameterInit {
         self.fill(shape, |rng| std * rng.sample::<f32, _>(StandardNormal))
     }
 
+    /// These values, as many as the shape has places.
+    pub(crate) fn values<const R: usize>(&mut self, values: Vec<f32>, shape: [usize; R]) -> Param<Tensor<R>> {
+        self.spend(&shape);
+        Param::from_data(TensorData::new(values, shape), &self.device)
+    }
+
     /// One value everywhere.
     pub fn constant<const R: usize>(&mut self, shape: [usize; R], value: f32) -> Param<Tensor<R>> {
         self.fill(shape, |_| value)
@@ -109,7 +115,19 @@ impl ParameterInit {
 
     /// A random rotation or reflection of `n` dimensions: Gram-Schmidt, twice for accuracy, on normal draws.
     pub fn orthogonal(&mut self, n: usize) -> Param<Tensor<2>> {
-        self.spend(&[n, n]);
+        self.orthogonal_blocks(n, 1)
+    }
+
+    /// As many of them side by side, `[n, num · n]`.
+    pub(crate) fn orthogonal_blocks(&mut self, n: usize, num: usize) -> Param<Tensor<2>> {
+        self.spend(&[n, num, n]);
+        let blocks: Vec<Vec<Vec<f64>>> = (0..num).map(|_| self.orthonormal_rows(n)).collect();
+        let values = (0..n).flat_map(|row| blocks.iter().flat_map(move |block| &block[row]));
+        let values: Vec<f32> = values.map(|value| *value as f32).collect();
+        Param::from_data(TensorData::new(values, [n, num * n]), &self.device)
+    }
+
+    fn orthonormal_rows(&mut self, n: usize) -> Vec<Vec<f64>> {
         let mut rows: Vec<Vec<f64>> = Vec::with_capacity(n);
         while rows.len() < n {
             let mut row: Vec<f64> = (0..n).map(|_| self.rng.sample(StandardNormal)).collect();
@@ -125,8 +143,7 @@ impl ParameterInit {
                 rows.push(row.iter().map(|a| a / norm).collect());
             }
         }
-        let values: Vec<f32> = rows.concat().into_iter().map(|v| v as f32).collect();
-        Param::from_data(TensorData::new(values, [n, n]), &self.device)
+        rows
     }
 
     /// A random order of `n` positions.

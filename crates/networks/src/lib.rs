@@ -7,6 +7,7 @@
 //! | [`SummaryConfig`] | the trait of a summary network's configuration | |
 //! | [`DataTensor`], [`InputTensor`] | data sets of any rank, with a mask of rows, as networks see them | |
 //! | [`DeepSet`] | the summary network for exchangeable observations | Zaheer et al. 2017; Bloem-Reddy & Teh 2020 |
+//! | [`TimeSeriesNetwork`] | the summary network for series: convolution, GRU or LSTM | Cho et al. 2014; Lai et al. 2018 |
 //! | [`Identity`], [`DenseSummary`] | for data that are one vector: the vector itself, and a dense network | |
 //! | [`Bijection`] | the trait: targets to latents and back, given a condition | |
 //! | [`InvertibleNetwork`] | coupling layers one after the other | Ardizzone et al. 2019; Radev et al. 2020 |
@@ -50,6 +51,7 @@ mod device;
 mod error;
 mod inference;
 mod init;
+mod layers;
 mod parameters;
 mod pass;
 mod summary;
@@ -69,6 +71,7 @@ pub use inference::{
     SplineCoupling, log_sum_exp, repeated,
 };
 pub use init::{OutputInit, OverBudget, ParameterInit};
+pub use layers::{Direction, RecurrentCell};
 pub use parameters::{
     moved_towards, num_trainable_parameters, number_parameters, orders_are_permutations, parameter_ids,
     parameter_values, with_parameters,
@@ -76,5 +79,6 @@ pub use parameters::{
 pub use pass::Pass;
 pub use summary::{
     DeepSet, DeepSetArchitecture, DeepSetConfig, DenseStageConfig, DenseSummary, DenseSummaryConfig, Identity,
-    IdentityConfig, PlainDeepSetConfig, Pooling, SummaryConfig, SummaryNetwork,
+    IdentityConfig, PlainDeepSetConfig, Pooling, SummaryConfig, SummaryNetwork, TimeSeriesNetwork,
+    TimeSeriesNetworkConfig,
 };

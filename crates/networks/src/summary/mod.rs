@@ -1,9 +1,11 @@
 //! Defines what every summary network does.
 
 mod deep_set;
+mod time_series;
 mod vector;
 
 pub use deep_set::{DeepSet, DeepSetArchitecture, DeepSetConfig, DenseStageConfig, PlainDeepSetConfig, Pooling};
+pub use time_series::{TimeSeriesNetwork, TimeSeriesNetworkConfig};
 pub use vector::{DenseSummary, DenseSummaryConfig, Identity, IdentityConfig};
 
 use crate::{ConfigError, DataTensor, ParameterInit, Pass};
@@ -188,6 +190,17 @@ fn features(network: &'static str, shape: &DataShape, vectors: bool) -> Result<u
         Some(input) => Ok(input.features()),
         None => {
             let expected = if vectors { "one vector [F], or one observation" } else { "one input of sets [N, F]" };
+            Err(ConfigError::Data { network, expected, got: shape.to_string() })
+        }
+    }
+}
+
+/// The number of features of data that are one input of series.
+fn series(network: &'static str, shape: &DataShape) -> Result<usize, ConfigError> {
+    match shape.only().filter(|input| input.rank() == 2) {
+        Some(input) if input.features() > 0 => Ok(input.features()),
+        _ => {
+            let expected = "one input of series [N, F] with at least one feature";
             Err(ConfigError::Data { network, expected, got: shape.to_string() })
         }
     }

@@ -2,12 +2,14 @@
 
 mod act_norm;
 mod bijections;
+mod cases;
 mod configs;
 mod densities;
 mod init;
 #[cfg(feature = "flex")]
 mod kernels;
 mod passes;
+mod series;
 mod splines;
 mod summaries;
 mod support;

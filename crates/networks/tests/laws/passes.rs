@@ -240,13 +240,14 @@ fn a_zero_output_layer_with_spectral_norm_begins_with_an_ordinary_gradient() {
 fn activations_are_what_they_say_and_have_finite_gradients_far_out() {
     type Formula = fn(f64) -> f64;
     let phi = |x: f64| x / 2.0 * (1.0 + erf(x / std::f64::consts::SQRT_2));
-    let table: [(Activation, Formula); 6] = [
+    let table: [(Activation, Formula); 7] = [
         (Activation::Relu, |x| x.max(0.0)),
         (Activation::Silu, |x| x / (1.0 + (-x).exp())),
         (Activation::Gelu, phi),
         (Activation::Elu, |x| if x > 0.0 { x } else { x.exp_m1() }),
         (Activation::Tanh, f64::tanh),
         (Activation::Softplus, |x| x.max(0.0) + (-x.abs()).exp().ln_1p()),
+        (Activation::Mish, |x| x * (x.max(0.0) + (-x.abs()).exp().ln_1p()).tanh()),
     ];
     let device = Device::default().autodiff();
     let at = [-1e3, -89.0, -2.0, -0.5, 0.0, 0.3, 1.7, 89.0, 1e3];

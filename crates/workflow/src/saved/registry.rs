@@ -5,7 +5,7 @@ use bayesburn_amortizers::AmortizedPosterior;
 use bayesburn_inference::Posterior;
 use bayesburn_networks::{
     AnyInferenceConfig, DeepSetConfig, DenseSummaryConfig, IdentityConfig, InferenceConfig, SummaryConfig,
-    default_device, device,
+    TimeSeriesNetworkConfig, default_device, device,
 };
 
 type Load = fn(&Saved, Option<&str>) -> Result<Box<dyn AnyPosterior>, SavedError>;
@@ -38,7 +38,11 @@ impl Default for Registry {
     // Compiled where it is used: programs that load no posterior do not hold the code of all networks.
     #[inline]
     fn default() -> Self {
-        Self { networks: Vec::new() }.with::<DeepSetConfig>().with::<DenseSummaryConfig>().with::<IdentityConfig>()
+        Self { networks: Vec::new() }
+            .with::<DeepSetConfig>()
+            .with::<DenseSummaryConfig>()
+            .with::<IdentityConfig>()
+            .with::<TimeSeriesNetworkConfig>()
     }
 }
 
