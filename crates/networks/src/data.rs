@@ -162,6 +162,22 @@ impl InputTensor {
         })
     }
 
+    /// The values with all axes between data sets and features as one, `[M, rows, F]`, and 1 for each row that exists
+    /// and 0 for padding, `[M, rows]`, whichever axes the mask has.
+    #[must_use]
+    pub fn rows(&self) -> (Tensor<3>, Option<Tensor<2>>) {
+        let [sets, rows, _] = self.values.dims();
+        let mask = self.mask.as_ref().map(|(mask, _)| {
+            let [_, places] = mask.dims();
+            let each = rows / places;
+            if each == 1 {
+                return mask.clone();
+            }
+            mask.clone().unsqueeze_dim::<3>(2).expand([sets, places, each]).reshape([sets, rows])
+        });
+        (self.values.clone(), mask)
+    }
+
     /// The values as sets `[M, N, F]`, and 1 for each observation that exists and 0 for padding, `[M, N, 1]`.
     ///
     /// # Panics

@@ -23,6 +23,19 @@ pub enum ConfigError {
         /// The shapes of the data.
         got: String,
     },
+    /// Images that the stages of a network, each of which halves the sides, make smaller than a pixel.
+    #[error(
+        "the convolutional network of {stages} stages takes images of at least {least} × {least} pixels, and the data \
+         are {got}: give it fewer stages (`filters`)"
+    )]
+    SmallImage {
+        /// The shape of the images.
+        got: String,
+        /// The number of stages.
+        stages: usize,
+        /// The least height and width.
+        least: usize,
+    },
     /// A network without anything to condition on.
     #[error(
         "without a condition the network has nothing to depend on: give it one or, to an invertible network, at least \

@@ -7,7 +7,9 @@
 //! | [`SummaryConfig`] | the trait of a summary network's configuration | |
 //! | [`DataTensor`], [`InputTensor`] | data sets of any rank, with a mask of rows, as networks see them | |
 //! | [`DeepSet`] | the summary network for exchangeable observations | Zaheer et al. 2017; Bloem-Reddy & Teh 2020 |
-//! | [`TimeSeriesNetwork`] | the summary network for series: convolution, GRU or LSTM | Cho et al. 2014; Lai et al. 2018 |
+//! | [`TimeSeriesNetwork`] | for series: convolution, then GRU or LSTM | Cho et al. 2014; Lai et al. 2018 |
+//! | [`SequenceNetwork`] | for series: causal convolutions, then LSTM | Radev et al. 2020 |
+//! | [`ConvolutionalNetwork`] | for images: residual convolutions | He et al. 2016 |
 //! | [`Identity`], [`DenseSummary`] | for data that are one vector: the vector itself, and a dense network | |
 //! | [`Bijection`] | the trait: targets to latents and back, given a condition | |
 //! | [`InvertibleNetwork`] | coupling layers one after the other | Ardizzone et al. 2019; Radev et al. 2020 |
@@ -78,7 +80,7 @@ pub use parameters::{
 };
 pub use pass::Pass;
 pub use summary::{
-    DeepSet, DeepSetArchitecture, DeepSetConfig, DenseStageConfig, DenseSummary, DenseSummaryConfig, Identity,
-    IdentityConfig, PlainDeepSetConfig, Pooling, SummaryConfig, SummaryNetwork, TimeSeriesNetwork,
-    TimeSeriesNetworkConfig,
+    ConvolutionalNetwork, ConvolutionalNetworkConfig, DeepSet, DeepSetArchitecture, DeepSetConfig, DenseStageConfig,
+    DenseSummary, DenseSummaryConfig, Identity, IdentityConfig, PlainDeepSetConfig, Pooling, SequenceNetwork,
+    SequenceNetworkConfig, SummaryConfig, SummaryNetwork, TimeSeriesNetwork, TimeSeriesNetworkConfig,
 };

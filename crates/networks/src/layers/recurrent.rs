@@ -3,7 +3,7 @@
 use crate::{ParameterInit, Pass};
 use burn::{
     config::Config,
-    module::{Module, Param},
+    module::Module,
     nn::Linear,
     tensor::{Bool, Tensor, activation},
 };
@@ -100,7 +100,7 @@ struct Unrolled {
 
 impl Unrolled {
     fn new(cell: RecurrentCell, d_input: usize, units: usize, init: &mut ParameterInit) -> Self {
-        let width = cell.num_gates() * units;
+        let width = cell.num_gates().saturating_mul(units);
         let weight = init.glorot_uniform([d_input, width], d_input, width);
         let bias = match cell {
             RecurrentCell::Gru => init.constant([width], 0.0),

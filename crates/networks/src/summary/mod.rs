@@ -1,10 +1,14 @@
 //! Defines what every summary network does.
 
+mod convolutional;
 mod deep_set;
+mod sequence;
 mod time_series;
 mod vector;
 
+pub use convolutional::{ConvolutionalNetwork, ConvolutionalNetworkConfig};
 pub use deep_set::{DeepSet, DeepSetArchitecture, DeepSetConfig, DenseStageConfig, PlainDeepSetConfig, Pooling};
+pub use sequence::{SequenceNetwork, SequenceNetworkConfig};
 pub use time_series::{TimeSeriesNetwork, TimeSeriesNetworkConfig};
 pub use vector::{DenseSummary, DenseSummaryConfig, Identity, IdentityConfig};
 

@@ -34,6 +34,7 @@ impl<C: SummaryConfig> Case<'_, C> {
         self.data_sets_do_not_influence_each_other();
         self.a_gradient_reaches_every_parameter();
         self.a_fresh_object_with_loaded_weights_is_the_same_network();
+        self.dropout_is_on_in_training_alone();
     }
 
     fn data_sets_do_not_influence_each_other(&self) {
@@ -62,6 +63,19 @@ impl<C: SummaryConfig> Case<'_, C> {
         let expected = self.summaries(&original, &SETS);
         assert_ne!(self.summaries(&fresh, &SETS), expected, "{}: equal before loading proves nothing", self.name);
         assert_eq!(self.summaries(&loaded(fresh, saved(&original)), &SETS), expected, "{}", self.name);
+    }
+
+    /// If there is any; without, training and inference are alike to the bit.
+    fn dropout_is_on_in_training_alone(&self) {
+        let device = Device::default();
+        let network = self.network(1, &device);
+        let run = |mut pass: Pass| values(network.forward(&(self.data)(&device, &SETS), &mut pass));
+        let expected = run(Pass::inference(0));
+        assert_eq!(run(Pass::inference(1)), expected, "{}", self.name);
+        assert_eq!(run(Pass::training(0).without_dropout()), expected, "{}", self.name);
+        let trained = run(Pass::training(0));
+        assert_eq!(run(Pass::training(0)), trained, "{}: the seed reproduces it", self.name);
+        assert_eq!(trained != expected, self.config.has_dropout(), "{}", self.name);
     }
 }
 

@@ -5,6 +5,7 @@ mod bijections;
 mod cases;
 mod configs;
 mod densities;
+mod images;
 mod init;
 #[cfg(feature = "flex")]
 mod kernels;

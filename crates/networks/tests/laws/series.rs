@@ -7,10 +7,10 @@ use crate::{
 };
 use bayesburn_core::{DataShape, InputShape};
 use bayesburn_networks::{
-    Activation, DataTensor, Direction, InputTensor, ParameterInit, RecurrentCell, SummaryConfig,
-    TimeSeriesNetworkConfig,
+    Activation, DataTensor, Direction, InputTensor, ParameterInit, RecurrentCell, SequenceNetworkConfig, SummaryConfig,
+    TimeSeriesNetworkConfig, num_trainable_parameters,
 };
-use burn::tensor::Device;
+use burn::{module::Module, tensor::Device};
 use std::collections::HashMap;
 
 const N: usize = 11;
@@ -21,6 +21,19 @@ fn for_all(law: &impl Law) {
     for (name, config) in time_series() {
         law.check(name, &config);
     }
+    for (name, config) in sequence() {
+        law.check(name, &config);
+    }
+}
+
+fn sequence() -> [(&'static str, SequenceNetworkConfig); 4] {
+    let small = || SequenceNetworkConfig::new(4).with_filters(5).with_units(6);
+    [
+        ("sequence", small()),
+        ("sequence, GRU, dropout", small().with_cell(RecurrentCell::Gru).with_dropout(0.3)),
+        ("sequence, one layer", small().with_num_layers(1).with_kernel_sizes(vec![2, 15, 1])),
+        ("sequence, no convolution", small().with_num_layers(0)),
+    ]
 }
 
 fn time_series() -> [(&'static str, TimeSeriesNetworkConfig); 6] {
@@ -30,7 +43,7 @@ fn time_series() -> [(&'static str, TimeSeriesNetworkConfig); 6] {
         ("LSTM", small().with_cell(RecurrentCell::Lstm)),
         ("GRU, forward, without skip path", small().with_direction(Direction::Forward).with_skip_steps(None)),
         ("LSTM, forward", small().with_cell(RecurrentCell::Lstm).with_direction(Direction::Forward)),
-        ("GRU, even kernel, dropout", small().with_kernel_size(4).with_dropout(0.1).with_activation(Activation::Silu)),
+        ("GRU, even kernel, dropout", small().with_kernel_size(4).with_dropout(0.3).with_activation(Activation::Silu)),
         (
             "GRU, kernel wider than a series, skip path step by step",
             small().with_kernel_size(25).with_skip_steps(Some(1)),
@@ -157,13 +170,21 @@ fn values_in_gaps_of_series_change_nothing() {
     for_all(&Gaps);
 }
 
-/// A network of series as loops over numbers.
-struct Loops<'a> {
-    config: &'a TimeSeriesNetworkConfig,
+/// The features of a row; `None` if it does not exist.
+type Row = Option<Vec<f64>>;
+
+/// Networks of series as loops over numbers.
+struct Loops {
+    cell: RecurrentCell,
+    units: usize,
     parameters: HashMap<String, Vec<f64>>,
 }
 
-impl Loops<'_> {
+impl Loops {
+    fn new<M: Module>(network: &M, cell: RecurrentCell, units: usize) -> Self {
+        Self { cell, units, parameters: parameters(network).into_iter().collect() }
+    }
+
     fn linear(&self, place: &str, x: &[f64]) -> Vec<f64> {
         let weight = &self.parameters[&format!("{place}.weight")];
         let bias = self.parameters.get(&format!("{place}.bias"));
@@ -172,23 +193,25 @@ impl Loops<'_> {
         (0..width).map(|j| output(j) + bias.map_or(0.0, |bias| bias[j])).collect()
     }
 
-    /// The window of rows that begins at one that may be before the first.
-    fn window(rows: &[Option<Vec<f64>>], first: isize, len: usize, width: usize) -> Vec<f64> {
+    /// A linear layer of the window of rows that begins at one that may be before the first.
+    fn convolution(&self, place: &str, rows: &[Row], first: isize, len: usize) -> Vec<f64> {
+        let width = rows.iter().flatten().next().expect("a row").len();
         let row = |row: isize| usize::try_from(row).ok().and_then(|row| rows.get(row)?.clone());
-        (0..len as isize).flat_map(|i| row(first + i).unwrap_or(vec![0.0; width])).collect()
+        let window: Vec<f64> = (0..len as isize).flat_map(|i| row(first + i).unwrap_or(vec![0.0; width])).collect();
+        self.linear(&format!("{place}.linear"), &window)
     }
 
     /// The last state, of rows that are read in this order; rows that do not exist are left out.
-    fn read<'r>(&self, place: &str, rows: impl Iterator<Item = &'r Option<Vec<f64>>>) -> Vec<f64> {
+    fn read<'r>(&self, place: &str, rows: impl Iterator<Item = &'r Row>) -> Vec<f64> {
         let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
-        let units = self.config.units;
+        let units = self.units;
         let (mut h, mut c) = (vec![0.0; units], vec![0.0; units]);
         for row in rows.flatten() {
             let x = self.linear(&format!("{place}.input"), row);
             let s = self.linear(&format!("{place}.state"), &h);
             for j in 0..units {
                 let sum = |block: usize| x[block * units + j] + s[block * units + j];
-                match self.config.cell {
+                match self.cell {
                     RecurrentCell::Gru => {
                         let (r, z) = (sigmoid(sum(0)), sigmoid(sum(1)));
                         let n = (x[2 * units + j] + r * s[2 * units + j]).tanh();
@@ -204,54 +227,77 @@ impl Loops<'_> {
         h
     }
 
-    fn both(&self, place: &str, rows: &[Option<Vec<f64>>]) -> Vec<f64> {
+    /// As `read`, in these directions.
+    fn recurrent(&self, place: &str, rows: &[Row], direction: Direction) -> Vec<f64> {
         let mut state = self.read(&format!("{place}.forward"), rows.iter());
-        if self.config.direction == Direction::Both {
+        if direction == Direction::Both {
             let back = self.read(&format!("{place}.backward"), rows.iter().rev());
             state.iter_mut().zip(back).for_each(|(a, b)| *a += b);
         }
         state
     }
 
-    fn summary(&self, rows: &[Option<Vec<f64>>]) -> Vec<f64> {
-        let activation = |x: f64| match self.config.activation {
+    fn time_series(&self, config: &TimeSeriesNetworkConfig, rows: &[Row]) -> Vec<f64> {
+        let activation = |x: f64| match config.activation {
             Activation::Mish => x * x.exp().ln_1p().tanh(),
             _ => x / (1.0 + (-x).exp()),
         };
-        let k = self.config.kernel_size;
-        let convolved: Vec<_> = (0..rows.len())
-            .map(|row| {
-                let window = Self::window(rows, row as isize - ((k - 1) / 2) as isize, k, F);
-                let filters = self.linear("convolution.linear", &window).into_iter().map(activation).collect();
-                rows[row].is_some().then_some(filters)
-            })
-            .collect();
-        let mut state = self.both("direct", &convolved);
-        if let Some(steps) = self.config.skip_steps {
-            let windows: Vec<_> = (0..rows.len().div_ceil(steps))
-                .map(|i| {
-                    let window = Self::window(&convolved, (i * steps) as isize, steps, self.config.filters);
-                    let exists = convolved.iter().skip(i * steps).take(steps).any(Option::is_some);
-                    exists.then(|| self.linear("skip.convolution.linear", &window))
-                })
-                .collect();
-            state.iter_mut().zip(self.both("skip.recurrent", &windows)).for_each(|(a, b)| *a += b);
+        let k = config.kernel_size;
+        let filters = |row: usize| {
+            let filters = self.convolution("convolution", rows, row as isize - ((k - 1) / 2) as isize, k);
+            rows[row].is_some().then(|| filters.into_iter().map(activation).collect())
+        };
+        let filters: Vec<Row> = (0..rows.len()).map(filters).collect();
+        let mut state = self.recurrent("direct", &filters, config.direction);
+        if let Some(steps) = config.skip_steps {
+            let window = |i: usize| {
+                let exists = filters.iter().skip(i * steps).take(steps).any(Option::is_some);
+                exists.then(|| self.convolution("skip.convolution", &filters, (i * steps) as isize, steps))
+            };
+            let windows: Vec<Row> = (0..rows.len().div_ceil(steps)).map(window).collect();
+            let skip = self.recurrent("skip.recurrent", &windows, config.direction);
+            state.iter_mut().zip(skip).for_each(|(a, b)| *a += b);
         }
         self.linear("output", &state)
+    }
+
+    fn sequence(&self, config: &SequenceNetworkConfig, rows: &[Row]) -> Vec<f64> {
+        let relu = |x: Vec<f64>| x.into_iter().map(|x| x.max(0.0)).collect::<Vec<_>>();
+        let mut rows = rows.to_vec();
+        for layer in 0..config.num_layers {
+            let filters = |row: usize| {
+                let of_each = config.kernel_sizes.iter().enumerate().flat_map(|(i, k)| {
+                    let place = format!("layers.{layer}.convolutions.{i}");
+                    relu(self.convolution(&place, &rows, row as isize + 1 - *k as isize, *k))
+                });
+                let of_each: Vec<f64> = of_each.collect();
+                rows[row].is_some().then(|| relu(self.linear(&format!("layers.{layer}.joint"), &of_each)))
+            };
+            rows = (0..rows.len()).map(filters).collect();
+        }
+        self.linear("output", &self.recurrent("recurrent", &rows, Direction::Forward))
     }
 }
 
 #[test]
-fn a_time_series_network_is_what_loops_over_rows_compute() {
-    for (name, config) in time_series() {
-        let network = case(name, &config).network(1, &Device::default());
-        let loops = Loops { config: &config, parameters: parameters(&network).into_iter().collect() };
-        for exists in [[true; N], std::array::from_fn(|row| ![0, 4, 5, 6, 7, 10].contains(&row))] {
-            let values = series(0, N);
-            let rows = values.chunks(F).zip(exists).map(|(row, exists)| exists.then(|| row.to_vec()));
-            let expected = loops.summary(&rows.collect::<Vec<_>>());
-            let error = largest_error(&summaries(&network, &masked(&values, &exists)), &expected);
+fn recurrent_networks_are_what_loops_over_rows_compute() {
+    for exists in [[true; N], std::array::from_fn(|row| ![0, 4, 5, 6, 7, 10].contains(&row))] {
+        let values = series(0, N);
+        let rows = values.chunks(F).zip(exists).map(|(row, exists)| exists.then(|| row.to_vec()));
+        let rows: Vec<Row> = rows.collect();
+        let check = |name: &str, found: Vec<f64>, expected: Vec<f64>| {
+            let error = largest_error(&found, &expected);
             assert!(error < 1e-13, "{name}: off by {error:.1e}");
+        };
+        for (name, config) in time_series() {
+            let network = case(name, &config).network(1, &Device::default());
+            let loops = Loops::new(&network, config.cell, config.units);
+            check(name, summaries(&network, &masked(&values, &exists)), loops.time_series(&config, &rows));
+        }
+        for (name, config) in sequence() {
+            let network = case(name, &config).network(1, &Device::default());
+            let loops = Loops::new(&network, config.cell, config.units);
+            check(name, summaries(&network, &masked(&values, &exists)), loops.sequence(&config, &rows));
         }
     }
 }
@@ -277,4 +323,39 @@ fn a_configuration_of_series_that_makes_no_network_says_why() {
     let error = init(config(), &DataShape::new(vec![image])).expect("an error");
     assert!(error.contains("series [N, F]") && error.contains("image [8, 8, 1]"), "{error}");
     assert!(init(config(), &DataShape::of_sets(0)).is_some());
+
+    let config = || SequenceNetworkConfig::new(4);
+    for (setting, config) in [
+        ("summary_dim", SequenceNetworkConfig::new(0)),
+        ("filters", config().with_filters(0)),
+        ("kernel_sizes", config().with_kernel_sizes(Vec::new())),
+        ("kernel_sizes", config().with_kernel_sizes(vec![1, 0])),
+        ("units", config().with_units(0)),
+        ("dropout", config().with_dropout(1.0)),
+    ] {
+        let network = config.init(&DataShape::of_sets(F), &mut ParameterInit::new(1, &Device::default()));
+        let error = network.expect_err("an error").to_string();
+        assert!(error.contains(setting), "{error}");
+    }
+}
+
+#[test]
+fn numbers_of_parameters_are_those_of_the_other_libraries() {
+    let device = Device::default().autodiff();
+    let count = |network: &dyn Fn(&mut ParameterInit) -> usize| network(&mut ParameterInit::new(1, &device));
+    let shape = DataShape::of_sets(2);
+    // Convolution, two GRUs on 32 filters, convolution, two GRUs on 128, dense.
+    let gru = |d_input: usize| 3 * 128 * (d_input + 128 + 2);
+    let expected = (3 * 2 + 1) * 32 + 2 * gru(32) + (4 * 32 + 1) * 128 + 2 * gru(128) + 129 * 16;
+    let time_series = |init: &mut ParameterInit| {
+        num_trainable_parameters(&TimeSeriesNetworkConfig::new(16).init(&shape, init).expect("valid"))
+    };
+    assert_eq!(count(&time_series), expected);
+    // Convolutions of one and of two rows, twice, each with a joint layer; LSTM; dense.
+    let layer = |d_input: usize| (d_input + 1) * 32 + (2 * d_input + 1) * 32 + (64 + 1) * 32;
+    let expected = layer(2) + layer(32) + 4 * 128 * (32 + 128 + 1) + 129 * 10;
+    let sequence = |init: &mut ParameterInit| {
+        num_trainable_parameters(&SequenceNetworkConfig::new(10).init(&shape, init).expect("valid"))
+    };
+    assert_eq!(count(&sequence), expected);
 }

@@ -4,8 +4,8 @@ use super::{AnyPosterior, Saved, SavedError};
 use bayesburn_amortizers::AmortizedPosterior;
 use bayesburn_inference::Posterior;
 use bayesburn_networks::{
-    AnyInferenceConfig, DeepSetConfig, DenseSummaryConfig, IdentityConfig, InferenceConfig, SummaryConfig,
-    TimeSeriesNetworkConfig, default_device, device,
+    AnyInferenceConfig, ConvolutionalNetworkConfig, DeepSetConfig, DenseSummaryConfig, IdentityConfig, InferenceConfig,
+    SequenceNetworkConfig, SummaryConfig, TimeSeriesNetworkConfig, default_device, device,
 };
 
 type Load = fn(&Saved, Option<&str>) -> Result<Box<dyn AnyPosterior>, SavedError>;
@@ -43,6 +43,8 @@ impl Default for Registry {
             .with::<DenseSummaryConfig>()
             .with::<IdentityConfig>()
             .with::<TimeSeriesNetworkConfig>()
+            .with::<SequenceNetworkConfig>()
+            .with::<ConvolutionalNetworkConfig>()
     }
 }
 
