@@ -4,11 +4,16 @@
 use crate::models::{small_networks, training};
 use bayesburn::{
     amortizers::AmortizedPosterior,
-    networks::{ConfigError, DataTensor, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork},
+    networks::{
+        AnySummaryConfig, ConfigError, DataTensor, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork,
+    },
     prelude::*,
     simulation::DataError,
     trainers::LastBatch,
-    workflow::{Command, Workflow},
+    workflow::{
+        Command, Workflow,
+        saved::{Registry, Saved},
+    },
 };
 use burn::{config::Config, module::Module, nn::Linear, tensor::Tensor};
 use ndarray::{Array4, ArrayD, array};
@@ -113,6 +118,30 @@ fn two_inputs_go_from_the_simulator_to_the_command_line() {
     let other = Conditions::from(Data::new(Array4::<f32>::zeros((1, 4, 3, 1))));
     let error = posterior.sample(&other, 5, 1).expect_err("an image alone").to_string();
     assert!(error.contains("series [N, 2], image [4, 3, 1]"), "{error}");
+}
+
+/// Without naming a network: of the shapes, by fusion. What is saved is known by its name alone.
+#[test]
+fn the_default_networks_of_two_inputs_train_and_load() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = series_and_image();
+    let shape = model.simulate(2, 1).expect("simulates").data.shape();
+    let networks = AnySummaryConfig::for_shape(&shape, 4).expect("known shapes");
+    let config = PosteriorConfig::new(networks, small_networks().inference);
+    let mut trainer =
+        Trainer::builder(model.clone(), config).seed(1).progress(Progress::Hidden).build().expect("sound");
+    let source = Online::new().with_epochs(2).with_iterations_per_epoch(10).with_batch_size(8);
+    let history = trainer.train(source, &training()).expect("trains");
+    assert!(history.epochs.iter().all(|epoch| epoch.validation_loss.is_some_and(f32::is_finite)));
+    let posterior = trainer.amortizer();
+    let test = trainer.configure(&model.simulate(20, 7).expect("simulates")).expect("configures");
+    let draws = posterior.sample(&test.conditions, 50, 3).expect("draws");
+    posterior.save(folder.path().join("posterior")).expect("saved");
+    let loaded = AmortizedPosterior::<AnySummaryConfig>::load(folder.path().join("posterior"), &Default::default());
+    let again = loaded.expect("loads").sample(&test.conditions, 50, 3).expect("draws");
+    assert_eq!(again.values(), draws.values());
+    let saved = Saved::find(&folder.path().join("posterior")).expect("sound");
+    Registry::new().load(&saved, None).expect("a network of the library");
 }
 
 /// Arrays by name, NaN for padding, and a mask in place of it.

@@ -125,6 +125,14 @@ impl InputTensor {
         self
     }
 
+    /// Adds a mask of all axes but the features', flat.
+    pub(crate) fn with_mask_of_rows(mut self, mask: Tensor<2>) -> Self {
+        let [_, rows, _] = self.values.dims();
+        assert_eq!(mask.dims(), [self.shape[0], rows], "a mask of the rows");
+        self.mask = Some((mask, self.shape[..self.shape.len() - 1].to_vec()));
+        self
+    }
+
     /// The input's name.
     #[must_use]
     pub fn name(&self) -> &str {

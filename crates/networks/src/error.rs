@@ -36,6 +36,17 @@ pub enum ConfigError {
         /// The least height and width.
         least: usize,
     },
+    /// Networks for other inputs than the data have.
+    #[error(
+        "the fusion network has networks for the inputs {networks:?}, and the data have {inputs:?}: give each input \
+         one network, by the input's name"
+    )]
+    Inputs {
+        /// The inputs that networks are for.
+        networks: Vec<String>,
+        /// Those that there are.
+        inputs: Vec<String>,
+    },
     /// A network without anything to condition on.
     #[error(
         "without a condition the network has nothing to depend on: give it one or, to an invertible network, at least \

@@ -11,6 +11,9 @@
 //! | [`SequenceNetwork`] | for series: causal convolutions, then LSTM | Radev et al. 2020 |
 //! | [`ConvolutionalNetwork`] | for images: residual convolutions | He et al. 2016 |
 //! | [`Identity`], [`DenseSummary`] | for data that are one vector: the vector itself, and a dense network | |
+//! | [`FusionNetwork`], [`SplitNetwork`] | one network for each input, or for each group of rows | |
+//! | [`HierarchicalNetwork`] | one network for each level of groups of rows | Elsemüller et al. 2024 |
+//! | [`AnySummaryConfig`] | the choice among the library's summary networks, and the default for a shape | |
 //! | [`Bijection`] | the trait: targets to latents and back, given a condition | |
 //! | [`InvertibleNetwork`] | coupling layers one after the other | Ardizzone et al. 2019; Radev et al. 2020 |
 //! | [`AutoregressiveFlow`] | masked autoregressive layers one after the other | Papamakarios et al. 2017 |
@@ -80,7 +83,9 @@ pub use parameters::{
 };
 pub use pass::Pass;
 pub use summary::{
-    ConvolutionalNetwork, ConvolutionalNetworkConfig, DeepSet, DeepSetArchitecture, DeepSetConfig, DenseStageConfig,
-    DenseSummary, DenseSummaryConfig, Identity, IdentityConfig, PlainDeepSetConfig, Pooling, SequenceNetwork,
-    SequenceNetworkConfig, SummaryConfig, SummaryNetwork, TimeSeriesNetwork, TimeSeriesNetworkConfig,
+    AnySummaryConfig, AnySummaryNetwork, ConvolutionalNetwork, ConvolutionalNetworkConfig, DeepSet,
+    DeepSetArchitecture, DeepSetConfig, DenseStageConfig, DenseSummary, DenseSummaryConfig, FusionNetwork,
+    FusionNetworkConfig, HierarchicalNetwork, HierarchicalNetworkConfig, Identity, IdentityConfig, PlainDeepSetConfig,
+    Pooling, SequenceNetwork, SequenceNetworkConfig, SplitNetwork, SplitNetworkConfig, SummaryConfig, SummaryNetwork,
+    TimeSeriesNetwork, TimeSeriesNetworkConfig,
 };

@@ -1,14 +1,22 @@
 //! Defines what every summary network does.
 
+mod any;
 mod convolutional;
 mod deep_set;
+mod fusion;
+mod hierarchical;
 mod sequence;
+mod split;
 mod time_series;
 mod vector;
 
+pub use any::{AnySummaryConfig, AnySummaryNetwork};
 pub use convolutional::{ConvolutionalNetwork, ConvolutionalNetworkConfig};
 pub use deep_set::{DeepSet, DeepSetArchitecture, DeepSetConfig, DenseStageConfig, PlainDeepSetConfig, Pooling};
+pub use fusion::{FusionNetwork, FusionNetworkConfig};
+pub use hierarchical::{HierarchicalNetwork, HierarchicalNetworkConfig};
 pub use sequence::{SequenceNetwork, SequenceNetworkConfig};
+pub use split::{SplitNetwork, SplitNetworkConfig};
 pub use time_series::{TimeSeriesNetwork, TimeSeriesNetworkConfig};
 pub use vector::{DenseSummary, DenseSummaryConfig, Identity, IdentityConfig};
 

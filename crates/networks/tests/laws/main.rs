@@ -11,6 +11,7 @@ mod init;
 mod kernels;
 mod passes;
 mod series;
+mod several_inputs;
 mod splines;
 mod summaries;
 mod support;

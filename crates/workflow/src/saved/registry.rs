@@ -4,8 +4,9 @@ use super::{AnyPosterior, Saved, SavedError};
 use bayesburn_amortizers::AmortizedPosterior;
 use bayesburn_inference::Posterior;
 use bayesburn_networks::{
-    AnyInferenceConfig, ConvolutionalNetworkConfig, DeepSetConfig, DenseSummaryConfig, IdentityConfig, InferenceConfig,
-    SequenceNetworkConfig, SummaryConfig, TimeSeriesNetworkConfig, default_device, device,
+    AnyInferenceConfig, AnySummaryConfig, ConvolutionalNetworkConfig, DeepSetConfig, DenseSummaryConfig,
+    FusionNetworkConfig, HierarchicalNetworkConfig, IdentityConfig, InferenceConfig, SequenceNetworkConfig,
+    SplitNetworkConfig, SummaryConfig, TimeSeriesNetworkConfig, default_device, device,
 };
 
 type Load = fn(&Saved, Option<&str>) -> Result<Box<dyn AnyPosterior>, SavedError>;
@@ -45,6 +46,10 @@ impl Default for Registry {
             .with::<TimeSeriesNetworkConfig>()
             .with::<SequenceNetworkConfig>()
             .with::<ConvolutionalNetworkConfig>()
+            .with::<FusionNetworkConfig>()
+            .with::<SplitNetworkConfig>()
+            .with::<HierarchicalNetworkConfig>()
+            .with::<AnySummaryConfig>()
     }
 }
 
