@@ -1,5 +1,5 @@
-//! Checks the laws of summary networks: the order of a set does not matter, its size may vary, rows are independent,
-//! gradients, save and load.
+//! Checks the laws of summary networks: rows are independent, padding and gaps change nothing, gradients, save and
+//! load; for sets, the order does not matter and the size may vary.
 
 use crate::support::{
     assert_gradient_everywhere, gradients, in_f64, largest_error, loaded, normal, perturbed, saved, tensor64, values,
@@ -60,8 +60,19 @@ impl SummaryNetwork for Moments {
     }
 }
 
-/// Applies a law to every summary network. A new one is one line here, and inherits every law.
+/// Applies a law to every summary network of sets and of series.
 fn for_all(law: &impl Law) {
+    for_sets(law);
+    for_series(law);
+}
+
+/// Applies a law to every network of series. A new one is one line here, and inherits every law but those of sets.
+fn for_series(law: &impl Law) {
+    law.check("moments of a series", &MomentsConfig::new(4));
+}
+
+/// Applies a law to every network of sets. A new one is one line here, and inherits every law.
+fn for_sets(law: &impl Law) {
     let small = |architecture| DeepSetConfig::new(4).with_units(8).with_architecture(architecture);
     let plain = |s1, s2, s3| {
         // Each stage with a width and an activation of its own.
@@ -126,7 +137,7 @@ fn the_order_of_a_set_does_not_matter() {
             assert!(largest_error(&other_rows, &there) > 1e-3, "{name}: constant in its input");
         }
     }
-    for_all(&Order);
+    for_sets(&Order);
 }
 
 #[test]
@@ -149,7 +160,7 @@ fn the_size_of_a_set_may_vary() {
             assert!(error < 1e-13, "{name}: off by {error:.1e}");
         }
     }
-    for_all(&Size);
+    for_sets(&Size);
 }
 
 /// Whatever stands in the padding: of data sets of 11, 4, 7, 1 and 9 observations together, and of each by itself.
@@ -177,6 +188,48 @@ fn padding_changes_nothing() {
         }
     }
     for_all(&Padding);
+}
+
+/// Data sets of which rows in the middle do not exist.
+struct Gaps {
+    /// Whether a data set with gaps is the data set without these rows.
+    closes: bool,
+}
+
+impl Law for Gaps {
+    fn check<C: SummaryConfig>(&self, name: &str, config: &C) {
+        let device = Device::default();
+        let network = in_f64(network(config, 1, &device));
+        // Of each data set other rows, the first and the last one among them.
+        let kept = [vec![0, 1, 4, 7, 10], vec![2, 3, 8], vec![6], (0..N).collect(), vec![0, 10]];
+        let mask = kept.iter().flat_map(|rows| (0..N).map(|i| f64::from(u8::from(rows.contains(&i)))));
+        let mask = tensor64(&mask.collect::<Vec<_>>(), [B, N], &device);
+        let gaps = mask.clone().equal_elem(0.0).unsqueeze_dim::<3>(2).expand([B, N, F]);
+        let [zeros, far] = [0.0, 1e3].map(|fill| {
+            let input = InputTensor::new("data", data(&device).mask_fill(gaps.clone(), fill));
+            let data = DataTensor::new(vec![input.with_row_mask(mask.clone())]);
+            values(network.forward(&data, &mut Pass::inference(0)))
+        });
+        let error = largest_error(&far, &zeros);
+        assert!(error < 1e-13, "{name}: what stands in a gap changes a summary by {error:.1e}");
+        let whole = run(&network, data(&device));
+        assert!(largest_error(&whole, &zeros) > 1e-3, "{name}: as if rows in the gaps existed");
+        if !self.closes {
+            return;
+        }
+        for (set, (kept, together)) in kept.iter().zip(zeros.chunks(network.summary_dim())).enumerate() {
+            let rows = Tensor::<1, Int>::from_data(&kept[..], &device);
+            let alone = run(&network, data(&device).narrow(0, set, 1).select(1, rows));
+            let error = largest_error(&alone, together);
+            assert!(error < 1e-13, "{name}, data set {set} without its gaps: off by {error:.1e}");
+        }
+    }
+}
+
+#[test]
+fn gaps_change_nothing() {
+    for_sets(&Gaps { closes: true });
+    for_series(&Gaps { closes: false });
 }
 
 /// The shapes that a network does not take are errors with what it takes.
