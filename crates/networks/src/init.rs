@@ -91,6 +91,12 @@ impl ParameterInit {
         Linear { weight, bias: Some(self.constant([d_output], 0.0)) }
     }
 
+    /// A linear layer with Glorot weights, and with zero bias or none.
+    pub(crate) fn linear_with(&mut self, has_bias: bool, d_input: usize, d_output: usize) -> Linear {
+        let weight = self.glorot_uniform([d_input, d_output], d_input, d_output);
+        Linear { weight, bias: has_bias.then(|| self.constant([d_output], 0.0)) }
+    }
+
     /// Uniform on ±√(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 16).
     pub fn glorot_uniform(&mut self, shape: [usize; 2], fan_in: usize, fan_out: usize) -> Param<Tensor<2>> {
         let bound = (6.0 / (fan_in + fan_out) as f32).sqrt();

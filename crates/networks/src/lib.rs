@@ -10,6 +10,8 @@
 //! | [`TimeSeriesNetwork`] | for series: convolution, then GRU or LSTM | Cho et al. 2014; Lai et al. 2018 |
 //! | [`SequenceNetwork`] | for series: causal convolutions, then LSTM | Radev et al. 2020 |
 //! | [`ConvolutionalNetwork`] | for images: residual convolutions | He et al. 2016 |
+//! | [`SetTransformer`] | the one for sets whose observations tell more together | Lee et al. 2019 |
+//! | [`TimeSeriesTransformer`] | for series, at regular or irregular times | Vaswani et al. 2017; Kazemi et al. 2019 |
 //! | [`Identity`], [`DenseSummary`] | for data that are one vector: the vector itself, and a dense network | |
 //! | [`FusionNetwork`], [`SplitNetwork`] | one network for each input, or for each group of rows | |
 //! | [`HierarchicalNetwork`] | one network for each level of groups of rows | Elsemüller et al. 2024 |
@@ -76,7 +78,7 @@ pub use inference::{
     SplineCoupling, log_sum_exp, repeated,
 };
 pub use init::{OutputInit, OverBudget, ParameterInit};
-pub use layers::{Direction, RecurrentCell};
+pub use layers::{AttentionArchitecture, Direction, PostNormConfig, RecurrentCell};
 pub use parameters::{
     moved_towards, num_trainable_parameters, number_parameters, orders_are_permutations, parameter_ids,
     parameter_values, with_parameters,
@@ -86,6 +88,7 @@ pub use summary::{
     AnySummaryConfig, AnySummaryNetwork, ConvolutionalNetwork, ConvolutionalNetworkConfig, DeepSet,
     DeepSetArchitecture, DeepSetConfig, DenseStageConfig, DenseSummary, DenseSummaryConfig, FusionNetwork,
     FusionNetworkConfig, HierarchicalNetwork, HierarchicalNetworkConfig, Identity, IdentityConfig, PlainDeepSetConfig,
-    Pooling, SequenceNetwork, SequenceNetworkConfig, SplitNetwork, SplitNetworkConfig, SummaryConfig, SummaryNetwork,
-    TimeSeriesNetwork, TimeSeriesNetworkConfig,
+    Pooling, SequenceNetwork, SequenceNetworkConfig, SetTransformer, SetTransformerConfig, SplitNetwork,
+    SplitNetworkConfig, SummaryConfig, SummaryNetwork, TimeSeriesNetwork, TimeSeriesNetworkConfig,
+    TimeSeriesTransformer, TimeSeriesTransformerConfig, TimeStamps,
 };

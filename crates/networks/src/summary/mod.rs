@@ -5,19 +5,25 @@ mod convolutional;
 mod deep_set;
 mod fusion;
 mod hierarchical;
+mod pooling;
 mod sequence;
+mod set_transformer;
 mod split;
 mod time_series;
+mod time_series_transformer;
 mod vector;
 
 pub use any::{AnySummaryConfig, AnySummaryNetwork};
 pub use convolutional::{ConvolutionalNetwork, ConvolutionalNetworkConfig};
-pub use deep_set::{DeepSet, DeepSetArchitecture, DeepSetConfig, DenseStageConfig, PlainDeepSetConfig, Pooling};
+pub use deep_set::{DeepSet, DeepSetArchitecture, DeepSetConfig, DenseStageConfig, PlainDeepSetConfig};
 pub use fusion::{FusionNetwork, FusionNetworkConfig};
 pub use hierarchical::{HierarchicalNetwork, HierarchicalNetworkConfig};
+pub use pooling::Pooling;
 pub use sequence::{SequenceNetwork, SequenceNetworkConfig};
+pub use set_transformer::{SetTransformer, SetTransformerConfig};
 pub use split::{SplitNetwork, SplitNetworkConfig};
 pub use time_series::{TimeSeriesNetwork, TimeSeriesNetworkConfig};
+pub use time_series_transformer::{TimeSeriesTransformer, TimeSeriesTransformerConfig, TimeStamps};
 pub use vector::{DenseSummary, DenseSummaryConfig, Identity, IdentityConfig};
 
 use crate::{ConfigError, DataTensor, ParameterInit, Pass};

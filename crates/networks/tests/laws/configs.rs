@@ -2,9 +2,10 @@
 
 use bayesburn_core::DataShape;
 use bayesburn_networks::{
-    AffineConfig, AffineNets, ConfigError, CouplingDesign, DeepSetArchitecture, DeepSetConfig, DenseNetConfig,
-    DenseStageConfig, InterleavedConfig, InvertibleNetworkConfig, OutputInit, ParameterInit, PlainDeepSetConfig,
-    SeparateNets, SoftFlowConfig, SplineConfig, SummaryConfig, num_trainable_parameters, number_parameters,
+    AffineConfig, AffineNets, AttentionArchitecture, ConfigError, CouplingDesign, DeepSetArchitecture, DeepSetConfig,
+    DenseNetConfig, DenseStageConfig, InterleavedConfig, InvertibleNetworkConfig, OutputInit, ParameterInit,
+    PlainDeepSetConfig, PostNormConfig, SeparateNets, SetTransformerConfig, SoftFlowConfig, SplineConfig,
+    SummaryConfig, TimeSeriesTransformerConfig, TimeStamps, num_trainable_parameters, number_parameters,
 };
 use burn::{
     module::{Module, ModuleVisitor, Param},
@@ -21,6 +22,16 @@ fn the_networks_of_bayesflow_v1_have_its_number_of_parameters() {
     // for activation normalisation.
     assert_eq!(num_trainable_parameters(&inference_network), 4 * (4 * (12 * 128 + 128 + 128 * 128 + 128 + 258) + 8));
     assert_eq!(num_trainable_parameters(&summary_network) + num_trainable_parameters(&inference_network), 362_698);
+}
+
+/// As `count_params` of BayesFlow 2.0.12 gives them, for 16 summaries of sets 50 × 4 and of series 100 × 2.
+#[test]
+fn transformers_have_the_number_of_parameters_of_bayesflow_2() {
+    let mut init = ParameterInit::new(0, &Device::default().autodiff());
+    let set = SetTransformerConfig::new(16).init(&DataShape::of_sets(4), &mut init).expect("valid");
+    assert_eq!(num_trainable_parameters(&set), 202_260);
+    let series = TimeSeriesTransformerConfig::new(16).init(&DataShape::of_sets(2), &mut init).expect("valid");
+    assert_eq!(num_trainable_parameters(&series), 105_706);
 }
 
 #[test]
@@ -68,6 +79,44 @@ fn a_configuration_that_makes_no_network_names_the_field() {
     ] {
         assert_names(field, config.init(&DataShape::of_sets(features), &mut ParameterInit::new(0, &device)).err());
     }
+}
+
+#[test]
+fn settings_of_transformers_outside_their_range_are_errors_that_name_them() {
+    let device = Device::default();
+    let set = || SetTransformerConfig::new(4);
+    let v1 = |blocks| set().with_architecture(AttentionArchitecture::PostNorm(blocks));
+    for (field, config, features) in [
+        ("summary_dim", SetTransformerConfig::new(0), 3),
+        ("features", set(), 0),
+        ("width", set().with_width(0), 3),
+        ("width", set().with_width(66), 3),
+        ("num_heads", set().with_num_heads(0), 3),
+        ("num_seeds", set().with_num_seeds(0), 3),
+        ("num_inducing_points", set().with_num_inducing_points(Some(0)), 3),
+        ("dropout", set().with_dropout(1.0), 3),
+        ("dropout", set().with_dropout(f64::NAN), 3),
+        ("architecture.key_width", v1(PostNormConfig::new().with_key_width(0)), 3),
+        ("architecture.units", v1(PostNormConfig::new().with_units(0)), 3),
+        ("architecture.layer_norm", v1(PostNormConfig::new().with_layer_norm(true)), 1),
+    ] {
+        assert_names(field, config.init(&DataShape::of_sets(features), &mut ParameterInit::new(0, &device)).err());
+    }
+    let series = || TimeSeriesTransformerConfig::new(4);
+    for (field, config) in [
+        ("summary_dim", TimeSeriesTransformerConfig::new(0)),
+        ("num_blocks", series().with_num_blocks(0)),
+        ("width", series().with_num_heads(5)),
+        ("num_heads", series().with_num_heads(0)),
+        ("dropout", series().with_dropout(-0.1)),
+        ("times", series().with_times(TimeStamps::Feature(3))),
+    ] {
+        assert_names(field, config.init(&DataShape::of_sets(3), &mut ParameterInit::new(0, &device)).err());
+    }
+    let error =
+        series().with_times(TimeStamps::Feature(3)).init(&DataShape::of_sets(3), &mut ParameterInit::new(0, &device));
+    let error = error.expect_err("there is no feature 3").to_string();
+    assert_eq!(error, "`times` is 3, but must be the number of a feature, below 3");
 }
 
 fn assert_names(expected: &str, error: Option<ConfigError>) {

@@ -1,6 +1,7 @@
 //! Puts every network of the crate through the laws it promises: one table of maps, one table of summary networks.
 
 mod act_norm;
+mod attention;
 mod bijections;
 mod cases;
 mod configs;

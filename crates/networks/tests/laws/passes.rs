@@ -5,7 +5,8 @@ use bayesburn_core::DataShape;
 use bayesburn_networks::{
     ActNormConfig, Activation, AffineConfig, AffineNets, Bijection, CouplingDesign, DeepSet, DeepSetArchitecture,
     DeepSetConfig, DenseNet, DenseNetConfig, InvertibleNetworkConfig, OutputInit, ParameterInit, Pass,
-    PermutationConfig, PlainDeepSetConfig, SoftFlowConfig, SummaryConfig, SummaryNetwork,
+    PermutationConfig, PlainDeepSetConfig, SetTransformerConfig, SoftFlowConfig, SummaryConfig, SummaryNetwork,
+    TimeSeriesTransformerConfig,
 };
 use burn::{
     linalg,
@@ -99,6 +100,30 @@ fn dropout_of_deep_sets_is_on_in_training_alone() {
         assert!(trained.iter().zip(&plain).all(|(a, b)| a != b), "{name}: each row is dropped from");
         assert_ne!(trained[..2], trained[2..4], "{name}: equal rows have masks of their own");
     }
+}
+
+#[test]
+fn dropout_of_transformers_is_on_in_training_alone() {
+    fn check<C: SummaryConfig>(name: &str, [with, without]: [C; 2]) {
+        let device = Device::default();
+        let [with, without] = [with, without]
+            .map(|config| config.init(&DataShape::of_sets(3), &mut ParameterInit::new(1, &device)).expect("valid"));
+        let run = |network: &C::Network, mut pass: Pass| {
+            values(network.forward(&equal_sets(&device).narrow(0, 0, 3).into(), &mut pass))
+        };
+        let plain = run(&without, Pass::training(1));
+        assert_eq!(run(&with, Pass::inference(1)), plain, "{name}");
+        assert_eq!(run(&with, Pass::training(1).without_dropout()), plain, "{name}");
+        let trained = run(&with, Pass::training(1));
+        assert_eq!(run(&with, Pass::training(1)), trained, "{name}: the seed reproduces it");
+        assert_ne!(run(&with, Pass::training(2)), trained, "{name}");
+        assert!(trained.iter().zip(&plain).all(|(a, b)| a != b), "{name}: each row is dropped from");
+        assert_ne!(trained[..2], trained[2..4], "{name}: equal rows have masks of their own");
+    }
+    let both = [DROPOUT, 0.0];
+    check("set transformer", both.map(|dropout| SetTransformerConfig::new(2).with_dropout(dropout)));
+    check("set transformer of v1", both.map(|dropout| SetTransformerConfig::bayesflow_v1(2).with_dropout(dropout)));
+    check("time series transformer", both.map(|dropout| TimeSeriesTransformerConfig::new(2).with_dropout(dropout)));
 }
 
 /// With dropout 0 a network takes nothing from the pass: what comes after it in the pass is what it was.

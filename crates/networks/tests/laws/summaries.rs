@@ -6,8 +6,9 @@ use crate::support::{
 };
 use bayesburn_core::{DataShape, InputShape};
 use bayesburn_networks::{
-    Activation, ConfigError, DataTensor, DeepSetArchitecture, DeepSetConfig, DenseStageConfig, IdentityConfig,
-    InputTensor, OutputInit, ParameterInit, Pass, PlainDeepSetConfig, Pooling, SummaryConfig, SummaryNetwork,
+    Activation, AttentionArchitecture, ConfigError, DataTensor, DeepSetArchitecture, DeepSetConfig, DenseStageConfig,
+    IdentityConfig, InputTensor, OutputInit, ParameterInit, Pass, PlainDeepSetConfig, Pooling, PostNormConfig,
+    SetTransformerConfig, SummaryConfig, SummaryNetwork, TimeSeriesTransformerConfig, TimeStamps,
 };
 use burn::{
     config::Config,
@@ -68,11 +69,40 @@ fn for_all(law: &impl Law) {
 
 /// Applies a law to every network of series. A new one is one line here, and inherits every law but those of sets.
 fn for_series(law: &impl Law) {
-    law.check("moments of a series", &MomentsConfig::new(4));
+    let small = TimeSeriesTransformerConfig::new(4).with_width(8).with_num_heads(2);
+    law.check("time series transformer", &small);
+    law.check("time series transformer, dropout", &small.clone().with_dropout(0.2));
+    law.check("time series transformer, times of a feature", &with_times(small));
+}
+
+fn with_times(config: TimeSeriesTransformerConfig) -> TimeSeriesTransformerConfig {
+    config.with_times(TimeStamps::Feature(1)).with_num_blocks(1)
 }
 
 /// Applies a law to every network of sets. A new one is one line here, and inherits every law.
 fn for_sets(law: &impl Law) {
+    for pooling in [Pooling::Mean, Pooling::Max] {
+        deep_sets(pooling, law);
+    }
+    let small = || SetTransformerConfig::new(4).with_width(8).with_num_heads(2);
+    let v1 = |layer_norm| {
+        let blocks = PostNormConfig::new().with_key_width(3).with_units(7).with_layer_norm(layer_norm);
+        small().with_architecture(AttentionArchitecture::PostNorm(blocks))
+    };
+    for (name, config) in [
+        ("set transformer", small()),
+        ("set transformer, dropout, one seed", small().with_dropout(0.2).with_num_seeds(1)),
+        ("set transformer, inducing points", small().with_num_inducing_points(Some(5))),
+        ("set transformer, no block", small().with_num_blocks(0)),
+        ("set transformer, post-norm", v1(false).with_num_inducing_points(Some(5)).with_num_seeds(1)),
+        ("set transformer, post-norm, several seeds", v1(true)),
+    ] {
+        law.check(name, &config);
+    }
+    law.check("moments", &MomentsConfig::new(4));
+}
+
+fn deep_sets(pooling: Pooling, law: &impl Law) {
     let small = |architecture| DeepSetConfig::new(4).with_units(8).with_architecture(architecture);
     let plain = |s1, s2, s3| {
         // Each stage with a width and an activation of its own.
@@ -82,24 +112,21 @@ fn for_sets(law: &impl Law) {
         let config = PlainDeepSetConfig::new()
             .with_s1(stage(s1, 8, Activation::Relu))
             .with_s2(stage(s2, 6, Activation::Silu))
-            .with_s3(stage(s3, 10, Activation::Tanh));
+            .with_s3(stage(s3, 12, Activation::Tanh));
         small(DeepSetArchitecture::Plain(config))
     };
-    for pooling in [Pooling::Mean, Pooling::Max] {
-        for (name, config) in [
-            ("residual", small(DeepSetArchitecture::Residual)),
-            ("residual, silu", small(DeepSetArchitecture::Residual).with_activation(Activation::Silu)),
-            ("residual, dropout", small(DeepSetArchitecture::Residual).with_dropout(0.2)),
-            ("residual, no equivariant module", small(DeepSetArchitecture::Residual).with_num_equiv(0)),
-            ("plain", plain(2, 2, 2)),
-            ("plain, one layer", plain(0, 0, 1)),
-            ("plain, no layer before the pool", plain(0, 1, 2)),
-            ("plain, no equivariant module", plain(1, 0, 1).with_num_equiv(0)),
-        ] {
-            law.check(&format!("{name}, {pooling:?}"), &config.with_pooling(pooling));
-        }
+    for (name, config) in [
+        ("residual", small(DeepSetArchitecture::Residual)),
+        ("residual, silu", small(DeepSetArchitecture::Residual).with_activation(Activation::Silu)),
+        ("residual, dropout", small(DeepSetArchitecture::Residual).with_dropout(0.2)),
+        ("residual, no equivariant module", small(DeepSetArchitecture::Residual).with_num_equiv(0)),
+        ("plain", plain(2, 2, 2)),
+        ("plain, one layer", plain(0, 0, 1)),
+        ("plain, no layer before the pool", plain(0, 1, 2)),
+        ("plain, no equivariant module", plain(1, 0, 1).with_num_equiv(0)),
+    ] {
+        law.check(&format!("{name}, {pooling:?}"), &config.with_pooling(pooling));
     }
-    law.check("moments", &MomentsConfig::new(4));
 }
 
 trait Law {
@@ -148,19 +175,30 @@ fn the_size_of_a_set_may_vary() {
             let device = Device::default();
             let network = in_f64(network(config, 1, &device));
             let data = data(&device);
-            let whole = run(&network, data.clone());
             for n in [1, 2, 100] {
                 let set = data.clone().repeat_dim(1, 10).narrow(1, 0, n);
                 let summary = network.forward(&set.into(), &mut Pass::inference(0));
                 assert_eq!(summary.dims(), [B, network.summary_dim()], "{name}");
                 assert!(values(summary).iter().all(|v| v.is_finite()), "{name}");
             }
-            // Mean and maximum of a set are those of the set twice.
-            let error = largest_error(&run(&network, data.repeat_dim(1, 2)), &whole);
-            assert!(error < 1e-13, "{name}: off by {error:.1e}");
         }
     }
     for_sets(&Size);
+}
+
+#[test]
+fn a_set_taken_twice_has_the_same_summary() {
+    struct Twice;
+    impl Law for Twice {
+        fn check<C: SummaryConfig>(&self, name: &str, config: &C) {
+            let device = Device::default();
+            let network = in_f64(network(config, 1, &device));
+            let [once, twice] = [1, 2].map(|times| run(&network, data(&device).repeat_dim(1, times)));
+            let error = largest_error(&twice, &once);
+            assert!(error < 1e-13, "{name}: off by {error:.1e}");
+        }
+    }
+    for_sets(&Twice);
 }
 
 /// Whatever stands in the padding: of data sets of 11, 4, 7, 1 and 9 observations together, and of each by itself.
@@ -230,6 +268,8 @@ impl Law for Gaps {
 fn gaps_change_nothing() {
     for_sets(&Gaps { closes: true });
     for_series(&Gaps { closes: false });
+    let small = TimeSeriesTransformerConfig::new(4).with_width(8).with_num_heads(2);
+    Gaps { closes: true }.check("time series transformer, times of a feature", &with_times(small));
 }
 
 /// The shapes that a network does not take are errors with what it takes.
@@ -240,6 +280,10 @@ fn data_of_other_shapes_are_refused() {
     let image = DataShape::new(vec![InputShape { name: "image".to_owned(), axes, padded: false }]);
     let error = DeepSetConfig::new(4).init(&image, init).expect_err("no sets").to_string();
     assert!(error.contains("one input of sets [N, F]") && error.contains("image [8, 8, 1]"), "{error}");
+    let error = SetTransformerConfig::new(4).init(&image, init).expect_err("no sets").to_string();
+    assert!(error.contains("one input of sets [N, F]") && error.contains("image [8, 8, 1]"), "{error}");
+    let error = TimeSeriesTransformerConfig::new(4).init(&image, init).expect_err("no series").to_string();
+    assert!(error.contains("one input of series [N, F]") && error.contains("image [8, 8, 1]"), "{error}");
     assert!(
         IdentityConfig::new().init(&image, init).is_err()
             && IdentityConfig::new().init(&DataShape::of_sets(3), init).is_ok()

@@ -6,7 +6,8 @@ use bayesburn_inference::Posterior;
 use bayesburn_networks::{
     AnyInferenceConfig, AnySummaryConfig, ConvolutionalNetworkConfig, DeepSetConfig, DenseSummaryConfig,
     FusionNetworkConfig, HierarchicalNetworkConfig, IdentityConfig, InferenceConfig, SequenceNetworkConfig,
-    SplitNetworkConfig, SummaryConfig, TimeSeriesNetworkConfig, default_device, device,
+    SetTransformerConfig, SplitNetworkConfig, SummaryConfig, TimeSeriesNetworkConfig, TimeSeriesTransformerConfig,
+    default_device, device,
 };
 
 type Load = fn(&Saved, Option<&str>) -> Result<Box<dyn AnyPosterior>, SavedError>;
@@ -50,6 +51,8 @@ impl Default for Registry {
             .with::<SplitNetworkConfig>()
             .with::<HierarchicalNetworkConfig>()
             .with::<AnySummaryConfig>()
+            .with::<SetTransformerConfig>()
+            .with::<TimeSeriesTransformerConfig>()
     }
 }
 
