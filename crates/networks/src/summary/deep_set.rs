@@ -3,6 +3,7 @@
 use super::{Pooling, features};
 #[cfg(feature = "flex")]
 use crate::dense::{dense_layer, layer_with};
+use crate::layers::{AttentionArchitecture, AttentionPooling, BlockConfig, KeyMask};
 use crate::{Activation, ConfigError, DataTensor, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork};
 use bayesburn_core::DataShape;
 use bayesburn_core::settings::{at_least_one, in_range};
@@ -87,6 +88,16 @@ impl DeepSetConfig {
     pub fn bayesflow_v1(summary_dim: usize) -> Self {
         Self::new(summary_dim).with_architecture(DeepSetArchitecture::Plain(PlainDeepSetConfig::new()))
     }
+
+    /// The last pooling of a set of vectors of this width, to one of the same width.
+    fn attention(&self, width: usize, init: &mut ParameterInit) -> Result<AttentionPooling, ConfigError> {
+        let num_heads = 4;
+        let holds = width.is_multiple_of(num_heads);
+        let expected = format!("a multiple of {num_heads}, the heads of the pooling by attention");
+        in_range(holds, "the width before the last pooling", expected, width)?;
+        let block = BlockConfig { architecture: AttentionArchitecture::PreNorm, num_heads, dropout: self.dropout };
+        AttentionPooling::new(&block, 1, width, width, init)
+    }
 }
 
 impl SummaryConfig for DeepSetConfig {
@@ -124,10 +135,14 @@ impl SummaryConfig for DeepSetConfig {
             module
         });
         let s1 = DenseStage::new(&invariant_stages[0], self.dropout, width, init);
+        let attention = match self.pooling {
+            Pooling::Attention => Some(self.attention(s1.width, init)?),
+            Pooling::Mean | Pooling::Max | Pooling::Sum => None,
+        };
         let s2 = DenseStage::new(&invariant_stages[1], self.dropout, s1.width, init);
         width = s2.width;
         let output = init.linear(width, self.summary_dim, OutputInit::Glorot);
-        Ok(DeepSet { embedding, equivariant, s1, s2, output, config: self.clone(), features })
+        Ok(DeepSet { embedding, equivariant, s1, attention, s2, output, config: self.clone(), features })
     }
 }
 
@@ -150,6 +165,8 @@ pub struct DeepSet {
     embedding: Option<Linear>,
     equivariant: Vec<EquivariantModule>,
     s1: DenseStage,
+    /// The last pooling, if it is by attention.
+    attention: Option<AttentionPooling>,
     s2: DenseStage,
     output: Linear,
     #[module(skip)]
@@ -199,9 +216,12 @@ impl SummaryNetwork for DeepSet {
         for module in &self.equivariant {
             h = module.forward(h, (pooling, mask.as_ref()), pass);
         }
-        let pooled = pooling.apply(self.s1.forward(h, pass), mask.as_ref());
-        let [rows, _, width] = pooled.dims();
-        let mut g = pooled.reshape([rows, width]);
+        let h = self.s1.forward(h, pass);
+        let [rows, _, width] = h.dims();
+        let mut g = match &self.attention {
+            Some(attention) => attention.forward(h, mask.as_ref().map(KeyMask::new).as_ref(), pass),
+            None => pooling.apply(h, mask.as_ref()).reshape([rows, width]),
+        };
         for layer in &self.s2.layers {
             let out = self.s2.activate(layer.forward(g.clone()), pass);
             g = if self.is_residual() { g + out } else { out };
@@ -218,6 +238,11 @@ impl DeepSet {
         if drops || !pass.uses_kernels() {
             return None;
         }
+        let pool = match self.config.pooling {
+            Pooling::Mean => Pool::Mean,
+            Pooling::Max => Pool::Max,
+            Pooling::Sum | Pooling::Attention => return None,
+        };
         let mut operands = Operands::default();
         let embedding = self.embedding.as_ref().map(|layer| linear(layer, &mut operands));
         let modules = self.equivariant.iter().map(|module| module.kernel(&mut operands)).collect::<Option<Vec<_>>>()?;
@@ -225,10 +250,6 @@ impl DeepSet {
         let mut layers = self.s2.layers(self.is_residual(), &mut operands)?;
         layers.push(dense_layer(&self.output, &mut operands));
         let after = Stack { layers, shortcut: Vec::new() };
-        let pool = match self.config.pooling {
-            Pooling::Mean => Pool::Mean,
-            Pooling::Max => Pool::Max,
-        };
         let network = SetNetwork { features: self.features, embedding, modules, before, after, pool };
         Some(Part { operation: Summary::new(network), operands })
     }

@@ -4,7 +4,7 @@ use bayesburn_core::DataShape;
 use bayesburn_networks::{
     AffineConfig, AffineNets, AttentionArchitecture, ConfigError, CouplingDesign, DeepSetArchitecture, DeepSetConfig,
     DenseNetConfig, DenseStageConfig, InterleavedConfig, InvertibleNetworkConfig, OutputInit, ParameterInit,
-    PlainDeepSetConfig, PostNormConfig, SeparateNets, SetTransformerConfig, SoftFlowConfig, SplineConfig,
+    PlainDeepSetConfig, Pooling, PostNormConfig, SeparateNets, SetTransformerConfig, SoftFlowConfig, SplineConfig,
     SummaryConfig, TimeSeriesTransformerConfig, TimeStamps, num_trainable_parameters, number_parameters,
 };
 use burn::{
@@ -78,6 +78,14 @@ fn a_configuration_that_makes_no_network_names_the_field() {
         ("s3.num_dense", DeepSetConfig::new(4).with_architecture(plain), 3),
     ] {
         assert_names(field, config.init(&DataShape::of_sets(features), &mut ParameterInit::new(0, &device)).err());
+    }
+    // The width before the last pooling is that of the data.
+    let plain =
+        DeepSetArchitecture::Plain(PlainDeepSetConfig::new().with_s1(DenseStageConfig::new().with_num_dense(0)));
+    let config = DeepSetConfig::new(4).with_num_equiv(0).with_architecture(plain).with_pooling(Pooling::Attention);
+    for (features, error) in [(3, true), (4, false)] {
+        let network = config.init(&DataShape::of_sets(features), &mut ParameterInit::new(0, &device));
+        assert_eq!(network.is_err(), error, "{features}");
     }
 }
 

@@ -252,6 +252,19 @@ fn set_networks_and_their_gradients_are_those_of_the_composition() {
     }
 }
 
+#[test]
+fn set_networks_that_kernels_cannot_pool_have_none() {
+    let device = Device::default();
+    for (pooling, has_kernel) in
+        [(Pooling::Mean, true), (Pooling::Max, true), (Pooling::Sum, false), (Pooling::Attention, false)]
+    {
+        let config = DeepSetConfig::new(4).with_pooling(pooling);
+        let network = config.init(&DataShape::of_sets(3), &mut ParameterInit::new(1, &device)).expect("valid");
+        let part = network.fast_path(&Tensor::zeros([1, 1], &device), &Pass::inference(0));
+        assert_eq!(part.is_some(), has_kernel, "{pooling:?}");
+    }
+}
+
 /// Numbers, and all gradients, of a step with 100 data sets: bit for bit the same on all cores and on one thread.
 #[test]
 fn results_do_not_depend_on_threads() {

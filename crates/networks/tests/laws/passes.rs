@@ -5,8 +5,8 @@ use bayesburn_core::DataShape;
 use bayesburn_networks::{
     ActNormConfig, Activation, AffineConfig, AffineNets, Bijection, CouplingDesign, DeepSet, DeepSetArchitecture,
     DeepSetConfig, DenseNet, DenseNetConfig, InvertibleNetworkConfig, OutputInit, ParameterInit, Pass,
-    PermutationConfig, PlainDeepSetConfig, SetTransformerConfig, SoftFlowConfig, SummaryConfig, SummaryNetwork,
-    TimeSeriesTransformerConfig,
+    PermutationConfig, PlainDeepSetConfig, Pooling, SetTransformerConfig, SoftFlowConfig, SummaryConfig,
+    SummaryNetwork, TimeSeriesTransformerConfig,
 };
 use burn::{
     linalg,
@@ -124,6 +124,8 @@ fn dropout_of_transformers_is_on_in_training_alone() {
     check("set transformer", both.map(|dropout| SetTransformerConfig::new(2).with_dropout(dropout)));
     check("set transformer of v1", both.map(|dropout| SetTransformerConfig::bayesflow_v1(2).with_dropout(dropout)));
     check("time series transformer", both.map(|dropout| TimeSeriesTransformerConfig::new(2).with_dropout(dropout)));
+    let deep_set = DeepSetConfig::new(2).with_pooling(Pooling::Attention);
+    check("deep set with attention", both.map(|dropout| deep_set.clone().with_dropout(dropout)));
 }
 
 /// With dropout 0 a network takes nothing from the pass: what comes after it in the pass is what it was.
