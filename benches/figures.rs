@@ -13,7 +13,7 @@ use bayesburn::{
     prelude::*,
     trainers::{Callback, EpochReport, StepReport},
 };
-use benchmarks::{Architecture, Setting, median};
+use benchmarks::{Architecture, Setting, median, peak_memory};
 use std::{
     env, fs,
     ops::ControlFlow,
@@ -92,13 +92,6 @@ fn setting(architecture: &str, sizes: &[&str]) -> bayesburn::Result<Setting> {
         [_, observations, units] => Setting { observations, units, ..setting },
         _ => setting,
     })
-}
-
-/// The largest memory that was ever resident, in MB.
-fn peak_memory() -> f64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
-    line.split_whitespace().next().and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(f64::NAN) / 1024.0
 }
 
 /// What this program prints as a process of its own, and its seconds from start to end.

@@ -1,11 +1,13 @@
 //! The quickstart's model and networks, which all benchmarks time, their arithmetic, and how steps are timed.
 
 use bayesburn::{
+    amortizers::{Amortizer, AmortizerConfig},
     networks::{AffineConfig, AffineNets, DenseNetConfig, default_device},
     prelude::*,
-    trainers::{Callback, StepReport},
+    trainers::{Callback, StepReport, TrainerBuilder},
 };
 use std::{
+    fs,
     ops::ControlFlow,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -130,18 +132,37 @@ impl Setting {
     /// If the device fails.
     #[must_use]
     pub fn steps_per_second_on(&self, device: &Device, duration: Duration) -> f64 {
-        let clock = Clock { duration, start: None, rate: Arc::default() };
-        let rate = Arc::clone(&clock.rate);
-        let mut trainer = Trainer::builder(self.model(), self.networks())
-            .progress(Progress::Hidden)
-            .callback(clock)
-            .device(device.clone())
-            .build()
-            .expect("valid networks");
-        let source = Online::new().with_epochs(1).with_iterations_per_epoch(100_000).with_batch_size(self.batch);
-        trainer.train(source, &TrainingConfig::new()).expect("training succeeds");
-        *rate.lock().expect("no thread panicked")
+        let builder = Trainer::builder(self.model(), self.networks()).device(device.clone());
+        steps_per_second(builder, self.batch, duration).0
     }
+}
+
+/// Whole online steps a second, simulations included, in the steady state: the first 20 steps are not counted; and the
+/// number of trained parameters.
+///
+/// # Panics
+/// If the networks are not valid, or training fails.
+#[must_use]
+pub fn steps_per_second<K: AmortizerConfig>(
+    builder: TrainerBuilder<K>,
+    batch: usize,
+    duration: Duration,
+) -> (f64, usize) {
+    let clock = Clock { duration, start: None, rate: Arc::default() };
+    let rate = Arc::clone(&clock.rate);
+    let mut trainer = builder.progress(Progress::Hidden).callback(clock).build().expect("valid networks");
+    let source = Online::new().with_epochs(1).with_iterations_per_epoch(100_000).with_batch_size(batch);
+    trainer.train(source, &TrainingConfig::new()).expect("training succeeds");
+    let rate = *rate.lock().expect("no thread panicked");
+    (rate, trainer.amortizer().num_trainable_parameters())
+}
+
+/// The largest memory that was ever resident, in MB. Linux only.
+#[must_use]
+pub fn peak_memory() -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    line.split_whitespace().next().and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(f64::NAN) / 1024.0
 }
 
 /// Stops a training some time after its first 20 steps, and has counted the steps of that time.
@@ -151,7 +172,7 @@ struct Clock {
     rate: Arc<Mutex<f64>>,
 }
 
-impl Callback for Clock {
+impl<A: Amortizer> Callback<A> for Clock {
     fn on_step(&mut self, report: &StepReport) -> ControlFlow<String> {
         const WARM_UP: usize = 20;
         if report.steps == WARM_UP {

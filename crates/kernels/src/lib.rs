@@ -54,7 +54,7 @@ pub use self::{
         affine::Affine,
         attention::{Attention, Queries},
         average_pool::AveragePool,
-        chain::{Chain, RowLayer, Sum},
+        chain::{Chain, Join, RowLayer, Sum},
         convolution::{Convolution, Windows},
         coupling::Coupling,
         dense::{Layer, Stack, Weight},

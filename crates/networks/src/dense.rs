@@ -42,7 +42,7 @@ impl Activation {
             Self::Elu => Some(Kernel::Elu),
             Self::Tanh => Some(Kernel::Tanh),
             Self::Softplus => Some(Kernel::Softplus),
-            Self::Mish => None,
+            Self::Mish => Some(Kernel::Mish),
         }
     }
 
@@ -66,6 +66,14 @@ impl Activation {
             }
         }
     }
+}
+
+/// A linear map of rows by a kernel.
+#[cfg(feature = "flex")]
+pub(crate) fn row_map(layer: &Linear, operands: &mut Operands) -> bayesburn_kernels::Linear {
+    let weight = operands.push_parameter(&layer.weight);
+    let bias = layer.bias.as_ref().map(|bias| operands.push_parameter(bias));
+    bayesburn_kernels::Linear { weight, bias, units: layer.weight.dims()[1] }
 }
 
 /// A linear layer of a kernel, of one input.
@@ -197,7 +205,7 @@ impl DenseNet {
     /// what this network does.
     #[cfg(feature = "flex")]
     pub(crate) fn stack(&self, widths: &[usize], pass: &Pass, operands: &mut Operands) -> Option<Stack> {
-        let drops = self.config.dropout > 0.0 && pass.is_training();
+        let drops = pass.drops(self.config.dropout);
         let drops_at_inference = self.config.dropout > 0.0 && self.config.mc_dropout && !pass.is_training();
         if drops_at_inference || self.config.spectral_norm {
             return None;

@@ -64,6 +64,12 @@ impl Pass {
         self.training
     }
 
+    /// Whether a network drops units of this probability in this pass, if it does so in training alone.
+    #[cfg(feature = "flex")]
+    pub(crate) fn drops(&self, probability: f64) -> bool {
+        self.training && self.dropout && probability > 0.0
+    }
+
     /// Standard normal noise of this shape, on the device and in the precision of `like`.
     pub fn normal(&mut self, shape: [usize; 2], like: &Tensor<2>) -> Tensor<2> {
         self.fill(shape, like, |rng| rng.sample(StandardNormal))

@@ -1,6 +1,10 @@
 //! Attends from queries to the rows of a data set that exist.
 
+#[cfg(feature = "flex")]
+use crate::dense::row_map;
 use crate::{ParameterInit, Pass};
+#[cfg(feature = "flex")]
+use bayesburn_kernels::{Attention, Operands, Queries, RowLayer, RowNorm};
 use burn::{
     module::Module,
     nn::Linear,
@@ -61,6 +65,29 @@ impl MultiHeadAttention {
             num_heads: config.num_heads,
             dropout: config.dropout,
         }
+    }
+
+    /// The width of the queries.
+    #[cfg(feature = "flex")]
+    pub(crate) fn d_query(&self) -> usize {
+        self.query.weight.dims()[0]
+    }
+
+    /// q + attention, with normalised queries and these layers from rows to keys, as a layer of a kernel. `None` if the
+    /// pass drops weights.
+    #[cfg(feature = "flex")]
+    pub(crate) fn layer(
+        &self,
+        queries: Queries,
+        query_norm: Option<RowNorm>,
+        keys: Vec<RowLayer>,
+        pass: &Pass,
+        operands: &mut Operands,
+    ) -> Option<RowLayer> {
+        let maps = [&self.query, &self.key, &self.value, &self.output].map(|map| row_map(map, operands));
+        let drops = pass.drops(self.dropout);
+        let attention = Attention { queries, keys, query_norm, maps, heads: self.num_heads };
+        (!drops).then_some(RowLayer::Attention(attention))
     }
 
     /// Queries `[B, Q, d_query]` and rows `[B, N, d_key]` to `[B, Q, d_query]`. Queries that are the same for all data

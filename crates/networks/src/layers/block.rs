@@ -1,8 +1,12 @@
 //! Joins attention, normalisation and a network of each row: the blocks of transformers.
 
 use super::{FeedForward, KeyMask, LayerNorm, MultiHeadAttention, RmsNorm, attention::AttentionConfig};
+#[cfg(feature = "flex")]
+use crate::dense::row_map;
 use crate::{ConfigError, ParameterInit, Pass};
 use bayesburn_core::settings::{at_least_one, in_range};
+#[cfg(feature = "flex")]
+use bayesburn_kernels::{Operands, Queries, RowLayer};
 use burn::{
     config::Config,
     module::{Module, Param},
@@ -141,6 +145,44 @@ impl AttentionBlock {
         })
     }
 
+    /// The same as layers of a kernel, from the rows of a data set: x is these rows, or `learned` ones, and y comes from
+    /// these rows by the layers `y`.
+    #[cfg(feature = "flex")]
+    pub(crate) fn layers(
+        &self,
+        learned: Option<&Param<Tensor<2>>>,
+        y: Vec<RowLayer>,
+        pass: &Pass,
+        operands: &mut Operands,
+    ) -> Option<Vec<RowLayer>> {
+        let learned = learned.map(|rows| (operands.push_parameter(rows), rows.dims()[0]));
+        let queries = |layers| match learned {
+            Some((operand, number)) => Queries::Learned { operand, number, layers },
+            None => Queries::Rows(layers),
+        };
+        match self {
+            Self::PreNorm(block) => {
+                let width = block.projection.weight.dims()[1];
+                let queries = queries(vec![RowLayer::Linear(row_map(&block.projection, operands))]);
+                let query_norm = Some(block.query_norm.layer(operands));
+                let mut keys = y;
+                keys.push(RowLayer::Norm(block.key_norm.layer(operands)));
+                let attention = block.attention.layer(queries, query_norm, keys, pass, operands)?;
+                let norm = RowLayer::Norm(block.norm.layer(operands));
+                let feed_forward = block.feed_forward.layer(width, pass, operands)?;
+                Some(vec![attention, RowLayer::residual(vec![norm, feed_forward])])
+            }
+            Self::PostNorm(block) => {
+                let width = block.attention.d_query();
+                let mut layers = vec![block.attention.layer(queries(Vec::new()), None, y, pass, operands)?];
+                layers.extend(block.attention_norm.as_ref().map(|norm| RowLayer::Norm(norm.layer(operands))));
+                layers.push(RowLayer::residual(vec![block.feed_forward.layer(width, pass, operands)?]));
+                layers.extend(block.norm.as_ref().map(|norm| RowLayer::Norm(norm.layer(operands))));
+                Some(layers)
+            }
+        }
+    }
+
     /// x `[B, Q, d_x]` and y `[B, N, d_y]` to `[B, Q, width]`, with the mask of the rows of y. An x that is the same
     /// for all data sets may come as `[1, Q, d_x]`.
     pub(crate) fn forward(&self, x: Tensor<3>, y: Tensor<3>, mask: Option<&KeyMask>, pass: &mut Pass) -> Tensor<3> {
@@ -189,6 +231,13 @@ impl InducedBlock {
         })
     }
 
+    /// The same as layers of a kernel.
+    #[cfg(feature = "flex")]
+    pub(crate) fn layers(&self, pass: &Pass, operands: &mut Operands) -> Option<Vec<RowLayer>> {
+        let h = self.from_rows.layers(Some(&self.points), Vec::new(), pass, operands)?;
+        self.to_rows.layers(None, h, pass, operands)
+    }
+
     /// `[B, N, d_x]` to `[B, N, width]`.
     pub(crate) fn forward(&self, x: Tensor<3>, mask: Option<&KeyMask>, pass: &mut Pass) -> Tensor<3> {
         let h = self.from_rows.forward(self.points.val().unsqueeze(), x.clone(), mask, pass);
@@ -219,6 +268,15 @@ impl AttentionPooling {
             seeds: init.glorot_uniform([num_seeds, width], num_seeds, width),
             block: AttentionBlock::new(config, [width, width], width, init)?,
         })
+    }
+
+    /// The same, of rows of width `d_x`, as layers of a kernel.
+    #[cfg(feature = "flex")]
+    pub(crate) fn layers(&self, d_x: usize, pass: &Pass, operands: &mut Operands) -> Option<Vec<RowLayer>> {
+        let mut layers = vec![self.feed_forward.layer(d_x, pass, operands)?];
+        layers.extend(self.block.layers(Some(&self.seeds), Vec::new(), pass, operands)?);
+        layers.push(RowLayer::Flatten);
+        Some(layers)
     }
 
     /// `[B, N, d_x]` to `[B, k width]`.

@@ -1,6 +1,10 @@
 //! Convolves series.
 
 use crate::ParameterInit;
+#[cfg(feature = "flex")]
+use crate::dense::row_map;
+#[cfg(feature = "flex")]
+use bayesburn_kernels::{Convolution, Operands, RowLayer, Windows};
 use burn::{
     module::Module,
     nn::Linear,
@@ -41,6 +45,18 @@ impl SeriesConvolution {
         let weight = init.glorot_uniform([d_input, filters], d_input, fan_out);
         let linear = Linear { weight, bias: Some(init.constant([filters], 0.0)) };
         Self { linear, kernel_size, alignment }
+    }
+
+    /// The same as a layer of a kernel.
+    #[cfg(feature = "flex")]
+    pub(crate) fn layer(&self, operands: &mut Operands) -> RowLayer {
+        let windows = match self.alignment {
+            Alignment::Centred => Windows::Around,
+            Alignment::Causal => Windows::Before,
+            Alignment::Strided => Windows::Apart,
+        };
+        let linear = row_map(&self.linear, operands);
+        RowLayer::Convolution(Convolution { linear, kernel: [self.kernel_size, 1], windows })
     }
 
     /// `[B, N, features]` to `[B, windows, filters]`, and the mask `[B, windows, 1]` of the windows that exist.

@@ -1,6 +1,10 @@
 //! Maps each row by itself, behind an attention or before a pooling.
 
+#[cfg(feature = "flex")]
+use crate::dense::row_map;
 use crate::{ConfigError, DenseNet, DenseNetConfig, OutputInit, ParameterInit, Pass};
+#[cfg(feature = "flex")]
+use bayesburn_kernels::{Gated, Operands, RowLayer};
 use burn::{
     module::Module,
     nn::Linear,
@@ -35,6 +39,18 @@ impl FeedForward {
         Ok(Self::Dense(config.init(d_input, d_output, OutputInit::Glorot, init)?))
     }
 
+    /// The same as a layer of a kernel. `None` if the pass drops units.
+    #[cfg(feature = "flex")]
+    pub(crate) fn layer(&self, d_input: usize, pass: &Pass, operands: &mut Operands) -> Option<RowLayer> {
+        match self {
+            Self::Gated(net) => net.layer(pass, operands).map(RowLayer::Gated),
+            Self::Dense(net) => {
+                let stack = net.stack(&[d_input], pass, operands)?;
+                stack.layers.iter().all(|layer| layer.dropout.is_none()).then_some(RowLayer::Dense(stack))
+            }
+        }
+    }
+
     /// `[B, N, d_input]` to `[B, N, d_output]`.
     pub(crate) fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
         match self {
@@ -66,6 +82,13 @@ impl GatedFeedForward {
         let units = (d_output.saturating_mul(8) / 3).next_multiple_of(64);
         let mut linear = |d_input, d_output| init.linear_with(false, d_input, d_output);
         Self { gate: linear(d_input, units), up: linear(d_input, units), down: linear(units, d_output), dropout }
+    }
+
+    #[cfg(feature = "flex")]
+    fn layer(&self, pass: &Pass, operands: &mut Operands) -> Option<Gated> {
+        let [gate, up, down] = [&self.gate, &self.up, &self.down].map(|map| row_map(map, operands));
+        let drops = pass.drops(self.dropout);
+        (!drops).then_some(Gated { gate, up, down, activation: bayesburn_kernels::Activation::Silu })
     }
 
     fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {

@@ -1,6 +1,10 @@
 //! Convolves, normalises and pools images `[B, H, W, C]`, of which a mask `[B, H, W, 1]` says which pixels exist.
 
+#[cfg(feature = "flex")]
+use crate::dense::row_map;
 use crate::{OutputInit, ParameterInit};
+#[cfg(feature = "flex")]
+use bayesburn_kernels::{Convolution, Operands, RowLayer, RowNorm, Windows};
 use burn::{
     module::{Module, Param},
     nn::Linear,
@@ -28,6 +32,13 @@ impl ImageConvolution {
             OutputInit::Zeros => init.constant([d_input, filters], 0.0),
         };
         Self { linear: Linear { weight, bias: Some(init.constant([filters], 0.0)) } }
+    }
+
+    /// The same as a layer of a kernel.
+    #[cfg(feature = "flex")]
+    pub(crate) fn layer(&self, operands: &mut Operands) -> RowLayer {
+        let linear = row_map(&self.linear, operands);
+        RowLayer::Convolution(Convolution { linear, kernel: [3, 3], windows: Windows::Around })
     }
 
     /// `[B, H, W, channels]` to `[B, H, W, filters]`; the result at pixels that do not exist is arbitrary.
@@ -59,6 +70,13 @@ impl ChannelNorm {
 
     pub(crate) fn new(channels: usize, init: &mut ParameterInit) -> Self {
         Self { scale: init.constant([channels], 1.0), shift: init.constant([channels], 0.0) }
+    }
+
+    /// The same as a layer of a kernel.
+    #[cfg(feature = "flex")]
+    pub(crate) fn layer(&self, operands: &mut Operands) -> RowLayer {
+        let [scale, bias] = [&self.scale, &self.shift].map(|parameter| operands.push_parameter(parameter));
+        RowLayer::Norm(RowNorm { centred: true, scale, bias: Some(bias), epsilon: Self::EPSILON as f32 })
     }
 
     /// `[B, H, W, C]` to the same.

@@ -1,6 +1,8 @@
 //! Normalises each row over its features.
 
 use crate::ParameterInit;
+#[cfg(feature = "flex")]
+use bayesburn_kernels::{Operands, RowNorm};
 use burn::{
     module::{Module, Param},
     tensor::Tensor,
@@ -21,6 +23,13 @@ impl RmsNorm {
         Self { gain: init.constant([width], 1.0) }
     }
 
+    /// The same as a layer of a kernel.
+    #[cfg(feature = "flex")]
+    pub(crate) fn layer(&self, operands: &mut Operands) -> RowNorm {
+        let scale = operands.push_parameter(&self.gain);
+        RowNorm { centred: false, scale, bias: None, epsilon: EPSILON as f32 }
+    }
+
     /// `[B, N, width]` to the same shape.
     pub(crate) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         scaled_to_one(x) * self.gain.val().unsqueeze()
@@ -38,6 +47,13 @@ pub(crate) struct LayerNorm {
 impl LayerNorm {
     pub(crate) fn new(width: usize, init: &mut ParameterInit) -> Self {
         Self { gain: init.constant([width], 1.0), bias: init.constant([width], 0.0) }
+    }
+
+    /// The same as a layer of a kernel.
+    #[cfg(feature = "flex")]
+    pub(crate) fn layer(&self, operands: &mut Operands) -> RowNorm {
+        let [scale, bias] = [&self.gain, &self.bias].map(|parameter| operands.push_parameter(parameter));
+        RowNorm { centred: true, scale, bias: Some(bias), epsilon: EPSILON as f32 }
     }
 
     /// `[B, N, width]` to the same shape.

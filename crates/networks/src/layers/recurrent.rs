@@ -1,6 +1,10 @@
 //! Reads a series row by row with a gated recurrent unit or an LSTM.
 
+#[cfg(feature = "flex")]
+use crate::dense::row_map;
 use crate::{ParameterInit, Pass};
+#[cfg(feature = "flex")]
+use bayesburn_kernels::{Cell, Operands, RowLayer, Sum};
 use burn::{
     config::Config,
     module::Module,
@@ -63,6 +67,18 @@ impl Recurrent {
         Self { forward, backward, dropout }
     }
 
+    /// The same as a layer of a kernel. `None` if the pass drops features.
+    #[cfg(feature = "flex")]
+    pub(crate) fn layer(&self, pass: &Pass, operands: &mut Operands) -> Option<RowLayer> {
+        if pass.drops(self.dropout) {
+            return None;
+        }
+        let directions = [(Some(&self.forward), false), (self.backward.as_ref(), true)];
+        let branches = directions.into_iter().filter_map(|(layer, reversed)| Some((layer?, reversed)));
+        let branches = branches.map(|(layer, reversed)| vec![layer.layer(reversed, operands)]).collect();
+        Some(RowLayer::Sum(Sum { branches }))
+    }
+
     /// `[B, N, d_input]` to `[B, units]`, past rows of which the mask `[B, N, 1]` is 0 as if they were not there. In
     /// training, dropout drops features of the input, the same ones at all rows of a series (Gal & Ghahramani 2016).
     pub(crate) fn forward(&self, x: &Tensor<3>, mask: Option<&Tensor<3>>, pass: &mut Pass) -> Tensor<2> {
@@ -114,6 +130,16 @@ impl Unrolled {
         let weight = init.orthogonal_blocks(units, cell.num_gates());
         let bias = (cell == RecurrentCell::Gru).then(|| init.constant([width], 0.0));
         Self { input, state: Linear { weight, bias }, cell, units }
+    }
+
+    #[cfg(feature = "flex")]
+    fn layer(&self, reversed: bool, operands: &mut Operands) -> RowLayer {
+        let cell = match self.cell {
+            RecurrentCell::Gru => Cell::Gru,
+            RecurrentCell::Lstm => Cell::Lstm,
+        };
+        let [input, state] = [&self.input, &self.state].map(|map| row_map(map, operands));
+        RowLayer::Recurrent(bayesburn_kernels::Recurrent { cell, input, state, units: self.units, reversed })
     }
 
     /// The last state. Where a row does not exist, the state stays as it is, to the bit.

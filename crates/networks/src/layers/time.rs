@@ -1,6 +1,8 @@
 //! Encodes times as numbers that attention can compare.
 
 use crate::ParameterInit;
+#[cfg(feature = "flex")]
+use bayesburn_kernels::{Operands, RowTime, TimeEmbedding};
 use burn::{
     module::{Module, Param},
     tensor::Tensor,
@@ -25,6 +27,13 @@ impl Time2Vec {
         let waves = (0..Self::WIDTH - 1).map(|k| 2_f32.powi(k as i32));
         let weight = [1.0].into_iter().chain(waves).collect();
         Self { weight: init.values(weight, [Self::WIDTH]), bias: init.constant([Self::WIDTH], 0.0) }
+    }
+
+    /// Rows with their features and the numbers of their time, as a layer of a kernel.
+    #[cfg(feature = "flex")]
+    pub(crate) fn layer(&self, time: RowTime, operands: &mut Operands) -> TimeEmbedding {
+        let [factors, offsets] = [&self.weight, &self.bias].map(|parameter| operands.push_parameter(parameter));
+        TimeEmbedding { factors, offsets, number: Self::WIDTH, time }
     }
 
     /// `[B, N, 1]` to `[B, N, 8]`.

@@ -3,8 +3,9 @@
 use crate::{
     ConfigError, ConvolutionalNetwork, ConvolutionalNetworkConfig, DataTensor, DeepSet, DeepSetConfig, DenseSummary,
     DenseSummaryConfig, FusionNetwork, FusionNetworkConfig, HierarchicalNetwork, HierarchicalNetworkConfig, Identity,
-    IdentityConfig, ParameterInit, Pass, SequenceNetwork, SequenceNetworkConfig, SplitNetwork, SplitNetworkConfig,
-    SummaryConfig, SummaryNetwork, TimeSeriesNetwork, TimeSeriesNetworkConfig,
+    IdentityConfig, ParameterInit, Pass, SequenceNetwork, SequenceNetworkConfig, SetTransformer, SetTransformerConfig,
+    SplitNetwork, SplitNetworkConfig, SummaryConfig, SummaryNetwork, TimeSeriesNetwork, TimeSeriesNetworkConfig,
+    TimeSeriesTransformer, TimeSeriesTransformerConfig,
 };
 use bayesburn_core::{DataShape, InputShape};
 #[cfg(feature = "flex")]
@@ -26,8 +27,12 @@ pub enum AnySummaryConfig {
     Dense(DenseSummaryConfig),
     /// Sets.
     DeepSet(DeepSetConfig),
+    /// Sets whose observations tell more together.
+    SetTransformer(SetTransformerConfig),
     /// Series, by convolution and recurrent layers.
     TimeSeries(TimeSeriesNetworkConfig),
+    /// Series, by attention, at regular or irregular times.
+    TimeSeriesTransformer(TimeSeriesTransformerConfig),
     /// Series, as in BayesFlow v1.
     Sequence(SequenceNetworkConfig),
     /// Images.
@@ -50,8 +55,12 @@ pub enum AnySummaryNetwork {
     Dense(DenseSummary),
     /// Sets.
     DeepSet(DeepSet),
+    /// Sets whose observations tell more together.
+    SetTransformer(SetTransformer),
     /// Series, by convolution and recurrent layers.
     TimeSeries(TimeSeriesNetwork),
+    /// Series, by attention, at regular or irregular times.
+    TimeSeriesTransformer(TimeSeriesTransformer),
     /// Series, as in BayesFlow v1.
     Sequence(SequenceNetwork),
     /// Images.
@@ -124,7 +133,9 @@ for_each_network! {
     Identity: IdentityConfig,
     Dense: DenseSummaryConfig,
     DeepSet: DeepSetConfig,
+    SetTransformer: SetTransformerConfig,
     TimeSeries: TimeSeriesNetworkConfig,
+    TimeSeriesTransformer: TimeSeriesTransformerConfig,
     Sequence: SequenceNetworkConfig,
     Convolutional: ConvolutionalNetworkConfig,
     Fusion: FusionNetworkConfig,

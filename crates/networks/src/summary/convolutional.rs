@@ -1,9 +1,15 @@
 //! Summarises images: residual convolutions in stages, each of which halves the sides.
 
+#[cfg(feature = "flex")]
+use super::run_kernel;
+#[cfg(feature = "flex")]
+use crate::dense::row_map;
 use crate::layers::{ChannelNorm, ImageConvolution, average_pool, mean_over_pixels};
 use crate::{Activation, ConfigError, DataTensor, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork};
 use bayesburn_core::settings::{at_least_one, in_range};
 use bayesburn_core::{DataShape, InputShape};
+#[cfg(feature = "flex")]
+use bayesburn_kernels::{AveragePool, Chain, Operands, Part, Pool, RowLayer, Summary, runs_on};
 use burn::{config::Config, module::Module, nn::Linear, tensor::Tensor};
 
 /// Configuration of a [`ConvolutionalNetwork`]. The defaults are those of BayesFlow 2, with as many parameters.
@@ -129,6 +135,16 @@ impl Block {
         }
     }
 
+    /// The same as layers of a kernel.
+    #[cfg(feature = "flex")]
+    fn layers(&self, activation: bayesburn_kernels::Activation, operands: &mut Operands) -> [RowLayer; 2] {
+        let activation = RowLayer::Activation(activation);
+        let projection = RowLayer::Linear(row_map(&self.projection, operands));
+        let first = [self.first_norm.layer(operands), activation.clone(), self.first.layer(operands)];
+        let second = [self.second_norm.layer(operands), activation, self.second.layer(operands)];
+        [projection, RowLayer::residual([first, second].concat())]
+    }
+
     fn forward(
         &self,
         x: Tensor<4>,
@@ -152,6 +168,11 @@ impl SummaryNetwork for ConvolutionalNetwork {
         self.config.summary_dim
     }
 
+    #[cfg(feature = "flex")]
+    fn fast_path(&self, like: &Tensor<2>, pass: &Pass) -> Option<Part<Summary>> {
+        runs_on(like).then(|| self.as_operation(pass))?
+    }
+
     fn forward(&self, data: &DataTensor, pass: &mut Pass) -> Tensor<2> {
         let data = data.only();
         let &[images, height, width, channels] = data.shape() else {
@@ -161,6 +182,10 @@ impl SummaryNetwork for ConvolutionalNetwork {
         let (pixels, mask) = data.rows();
         let mut x = pixels.reshape([images, height, width, channels]);
         let mut mask = mask.map(|mask| mask.reshape([images, height, width, 1]));
+        #[cfg(feature = "flex")]
+        if let Some(summaries) = run_kernel(self.as_operation(pass), &x, mask.as_ref()) {
+            return summaries;
+        }
         for stage in &self.stages {
             for block in &stage.blocks {
                 x = block.forward(x, mask.as_ref(), &self.config, pass);
@@ -168,5 +193,27 @@ impl SummaryNetwork for ConvolutionalNetwork {
             (x, mask) = average_pool(x, mask);
         }
         self.output.forward(mean_over_pixels(x, mask))
+    }
+}
+
+#[cfg(feature = "flex")]
+impl ConvolutionalNetwork {
+    /// The network as an operation, if kernels can do what it does.
+    fn as_operation(&self, pass: &Pass) -> Option<Part<Summary>> {
+        let drops = pass.drops(self.config.dropout);
+        if drops || !pass.uses_kernels() {
+            return None;
+        }
+        let activation = self.config.activation.kernel()?;
+        let mut operands = Operands::default();
+        let mut layers = Vec::new();
+        for stage in &self.stages {
+            layers.extend(stage.blocks.iter().flat_map(|block| block.layers(activation, &mut operands)));
+            layers.push(RowLayer::AveragePool(AveragePool));
+        }
+        layers.push(RowLayer::Pool(Pool::Mean));
+        layers.push(RowLayer::Linear(row_map(&self.output, &mut operands)));
+        let chain = Chain { features: self.channels, summary_dim: self.config.summary_dim, layers };
+        Some(Part { operation: Summary::new(chain), operands })
     }
 }

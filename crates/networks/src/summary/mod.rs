@@ -29,7 +29,7 @@ pub use vector::{DenseSummary, DenseSummaryConfig, Identity, IdentityConfig};
 use crate::{ConfigError, DataTensor, ParameterInit, Pass};
 use bayesburn_core::DataShape;
 #[cfg(feature = "flex")]
-use bayesburn_kernels::{Part, Summary};
+use bayesburn_kernels::{Part, Summary, runs_on};
 use burn::{
     config::Config,
     module::{Module, ModuleDisplay},
@@ -222,4 +222,19 @@ fn series(network: &'static str, shape: &DataShape) -> Result<usize, ConfigError
             Err(ConfigError::Data { network, expected, got: shape.to_string() })
         }
     }
+}
+
+/// The summaries of data `[B, ..., F]` with a mask `[B, ..., 1]` by a kernel, if there is one for this network, and the
+/// data are where kernels run.
+#[cfg(feature = "flex")]
+fn run_kernel<const R: usize>(
+    part: Option<Part<Summary>>,
+    data: &Tensor<R>,
+    mask: Option<&Tensor<R>>,
+) -> Option<Tensor<2>> {
+    if !runs_on(data) {
+        return None;
+    }
+    let mask = mask.map(|mask| mask.clone().flatten::<2>(1, R - 1));
+    part?.run(data.clone(), mask)
 }

@@ -1,10 +1,16 @@
 //! Summarises series by the network of BayesFlow v1: causal convolutions of several widths, then an LSTM.
 
+#[cfg(feature = "flex")]
+use super::run_kernel;
 use super::series;
+#[cfg(feature = "flex")]
+use crate::dense::row_map;
 use crate::layers::{Alignment, Direction, Recurrent, RecurrentCell, SeriesConvolution};
 use crate::{Activation, ConfigError, DataTensor, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork};
 use bayesburn_core::DataShape;
 use bayesburn_core::settings::{at_least_one, in_range};
+#[cfg(feature = "flex")]
+use bayesburn_kernels::{Chain, Join, Operands, Part, RowLayer, Summary, runs_on};
 use burn::{config::Config, module::Module, nn::Linear, tensor::Tensor};
 
 /// Configuration of a [`SequenceNetwork`]. The defaults are those of BayesFlow v1.
@@ -111,6 +117,15 @@ impl MultiConvolution {
         Self { convolutions, joint: init.linear(width, config.filters, OutputInit::Glorot) }
     }
 
+    /// The same as layers of a kernel.
+    #[cfg(feature = "flex")]
+    fn layers(&self, activation: bayesburn_kernels::Activation, operands: &mut Operands) -> [RowLayer; 3] {
+        let activation = RowLayer::Activation(activation);
+        let branches = self.convolutions.iter().map(|layer| vec![layer.layer(operands), activation.clone()]).collect();
+        let joint = RowLayer::Linear(row_map(&self.joint, operands));
+        [RowLayer::Join(Join { branches }), joint, activation]
+    }
+
     fn forward(&self, x: &Tensor<3>, mask: Option<&Tensor<3>>, activation: Activation) -> Tensor<3> {
         let filters = self.convolutions.iter().map(|layer| activation.apply(layer.forward(x.clone(), mask).0));
         activation.apply(self.joint.forward(Tensor::cat(filters.collect(), 2)))
@@ -122,13 +137,40 @@ impl SummaryNetwork for SequenceNetwork {
         self.config.summary_dim
     }
 
+    #[cfg(feature = "flex")]
+    fn fast_path(&self, like: &Tensor<2>, pass: &Pass) -> Option<Part<Summary>> {
+        runs_on(like).then(|| self.as_operation(pass))?
+    }
+
     fn forward(&self, data: &DataTensor, pass: &mut Pass) -> Tensor<2> {
         let (mut x, mask) = data.only().sets();
         let [_, _, features] = x.dims();
         assert_eq!(features, self.features, "data of {features} features for a network of {}", self.features);
+        #[cfg(feature = "flex")]
+        if let Some(summaries) = run_kernel(self.as_operation(pass), &x, mask.as_ref()) {
+            return summaries;
+        }
         for layer in &self.layers {
             x = layer.forward(&x, mask.as_ref(), self.config.activation);
         }
         self.output.forward(self.recurrent.forward(&x, mask.as_ref(), pass))
+    }
+}
+
+#[cfg(feature = "flex")]
+impl SequenceNetwork {
+    /// The network as an operation, if kernels can do what it does.
+    fn as_operation(&self, pass: &Pass) -> Option<Part<Summary>> {
+        if !pass.uses_kernels() {
+            return None;
+        }
+        let activation = self.config.activation.kernel()?;
+        let mut operands = Operands::default();
+        let layers = self.layers.iter().flat_map(|layer| layer.layers(activation, &mut operands));
+        let mut layers: Vec<RowLayer> = layers.collect();
+        layers.push(self.recurrent.layer(pass, &mut operands)?);
+        layers.push(RowLayer::Linear(row_map(&self.output, &mut operands)));
+        let chain = Chain { features: self.features, summary_dim: self.config.summary_dim, layers };
+        Some(Part { operation: Summary::new(chain), operands })
     }
 }

@@ -1,11 +1,17 @@
 //! Summarises sets by attention: every observation sees every other, not their mean alone.
 
 use super::features;
+#[cfg(feature = "flex")]
+use super::run_kernel;
+#[cfg(feature = "flex")]
+use crate::dense::row_map;
 use crate::layers::PostNormConfig;
 use crate::layers::{AttentionArchitecture, AttentionBlock, AttentionPooling, BlockConfig, InducedBlock, KeyMask};
 use crate::{ConfigError, DataTensor, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork};
 use bayesburn_core::DataShape;
 use bayesburn_core::settings::at_least_one;
+#[cfg(feature = "flex")]
+use bayesburn_kernels::{Chain, Operands, Part, RowLayer, Summary, runs_on};
 use burn::{config::Config, module::Module, nn::Linear, tensor::Tensor};
 
 /// Configuration of a [`SetTransformer`]. The defaults are the settings of BayesFlow 2, but for dropout.
@@ -137,10 +143,19 @@ impl SummaryNetwork for SetTransformer {
         self.config.summary_dim
     }
 
+    #[cfg(feature = "flex")]
+    fn fast_path(&self, like: &Tensor<2>, pass: &Pass) -> Option<Part<Summary>> {
+        runs_on(like).then(|| self.as_operation(pass))?
+    }
+
     fn forward(&self, data: &DataTensor, pass: &mut Pass) -> Tensor<2> {
         let (data, mask) = data.only().sets();
         let [_, _, features] = data.dims();
         assert_eq!(features, self.features, "data of {features} features for a network of {}", self.features);
+        #[cfg(feature = "flex")]
+        if let Some(summaries) = run_kernel(self.as_operation(pass), &data, mask.as_ref()) {
+            return summaries;
+        }
         let mask = mask.as_ref().map(KeyMask::new);
         let mut h = data;
         for block in &self.blocks {
@@ -154,5 +169,31 @@ impl SummaryNetwork for SetTransformer {
             Some(output) => output.forward(pooled),
             None => pooled,
         }
+    }
+}
+
+#[cfg(feature = "flex")]
+impl SetTransformer {
+    /// The network as an operation, if kernels can do what it does.
+    fn as_operation(&self, pass: &Pass) -> Option<Part<Summary>> {
+        if !pass.uses_kernels() {
+            return None;
+        }
+        let mut operands = Operands::default();
+        let mut layers = Vec::new();
+        for block in &self.blocks {
+            layers.extend(match block {
+                SetBlock::Direct(block) => block.layers(None, Vec::new(), pass, &mut operands)?,
+                SetBlock::Induced(block) => block.layers(pass, &mut operands)?,
+            });
+        }
+        let width = match (&self.config.architecture, self.blocks.is_empty()) {
+            (AttentionArchitecture::PreNorm, false) => self.config.width,
+            _ => self.features,
+        };
+        layers.extend(self.pooling.layers(width, pass, &mut operands)?);
+        layers.extend(self.output.as_ref().map(|output| RowLayer::Linear(row_map(output, &mut operands))));
+        let chain = Chain { features: self.features, summary_dim: self.config.summary_dim, layers };
+        Some(Part { operation: Summary::new(chain), operands })
     }
 }

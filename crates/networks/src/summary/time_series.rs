@@ -1,10 +1,16 @@
 //! Summarises series: convolutions, then recurrent layers, one of which reads in larger steps.
 
+#[cfg(feature = "flex")]
+use super::run_kernel;
 use super::series;
+#[cfg(feature = "flex")]
+use crate::dense::row_map;
 use crate::layers::{Alignment, Direction, Recurrent, RecurrentCell, SeriesConvolution};
 use crate::{Activation, ConfigError, DataTensor, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork};
 use bayesburn_core::DataShape;
 use bayesburn_core::settings::{at_least_one, in_range};
+#[cfg(feature = "flex")]
+use bayesburn_kernels::{Chain, Operands, Part, RowLayer, Sum, Summary, runs_on};
 use burn::{config::Config, module::Module, nn::Linear, tensor::Tensor};
 
 /// Configuration of a [`TimeSeriesNetwork`]. The defaults are those of BayesFlow 2, with as many parameters, but
@@ -117,10 +123,19 @@ impl SummaryNetwork for TimeSeriesNetwork {
         self.config.summary_dim
     }
 
+    #[cfg(feature = "flex")]
+    fn fast_path(&self, like: &Tensor<2>, pass: &Pass) -> Option<Part<Summary>> {
+        runs_on(like).then(|| self.as_operation(pass))?
+    }
+
     fn forward(&self, data: &DataTensor, pass: &mut Pass) -> Tensor<2> {
         let (data, mask) = data.only().sets();
         let [_, _, features] = data.dims();
         assert_eq!(features, self.features, "data of {features} features for a network of {}", self.features);
+        #[cfg(feature = "flex")]
+        if let Some(summaries) = run_kernel(self.as_operation(pass), &data, mask.as_ref()) {
+            return summaries;
+        }
         let (rows, mask) = self.convolution.forward(data, mask.as_ref());
         let rows = self.config.activation.apply(rows);
         let mut state = self.direct.forward(&rows, mask.as_ref(), pass);
@@ -129,5 +144,27 @@ impl SummaryNetwork for TimeSeriesNetwork {
             state = state + skip.recurrent.forward(&windows, mask.as_ref(), pass);
         }
         self.output.forward(state)
+    }
+}
+
+#[cfg(feature = "flex")]
+impl TimeSeriesNetwork {
+    /// The network as an operation, if kernels can do what it does.
+    fn as_operation(&self, pass: &Pass) -> Option<Part<Summary>> {
+        if !pass.uses_kernels() {
+            return None;
+        }
+        let mut operands = Operands::default();
+        let mut layers = vec![self.convolution.layer(&mut operands)];
+        layers.push(RowLayer::Activation(self.config.activation.kernel()?));
+        let mut branches = vec![vec![self.direct.layer(pass, &mut operands)?]];
+        if let Some(skip) = &self.skip {
+            let convolution = skip.convolution.layer(&mut operands);
+            branches.push(vec![convolution, skip.recurrent.layer(pass, &mut operands)?]);
+        }
+        layers.push(RowLayer::Sum(Sum { branches }));
+        layers.push(RowLayer::Linear(row_map(&self.output, &mut operands)));
+        let chain = Chain { features: self.features, summary_dim: self.config.summary_dim, layers };
+        Some(Part { operation: Summary::new(chain), operands })
     }
 }

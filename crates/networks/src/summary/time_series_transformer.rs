@@ -1,10 +1,16 @@
 //! Summarises series by attention: every row sees every other, and the times of both.
 
+#[cfg(feature = "flex")]
+use super::run_kernel;
 use super::{Pooling, series};
+#[cfg(feature = "flex")]
+use crate::dense::row_map;
 use crate::layers::{AttentionArchitecture, AttentionBlock, BlockConfig, KeyMask, Time2Vec};
 use crate::{ConfigError, DataTensor, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork, pass::constant};
 use bayesburn_core::DataShape;
 use bayesburn_core::settings::{at_least_one, in_range};
+#[cfg(feature = "flex")]
+use bayesburn_kernels::{Chain, Operands, Part, Pool, RowLayer, RowTime, Summary, runs_on};
 use burn::{config::Config, module::Module, nn::Linear, tensor::Tensor};
 
 /// Where a [`TimeSeriesTransformer`] reads the time of a row.
@@ -120,10 +126,19 @@ impl SummaryNetwork for TimeSeriesTransformer {
         self.config.summary_dim
     }
 
+    #[cfg(feature = "flex")]
+    fn fast_path(&self, like: &Tensor<2>, pass: &Pass) -> Option<Part<Summary>> {
+        runs_on(like).then(|| self.as_operation(pass))?
+    }
+
     fn forward(&self, data: &DataTensor, pass: &mut Pass) -> Tensor<2> {
         let (data, mask) = data.only().sets();
         let [sets, rows, features] = data.dims();
         assert_eq!(features, self.features, "data of {features} features for a network of {}", self.features);
+        #[cfg(feature = "flex")]
+        if let Some(summaries) = run_kernel(self.as_operation(pass), &data, mask.as_ref()) {
+            return summaries;
+        }
         let times = match self.config.times {
             TimeStamps::Index => {
                 let index = constant((0..rows).map(|i| i as f32).collect(), [1, rows, 1], &data);
@@ -137,5 +152,28 @@ impl SummaryNetwork for TimeSeriesTransformer {
             h = block.forward(h.clone(), h, keys.as_ref(), pass);
         }
         self.output.forward(Pooling::Mean.apply(h, mask.as_ref()).reshape([sets, self.config.width]))
+    }
+}
+
+#[cfg(feature = "flex")]
+impl TimeSeriesTransformer {
+    /// The network as an operation, if kernels can do what it does.
+    fn as_operation(&self, pass: &Pass) -> Option<Part<Summary>> {
+        if !pass.uses_kernels() {
+            return None;
+        }
+        let mut operands = Operands::default();
+        let time = match self.config.times {
+            TimeStamps::Index => RowTime::Index((1.0 / ROWS_PER_UNIT) as f32),
+            TimeStamps::Feature(feature) => RowTime::Column(feature),
+        };
+        let mut layers = vec![RowLayer::Time(self.time.layer(time, &mut operands))];
+        for block in &self.blocks {
+            layers.extend(block.layers(None, Vec::new(), pass, &mut operands)?);
+        }
+        layers.push(RowLayer::Pool(Pool::Mean));
+        layers.push(RowLayer::Linear(row_map(&self.output, &mut operands)));
+        let chain = Chain { features: self.features, summary_dim: self.config.summary_dim, layers };
+        Some(Part { operation: Summary::new(chain), operands })
     }
 }

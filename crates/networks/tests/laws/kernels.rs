@@ -4,10 +4,9 @@
 use crate::support::{gradients, in_f64, normal, perturbed, tensor, tensor64, values};
 use bayesburn_core::DataShape;
 use bayesburn_networks::{
-    ActNormConfig, Activation, AffineConfig, AffineNets, Bijection, CouplingDesign, DataTensor, DeepSetArchitecture,
-    DeepSetConfig, DenseNetConfig, DenseStageConfig, InputTensor, InterleavedConfig, InvertibleNetwork,
-    InvertibleNetworkConfig, ParameterInit, Pass, PermutationConfig, PlainDeepSetConfig, Pooling, SeparateNets,
-    SplineConfig, SummaryConfig, SummaryNetwork,
+    ActNormConfig, Activation, AffineConfig, AffineNets, Bijection, CouplingDesign, DeepSetConfig, DenseNetConfig,
+    InterleavedConfig, InvertibleNetwork, InvertibleNetworkConfig, ParameterInit, Pass, PermutationConfig,
+    SeparateNets, SplineConfig, SummaryConfig, SummaryNetwork,
 };
 use burn::{
     module::Module,
@@ -16,19 +15,19 @@ use burn::{
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-const CASES: u64 = 60;
+pub(crate) const CASES: u64 = 60;
 
 /// Of the largest number of a tensor, or of a tenth of the largest of all tensors: what a bias gets is a sum over rows
 /// that may cancel.
-const TOLERANCE: f64 = 1e-5;
+pub(crate) const TOLERANCE: f64 = 1e-5;
 
-fn one_of<T: Clone>(rng: &mut ChaCha8Rng, choices: &[T]) -> T {
+pub(crate) fn one_of<T: Clone>(rng: &mut ChaCha8Rng, choices: &[T]) -> T {
     choices[rng.random_range(0..choices.len())].clone()
 }
 
-fn activation(rng: &mut ChaCha8Rng) -> Activation {
-    let all = [Activation::Relu, Activation::Silu, Activation::Elu, Activation::Tanh, Activation::Softplus];
-    one_of(rng, &all)
+pub(crate) fn activation(rng: &mut ChaCha8Rng) -> Activation {
+    use Activation::{Elu, Mish, Relu, Silu, Softplus, Tanh};
+    one_of(rng, &[Relu, Silu, Elu, Tanh, Softplus, Mish])
 }
 
 fn dense(rng: &mut ChaCha8Rng) -> DenseNetConfig {
@@ -84,7 +83,7 @@ fn flow_case(seed: u64, device: &Device, precision: Precision) -> FlowCase {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Precision {
+pub(crate) enum Precision {
     Single,
     Double,
     /// Inputs as far off as roundings put what is inside a network in f32, each time differently.
@@ -92,12 +91,12 @@ enum Precision {
 }
 
 impl Precision {
-    fn of<M: Module>(self, network: M) -> M {
+    pub(crate) fn of<M: Module>(self, network: M) -> M {
         if self == Self::Single { network } else { in_f64(network) }
     }
 
     /// Standard normal numbers that f32 has.
-    fn normal<const R: usize>(self, seed: u64, shape: [usize; R], device: &Device) -> Tensor<R> {
+    pub(crate) fn normal<const R: usize>(self, seed: u64, shape: [usize; R], device: &Device) -> Tensor<R> {
         let mut values: Vec<f64> =
             normal(seed, shape.iter().product()).into_iter().map(|v| f64::from(v as f32)).collect();
         if let Self::DoubleWithNoise(number) = self {
@@ -110,7 +109,7 @@ impl Precision {
 
 impl Precision {
     /// 1 or 0 for each of N rows, of which at least one of each set is 1.
-    fn mask(self, seed: u64, [sets, n]: [usize; 2], device: &Device) -> Tensor<2> {
+    pub(crate) fn mask(self, seed: u64, [sets, n]: [usize; 2], device: &Device) -> Tensor<2> {
         let mut rng = ChaCha8Rng::seed_from_u64(2000 + seed);
         let of_set = |rng: &mut ChaCha8Rng| -> Vec<f64> {
             let kept = rng.random_range(0..n);
@@ -122,19 +121,19 @@ impl Precision {
 }
 
 /// Place and numbers of each tensor.
-type Tensors = Vec<(String, Vec<f64>)>;
+pub(crate) type Tensors = Vec<(String, Vec<f64>)>;
 
 /// What a network and its gradients are by the kernel, by Burn's operations in f32, and by these in f64, which kernels
 /// do not work in: once as it is, and some times with noise.
-struct Ways {
-    kernel: Tensors,
+pub(crate) struct Ways {
+    pub(crate) kernel: Tensors,
     composition: Tensors,
     exact: Tensors,
     noisy: Vec<Tensors>,
 }
 
 impl Ways {
-    fn of(seed: u64, result: impl Fn(Pass, Precision) -> Tensors) -> Self {
+    pub(crate) fn of(seed: u64, result: impl Fn(Pass, Precision) -> Tensors) -> Self {
         let pass = || Pass::training(seed);
         Self {
             kernel: result(pass(), Precision::Single),
@@ -148,7 +147,7 @@ impl Ways {
     /// results further off (deep chains of splines; numbers at a knot, where second derivatives jump), within five
     /// times what they do to the composition or to the exact ones.
     #[track_caller]
-    fn assert_close(&self, case: u64) {
+    pub(crate) fn assert_close(&self, case: u64) {
         let largest = |values: &[f64]| values.iter().fold(1e-3, |most: f64, v| most.max(v.abs()));
         let largest_of_all = self.exact.iter().map(|(_, values)| largest(values)).fold(0.0, f64::max);
         for (i, (place, exact)) in self.exact.iter().enumerate() {
@@ -199,69 +198,6 @@ fn inverse_flows_are_those_of_the_composition() {
             vec![("targets".into(), values(network.inverse(targets, condition, &mut pass)))]
         });
         ways.assert_close(seed);
-    }
-}
-
-fn stage(rng: &mut ChaCha8Rng, least: usize) -> DenseStageConfig {
-    DenseStageConfig::new()
-        .with_num_dense(rng.random_range(least..3))
-        .with_units(rng.random_range(1..20))
-        .with_activation(activation(rng))
-}
-
-fn deep_set(rng: &mut ChaCha8Rng) -> DeepSetConfig {
-    let plain = PlainDeepSetConfig::new().with_s1(stage(rng, 0)).with_s2(stage(rng, 0)).with_s3(stage(rng, 1));
-    DeepSetConfig::new(rng.random_range(1..12))
-        .with_units(rng.random_range(1..20))
-        .with_num_equiv(rng.random_range(0..3))
-        .with_activation(activation(rng))
-        .with_pooling(one_of(rng, &[Pooling::Mean, Pooling::Max]))
-        .with_architecture(one_of(rng, &[DeepSetArchitecture::Residual, DeepSetArchitecture::Plain(plain)]))
-}
-
-#[test]
-fn set_networks_and_their_gradients_are_those_of_the_composition() {
-    let device = Device::default().autodiff();
-    for seed in 0..CASES {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let [sets, n, features] = [rng.random_range(1..70), rng.random_range(1..12), rng.random_range(1..5)];
-        let config = deep_set(&mut rng);
-        // Every other case without gradients of the data, which training does not need.
-        let of_data = seed % 2 == 0;
-        let ways = Ways::of(seed, |mut pass, precision| {
-            let network = config
-                .init(&DataShape::of_sets(features), &mut ParameterInit::new(seed, &device))
-                .expect("a valid configuration");
-            let network = precision.of(perturbed(network, seed, 0.1));
-            let data: Tensor<3> = precision.normal(seed + 1, [sets, n, features], &device);
-            let data = if of_data { data.require_grad() } else { data };
-            let input = InputTensor::new("data", data.clone());
-            // A third of the cases with padding anywhere.
-            let input =
-                if seed % 3 == 0 { input.with_row_mask(precision.mask(seed, [sets, n], &device)) } else { input };
-            let summary = network.forward(&DataTensor::new(vec![input]), &mut pass);
-            let weights = precision.normal(seed + 2, [sets, config.summary_dim], &device);
-            let all = (summary.clone() * weights).sum().backward();
-            let of_data = data.grad(&all).map(values).unwrap_or_default();
-            let mut all = gradients(&network, &all);
-            all.extend([("data".into(), of_data), ("summaries".into(), values(summary))]);
-            all
-        });
-        assert_eq!(ways.kernel[ways.kernel.len() - 2].1.is_empty(), !of_data);
-        ways.assert_close(seed);
-    }
-}
-
-#[test]
-fn set_networks_that_kernels_cannot_pool_have_none() {
-    let device = Device::default();
-    for (pooling, has_kernel) in
-        [(Pooling::Mean, true), (Pooling::Max, true), (Pooling::Sum, false), (Pooling::Attention, false)]
-    {
-        let config = DeepSetConfig::new(4).with_pooling(pooling);
-        let network = config.init(&DataShape::of_sets(3), &mut ParameterInit::new(1, &device)).expect("valid");
-        let part = network.fast_path(&Tensor::zeros([1, 1], &device), &Pass::inference(0));
-        assert_eq!(part.is_some(), has_kernel, "{pooling:?}");
     }
 }
 

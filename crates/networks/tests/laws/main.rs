@@ -15,4 +15,6 @@ mod series;
 mod several_inputs;
 mod splines;
 mod summaries;
+#[cfg(feature = "flex")]
+mod summary_kernels;
 mod support;

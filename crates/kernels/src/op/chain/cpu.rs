@@ -1,6 +1,6 @@
 //! Computes chains of layers and their gradients on the processor.
 
-use super::{Chain, RowLayer, Sum};
+use super::{Chain, Join, RowLayer, Sum};
 use crate::{
     gradients::Gradients,
     memory::Buffer,
@@ -34,18 +34,18 @@ pub(crate) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// The rows of data `[N, F]` or `[H, W, C]`.
+    /// The rows of data `[N, F]` or `[H, W, C]`, of which the mask is one of rows.
     ///
     /// # Panics
     /// If the data have another number of axes or of features.
-    fn of_data(data: &Data<'a>, features: usize) -> Self {
+    fn of_data(data: &Data<'a>, features: usize, mask: Option<&'a [f32]>) -> Self {
         let (axes, width) = match *data.shape {
             [n, width] => ([n, 1], width),
             [h, w, width] => ([h, w], width),
             ref shape => panic!("data sets of shape {shape:?}, not [N, F] or [H, W, C]"),
         };
         assert_eq!(width, features, "features of a row of data");
-        Self { sets: data.sets, axes, width, values: data.values, mask: data.mask }
+        Self { sets: data.sets, axes, width, values: data.values, mask }
     }
 
     /// The number of rows of a data set.
@@ -143,6 +143,7 @@ impl RowLayer {
             Self::Pool(layer) => layer,
             Self::Flatten => &Flatten,
             Self::Sum(layer) => layer,
+            Self::Join(layer) => layer,
         }
     }
 }
@@ -188,7 +189,7 @@ impl SummaryOperation for Chain {
     }
 
     fn forward_block(&self, block: &SummaryBlock<'_>) -> Vec<RowTape> {
-        let tapes = forward(&self.layers, self.rows(block), Arrays::new(block.operands));
+        let tapes = self.with_rows(block, |rows| forward(&self.layers, rows, Arrays::new(block.operands)));
         let last = tapes.last().expect("a chain has layers");
         assert_eq!((last.axes, last.width), ([1, 1], self.summary_dim), "one row of each data set");
         tapes
@@ -207,14 +208,22 @@ impl SummaryOperation for Chain {
     ) -> Vec<Option<Buffer>> {
         let pass = (Arrays::new(block.operands), gradients);
         let grad_output = Buffer::copy_of(grad_output);
-        vec![backward(&self.layers, self.rows(block), tape, grad_output, block.wanted[0], pass)]
+        vec![self.with_rows(block, |rows| backward(&self.layers, rows, tape, grad_output, block.wanted[0], pass))]
     }
 }
 
 impl Chain {
-    fn rows<'a>(&self, block: &SummaryBlock<'a>) -> Rows<'a> {
+    /// Calls `f` with the rows of a block. The mask of an image may be one of its rows, which becomes one of pixels.
+    fn with_rows<R>(&self, block: &SummaryBlock<'_>, f: impl FnOnce(Rows<'_>) -> R) -> R {
         let [data] = block.inputs else { panic!("{} inputs where one is expected", block.inputs.len()) };
-        Rows::of_data(data, self.features)
+        let all = data.values.len() / self.features;
+        let finer = data.mask.filter(|mask| mask.len() < all).map(|mask| {
+            let each = all / mask.len();
+            let mut finer = Buffer::new(all);
+            finer.chunks_exact_mut(each).zip(mask).for_each(|(pixels, there)| pixels.fill(*there));
+            finer
+        });
+        f(Rows::of_data(data, self.features, finer.as_deref().or(data.mask)))
     }
 }
 
@@ -321,6 +330,53 @@ impl RowOperation for Sum {
         let mut sum: Option<Buffer> = None;
         for (layers, tapes) in self.branches.iter().zip(tape.inner::<Vec<Vec<RowTape>>>()) {
             let grad = Buffer::copy_of(&grad_output);
+            let grad_x = backward(layers, x, tapes, grad, wants_x, (arrays, &mut *gradients));
+            match (&mut sum, grad_x) {
+                (Some(sum), Some(grad_x)) => add(sum, &grad_x),
+                (sum, grad_x) => *sum = grad_x,
+            }
+        }
+        sum
+    }
+}
+
+impl RowOperation for Join {
+    fn forward(&self, x: Rows<'_>, arrays: Arrays<'_>) -> RowTape {
+        let branches: Vec<_> = self.branches.iter().map(|layers| forward(layers, x, arrays)).collect();
+        let outputs: Vec<Rows<'_>> = branches.iter().map(|tapes| output(x, tapes)).collect();
+        let first = outputs[0];
+        assert!(outputs.iter().all(|rows| rows.axes == first.axes), "branches with as many rows");
+        let width = outputs.iter().map(|rows| rows.width).sum();
+        let mut joined = Buffer::new(first.all() * width);
+        for (r, mut row) in joined.chunks_exact_mut(width).enumerate() {
+            for rows in &outputs {
+                let (own, rest) = row.split_at_mut(rows.width);
+                own.copy_from_slice(&rows.values[r * rows.width..(r + 1) * rows.width]);
+                row = rest;
+            }
+        }
+        let mask = first.mask.map(Buffer::copy_of);
+        let axes = first.axes;
+        RowTape::new(x.sets, axes, (joined, mask), branches)
+    }
+
+    fn backward(
+        &self,
+        x: Rows<'_>,
+        tape: &RowTape,
+        grad_output: Buffer,
+        wants_x: bool,
+        (arrays, gradients): (Arrays<'_>, &mut Gradients<'_>),
+    ) -> Option<Buffer> {
+        let mut sum: Option<Buffer> = None;
+        let mut first = 0;
+        for (layers, tapes) in self.branches.iter().zip(tape.inner::<Vec<Vec<RowTape>>>()) {
+            let rows = output(x, tapes);
+            let mut grad = Buffer::new(rows.values.len());
+            for (grad, joined) in grad.chunks_exact_mut(rows.width).zip(grad_output.chunks_exact(tape.width)) {
+                grad.copy_from_slice(&joined[first..first + rows.width]);
+            }
+            first += rows.width;
             let grad_x = backward(layers, x, tapes, grad, wants_x, (arrays, &mut *gradients));
             match (&mut sum, grad_x) {
                 (Some(sum), Some(grad_x)) => add(sum, &grad_x),

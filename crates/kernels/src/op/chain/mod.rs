@@ -52,12 +52,21 @@ pub enum RowLayer {
     Flatten,
     /// The sum of the outputs of branches.
     Sum(Sum),
+    /// The outputs of branches side by side.
+    Join(Join),
 }
 
 /// Branches that all see the same rows, and whose outputs are added.
 #[derive(Debug, Clone)]
 pub struct Sum {
     /// The layers of each branch, at least one branch. The output of a branch without layers is its input.
+    pub branches: Vec<Vec<RowLayer>>,
+}
+
+/// Branches that all see the same rows, and whose outputs stand side by side.
+#[derive(Debug, Clone)]
+pub struct Join {
+    /// The layers of each branch, at least one branch with at least one layer each.
     pub branches: Vec<Vec<RowLayer>>,
 }
 

@@ -1,6 +1,6 @@
 //! Compares gradients of chains with finite differences, with gaps and padding, and checks that both change nothing.
 
-use super::{Chain, RowLayer, Sum};
+use super::{Chain, Join, RowLayer, Sum};
 use crate::{
     gradients::Gradients,
     op::{
@@ -129,6 +129,17 @@ fn masks() -> [Option<Vec<f32>>; 2] {
     [None, Some(mask.concat())]
 }
 
+/// Branches of two widths side by side.
+fn joined() -> (Chain, Made) {
+    let mut made = Made::default();
+    let branches = [3, 1].map(|units| {
+        let linear = RowLayer::Linear(made.linear(F, units, true));
+        vec![linear, RowLayer::Activation(Activation::Tanh)]
+    });
+    let layers = vec![RowLayer::Join(Join { branches: branches.to_vec() }), RowLayer::Pool(Pool::Mean)];
+    (Chain { features: F, summary_dim: 4, layers }, made)
+}
+
 /// Residual convolutions of images of 3 × 5 pixels, averages of squares, convolutions of these.
 fn of_images() -> (Chain, Made) {
     let mut made = Made::default();
@@ -194,6 +205,8 @@ fn gradients_are_those_of_finite_differences() {
             check_gradients(name, (&chain, &[N, F]), &operands, mask.as_deref());
         }
     }
+    let (chain, Made(operands)) = joined();
+    check_gradients("branches side by side", (&chain, &[N, F]), &operands, None);
     let (chain, Made(operands)) = of_images();
     for mask in [None, Some(image_mask())] {
         check_gradients("images", (&chain, &[3, 5, F]), &operands, mask.as_deref());
