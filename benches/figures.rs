@@ -15,7 +15,7 @@ use bayesburn::{
 };
 use benchmarks::{Architecture, Setting, median, peak_memory};
 use std::{
-    env, fs,
+    env,
     ops::ControlFlow,
     process::Command,
     time::{Duration, Instant},
