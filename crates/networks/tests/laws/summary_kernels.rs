@@ -77,7 +77,7 @@ fn compare<C: SummaryConfig>(config: &C, seed: u64, sets: &Sets) {
 /// Sets or series.
 fn sets(rng: &mut ChaCha8Rng, seed: u64) -> Sets {
     let [number, n, features] = [rng.random_range(1..70), rng.random_range(1..12), rng.random_range(1..5)];
-    Sets { number, axes: vec![n], features, has_mask: seed % 3 == 0, wants_data: seed % 2 == 0 }
+    Sets { number, axes: vec![n], features, has_mask: seed.is_multiple_of(3), wants_data: seed.is_multiple_of(2) }
 }
 
 fn stage(rng: &mut ChaCha8Rng, least: usize) -> DenseStageConfig {
@@ -164,7 +164,8 @@ fn convolutional_networks_are_those_of_the_composition() {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let axes = vec![rng.random_range(4..9), rng.random_range(4..9)];
         let (number, features) = (rng.random_range(1..40), rng.random_range(1..4));
-        let sets = Sets { number, axes, features, has_mask: seed % 3 == 0, wants_data: seed % 2 == 0 };
+        let sets =
+            Sets { number, axes, features, has_mask: seed.is_multiple_of(3), wants_data: seed.is_multiple_of(2) };
         let filters = (0..rng.random_range(1..3)).map(|_| rng.random_range(3..8)).collect();
         let config = ConvolutionalNetworkConfig::new(rng.random_range(1..8))
             .with_filters(filters)
