@@ -22,4 +22,5 @@ mod own_classifier;
 mod own_inference_network;
 mod own_summary_network;
 mod resume;
+mod summary_networks;
 mod training;
