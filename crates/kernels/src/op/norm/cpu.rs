@@ -8,45 +8,34 @@ use crate::{
         Arrays,
         chain::cpu::{RowOperation, RowTape, Rows},
     },
+    source::Source,
     vector::{dot, sum, sum_rows, vectorised},
 };
 
 impl RowNorm {
-    /// Normalised rows before scale and bias, and 1 / √(s² + ε) of each.
-    fn normalised(&self, x: &[f32], width: usize) -> (Buffer, Buffer) {
-        let (mut out, mut factors) = (Buffer::new(x.len()), Buffer::new(x.len() / width));
-        let share = 1.0 / width as f32;
-        vectorised!(for ((out, x), factor) in
-            out.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(factors.iter_mut())
-        {
-            let mean = if self.centred { sum(x) * share } else { 0.0 };
-            for (out, x) in out.iter_mut().zip(x) {
-                *out = x - mean;
-            }
-            *factor = 1.0 / (dot(out, out) * share + self.epsilon).sqrt();
-            for out in out {
-                *out *= *factor;
-            }
-        });
-        (out, factors)
-    }
-
-    /// The output for rows of this width, and what [`RowNorm::gradients`] needs.
+    /// The output for rows of this width, and what [`RowNorm::gradients`] needs: rows before scale and bias, and
+    /// 1 / √(s² + ε) of each.
     pub(crate) fn rows(&self, x: &[f32], width: usize, arrays: Arrays<'_>) -> (Buffer, (Buffer, Buffer)) {
-        let kept = self.normalised(x, width);
-        let mut out = Buffer::copy_of(&kept.0);
-        let (scale, bias) = (arrays.operands[self.scale], self.bias.map(|bias| arrays.operands[bias]));
-        vectorised!(for row in out.chunks_exact_mut(width) {
-            for (out, scale) in row.iter_mut().zip(scale) {
-                *out *= scale;
+        let (mut normalised, mut factors) = (Buffer::new(x.len()), Buffer::new(x.len() / width));
+        let mut out = Buffer::new(x.len());
+        let scale = &arrays.operands[self.scale][..width];
+        let share = 1.0 / width as f32;
+        let outputs = out.chunks_exact_mut(width).zip(normalised.chunks_exact_mut(width)).zip(factors.iter_mut());
+        vectorised!(for (((out, normalised), factor), x) in outputs.zip(x.chunks_exact(width)) {
+            let mean = if self.centred { sum(x) * share } else { 0.0 };
+            for i in 0..width {
+                normalised[i] = x[i] - mean;
             }
-            if let Some(bias) = bias {
-                for (out, bias) in row.iter_mut().zip(bias) {
-                    *out += bias;
-                }
+            *factor = 1.0 / (dot(normalised, normalised) * share + self.epsilon).sqrt();
+            for i in 0..width {
+                normalised[i] *= *factor;
+                out[i] = normalised[i] * scale[i];
             }
         });
-        (out, kept)
+        if let Some(bias) = self.bias {
+            Source::of_all(arrays.operands[bias]).add_to(&mut out);
+        }
+        (out, (normalised, factors))
     }
 
     /// Writes the gradients of scale and bias, and replaces the gradients of the output by those of the input.
