@@ -14,7 +14,7 @@ pub struct Recurrent {
     pub cell: Cell,
     /// From a row to its part of the gates: blocks of `units` columns, r, z, n for a GRU and i, f, g, o for an LSTM.
     pub input: Linear,
-    /// From the state to its part of the gates.
+    /// From the state to its part of the gates. That of an LSTM has no bias beside the one of `input`.
     pub state: Linear,
     /// The width of the state.
     pub units: usize,
