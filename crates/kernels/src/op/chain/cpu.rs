@@ -270,7 +270,16 @@ impl RowOperation for Activation {
 
 impl RowOperation for Pool {
     fn forward(&self, x: Rows<'_>, _: Arrays<'_>) -> RowTape {
-        RowTape::new(x.sets, [1, 1], (Pool::forward(*self, x.sets()), None), ())
+        let mut pooled = Pool::forward(*self, x.sets());
+        // The mean of no rows would be 0 / 0.
+        if let Some(mask) = x.mask {
+            for (pooled, there) in pooled.chunks_exact_mut(x.width).zip(mask.chunks_exact(x.n())) {
+                if there.iter().all(|there| *there == 0.0) {
+                    pooled.fill(0.0);
+                }
+            }
+        }
+        RowTape::new(x.sets, [1, 1], (pooled, None), ())
     }
 
     fn backward(

@@ -46,7 +46,7 @@ pub enum RowLayer {
     AveragePool(AveragePool),
     /// The state of a recurrent network after all rows of a series: one row.
     Recurrent(Recurrent),
-    /// One row from all rows of a data set.
+    /// One row from all rows of a data set: zeros from none.
     Pool(Pool),
     /// One row from the rows of a data set, side by side: they must be as many as they always are.
     Flatten,

@@ -13,7 +13,7 @@ use crate::{
         norm::RowNorm,
         pool::Pool,
         recurrent::{Cell, Recurrent},
-        testing::{assert_gradient, numbers, weighted},
+        testing::{asked_for, assert_gradient, numbers, weighted},
         time::{RowTime, TimeEmbedding},
     },
     plan::{Data, SummaryBlock, SummaryOperation},
@@ -53,6 +53,21 @@ impl Made {
         let maps = [6, 6, 8].map(|units| self.linear(WIDTH, units, has_bias));
         let maps = [maps[0], maps[1], maps[2], self.linear(8, WIDTH, has_bias)];
         RowLayer::Attention(Attention { queries, keys, query_norm: Some(self.norm(has_bias)), maps, heads: 2 })
+    }
+
+    fn convolution(&mut self, width: usize, kernel: [usize; 2], windows: Windows) -> RowLayer {
+        let linear = self.linear(kernel[0] * kernel[1] * width, WIDTH, true);
+        RowLayer::Convolution(Convolution { linear, kernel, windows })
+    }
+
+    /// Branches that read rows in both directions, to states of 3 units.
+    fn both_directions(&mut self, cell: Cell) -> Vec<Vec<RowLayer>> {
+        let columns = cell.num_gates() * 3;
+        let mut branch = |reversed| {
+            let (input, state) = (self.linear(WIDTH, columns, true), self.linear(3, columns, cell == Cell::Gru));
+            vec![RowLayer::Recurrent(Recurrent { cell, input, state, units: 3, reversed })]
+        };
+        vec![branch(false), branch(true)]
     }
 
     fn learned(&mut self, number: usize) -> Queries {
@@ -97,26 +112,21 @@ fn chains() -> Vec<(&'static str, Chain, Made)> {
         all.push(("time", chain(layers, WIDTH), made));
     }
 
-    for (cell, name) in [(Cell::Gru, "gru, both directions"), (Cell::Lstm, "lstm, both directions")] {
+    for (cell, name) in [(Cell::Gru, "gru, skip path"), (Cell::Lstm, "lstm, skip path")] {
         let mut made = Made::default();
-        let embedding = RowLayer::Linear(made.linear(F, WIDTH, true));
-        let branches = [false, true].map(|reversed| {
-            let columns = cell.num_gates() * 3;
-            let (input, state) = (made.linear(WIDTH, columns, true), made.linear(3, columns, cell == Cell::Gru));
-            vec![RowLayer::Recurrent(Recurrent { cell, input, state, units: 3, reversed })]
-        });
-        let layers = vec![embedding, RowLayer::Sum(Sum { branches: branches.to_vec() })];
-        all.push((name, chain(layers, 3), made));
+        let first = made.convolution(F, [3, 1], Windows::Around);
+        let mut branches = made.both_directions(cell);
+        let strided = made.convolution(WIDTH, [2, 1], Windows::Apart);
+        branches.push(vec![strided, RowLayer::Sum(Sum { branches: made.both_directions(cell) })]);
+        let output = RowLayer::Linear(made.linear(3, 2, true));
+        let layers = vec![first, RowLayer::Activation(Activation::Mish), RowLayer::Sum(Sum { branches }), output];
+        all.push((name, chain(layers, 2), made));
     }
 
     for (windows, name) in [(Windows::Around, "around"), (Windows::Before, "before"), (Windows::Apart, "apart")] {
         let mut made = Made::default();
-        let convolution = |made: &mut Made, width, k, windows| {
-            let linear = made.linear(k * width, WIDTH, true);
-            RowLayer::Convolution(Convolution { linear, kernel: [k, 1], windows })
-        };
-        let first = convolution(&mut made, F, 1, Windows::Around);
-        let second = convolution(&mut made, WIDTH, 3, windows);
+        let first = made.convolution(F, [1, 1], Windows::Around);
+        let second = made.convolution(WIDTH, [3, 1], windows);
         let layers = vec![first, RowLayer::Activation(Activation::Mish), second, RowLayer::Pool(Pool::Mean)];
         all.push((name, chain(layers, WIDTH), made));
     }
@@ -143,14 +153,9 @@ fn joined() -> (Chain, Made) {
 /// Residual convolutions of images of 3 × 5 pixels, averages of squares, convolutions of these.
 fn of_images() -> (Chain, Made) {
     let mut made = Made::default();
-    let convolution = |made: &mut Made, width, k: usize| {
-        let linear = made.linear(k * k * width, WIDTH, true);
-        RowLayer::Convolution(Convolution { linear, kernel: [k, k], windows: Windows::Around })
-    };
-    let skip = vec![convolution(&mut made, F, 1)];
-    let branch =
-        vec![convolution(&mut made, F, 3), RowLayer::Activation(Activation::Mish), convolution(&mut made, WIDTH, 3)];
-    let last = convolution(&mut made, WIDTH, 3);
+    let [skip, first] = [1, 3].map(|k| made.convolution(F, [k, k], Windows::Around));
+    let [second, last] = [(); 2].map(|()| made.convolution(WIDTH, [3, 3], Windows::Around));
+    let (skip, branch) = (vec![skip], vec![first, RowLayer::Activation(Activation::Mish), second]);
     let layers = vec![
         RowLayer::Sum(Sum { branches: vec![skip, branch] }),
         RowLayer::AveragePool(AveragePool),
@@ -244,4 +249,54 @@ fn rows_that_are_not_there_change_nothing() {
     }
     let (chain, Made(operands)) = of_images();
     check_mask("images", (&chain, &[3, 5, F]), &operands, &image_mask());
+}
+
+/// Draws must not depend on what is summarised beside them.
+#[test]
+fn data_sets_do_not_depend_on_their_neighbours() {
+    let [_, mask] = masks();
+    let images = of_images();
+    let cases = chains().into_iter().map(|(name, chain, made)| (name, vec![N, F], chain, made, mask.clone()));
+    let images = ("images", vec![3, 5, F], images.0, images.1, Some(image_mask()));
+    for (name, shape, chain, Made(operands), mask) in cases.chain([images]) {
+        let len: usize = shape.iter().product();
+        let data = numbers(SETS * len, 50);
+        for mask in [None, mask] {
+            let together = summaries((&chain, &shape), &operands, &data, mask.as_deref());
+            let mut alone = Vec::new();
+            for set in 0..SETS {
+                let mask = mask.as_ref().map(|mask| &mask[set * len / F..(set + 1) * len / F]);
+                alone.extend(summaries((&chain, &shape), &operands, &data[set * len..(set + 1) * len], mask));
+            }
+            assert_eq!(alone, together, "{name}");
+        }
+    }
+}
+
+/// The summary of a data set without rows is a number, and so are gradients; those of its data are 0. Attention needs
+/// rows.
+#[test]
+fn data_sets_without_rows_stay_finite() {
+    let images = of_images();
+    let cases = chains().into_iter().map(|(name, chain, made)| (name, vec![N, F], chain, made));
+    let cases = cases.filter(|(name, ..)| !name.contains("attention"));
+    for (name, shape, chain, Made(operands)) in cases.chain([("images", vec![3, 5, F], images.0, images.1)]) {
+        let len: usize = shape.iter().product();
+        let mut mask = vec![1.0; SETS * len / F];
+        mask[len / F..2 * len / F].fill(0.0);
+        let views: Vec<&[f32]> = operands.iter().map(|operand| &operand[..]).collect();
+        let data = numbers(SETS * len, 50);
+        let inputs = [Data::new(&data, &shape, Some(&mask))];
+        let block = SummaryBlock { operands: &views, inputs: &inputs, wanted: &[true] };
+        let tape = chain.forward_block(&block);
+        let wanted = vec![true; views.len()];
+        let mut gradients = Gradients::new(&views, &wanted);
+        let grad_output = numbers(SETS * chain.summary_dim, 60);
+        let grad_data = chain.backward_block(&block, &tape, &grad_output, &mut gradients).remove(0);
+        let is_finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
+        assert!(is_finite(SummaryOperation::output(&chain, &tape)), "{name}: summaries");
+        assert!(asked_for(&grad_data)[len..2 * len].iter().all(|grad| *grad == 0.0), "{name}: gradients of no rows");
+        let values = gradients.into_values();
+        assert!(values.iter().chain([&grad_data]).all(|grad| is_finite(asked_for(grad))), "{name}: gradients");
+    }
 }

@@ -1,6 +1,8 @@
 //! Convolves series and images.
 
 pub(crate) mod cpu;
+#[cfg(test)]
+mod tests;
 
 use crate::op::linear::Linear;
 
