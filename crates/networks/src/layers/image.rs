@@ -1,12 +1,12 @@
-//! Convolves, normalises and pools images `[B, H, W, C]`, of which a mask `[B, H, W, 1]` says which pixels exist.
+//! Convolves and pools images `[B, H, W, C]`, of which a mask `[B, H, W, 1]` says which pixels exist.
 
 #[cfg(feature = "flex")]
 use crate::dense::row_map;
 use crate::{OutputInit, ParameterInit};
 #[cfg(feature = "flex")]
-use bayesburn_kernels::{Convolution, Operands, RowLayer, RowNorm, Windows};
+use bayesburn_kernels::{Convolution, Operands, RowLayer, Windows};
 use burn::{
-    module::{Module, Param},
+    module::Module,
     nn::Linear,
     tensor::{
         Tensor,
@@ -54,36 +54,6 @@ impl ImageConvolution {
         // by side took 199 ms, and kept 9 times as much in memory for the backward pass.
         let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
         conv2d(x.permute([0, 3, 1, 2]), weight, bias, options).permute([0, 2, 3, 1])
-    }
-}
-
-/// Layer normalisation of the channels at each pixel (Ba et al. 2016): scale ⊙ (x − mean) / √(variance + ε) + shift.
-#[derive(Module, Debug)]
-pub(crate) struct ChannelNorm {
-    scale: Param<Tensor<1>>,
-    shift: Param<Tensor<1>>,
-}
-
-impl ChannelNorm {
-    /// That of Keras.
-    const EPSILON: f64 = 1e-3;
-
-    pub(crate) fn new(channels: usize, init: &mut ParameterInit) -> Self {
-        Self { scale: init.constant([channels], 1.0), shift: init.constant([channels], 0.0) }
-    }
-
-    /// The same as a layer of a kernel.
-    #[cfg(feature = "flex")]
-    pub(crate) fn layer(&self, operands: &mut Operands) -> RowLayer {
-        let [scale, bias] = [&self.scale, &self.shift].map(|parameter| operands.push_parameter(parameter));
-        RowLayer::Norm(RowNorm { centred: true, scale, bias: Some(bias), epsilon: Self::EPSILON as f32 })
-    }
-
-    /// `[B, H, W, C]` to the same.
-    pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = x.clone() - x.mean_dim(3);
-        let deviation = x.clone().square().mean_dim(3).add_scalar(Self::EPSILON).sqrt();
-        x / deviation * self.scale.val().unsqueeze() + self.shift.val().unsqueeze()
     }
 }
 

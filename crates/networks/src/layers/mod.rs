@@ -15,7 +15,7 @@ pub use block::{AttentionArchitecture, PostNormConfig};
 pub(crate) use block::{AttentionBlock, AttentionPooling, BlockConfig, InducedBlock};
 pub(crate) use convolution::{Alignment, SeriesConvolution};
 pub(crate) use feed_forward::FeedForward;
-pub(crate) use image::{ChannelNorm, ImageConvolution, average_pool, mean_over_pixels};
+pub(crate) use image::{ImageConvolution, average_pool, mean_over_pixels};
 pub(crate) use mask::with_a_row;
 pub(crate) use norm::{LayerNorm, RmsNorm};
 pub(crate) use recurrent::Recurrent;

@@ -4,7 +4,7 @@
 use super::run_kernel;
 #[cfg(feature = "flex")]
 use crate::dense::row_map;
-use crate::layers::{ChannelNorm, ImageConvolution, average_pool, mean_over_pixels};
+use crate::layers::{ImageConvolution, LayerNorm, average_pool, mean_over_pixels};
 use crate::{Activation, ConfigError, DataTensor, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork};
 use bayesburn_core::settings::{at_least_one, in_range};
 use bayesburn_core::{DataShape, InputShape};
@@ -118,9 +118,9 @@ struct Stage {
 struct Block {
     /// W, a convolution of single pixels.
     projection: Linear,
-    first_norm: ChannelNorm,
+    first_norm: LayerNorm,
     first: ImageConvolution,
-    second_norm: ChannelNorm,
+    second_norm: LayerNorm,
     second: ImageConvolution,
 }
 
@@ -128,9 +128,9 @@ impl Block {
     fn new(channels: usize, filters: usize, init: &mut ParameterInit) -> Self {
         Self {
             projection: init.linear(channels, filters, OutputInit::Glorot),
-            first_norm: ChannelNorm::new(filters, init),
+            first_norm: LayerNorm::new(filters, init),
             first: ImageConvolution::new(filters, filters, OutputInit::Glorot, init),
-            second_norm: ChannelNorm::new(filters, init),
+            second_norm: LayerNorm::new(filters, init),
             second: ImageConvolution::new(filters, filters, OutputInit::Zeros, init),
         }
     }
@@ -140,8 +140,8 @@ impl Block {
     fn layers(&self, activation: bayesburn_kernels::Activation, operands: &mut Operands) -> [RowLayer; 2] {
         let activation = RowLayer::Activation(activation);
         let projection = RowLayer::Linear(row_map(&self.projection, operands));
-        let first = [self.first_norm.layer(operands), activation.clone(), self.first.layer(operands)];
-        let second = [self.second_norm.layer(operands), activation, self.second.layer(operands)];
+        let first = [RowLayer::Norm(self.first_norm.layer(operands)), activation.clone(), self.first.layer(operands)];
+        let second = [RowLayer::Norm(self.second_norm.layer(operands)), activation, self.second.layer(operands)];
         [projection, RowLayer::residual([first, second].concat())]
     }
 

@@ -56,9 +56,9 @@ impl Loops {
         let bias = self.parameters.get(&format!("{place}.bias"));
         let mean = |of: &[f64]| of.iter().sum::<f64>() / of.len() as f64;
         let row = |row: &Vec<f64>| {
-            let centre = if bias.is_some() { mean(row) } else { 0.0 };
+            let (centre, epsilon) = if bias.is_some() { (mean(row), 1e-3) } else { (0.0, 1e-6) };
             let centred: Vec<f64> = row.iter().map(|x| x - centre).collect();
-            let scale = (mean(&centred.iter().map(|x| x * x).collect::<Vec<_>>()) + 1e-6).sqrt();
+            let scale = (mean(&centred.iter().map(|x| x * x).collect::<Vec<_>>()) + epsilon).sqrt();
             let scaled = centred.iter().zip(gain).map(|(x, g)| x / scale * g);
             scaled.enumerate().map(|(i, x)| x + bias.map_or(0.0, |bias| bias[i])).collect()
         };

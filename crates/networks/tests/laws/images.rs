@@ -124,7 +124,7 @@ impl Loops {
     }
 
     fn norm_and_mish(&self, place: &str, image: &Image) -> Image {
-        let (scale, shift) = (&self.0[&format!("{place}.scale")], &self.0[&format!("{place}.shift")]);
+        let (scale, shift) = (&self.0[&format!("{place}.gain")], &self.0[&format!("{place}.bias")]);
         pixels(image, |x| {
             let mean = x.iter().sum::<f64>() / x.len() as f64;
             let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / x.len() as f64;
