@@ -38,12 +38,12 @@
 //! | a vector `[F]` | [`Identity`] | it has some tens of numbers: the inference network sees all of them | |
 //! | | [`DenseSummary`] | it has hundreds of numbers | |
 //! | a set `[N, F]` | [`DeepSet`] | observations are independent, given the parameters | 1 |
-//! | | [`SetTransformer`] | information is in pairs or groups of observations, such as distances | 9 |
+//! | | [`SetTransformer`] | information is in pairs or groups of observations, such as distances | 8 |
 //! | | the same, with inducing points | and N is above some hundred | |
-//! | a series `[N, F]` (100 × 2) | [`TimeSeriesNetwork`] | rows are at regular times; the first choice | 14 |
-//! | | [`TimeSeriesTransformer`] | times are irregular, or what is far apart belongs together | 12 |
+//! | a series `[N, F]` (100 × 2) | [`TimeSeriesNetwork`] | rows are at regular times; the first choice | 13 |
+//! | | [`TimeSeriesTransformer`] | times are irregular, or what is far apart belongs together | 13 |
 //! | | [`SequenceNetwork`] | results of BayesFlow v1 are to be repeated | |
-//! | an image `[H, W, C]` (32 × 32 × 1) | [`ConvolutionalNetwork`] | | 130 |
+//! | an image `[H, W, C]` (32 × 32 × 1) | [`ConvolutionalNetwork`] | | 90 |
 //! | several inputs | [`FusionNetwork`] | each has a network of its own | their sum |
 //! | rows of several kinds | [`SplitNetwork`] | each kind needs a network of its own | |
 //! | sets of sets `[G, N, F]` | [`HierarchicalNetwork`] | groups share parameters | |
