@@ -145,8 +145,8 @@ impl AttentionBlock {
         })
     }
 
-    /// The same as layers of a kernel, from the rows of a data set: x is these rows, or `learned` ones, and y comes from
-    /// these rows by the layers `y`.
+    /// The same as layers of a kernel, from the rows of a data set: x is these rows, or `learned` ones, and y comes
+    /// from these rows by the layers `y`.
     #[cfg(feature = "flex")]
     pub(crate) fn layers(
         &self,

@@ -83,8 +83,8 @@ impl SummaryConfig for TimeSeriesNetworkConfig {
 /// read its rows, others that read some rows at a time, and a linear layer of the sum of their last states.
 ///
 /// A series may have any length from 1. Padding and gaps, rows of which the mask is 0, change nothing: convolutions see
-/// 0 there, as beyond the ends, and recurrent layers hold their state. So a gap is not the same as leaving the rows out:
-/// rows after it keep their place.
+/// 0 there, as beyond the ends, and recurrent layers hold their state. So a gap is not the same as leaving the rows
+/// out: rows after it keep their place.
 ///
 /// ```
 /// use bayesburn_core::DataShape;

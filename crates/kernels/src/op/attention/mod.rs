@@ -5,7 +5,8 @@ mod heads;
 
 use crate::op::{chain::RowLayer, linear::Linear, norm::RowNorm};
 
-/// q ↦ q + l₄([softmax(l₁(n(q)) l₂(k)ᵀ / √d) l₃(k) of each head]), over the rows k that are there; the l are linear maps.
+/// q ↦ q + l₄([softmax(l₁(n(q)) l₂(k)ᵀ / √d) l₃(k) of each head]), over the rows k that are there. l₁ to l₄ are linear
+/// maps.
 #[derive(Debug, Clone)]
 pub struct Attention {
     /// The rows q.
