@@ -22,5 +22,6 @@ mod own_classifier;
 mod own_inference_network;
 mod own_summary_network;
 mod resume;
+mod statistics;
 mod summary_networks;
 mod training;

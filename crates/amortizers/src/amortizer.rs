@@ -270,6 +270,15 @@ pub trait AmortizerConfig: Clone + fmt::Debug + Send + 'static {
         true
     }
 
+    /// The configuration with which a training goes on whose checkpoint has this description: settings that are left
+    /// to the library are what they were when the training began. A checkpoint of an earlier version is then resumed
+    /// whatever was left to that version.
+    #[must_use]
+    fn resuming(self, saved: &Value) -> Self {
+        let _ = saved;
+        self
+    }
+
     /// The amortizer with initial weights of this seed.
     ///
     /// # Errors

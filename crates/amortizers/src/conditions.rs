@@ -3,7 +3,7 @@
 use crate::AmortizerError;
 use bayesburn_core::{Data, Input, InvalidData};
 use ndarray::{Array, Array1, Array2, Array3, ArrayView3, Axis, Ix3, RemoveAxis, Slice, concatenate};
-use std::{borrow::Cow, ops::Range};
+use std::ops::Range;
 
 /// Data sets to condition on, simulated or observed, as the networks see them.
 ///
@@ -150,21 +150,6 @@ impl Conditions {
             Some(sets) => [sets.values().shape()[1]; 2],
             None => [1; 2],
         }
-    }
-
-    /// Direct conditions, and behind them ln N for each input of which data sets may be of different lengths: summaries
-    /// such as means do not tell how many observations there were.
-    pub(crate) fn direct_with_lengths(&self, padded: &[bool]) -> Option<Cow<'_, Array2<f32>>> {
-        let lengths: Vec<&Input> =
-            self.data.inputs().iter().zip(padded).filter(|(_, padded)| **padded).map(|(input, _)| input).collect();
-        if lengths.is_empty() {
-            return self.direct_conditions.as_ref().map(Cow::Borrowed);
-        }
-        let lengths = Array2::from_shape_fn((self.len(), lengths.len()), |(m, i)| (lengths[i].num_rows(m) as f32).ln());
-        Some(Cow::Owned(match &self.direct_conditions {
-            Some(direct) => concatenate(Axis(1), &[direct.view(), lengths.view()]).expect("of the same data sets"),
-            None => lengths,
-        }))
     }
 
     /// The rows of each input that exist, `[rows, F]`.
@@ -410,7 +395,7 @@ impl From<Data> for Conditions {
 }
 
 /// Whether each row of an input exists; `None` if all do.
-fn exist(input: &Input) -> Option<Vec<bool>> {
+pub(crate) fn exist(input: &Input) -> Option<Vec<bool>> {
     let mask = input.row_mask()?;
     let shape = input.values().shape();
     let inner: usize = shape[mask.ndim()..shape.len() - 1].iter().product();

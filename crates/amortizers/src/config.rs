@@ -1,7 +1,9 @@
 //! Collects what an amortized posterior is made from.
 
-use bayesburn_core::Interval;
-use bayesburn_networks::{AnyInferenceConfig, DeepSetConfig, InferenceConfig, InvertibleNetworkConfig, SummaryConfig};
+use bayesburn_core::{DataShape, Interval};
+use bayesburn_networks::{
+    AnyInferenceConfig, DeepSetConfig, FixedStatistics, InferenceConfig, InvertibleNetworkConfig, SummaryConfig,
+};
 use serde::{Deserialize, Serialize};
 
 /// Which inputs are shifted and scaled to mean 0 and standard deviation 1, by constants from pilot simulations.
@@ -22,6 +24,19 @@ pub enum Standardization {
     /// Parameters alone.
     Parameters,
     /// Nothing, as in BayesFlow v1.
+    None,
+}
+
+/// Which fixed statistics of the data go to the inference network and to the regression of [`Standardization::All`],
+/// beside the learned summaries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Statistics {
+    /// Those that the summary network names by [`SummaryConfig::statistics`], if data are standardised. For a
+    /// [`DeepSetConfig`] they are means, logarithms of variances, and correlations of features. What they tell of the
+    /// parameters is then known before anything is trained, and the density stays exact. A training that was begun
+    /// without statistics is resumed without.
+    Automatic,
+    /// None: what is known of data beside direct conditions is what the summary network learns, as in BayesFlow.
     None,
 }
 
@@ -52,13 +67,15 @@ pub struct PosteriorConfig<C: SummaryConfig = DeepSetConfig, I: InferenceConfig 
     pub bounds: Option<Vec<Interval>>,
     /// Which inputs are standardised.
     pub standardization: Standardization,
+    /// Which fixed statistics of the data go beside the summaries.
+    pub statistics: Statistics,
     /// A term on the summaries, or none.
     pub summary_loss: Option<SummaryLoss>,
 }
 
 impl<C: SummaryConfig> PosteriorConfig<C> {
-    /// A summary network and one of the library's inference networks, with everything standardised and no summary loss.
-    /// [`PosteriorConfig::from_networks`] takes an inference network of your own.
+    /// A summary network and one of the library's inference networks, with everything standardised, statistics
+    /// beside the summaries and no summary loss. [`PosteriorConfig::from_networks`] takes an inference network of your own.
     #[must_use]
     pub fn new(summary: C, inference: impl Into<AnyInferenceConfig>) -> Self {
         Self::from_networks(summary, inference.into())
@@ -76,6 +93,7 @@ impl<C: SummaryConfig, I: InferenceConfig> PosteriorConfig<C, I> {
             support: None,
             bounds: None,
             standardization: Standardization::All,
+            statistics: Statistics::Automatic,
             summary_loss: None,
         }
     }
@@ -119,6 +137,34 @@ impl<C: SummaryConfig, I: InferenceConfig> PosteriorConfig<C, I> {
         self
     }
 
+    /// Chooses which fixed statistics go beside the summaries.
+    ///
+    /// ```
+    /// use bayesburn_amortizers::{PosteriorConfig, Statistics};
+    /// use bayesburn_networks::{DeepSetConfig, InvertibleNetworkConfig};
+    ///
+    /// let config = PosteriorConfig::new(DeepSetConfig::new(10), InvertibleNetworkConfig::new());
+    /// assert_eq!(config.statistics, Statistics::Automatic);
+    /// let learned_alone = config.with_statistics(Statistics::None);
+    /// ```
+    #[must_use]
+    pub fn with_statistics(mut self, statistics: Statistics) -> Self {
+        self.statistics = statistics;
+        self
+    }
+
+    /// The statistics of each input of data of this shape; nothing if there are none.
+    pub(crate) fn statistics_of(&self, shape: &DataShape) -> Vec<FixedStatistics> {
+        let of_inputs = || shape.inputs().iter().map(|input| self.summary.statistics(input));
+        let wanted = self.statistics == Statistics::Automatic && self.standardizes_data();
+        if wanted && of_inputs().any(|of| of != FixedStatistics::None) { of_inputs().collect() } else { Vec::new() }
+    }
+
+    /// Whether data and direct conditions are standardised.
+    pub(crate) fn standardizes_data(&self) -> bool {
+        matches!(self.standardization, Standardization::All | Standardization::Moments)
+    }
+
     /// Adds a term on the summaries.
     #[must_use]
     pub fn with_summary_loss(mut self, summary_loss: SummaryLoss) -> Self {
@@ -151,6 +197,8 @@ impl PosteriorConfig<DeepSetConfig> {
     #[must_use]
     pub fn bayesflow_v1(summary_dim: usize, num_coupling_layers: usize) -> Self {
         let inference = InvertibleNetworkConfig::bayesflow_v1().with_num_coupling_layers(num_coupling_layers);
-        Self::new(DeepSetConfig::bayesflow_v1(summary_dim), inference).with_standardization(Standardization::None)
+        Self::new(DeepSetConfig::bayesflow_v1(summary_dim), inference)
+            .with_standardization(Standardization::None)
+            .with_statistics(Statistics::None)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     AmortizedPosterior, AmortizerError, Conditions, Configured,
+    derived::Derived,
     regression::{Predictor, Regression},
     standardize::Standardizer,
     targets::{Support, Targets},
@@ -50,6 +51,7 @@ use std::ops::Range;
 pub struct DirectLoss {
     pub(crate) plan: Plan,
     widths: Widths,
+    derived: Derived,
     support: Option<Vec<Interval>>,
     /// N, if the summary network takes data sets of one size alone.
     num_observations: Option<usize>,
@@ -96,8 +98,19 @@ impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
         let (widths, support) = (self.widths.clone(), self.config.support.clone());
         let regression = networks.regression.as_ref().map(Regression::constants);
         let num_observations = self.config.summary.num_observations();
-        let direct_loss =
-            DirectLoss { plan, widths, support, num_observations, dropped, parameters, data, direct, regression };
+        let derived = networks.derived.clone();
+        let direct_loss = DirectLoss {
+            plan,
+            widths,
+            derived,
+            support,
+            num_observations,
+            dropped,
+            parameters,
+            data,
+            direct,
+            regression,
+        };
         Some((direct_loss, values))
     }
 
@@ -181,8 +194,8 @@ impl DirectLoss {
             standardized_input(input, constants, masked)
         });
         let inputs: Vec<Input> = inputs.collect();
-        let direct = conditions.direct_with_lengths(&self.widths.padded());
-        let direct = direct.map(|direct| standardized(&*direct, constants(&self.direct))).unwrap_or_default();
+        let direct = self.derived.standardized(conditions, self.data.as_ref(), self.direct.as_ref());
+        let direct = direct.map(|direct| direct.into_iter().collect::<Vec<f32>>()).unwrap_or_default();
         // The data are features of a regression only if they are one input of one observation.
         let predict = |predictor: &Predictor| predictor.predict(&inputs[0].values, &direct, conditions.len());
         let predicted = self.regression.as_ref().map(predict).unwrap_or_default();

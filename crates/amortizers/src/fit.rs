@@ -49,7 +49,8 @@ impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
         }
         let device = init.device().clone();
         let summary = config.summary.init(&widths.shape(), init)?;
-        let width_of_direct = widths.direct_with_lengths();
+        let derived = widths.derived();
+        let width_of_direct = widths.direct + derived.width();
         let condition = ConditionWidths { summaries: summary.summary_dim(), direct: width_of_direct };
         let inference = config.inference.init(widths.names.len(), condition, init)?;
         let mut standardizer = |applies: bool, width| {
@@ -58,7 +59,7 @@ impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
                 Standardizer::identity(width, &device)
             })
         };
-        let all = matches!(config.standardization, Standardization::All | Standardization::Moments);
+        let all = config.standardizes_data();
         let of_data = config.summary.num_observations() == Some(1) && widths.is_plain();
         let features = width_of_direct + if of_data { widths.features } else { 0 };
         let regresses = config.standardization == Standardization::All && (1..=MOST_FEATURES).contains(&features);
@@ -69,8 +70,8 @@ impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
             init.spend(&[features, widths.names.len()]);
             Regression::none(features, widths.names.len(), of_data, &device)
         });
-        let (masked, padded) = (widths.masked(), widths.padded());
-        let networks = PosteriorNetworks { summary, inference, parameters, data, direct, regression, masked, padded };
+        let masked = widths.masked();
+        let networks = PosteriorNetworks { summary, inference, parameters, data, direct, regression, masked, derived };
         let names = widths.names.iter().cloned().collect();
         Ok(Self {
             config,
@@ -103,8 +104,9 @@ impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
             self.networks.data = Some(Standardizer::fitted(&columns, device));
         }
         if self.networks.direct.is_some() {
-            let padded = &self.networks.padded;
-            let rows: Vec<_> = pilot.iter().filter_map(|batch| batch.conditions.direct_with_lengths(padded)).collect();
+            let data = self.networks.data.as_ref().map(Standardizer::constants);
+            let rows = pilot.iter().map(|batch| self.networks.derived.appended(&batch.conditions, data.as_ref()));
+            let rows: Vec<_> = rows.flatten().collect();
             let moments = ColumnMoments::of_columns(rows.iter().map(|rows| rows.view()), 0);
             self.networks.direct = Some(Standardizer::fitted(&moments, device));
         }
@@ -152,7 +154,8 @@ impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
         // Some rows may be the same where all are not.
         let deviations = parameters.std_axis(Axis(0), 0.0);
         let varies: Vec<bool> = targets.iter().zip(&deviations).map(|(of, std)| of.varies() && *std > 0.0).collect();
-        let (predictor, left) = Predictor::fitted(regression.is_of_data(), &features, &parameters, &varies, &bounds);
+        let (of_data, statistics) = (regression.is_of_data(), self.networks.derived.num_statistics());
+        let (predictor, left) = Predictor::fitted((of_data, statistics), &features, &parameters, &varies, &bounds);
         let stds = stds.iter().zip(left).map(|(std, left)| std * left).collect();
         self.networks.regression = Some(Regression::new(predictor, &self.device));
         self.networks.parameters = Some(Standardizer::of(means, stds, &self.device));

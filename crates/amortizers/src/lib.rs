@@ -32,6 +32,7 @@ mod amortizer;
 mod conditions;
 mod config;
 mod configurator;
+mod derived;
 mod difference;
 #[cfg(feature = "flex")]
 mod direct;
@@ -49,14 +50,16 @@ mod posterior_as_amortizer;
 mod regression;
 mod sampling;
 mod saved;
+mod selection;
 mod standardize;
+mod statistics;
 mod targets;
 mod training_range;
 mod widths;
 
 pub use amortizer::{Amortizer, AmortizerConfig, Pilot};
 pub use conditions::{Conditions, Configured};
-pub use config::{PosteriorConfig, Standardization, SummaryLoss};
+pub use config::{PosteriorConfig, Standardization, Statistics, SummaryLoss};
 pub use configurator::{Configurator, DefaultConfigurator, SplitConfigurator, TrainingTargets};
 pub use difference::Difference;
 pub use error::AmortizerError;

@@ -1,8 +1,8 @@
 //! Wires the networks of an amortized posterior together, on tensors.
 
 use crate::{
-    AmortizerError, Conditions, SummaryLoss, encoded::Encoded, mmd::squared_mmd, regression::Regression,
-    standardize::Standardizer, targets::Targets,
+    AmortizerError, Conditions, SummaryLoss, derived::Derived, encoded::Encoded, mmd::squared_mmd,
+    regression::Regression, standardize::Standardizer, targets::Targets,
 };
 use bayesburn_core::Input;
 use bayesburn_networks::{
@@ -13,7 +13,7 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor, TensorData},
 };
-use ndarray::{Array, Array1, Dimension};
+use ndarray::{Array, Array1, Array2, Dimension};
 use std::borrow::Cow;
 
 /// The summary network, the inference network and the standardisation constants: all that training changes and
@@ -30,9 +30,9 @@ pub struct PosteriorNetworks<S: Module, N: Module = AnyInferenceNetwork> {
     /// How many features of each input are followed by as many columns of a mask.
     #[module(skip)]
     pub(crate) masked: Vec<usize>,
-    /// Whether data sets of each input may be of different lengths.
+    /// What is appended to direct conditions.
     #[module(skip)]
-    pub(crate) padded: Vec<bool>,
+    pub(crate) derived: Derived,
 }
 
 impl<S: Module, N: Module> PosteriorNetworks<S, N> {
@@ -92,9 +92,15 @@ impl<S: SummaryNetwork, N: InferenceNetwork> PosteriorNetworks<S, N> {
             data
         });
         let data = DataTensor::new(tensors.collect());
-        let direct = conditions.direct_with_lengths(&self.padded);
-        let direct = direct.map(|direct| standardized(self.direct.as_ref(), tensor::<2, _>(&*direct, device)));
-        (data, direct)
+        (data, self.standardized_direct(conditions).map(|direct| tensor::<2, _>(&direct, device)))
+    }
+
+    /// Direct conditions `[M, C]` and what is appended to them, standardised.
+    fn standardized_direct(&self, conditions: &Conditions) -> Option<Array2<f32>> {
+        // Constants are read from the device only if there is something to standardise.
+        let direct = self.direct.as_ref().map(Standardizer::constants);
+        let data = self.data.as_ref().filter(|_| direct.is_some()).map(Standardizer::constants);
+        self.derived.standardized(conditions, data.as_ref(), direct.as_ref())
     }
 
     /// An input whose features begin at `first` of all, `masked` of them followed by a mask.

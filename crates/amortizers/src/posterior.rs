@@ -66,7 +66,8 @@ impl<C: SummaryConfig, I: InferenceConfig> AmortizedPosterior<C, I> {
             remedy: "pass at least one batch of configured simulations",
         })?;
         first.check()?;
-        let widths = Widths::new(names.into_iter().map(Into::into).collect(), pilot)?;
+        let mut widths = Widths::new(names.into_iter().map(Into::into).collect(), pilot)?;
+        widths.statistics = config.statistics_of(&widths.shape());
         let mut posterior = Self::untrained(config, widths, seed, device)?;
         for batch in pilot {
             posterior.check(batch)?;

@@ -2,7 +2,7 @@
 
 use crate::{
     AmortizedPosterior, Amortizer, AmortizerConfig, AmortizerError, Configured, Pilot, PosteriorConfig,
-    PosteriorNetworks, Standardization, TrainingRange, familiar::Familiar, widths::Widths,
+    PosteriorNetworks, Standardization, Statistics, TrainingRange, familiar::Familiar, widths::Widths,
 };
 use bayesburn_core::{FileError, Interval, files::operation};
 use bayesburn_networks::{
@@ -13,7 +13,7 @@ use burn::{
     tensor::{Device, Tensor},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{any::TypeId, collections::HashSet, path::Path, sync::OnceLock};
 
 /// What the simulations were like; posteriors of early versions have none.
@@ -44,6 +44,13 @@ impl<C: SummaryConfig, I: InferenceConfig> AmortizerConfig for PosteriorConfig<C
 
     fn needs_moments(&self) -> bool {
         self.standardization != Standardization::None || self.inference.needs_simulations()
+    }
+
+    fn resuming(self, saved: &Value) -> Self {
+        match saved["config"]["statistics"] == json!(Statistics::None) && self.statistics == Statistics::Automatic {
+            true => self.with_statistics(Statistics::None),
+            false => self,
+        }
     }
 
     /// Takes the intervals of the prior, where neither a support nor bounds are given.

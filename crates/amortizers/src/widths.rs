@@ -1,7 +1,11 @@
 //! Checks that arrays have the widths that a posterior was made for.
 
-use crate::{AmortizerError, Conditions, Configured};
+use crate::{
+    AmortizerError, Conditions, Configured,
+    derived::{Derived, DerivedOf},
+};
 use bayesburn_core::{DataShape, InputShape};
+use bayesburn_networks::FixedStatistics;
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +27,9 @@ pub(crate) struct Widths {
     /// The inputs, if they are not one of sets without a name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) inputs: Vec<InputWidths>,
+    /// The fixed statistics of each input that go beside the summaries; of earlier versions, none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) statistics: Vec<FixedStatistics>,
     /// The names of the simulator's features.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) feature_names: Option<Vec<String>>,
@@ -75,6 +82,7 @@ impl Widths {
             masked: if is_plain { first.masked[0] } else { 0 },
             padded: is_plain && padded,
             inputs: if is_plain { Vec::new() } else { inputs.collect() },
+            statistics: Vec::new(),
             feature_names: None,
         })
     }
@@ -101,14 +109,16 @@ impl Widths {
         }
     }
 
-    /// Of each input, whether data sets may be of different lengths.
-    pub(crate) fn padded(&self) -> Vec<bool> {
-        self.shape().inputs().iter().map(|input| input.padded).collect()
-    }
-
-    /// Direct conditions, and ln N of each input whose data sets may be of different lengths.
-    pub(crate) fn direct_with_lengths(&self) -> usize {
-        self.direct + self.padded().iter().filter(|padded| **padded).count()
+    /// What is derived from data sets and appended to direct conditions.
+    pub(crate) fn derived(&self) -> Derived {
+        let (shape, masked) = (self.shape(), self.masked());
+        let of_input = |(i, input): (usize, &InputShape)| DerivedOf {
+            features: input.features(),
+            masked: masked[i],
+            padded: input.padded,
+            statistics: self.statistics.get(i).copied().unwrap_or(FixedStatistics::None),
+        };
+        Derived::new(shape.inputs().iter().enumerate().map(of_input).collect())
     }
 
     /// Whether what a file says fits together.
@@ -126,6 +136,9 @@ impl Widths {
             inputs.clone().try_fold(0, |all: usize, input| all.checked_add(input.shape.features()));
         if !self.inputs.is_empty() && (all != Some(self.features) || self.masked > 0 || self.padded) {
             return Err("`widths.inputs` are of other features than `widths.features`".to_owned());
+        }
+        if ![0, inputs.len().max(1)].contains(&self.statistics.len()) {
+            return Err("`widths.statistics` are of another number of inputs".to_owned());
         }
         Ok(())
     }

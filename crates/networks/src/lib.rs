@@ -16,6 +16,7 @@
 //! | [`FusionNetwork`], [`SplitNetwork`] | one network for each input, or for each group of rows | |
 //! | [`HierarchicalNetwork`] | one network for each level of groups of rows | Elsemüller et al. 2024 |
 //! | [`AnySummaryConfig`] | the choice among the library's summary networks, and the default for a shape | |
+//! | [`FixedStatistics`] | which statistics of an input a posterior puts beside the summaries | |
 //! | [`Bijection`] | the trait: targets to latents and back, given a condition | |
 //! | [`InvertibleNetwork`] | coupling layers one after the other | Ardizzone et al. 2019; Radev et al. 2020 |
 //! | [`AutoregressiveFlow`] | masked autoregressive layers one after the other | Papamakarios et al. 2017 |
@@ -107,7 +108,7 @@ pub use parameters::{
 pub use pass::Pass;
 pub use summary::{
     AnySummaryConfig, AnySummaryNetwork, ConvolutionalNetwork, ConvolutionalNetworkConfig, DeepSet,
-    DeepSetArchitecture, DeepSetConfig, DenseStageConfig, DenseSummary, DenseSummaryConfig, FusionNetwork,
+    DeepSetArchitecture, DeepSetConfig, DenseStageConfig, DenseSummary, DenseSummaryConfig, FixedStatistics, FusionNetwork,
     FusionNetworkConfig, HierarchicalNetwork, HierarchicalNetworkConfig, Identity, IdentityConfig, PlainDeepSetConfig,
     Pooling, SequenceNetwork, SequenceNetworkConfig, SetTransformer, SetTransformerConfig, SplitNetwork,
     SplitNetworkConfig, SummaryConfig, SummaryNetwork, TimeSeriesNetwork, TimeSeriesNetworkConfig,

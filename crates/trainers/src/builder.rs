@@ -318,6 +318,10 @@ impl<K: AmortizerConfig> TrainerBuilder<K> {
             interrupts.push(Interrupt::ctrl_c()?);
         }
 
+        let config = match &interrupted {
+            Some(checkpoint) => config.resuming(&saved_description(&checkpoint.folder)?),
+            None => config,
+        };
         let configurator = self.configurator.unwrap_or_else(|| Arc::new(DefaultConfigurator));
         let needs_moments = config.needs_moments();
         let first_pilot =

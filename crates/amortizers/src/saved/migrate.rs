@@ -47,6 +47,12 @@ pub(super) fn to_present(mut saved: Value) -> Result<Value, String> {
         // Of posteriors alone, and without their kind.
         saved[KIND] = json!("posterior");
     }
+    if saved[KIND] == "posterior"
+        && let Some(config) = saved.get_mut("config").and_then(Value::as_object_mut)
+    {
+        // Before there were statistics, posteriors had none.
+        config.entry("statistics").or_insert_with(|| json!("None"));
+    }
     saved[VERSION] = json!(FORMAT_VERSION);
     Ok(saved)
 }
@@ -58,8 +64,19 @@ mod tests {
     #[test]
     fn version_5_is_a_posterior() {
         let migrated = to_present(json!({"format_version": 5, "config": {}})).expect("it is read");
-        assert_eq!(migrated, json!({"format_version": FORMAT_VERSION, "kind": "posterior", "config": {}}));
+        let expected = json!({"format_version": FORMAT_VERSION, "kind": "posterior", "config": {"statistics": "None"}});
+        assert_eq!(migrated, expected);
         assert_eq!(to_present(migrated.clone()).expect("the present version"), migrated);
+    }
+
+    #[test]
+    fn posteriors_from_before_there_were_statistics_have_none() {
+        let saved = |kind: &str, config: Value| json!({"format_version": 6, "kind": kind, "config": config});
+        let config = |kind, config| to_present(saved(kind, config)).expect("it is read")["config"].clone();
+        assert_eq!(config("posterior", json!({"summary": {}})), json!({"summary": {}, "statistics": "None"}));
+        let automatic = json!({"statistics": "Automatic"});
+        assert_eq!(config("posterior", automatic.clone()), automatic);
+        assert_eq!(config("classifier", json!({})), json!({}));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::{
     affine, config, config_of, dense, designs, inference, mean_config, normals, perturbed, pilot, rng, untrained,
 };
 use bayesburn_amortizers::{
-    AmortizedPosterior, Conditions, Configured, DensityPart, PosteriorConfig, Standardization, SummaryLoss,
+    AmortizedPosterior, Conditions, Configured, DensityPart, PosteriorConfig, Standardization, Statistics, SummaryLoss,
 };
 use bayesburn_core::{Data, Interval};
 use bayesburn_networks::{
@@ -118,9 +118,14 @@ fn configs() -> Vec<PosteriorConfig> {
 
 #[test]
 fn the_loss_and_its_gradients_are_those_of_the_graph() {
-    for (i, config) in configs().into_iter().enumerate() {
+    let configs = || configs().into_iter().enumerate();
+    let all =
+        [Statistics::None, Statistics::Automatic].into_iter().flat_map(|of| configs().map(move |config| (of, config)));
+    for (statistics, (i, config)) in all {
+        let config = config.with_statistics(statistics);
+        let first = if statistics == Statistics::None { 100 } else { 150 };
         for (j, (m, n, dim)) in [(1, 1, 1), (7, 5, 2), (33, 3, 3), (150, 4, 2), (20, 300, 2)].into_iter().enumerate() {
-            let index = (100 + 10 * i + j) as u64;
+            let index = (first + 10 * i + j) as u64;
             let (direct, weighted) = (j % 3, j % 2 == 1);
             let pilot = batch(64, n, dim, direct, false, 500 + index);
             let posterior = near_start(config.clone(), &pilot, index);

@@ -12,6 +12,7 @@ mod sampling;
 #[cfg(feature = "flex")]
 mod several_inputs;
 mod standardization;
+mod statistics;
 mod support;
 mod training_range;
 

@@ -2,7 +2,7 @@
 
 use crate::{device, normals, pilot, rng};
 use bayesburn_amortizers::{
-    AmortizedPosterior, Amortizer, AmortizerError, Conditions, Configured, PosteriorConfig, Standardization,
+    AmortizedPosterior, Amortizer, AmortizerError, Conditions, Configured, PosteriorConfig, Standardization, Statistics,
 };
 use bayesburn_core::Interval;
 use bayesburn_networks::{
@@ -70,7 +70,7 @@ fn batch(m: usize) -> Configured {
 
 fn posterior(loss: Loss, support: Option<[Interval; 2]>) -> AmortizedPosterior<DeepSetConfig, HeadConfig> {
     let summary = DeepSetConfig::new(2).with_units(4).with_num_equiv(1);
-    let mut config = PosteriorConfig::from_networks(summary, HeadConfig::new(loss));
+    let mut config = PosteriorConfig::from_networks(summary, HeadConfig::new(loss)).with_statistics(Statistics::None);
     config.support = support.map(Vec::from);
     AmortizedPosterior::new(config, ["a", "b"], &[batch(16)], 1, &device()).expect("the pilot is sound")
 }

@@ -3,6 +3,7 @@
 mod any;
 mod convolutional;
 mod deep_set;
+mod fixed;
 mod fusion;
 mod hierarchical;
 mod pooling;
@@ -16,6 +17,7 @@ mod vector;
 pub use any::{AnySummaryConfig, AnySummaryNetwork};
 pub use convolutional::{ConvolutionalNetwork, ConvolutionalNetworkConfig};
 pub use deep_set::{DeepSet, DeepSetArchitecture, DeepSetConfig, DenseStageConfig, PlainDeepSetConfig};
+pub use fixed::FixedStatistics;
 pub use fusion::{FusionNetwork, FusionNetworkConfig};
 pub use hierarchical::{HierarchicalNetwork, HierarchicalNetworkConfig};
 pub use pooling::Pooling;
@@ -27,7 +29,7 @@ pub use time_series_transformer::{TimeSeriesTransformer, TimeSeriesTransformerCo
 pub use vector::{DenseSummary, DenseSummaryConfig, Identity, IdentityConfig};
 
 use crate::{ConfigError, DataTensor, ParameterInit, Pass};
-use bayesburn_core::DataShape;
+use bayesburn_core::{DataShape, InputShape};
 #[cfg(feature = "flex")]
 use bayesburn_kernels::{Part, Summary, runs_on};
 use burn::{
@@ -192,6 +194,16 @@ pub trait SummaryConfig: Config + Clone + PartialEq + Send + Sync + 'static {
     /// Whether units are dropped in training and not at inference. Neural posterior estimation then finishes without.
     fn has_dropout(&self) -> bool {
         false
+    }
+
+    /// Which fixed statistics of an input go beside the summaries. By default those that are right whatever the order
+    /// of rows means; none where data sets are one observation, which is a summary already. A network of series or
+    /// images says so here, and one that wants no statistics returns [`FixedStatistics::None`].
+    fn statistics(&self, input: &InputShape) -> FixedStatistics {
+        match self.num_observations() {
+            Some(1) => FixedStatistics::None,
+            _ => FixedStatistics::for_shape(input),
+        }
     }
 
     /// A network for data of this shape.
