@@ -102,7 +102,7 @@ pub mod prelude {
     pub use crate::{
         amortizers::{
             AmortizedPosterior, Amortizer, Conditions, Configurator, Configured, PosteriorConfig, Standardization,
-            SummaryLoss,
+            Statistics, SummaryLoss,
         },
         core::{Data, DataShape, Draws, Interval, Simulations, StreamRng},
         diagnostics,

@@ -1,7 +1,7 @@
 //! Trains with and without fixed statistics beside the summaries, and resumes.
 
 use crate::models::{direct_networks, normal_means, short_run, training};
-use bayesburn::{amortizers::Statistics, prelude::*, trainers::TrainerError};
+use bayesburn::{prelude::*, trainers::TrainerError};
 use std::path::Path;
 
 fn trainer(statistics: Statistics, folder: &Path) -> Result<Trainer, TrainerError> {

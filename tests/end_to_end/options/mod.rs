@@ -12,7 +12,11 @@ use bayesburn::{
 };
 
 fn builder() -> TrainerBuilder {
-    Trainer::builder(normal_means(), small_networks()).seed(5).progress(Progress::Hidden)
+    builder_of(small_networks())
+}
+
+fn builder_of(networks: PosteriorConfig) -> TrainerBuilder {
+    Trainer::builder(normal_means(), networks).seed(5).progress(Progress::Hidden)
 }
 
 fn trained(config: &TrainingConfig) -> Trainer {
