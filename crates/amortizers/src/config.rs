@@ -74,8 +74,8 @@ pub struct PosteriorConfig<C: SummaryConfig = DeepSetConfig, I: InferenceConfig 
 }
 
 impl<C: SummaryConfig> PosteriorConfig<C> {
-    /// A summary network and one of the library's inference networks, with everything standardised, statistics
-    /// beside the summaries and no summary loss. [`PosteriorConfig::from_networks`] takes an inference network of your own.
+    /// A summary network and one of the library's inference networks, with everything standardised, statistics beside
+    /// the summaries and no summary loss. [`PosteriorConfig::from_networks`] takes an inference network of your own.
     #[must_use]
     pub fn new(summary: C, inference: impl Into<AnyInferenceConfig>) -> Self {
         Self::from_networks(summary, inference.into())

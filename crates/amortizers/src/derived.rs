@@ -8,9 +8,9 @@ use std::borrow::Cow;
 /// How many standard deviations of the pilot simulations a statistic may be from its mean. Those of heavy tails are
 /// further away now and then, and would be all that networks see.
 const FARTHEST: f32 = 8.0;
-/// The standard deviation of a statistic over the simulations, as the inference network sees it. What statistics tell of
-/// a parameter linearly has been taken away by the regression, so that they are more noise than summaries are. After
-/// 1,000 steps, with 14 or 22 statistics, the quickstart's loss is 0.003 above the exact one; with 1 it was 0.006.
+/// The standard deviation of a statistic over the simulations, as the inference network sees it. The regression has
+/// taken away what statistics tell of a parameter linearly, so they are noisier than summaries. After 1,000 steps, with
+/// 14 or 22 statistics, the quickstart's loss is 0.003 above the exact one; with 1 it was 0.006.
 const UNIT: f32 = 0.25;
 
 /// What is appended to direct conditions: ln N of each input whose data sets may be of different lengths, since

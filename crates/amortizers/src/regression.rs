@@ -27,7 +27,7 @@ const LEAST: f64 = 1e-5;
 
 /// The most that statistics may leave of a parameter's standard deviation if they are to predict it. Where a network is
 /// to find far more than they tell, it first has to learn the prediction's error: two bounds of heavy-tailed sets, of
-/// which means and variances leave 0.85, had a loss of −0.11 after 1,000 steps with the prediction, and of −0.65 without.
+/// which means and variances leave 0.85, had a loss of −0.11 after 1,000 steps with the prediction, and −0.65 without.
 /// Bounds of exponential sets, of which they leave 0.3 to 0.4, had 0.38 and 0.21 then, but −0.87 and −0.76 after 4,000;
 /// and means of two observations, of which they leave 0.58 and nothing is to be found, 3.479 and 3.498 (exact: 3.476).
 const MOST_LEFT: f64 = 0.7;

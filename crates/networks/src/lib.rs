@@ -108,9 +108,9 @@ pub use parameters::{
 pub use pass::Pass;
 pub use summary::{
     AnySummaryConfig, AnySummaryNetwork, ConvolutionalNetwork, ConvolutionalNetworkConfig, DeepSet,
-    DeepSetArchitecture, DeepSetConfig, DenseStageConfig, DenseSummary, DenseSummaryConfig, FixedStatistics, FusionNetwork,
-    FusionNetworkConfig, HierarchicalNetwork, HierarchicalNetworkConfig, Identity, IdentityConfig, PlainDeepSetConfig,
-    Pooling, SequenceNetwork, SequenceNetworkConfig, SetTransformer, SetTransformerConfig, SplitNetwork,
-    SplitNetworkConfig, SummaryConfig, SummaryNetwork, TimeSeriesNetwork, TimeSeriesNetworkConfig,
+    DeepSetArchitecture, DeepSetConfig, DenseStageConfig, DenseSummary, DenseSummaryConfig, FixedStatistics,
+    FusionNetwork, FusionNetworkConfig, HierarchicalNetwork, HierarchicalNetworkConfig, Identity, IdentityConfig,
+    PlainDeepSetConfig, Pooling, SequenceNetwork, SequenceNetworkConfig, SetTransformer, SetTransformerConfig,
+    SplitNetwork, SplitNetworkConfig, SummaryConfig, SummaryNetwork, TimeSeriesNetwork, TimeSeriesNetworkConfig,
     TimeSeriesTransformer, TimeSeriesTransformerConfig, TimeStamps,
 };

@@ -2,10 +2,10 @@
 
 use crate::{
     ConfigError, ConvolutionalNetwork, ConvolutionalNetworkConfig, DataTensor, DeepSet, DeepSetConfig, DenseSummary,
-    DenseSummaryConfig, FusionNetwork, FusionNetworkConfig, HierarchicalNetwork, HierarchicalNetworkConfig, Identity,
-    IdentityConfig, ParameterInit, Pass, SequenceNetwork, SequenceNetworkConfig, SetTransformer, SetTransformerConfig,
-    SplitNetwork, SplitNetworkConfig, SummaryConfig, SummaryNetwork, TimeSeriesNetwork, TimeSeriesNetworkConfig,
-    TimeSeriesTransformer, TimeSeriesTransformerConfig,
+    DenseSummaryConfig, FixedStatistics, FusionNetwork, FusionNetworkConfig, HierarchicalNetwork,
+    HierarchicalNetworkConfig, Identity, IdentityConfig, ParameterInit, Pass, SequenceNetwork, SequenceNetworkConfig,
+    SetTransformer, SetTransformerConfig, SplitNetwork, SplitNetworkConfig, SummaryConfig, SummaryNetwork,
+    TimeSeriesNetwork, TimeSeriesNetworkConfig, TimeSeriesTransformer, TimeSeriesTransformerConfig,
 };
 use bayesburn_core::{DataShape, InputShape};
 #[cfg(feature = "flex")]
@@ -90,6 +90,12 @@ macro_rules! for_each_network {
             fn num_observations(&self) -> Option<usize> {
                 match self {
                     $(Self::$variant(config) => config.num_observations(),)*
+                }
+            }
+
+            fn statistics(&self, input: &InputShape) -> FixedStatistics {
+                match self {
+                    $(Self::$variant(config) => config.statistics(input),)*
                 }
             }
 

@@ -1,5 +1,6 @@
 //! Summarises images: residual convolutions in stages, each of which halves the sides.
 
+use super::FixedStatistics;
 #[cfg(feature = "flex")]
 use super::run_kernel;
 #[cfg(feature = "flex")]
@@ -47,6 +48,10 @@ impl SummaryConfig for ConvolutionalNetworkConfig {
 
     fn has_dropout(&self) -> bool {
         self.dropout > 0.0
+    }
+
+    fn statistics(&self, _: &InputShape) -> FixedStatistics {
+        FixedStatistics::OfImages
     }
 
     fn init(&self, shape: &DataShape, init: &mut ParameterInit) -> Result<ConvolutionalNetwork, ConfigError> {

@@ -4,12 +4,9 @@ use super::{Pooling, features};
 #[cfg(feature = "flex")]
 use crate::dense::{dense_layer, layer_with};
 use crate::layers::{AttentionArchitecture, AttentionPooling, BlockConfig, KeyMask};
-use crate::{
-    Activation, ConfigError, DataTensor, FixedStatistics, OutputInit, ParameterInit, Pass, SummaryConfig,
-    SummaryNetwork,
-};
+use crate::{Activation, ConfigError, DataTensor, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork};
+use bayesburn_core::DataShape;
 use bayesburn_core::settings::{at_least_one, in_range};
-use bayesburn_core::{DataShape, InputShape};
 #[cfg(feature = "flex")]
 use bayesburn_kernels::{
     Layer, Operands, Part, Pool, SetModule, SetNetwork, Stack, Summary, Weight, has_kernels, runs_on,
@@ -110,10 +107,6 @@ impl SummaryConfig for DeepSetConfig {
 
     fn has_dropout(&self) -> bool {
         self.dropout > 0.0
-    }
-
-    fn statistics(&self, _: &InputShape) -> FixedStatistics {
-        FixedStatistics::OfSets
     }
 
     fn init(&self, shape: &DataShape, init: &mut ParameterInit) -> Result<DeepSet, ConfigError> {

@@ -1,12 +1,13 @@
 //! Summarises data of several inputs: one network for each.
 
+use super::FixedStatistics;
 use super::any::{AnySummaryConfig, AnySummaryNetwork};
 use crate::{
     ConfigError, DataTensor, DenseNet, DenseSummaryConfig, OutputInit, ParameterInit, Pass, SummaryConfig,
     SummaryNetwork,
 };
-use bayesburn_core::DataShape;
 use bayesburn_core::settings::at_least_one;
+use bayesburn_core::{DataShape, InputShape};
 use burn::{config::Config, module::Module, tensor::Tensor};
 
 /// Configuration of a [`FusionNetwork`].
@@ -37,6 +38,11 @@ impl SummaryConfig for FusionNetworkConfig {
     fn has_dropout(&self) -> bool {
         self.networks.iter().any(|(_, network)| network.has_dropout())
             || self.head.as_ref().is_some_and(SummaryConfig::has_dropout)
+    }
+
+    fn statistics(&self, input: &InputShape) -> FixedStatistics {
+        let network = self.networks.iter().find(|(name, _)| *name == input.name);
+        network.map_or_else(|| FixedStatistics::for_shape(input), |(_, network)| network.statistics(input))
     }
 
     fn init(&self, shape: &DataShape, init: &mut ParameterInit) -> Result<FusionNetwork, ConfigError> {

@@ -197,11 +197,11 @@ pub trait SummaryConfig: Config + Clone + PartialEq + Send + Sync + 'static {
     }
 
     /// Which fixed statistics of an input go beside the summaries. By default those that are right whatever the order
-    /// of rows means; none where data sets are one observation, which is a summary already. A network of series or
-    /// images says so here, and one that wants no statistics returns [`FixedStatistics::None`].
+    /// of rows means; none where data sets are one observation each, which a regression reads as it is. A network of
+    /// series or images says so here, and one that wants no statistics returns [`FixedStatistics::None`].
     fn statistics(&self, input: &InputShape) -> FixedStatistics {
-        match self.num_observations() {
-            Some(1) => FixedStatistics::None,
+        match (self.num_observations(), input.rank()) {
+            (Some(1), 2..) => FixedStatistics::None,
             _ => FixedStatistics::for_shape(input),
         }
     }

@@ -2,13 +2,13 @@
 
 #[cfg(feature = "flex")]
 use super::run_kernel;
-use super::series;
+use super::{FixedStatistics, series};
 #[cfg(feature = "flex")]
 use crate::dense::row_map;
 use crate::layers::{Alignment, Direction, Recurrent, RecurrentCell, SeriesConvolution};
 use crate::{Activation, ConfigError, DataTensor, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork};
-use bayesburn_core::DataShape;
 use bayesburn_core::settings::{at_least_one, in_range};
+use bayesburn_core::{DataShape, InputShape};
 #[cfg(feature = "flex")]
 use bayesburn_kernels::{Chain, Operands, Part, RowLayer, Sum, Summary, runs_on};
 use burn::{config::Config, module::Module, nn::Linear, tensor::Tensor};
@@ -54,6 +54,10 @@ impl SummaryConfig for TimeSeriesNetworkConfig {
 
     fn has_dropout(&self) -> bool {
         self.dropout > 0.0
+    }
+
+    fn statistics(&self, _: &InputShape) -> FixedStatistics {
+        FixedStatistics::OfSeries
     }
 
     fn init(&self, shape: &DataShape, init: &mut ParameterInit) -> Result<TimeSeriesNetwork, ConfigError> {

@@ -2,13 +2,13 @@
 
 #[cfg(feature = "flex")]
 use super::run_kernel;
-use super::{Pooling, series};
+use super::{FixedStatistics, Pooling, series};
 #[cfg(feature = "flex")]
 use crate::dense::row_map;
 use crate::layers::{AttentionArchitecture, AttentionBlock, BlockConfig, KeyMask, Time2Vec};
 use crate::{ConfigError, DataTensor, OutputInit, ParameterInit, Pass, SummaryConfig, SummaryNetwork, pass::constant};
-use bayesburn_core::DataShape;
 use bayesburn_core::settings::{at_least_one, in_range};
+use bayesburn_core::{DataShape, InputShape};
 #[cfg(feature = "flex")]
 use bayesburn_kernels::{Chain, Operands, Part, Pool, RowLayer, RowTime, Summary, runs_on};
 use burn::{config::Config, module::Module, nn::Linear, tensor::Tensor};
@@ -63,6 +63,10 @@ impl SummaryConfig for TimeSeriesTransformerConfig {
 
     fn has_dropout(&self) -> bool {
         self.dropout > 0.0
+    }
+
+    fn statistics(&self, _: &InputShape) -> FixedStatistics {
+        FixedStatistics::OfSeries
     }
 
     fn init(&self, shape: &DataShape, init: &mut ParameterInit) -> Result<TimeSeriesTransformer, ConfigError> {

@@ -7,7 +7,7 @@ use crate::{
 use bayesburn_core::{DataShape, InputShape};
 use bayesburn_networks::{
     AnySummaryConfig, ConvolutionalNetworkConfig, DataTensor, DeepSetConfig, DenseNetConfig, DenseSummaryConfig,
-    FusionNetworkConfig, HierarchicalNetworkConfig, IdentityConfig, InputTensor, ParameterInit, Pass,
+    FixedStatistics, FusionNetworkConfig, HierarchicalNetworkConfig, IdentityConfig, InputTensor, ParameterInit, Pass,
     SplitNetworkConfig, SummaryConfig, SummaryNetwork, TimeSeriesNetworkConfig,
 };
 use burn::tensor::Device;
@@ -33,6 +33,34 @@ fn numbers(seed: u64, sets: &[usize], len: usize) -> Vec<f64> {
 fn error<C: SummaryConfig>(config: &C, inputs: Vec<InputShape>) -> String {
     let network = config.init(&DataShape::new(inputs), &mut ParameterInit::new(1, &Device::default()));
     network.expect_err("an error").to_string()
+}
+
+/// A network of several inputs leaves the choice to the network of each, and one of groups says what is right for rows
+/// in any order.
+#[test]
+fn networks_say_which_fixed_statistics_fit_their_inputs() {
+    let networks: [(&str, AnySummaryConfig, &[usize], FixedStatistics); 6] = [
+        ("set", deep_set(2).into(), &[50, 2], FixedStatistics::OfSets),
+        ("series", time_series(2).into(), &[50, 2], FixedStatistics::OfSeries),
+        ("image", ConvolutionalNetworkConfig::new(2).into(), &[16, 16, 1], FixedStatistics::OfImages),
+        ("vector", DenseSummaryConfig::new(2).into(), &[3], FixedStatistics::OfVectors),
+        ("observation", IdentityConfig::new().into(), &[1, 3], FixedStatistics::None),
+        (
+            "groups",
+            HierarchicalNetworkConfig::new(vec![deep_set(2).into(); 2]).into(),
+            &[4, 50, 2],
+            FixedStatistics::OfSets,
+        ),
+    ];
+    let add =
+        |fusion: FusionNetworkConfig, (name, network): (&str, AnySummaryConfig)| fusion.with_network(name, network);
+    let fusion = networks.iter().map(|(name, network, ..)| (*name, network.clone()));
+    let fusion = fusion.fold(FusionNetworkConfig::new(), add);
+    for (name, network, axes, expected) in networks {
+        let input = input(name, axes);
+        assert_eq!(network.statistics(&input), expected, "{name}");
+        assert_eq!(fusion.statistics(&input), expected, "{name} among others");
+    }
 }
 
 // Fusion.
