@@ -5,7 +5,6 @@ use crate::{
     op::product::{Matrix, Product},
     vector::{dot, exp, max_of, sum, vectorised},
 };
-use std::ops::Range;
 
 /// The sizes of an attention.
 #[derive(Debug, Clone, Copy)]
@@ -30,19 +29,14 @@ impl Heads<'_> {
         let width = v.len() / (self.sets * keys);
         let mut out = Buffer::new(self.sets * queries * width);
         let mut probabilities = Buffer::new(self.sets * self.heads * queries * keys);
-        let depth = width / self.heads;
-        let mut head_out = Buffer::new(queries * depth);
+        let scale = self.scale(q);
         for ((set, head), probabilities) in self.each().zip(probabilities.chunks_exact_mut(queries * keys)) {
             let [q, k, v] = [(q, queries), (k, keys), (v, keys)].map(|(rows, n)| self.head(rows, n, set, head));
-            Product::new(q.matrix(), k.matrix().transposed()).write(probabilities);
-            softmax(
-                probabilities,
-                keys,
-                self.scale(q.depth),
-                self.mask.map(|mask| &mask[set * keys..(set + 1) * keys]),
-            );
-            Product::new(Matrix::new(probabilities, queries, keys), v.matrix()).write(&mut head_out);
-            self.put(&mut out, &head_out, queries, set, head);
+            Product::new(q, k.transposed()).write(probabilities);
+            let mask = self.mask.map(|mask| &mask[set * keys..(set + 1) * keys]);
+            softmax(probabilities, keys, scale, mask);
+            let attended = Product::new(Matrix::new(probabilities, queries, keys), v);
+            self.write(attended, &mut out, queries, set, head);
         }
         (out, probabilities)
     }
@@ -55,26 +49,21 @@ impl Heads<'_> {
         grad_output: &[f32],
     ) -> [Buffer; 3] {
         let Self { queries, keys, .. } = *self;
-        let mut grads = [q, k, v].map(|rows| Buffer::new(rows.len()));
+        let [mut grad_q, mut grad_k, mut grad_v] = [q, k, v].map(|rows| Buffer::new(rows.len()));
         let mut grad_scores = Buffer::new(queries * keys);
-        for ((set, head), p) in self.each().zip(probabilities.chunks_exact(queries * keys)) {
+        let scale = self.scale(q);
+        for ((set, head), probabilities) in self.each().zip(probabilities.chunks_exact(queries * keys)) {
             let [q, k, v] = [(q, queries), (k, keys), (v, keys)].map(|(rows, n)| self.head(rows, n, set, head));
             let grad = self.head(grad_output, queries, set, head);
-            let p = Matrix::new(p, queries, keys);
-            let mut grad_head = Buffer::new(keys * v.depth);
-            Product::new(p.transposed(), grad.matrix()).write(&mut grad_head);
-            self.put(&mut grads[2], &grad_head, keys, set, head);
-            Product::new(grad.matrix(), v.matrix().transposed()).write(&mut grad_scores);
-            softmax_backward(&mut grad_scores, p.values(), keys, self.scale(q.depth));
+            let p = Matrix::new(probabilities, queries, keys);
+            self.write(Product::new(p.transposed(), grad), &mut grad_v, keys, set, head);
+            Product::new(grad, v.transposed()).write(&mut grad_scores);
+            softmax_backward(&mut grad_scores, probabilities, keys, scale);
             let of_scores = Matrix::new(&grad_scores, queries, keys);
-            let mut grad_head = Buffer::new(queries * q.depth);
-            Product::new(of_scores, k.matrix()).write(&mut grad_head);
-            self.put(&mut grads[0], &grad_head, queries, set, head);
-            let mut grad_head = Buffer::new(keys * k.depth);
-            Product::new(of_scores.transposed(), q.matrix()).write(&mut grad_head);
-            self.put(&mut grads[1], &grad_head, keys, set, head);
+            self.write(Product::new(of_scores, k), &mut grad_q, queries, set, head);
+            self.write(Product::new(of_scores.transposed(), q), &mut grad_k, keys, set, head);
         }
-        grads
+        [grad_q, grad_k, grad_v]
     }
 
     /// All pairs of a set and a head, in the order of the probabilities.
@@ -83,50 +72,28 @@ impl Heads<'_> {
         (0..self.sets).flat_map(move |set| (0..heads).map(move |head| (set, head)))
     }
 
-    fn scale(&self, depth: usize) -> f32 {
-        1.0 / (depth as f32).sqrt()
+    /// 1 / √d.
+    fn scale(&self, q: HeadRows<'_>) -> f32 {
+        1.0 / ((q.len() / (self.sets * self.queries * self.heads)) as f32).sqrt()
     }
 
-    /// Where a row of this set and head is, of n rows for each set.
-    fn place(&self, width: usize, n: usize, set: usize, head: usize) -> impl Fn(usize) -> Range<usize> + use<> {
+    /// Where the first row of this set and head begins, of n rows for each set; how wide it is; from row to row.
+    fn place(&self, len: usize, n: usize, set: usize, head: usize) -> (usize, usize, usize) {
+        let width = len / (self.sets * n);
         let depth = width / self.heads;
-        move |row| {
-            let first = (set * n + row) * width + head * depth;
-            first..first + depth
-        }
+        (set * n * width + head * depth, depth, width)
     }
 
-    /// The rows of one head, copied: products are of rows that lie one after the other.
-    fn head(&self, rows: &[f32], n: usize, set: usize, head: usize) -> Head {
-        let width = rows.len() / (self.sets * n);
-        let (depth, place) = (width / self.heads, self.place(width, n, set, head));
-        let mut values = Buffer::new(n * depth);
-        for (row, value) in values.chunks_exact_mut(depth).enumerate() {
-            value.copy_from_slice(&rows[place(row)]);
-        }
-        Head { values, rows: n, depth }
+    /// The rows of one head.
+    fn head<'r>(&self, rows: HeadRows<'r>, n: usize, set: usize, head: usize) -> Matrix<'r> {
+        let (first, depth, width) = self.place(rows.len(), n, set, head);
+        Matrix::strided(&rows[first..], n, depth, width)
     }
 
-    /// Puts the rows of one head where they belong.
-    fn put(&self, all: &mut [f32], values: &[f32], n: usize, set: usize, head: usize) {
-        let width = all.len() / (self.sets * n);
-        let place = self.place(width, n, set, head);
-        for (row, value) in values.chunks_exact(width / self.heads).enumerate() {
-            all[place(row)].copy_from_slice(value);
-        }
-    }
-}
-
-/// The rows of one head.
-struct Head {
-    values: Buffer,
-    rows: usize,
-    depth: usize,
-}
-
-impl Head {
-    fn matrix(&self) -> Matrix<'_> {
-        Matrix::new(&self.values, self.rows, self.depth)
+    /// Writes a product where the rows of one head are.
+    fn write(&self, product: Product<'_>, rows: &mut [f32], n: usize, set: usize, head: usize) {
+        let (first, _, width) = self.place(rows.len(), n, set, head);
+        product.write_strided(&mut rows[first..], width);
     }
 }
 

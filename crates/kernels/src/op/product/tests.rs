@@ -11,7 +11,14 @@ fn transpose(x: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     (0..rows * columns).map(|i| x[(i % rows) * columns + i / rows]).collect()
 }
 
-/// In all four orders and from each start, against sums in f64.
+/// Rows with three numbers behind each but the last.
+fn spread(rows: &[f32], width: usize) -> Vec<f32> {
+    let mut spread = rows.chunks_exact(width).map(|row| [row, &[f32::NAN; 3]].concat()).collect::<Vec<_>>().concat();
+    spread.truncate(spread.len() - 3);
+    spread
+}
+
+/// In all orders, with rows side by side and apart, and from each start, against sums in f64.
 #[test]
 fn products_match_sums() {
     let shapes = [(1, 1, 1), (1, 7, 3), (5, 1, 9), (16, 12, 128), (17, 20, 2), (3, 64, 1), (50, 4, 64), (9, 300, 21)];
@@ -21,8 +28,10 @@ fn products_match_sums() {
         let exact =
             |i: usize, j: usize| -> f64 { (0..k).map(|l| f64::from(a[i * k + l]) * f64::from(b[l * n + j])).sum() };
         let there = values(m * n, 4);
-        for a in [Matrix::new(&a, m, k), Matrix::new(&a_by_columns, k, m).transposed()] {
-            for b in [Matrix::new(&b, k, n), Matrix::new(&b_by_columns, n, k).transposed()] {
+        let [wide_a, wide_b] = [(&a, k), (&b, n)].map(|(rows, width)| spread(rows, width));
+        let strided = [Matrix::strided(&wide_a, m, k, k + 3), Matrix::strided(&wide_b, k, n, n + 3)];
+        for a in [Matrix::new(&a, m, k), Matrix::new(&a_by_columns, k, m).transposed(), strided[0]] {
+            for b in [Matrix::new(&b, k, n), Matrix::new(&b_by_columns, n, k).transposed(), strided[1]] {
                 for (start, relu) in [
                     (Start::Zero, false),
                     (Start::There, false),
@@ -48,6 +57,34 @@ fn products_match_sums() {
                 }
             }
         }
+    }
+}
+
+/// Rows of windows of a series overlap, and rows of the output may be parts of wider ones, of which the rest is kept.
+#[test]
+fn rows_may_overlap_and_be_written_apart() {
+    for (rows, stride, width, units) in [(20, 2, 6, 5), (7, 1, 9, 33), (13, 8, 16, 64), (1, 4, 4, 3)] {
+        let (series, weight) = (values((rows - 1) * stride + width, 1), values(width * units, 2));
+        let windows: Vec<f32> = (0..rows).flat_map(|row| series[row * stride..][..width].to_vec()).collect();
+        let (overlapping, copied) = (Matrix::strided(&series, rows, width, stride), Matrix::new(&windows, rows, width));
+        let b = Matrix::new(&weight, width, units);
+        let mut expected = vec![0.0; rows * units];
+        Product::new(copied, b).write(&mut expected);
+        for b in [b, Matrix::new(&transpose(&weight, width, units), units, width).transposed()] {
+            let mut got = vec![9.0; rows * (units + 2)];
+            Product::new(overlapping, b).write_strided(&mut got, units + 2);
+            for (got, expected) in got.chunks_exact(units + 2).zip(expected.chunks_exact(units)) {
+                assert_eq!((&got[..units], &got[units..]), (expected, &[9.0; 2][..]));
+            }
+        }
+        // By columns: a weight's gradient.
+        let grad = values(rows * units, 3);
+        let of = |a: Matrix<'_>| {
+            let mut out = vec![0.0; width * units];
+            Product::new(a.transposed(), Matrix::new(&grad, rows, units)).write(&mut out);
+            out
+        };
+        assert_eq!(of(overlapping), of(copied));
     }
 }
 
