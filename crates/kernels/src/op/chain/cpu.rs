@@ -58,6 +58,12 @@ impl<'a> Rows<'a> {
         self.sets * self.n()
     }
 
+    /// The values of one data set, and which of its rows are there.
+    pub(crate) fn set(&self, set: usize) -> (&'a [f32], Option<&'a [f32]>) {
+        let (n, len) = (self.n(), self.n() * self.width);
+        (&self.values[set * len..(set + 1) * len], self.mask.map(|mask| &mask[set * n..(set + 1) * n]))
+    }
+
     fn sets(self) -> SetRows<'a> {
         SetRows { values: self.values, n: self.n(), width: self.width, mask: self.mask }
     }

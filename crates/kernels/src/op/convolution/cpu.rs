@@ -1,4 +1,7 @@
-//! Computes convolutions and their gradients on the processor: windows are copied side by side, then multiplied.
+//! Computes convolutions and their gradients on the processor: products with the rows of windows where they lie.
+//!
+//! Each data set is copied into a frame of zeros. There, the windows along a line are the rows of a matrix that overlap,
+//! so that nothing is copied side by side: one product for each line of the output and each line of the kernel.
 
 use super::{Convolution, Windows};
 use crate::{
@@ -14,14 +17,9 @@ use crate::{
 };
 use std::ops::Range;
 
-/// The most numbers of windows that are copied at once: 256 KB, which stay in the second cache until they are
-/// multiplied.
-const MOST_COPIED: usize = 1 << 16;
-
-/// The geometry of a convolution of data sets of one size.
+/// The geometry of a convolution of data sets of one size. A series is an image of one line.
 struct Geometry {
-    sets: usize,
-    /// The rows of a data set.
+    /// The rows of a data set, as lines and columns.
     axes: [usize; 2],
     /// The windows of a data set.
     windows: [usize; 2],
@@ -30,19 +28,72 @@ struct Geometry {
     stride: [usize; 2],
     /// Rows of a window before its own row.
     before: [usize; 2],
+    /// Numbers of a row, and of a row of the output.
+    width: usize,
+    units: usize,
+}
+
+/// A data set with zeros around it.
+struct Frame {
+    values: Buffer,
+    /// Columns of a line.
+    columns: usize,
     /// Numbers of a row.
     width: usize,
+    /// Where the data set begins.
+    first: [usize; 2],
+    /// Its lines and columns.
+    axes: [usize; 2],
+}
+
+impl Frame {
+    fn new([lines, columns]: [usize; 2], width: usize, first: [usize; 2], axes: [usize; 2]) -> Self {
+        Self { values: Buffer::zeros(lines * columns * width), columns, width, first, axes }
+    }
+
+    /// Where a line of the data set is, and where in the frame.
+    fn lines(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> + use<> {
+        let (len, [down, right], columns, width) = (self.axes[1] * self.width, self.first, self.columns, self.width);
+        (0..self.axes[0]).map(move |line| {
+            let place = ((line + down) * columns + right) * width;
+            (line * len..(line + 1) * len, place..place + len)
+        })
+    }
+
+    /// Copies a data set, with 0 for rows that are not there.
+    fn fill(&mut self, set: &[f32], mask: Option<&[f32]>) {
+        for (from, to) in self.lines() {
+            let there = mask.map(|mask| &mask[from.start / self.width..from.end / self.width]);
+            let line = &mut self.values[to];
+            line.copy_from_slice(&set[from]);
+            if let Some(there) = there {
+                zero_where_not_there(line, there, self.width);
+            }
+        }
+    }
+
+    /// Copies the data set out.
+    fn read(&self, set: &mut [f32]) {
+        self.lines().for_each(|(to, from)| set[to].copy_from_slice(&self.values[from]));
+    }
+
+    /// Rows of `rows` windows that begin at this line, with so many numbers and columns between them.
+    fn windows(&self, line: usize, rows: usize, len: usize, stride: usize) -> Matrix<'_> {
+        Matrix::strided(&self.values[line * self.columns * self.width..], rows, len, stride * self.width)
+    }
 }
 
 impl Convolution {
     fn geometry(&self, x: Rows<'_>) -> Geometry {
-        let kernel = self.kernel;
+        let is_series = x.axes[1] == 1 && self.kernel[1] == 1;
+        let along = |[lines, columns]: [usize; 2]| if is_series { [columns, lines] } else { [lines, columns] };
+        let (axes, kernel) = (along(x.axes), along(self.kernel));
         let (windows, stride, before) = match self.windows {
-            Windows::Around => (x.axes, [1, 1], kernel.map(|k| (k - 1) / 2)),
-            Windows::Before => (x.axes, [1, 1], kernel.map(|k| k - 1)),
-            Windows::Apart => ([0, 1].map(|axis| x.axes[axis].div_ceil(kernel[axis])), kernel, [0, 0]),
+            Windows::Around => (axes, [1, 1], kernel.map(|k| (k - 1) / 2)),
+            Windows::Before => (axes, [1, 1], kernel.map(|k| k - 1)),
+            Windows::Apart => ([0, 1].map(|axis| axes[axis].div_ceil(kernel[axis])), kernel, [0, 0]),
         };
-        Geometry { sets: x.sets, axes: x.axes, windows, kernel, stride, before, width: x.width }
+        Geometry { axes, windows, kernel, stride, before, width: x.width, units: self.linear.units }
     }
 
     /// Whether each window is the row itself.
@@ -52,77 +103,129 @@ impl Convolution {
 }
 
 impl Geometry {
-    /// Numbers of a window.
-    fn columns(&self) -> usize {
-        self.kernel[0] * self.kernel[1] * self.width
-    }
-
-    /// Windows of all data sets.
+    /// Windows of a data set.
     fn all(&self) -> usize {
-        self.sets * self.windows[0] * self.windows[1]
+        self.windows[0] * self.windows[1]
     }
 
-    /// Windows in parts of which the copies are small.
-    fn parts(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let (all, at_once) = (self.all(), (MOST_COPIED / self.columns()).max(1));
-        (0..all).step_by(at_once).map(move |first| first..(first + at_once).min(all))
+    /// Lines and columns of all windows together.
+    fn reach(&self) -> [usize; 2] {
+        [0, 1].map(|axis| (self.windows[axis] - 1) * self.stride[axis] + self.kernel[axis])
     }
 
-    /// Calls `f` with each run of numbers that windows have of x: where it is in x and where in the copy. The rest of
-    /// the copy is outside of the data set.
-    #[inline(always)]
-    fn for_each_run(&self, windows: Range<usize>, mut f: impl FnMut(Range<usize>, Range<usize>)) {
-        let [height, columns] = self.axes;
-        let in_set = self.windows[0] * self.windows[1];
-        for (place, window) in windows.enumerate() {
-            let (set, within) = (window / in_set, window % in_set);
-            let at = [within / self.windows[1], within % self.windows[1]];
-            // Columns of the window that are in the data set.
-            let left = at[1] * self.stride[1];
-            let skipped = self.before[1].saturating_sub(left);
-            let end = self.kernel[1].min((columns + self.before[1]).saturating_sub(left));
-            if skipped >= end {
-                continue;
-            }
-            let first_column = left + skipped - self.before[1];
-            for k in 0..self.kernel[0] {
-                let row = at[0] * self.stride[0] + k;
-                if row < self.before[0] || row - self.before[0] >= height {
-                    continue;
-                }
-                let from = ((set * height + row - self.before[0]) * columns + first_column) * self.width;
-                let to = place * self.columns() + (k * self.kernel[1] + skipped) * self.width;
-                let len = (end - skipped) * self.width;
-                f(from..from + len, to..to + len);
+    /// For data sets.
+    fn frame(&self) -> Frame {
+        Frame::new(self.reach(), self.width, self.before, self.axes)
+    }
+
+    /// The weight of a line of the kernel.
+    fn line_of<'a>(&self, weight: &'a [f32], line: usize) -> Matrix<'a> {
+        let numbers = self.kernel[1] * self.width;
+        Matrix::rows(weight, line * numbers, numbers, self.units)
+    }
+
+    /// The output of a data set.
+    fn forward(&self, frame: &Frame, weight: &[f32], bias: Start<'_>, out: &mut [f32]) {
+        for (y, out) in out.chunks_exact_mut(self.windows[1] * self.units).enumerate() {
+            for line in 0..self.kernel[0] {
+                let a = self.windows_of(frame, y, line);
+                let (b, start) = (self.line_of(weight, line), if line == 0 { bias } else { Start::There });
+                Product { a, b, start, relu: false }.write(out);
             }
         }
     }
 
-    /// The numbers of windows side by side.
-    fn gather(&self, x: &[f32], windows: Range<usize>) -> Buffer {
-        let mut copy = Buffer::zeros(windows.len() * self.columns());
-        self.for_each_run(windows, |from, to| copy[to].copy_from_slice(&x[from]));
-        copy
+    /// What a line of the kernel sees of a line of windows.
+    fn windows_of<'f>(&self, frame: &'f Frame, y: usize, line: usize) -> Matrix<'f> {
+        frame.windows(y * self.stride[0] + line, self.windows[1], self.kernel[1] * self.width, self.stride[1])
     }
 
-    /// Adds the gradients of windows to those of rows.
-    fn scatter(&self, grad_copy: &[f32], windows: Range<usize>, grad_x: &mut [f32]) {
-        self.for_each_run(windows, |from, to| {
-            for (sum, grad) in grad_x[from].iter_mut().zip(&grad_copy[to]) {
-                *sum += grad;
-            }
-        });
+    /// The place of a line of the kernel in the weight.
+    fn place(&self, line: usize) -> Range<usize> {
+        let len = self.kernel[1] * self.width * self.units;
+        line * len..(line + 1) * len
     }
 
-    /// Which windows are there: those with a row that is.
+    /// Which windows lie apart and have a row that is there.
     fn any(&self, mask: &[f32]) -> Buffer {
-        let of_rows = Geometry { width: 1, ..*self };
-        let rows = of_rows.gather(mask, 0..of_rows.all());
-        let mut there = Buffer::new(of_rows.all());
-        for (there, rows) in there.iter_mut().zip(rows.chunks_exact(of_rows.columns())) {
-            *there = rows.iter().fold(0.0, |most, row| if *row > most { *row } else { most });
+        let [height, width] = self.axes;
+        let mut there = Buffer::zeros(mask.len() / (height * width) * self.all());
+        for (row, _) in mask.iter().enumerate().filter(|(_, there)| **there != 0.0) {
+            let (set, line, column) = (row / (height * width), row / width % height, row % width);
+            let [y, x] = [line / self.stride[0], column / self.stride[1]];
+            there[(set * self.windows[0] + y) * self.windows[1] + x] = 1.0;
         }
         there
+    }
+}
+
+/// What a backward pass reads, and which gradients it writes.
+struct Wanted<'a> {
+    x: Rows<'a>,
+    grad_output: &'a [f32],
+    weight: &'a [f32],
+    /// The gradient of the weight, to which is added.
+    grad_weight: Option<&'a mut [f32]>,
+    grad_x: Option<&'a mut [f32]>,
+}
+
+impl Geometry {
+    /// Of windows that overlap: those around or before their rows. The gradient of x is a convolution of that of the
+    /// output, back to front.
+    fn backward_overlapping(&self, mut wanted: Wanted<'_>) {
+        let Self { axes: [height, columns], kernel, width, units, .. } = *self;
+        let before = [0, 1].map(|axis| kernel[axis] - 1 - self.before[axis]);
+        let back = Self { before, width: units, units: width, ..*self };
+        let mut turned = Buffer::new(wanted.weight.len());
+        let of_places = turned.chunks_exact_mut(width * units).rev().zip(wanted.weight.chunks_exact(width * units));
+        of_places.for_each(|(turned, weight)| transpose(weight, turned, units));
+        let (mut x_frame, mut grad_frame) = (self.frame(), back.frame());
+        for (set, grad) in wanted.grad_output.chunks_exact(self.all() * units).enumerate() {
+            grad_frame.fill(grad, None);
+            if let Some(grad_weight) = &mut wanted.grad_weight {
+                let (values, mask) = wanted.x.set(set);
+                x_frame.fill(values, mask);
+                // All windows are one matrix, with those that reach from one line to the next: there the gradient is 0.
+                let all = (height - 1) * x_frame.columns + columns;
+                let first = (before[0] * x_frame.columns + before[1]) * units;
+                let b = Matrix::strided(&grad_frame.values[first..], all, units, units);
+                for line in 0..kernel[0] {
+                    let a = x_frame.windows(line, all, kernel[1] * width, 1).transposed();
+                    Product { a, b, start: Start::There, relu: false }.write(&mut grad_weight[self.place(line)]);
+                }
+            }
+            if let Some(grad_x) = &mut wanted.grad_x {
+                let len = height * columns * width;
+                back.forward(&grad_frame, &turned, Start::Zero, &mut grad_x[set * len..(set + 1) * len]);
+            }
+        }
+    }
+
+    /// Of windows one after the other: each row is in one.
+    fn backward_apart(&self, mut wanted: Wanted<'_>) {
+        let (mut x_frame, mut grad_frame) = (self.frame(), self.frame());
+        for (set, grad) in wanted.grad_output.chunks_exact(self.all() * self.units).enumerate() {
+            let (values, mask) = wanted.x.set(set);
+            x_frame.fill(values, mask);
+            for (y, grad) in grad.chunks_exact(self.windows[1] * self.units).enumerate() {
+                let grad = Matrix::new(grad, self.windows[1], self.units);
+                for line in 0..self.kernel[0] {
+                    if let Some(grad_weight) = &mut wanted.grad_weight {
+                        let a = self.windows_of(&x_frame, y, line).transposed();
+                        let product = Product { a, b: grad, start: Start::There, relu: false };
+                        product.write(&mut grad_weight[self.place(line)]);
+                    }
+                    if wanted.grad_x.is_some() {
+                        let first = (y * self.stride[0] + line) * grad_frame.columns * self.width;
+                        let of_windows = Product::new(grad, self.line_of(wanted.weight, line).transposed());
+                        of_windows.write_strided(&mut grad_frame.values[first..], self.stride[1] * self.width);
+                    }
+                }
+            }
+            if let Some(grad_x) = &mut wanted.grad_x {
+                grad_frame.read(&mut grad_x[set * values.len()..(set + 1) * values.len()]);
+            }
+        }
     }
 }
 
@@ -142,28 +245,38 @@ fn zero_where_not_there(values: &mut [f32], mask: &[f32], width: usize) {
     }
 }
 
+/// Rows of so many columns.
+fn transpose(values: &[f32], transposed: &mut [f32], columns: usize) {
+    let rows = values.len() / columns;
+    for (i, row) in values.chunks_exact(columns).enumerate() {
+        for (j, value) in row.iter().enumerate() {
+            transposed[j * rows + i] = *value;
+        }
+    }
+}
+
 impl RowOperation for Convolution {
     fn forward(&self, x: Rows<'_>, arrays: Arrays<'_>) -> RowTape {
-        let (geometry, units) = (self.geometry(x), self.linear.units);
-        let masked = masked(x);
-        let values = masked.as_deref().unwrap_or(x.values);
+        let geometry = self.geometry(x);
         let mask = x.mask.map(|mask| match self.windows {
             Windows::Apart => geometry.any(mask),
             Windows::Around | Windows::Before => Buffer::copy_of(mask),
         });
         if self.is_of_single_rows() {
-            let out = self.linear.rows(values, x.width, arrays);
+            let masked = masked(x);
+            let out = self.linear.rows(masked.as_deref().unwrap_or(x.values), x.width, arrays);
             return RowTape::new(x.sets, x.axes, (out, mask), masked);
         }
-        let mut out = Buffer::new(geometry.all() * units);
-        let start = self.linear.bias.map_or(Start::Zero, |bias| Start::Rows(Source::of_all(arrays.operands[bias])));
-        let b = Matrix::new(arrays.operands[self.linear.weight], geometry.columns(), units);
-        for windows in geometry.parts() {
-            let copy = geometry.gather(values, windows.clone());
-            let a = Matrix::new(&copy, windows.len(), geometry.columns());
-            Product { a, b, start, relu: false }.write(&mut out[windows.start * units..windows.end * units]);
+        let mut out = Buffer::new(x.sets * geometry.all() * geometry.units);
+        let bias = self.linear.bias.map_or(Start::Zero, |bias| Start::Rows(Source::of_all(arrays.operands[bias])));
+        let mut frame = geometry.frame();
+        for (set, out) in out.chunks_exact_mut(geometry.all() * geometry.units).enumerate() {
+            let (values, mask) = x.set(set);
+            frame.fill(values, mask);
+            geometry.forward(&frame, arrays.operands[self.linear.weight], bias, out);
         }
-        RowTape::new(x.sets, geometry.windows, (out, mask), masked)
+        let axes = if geometry.axes == x.axes { geometry.windows } else { [geometry.windows[1], geometry.windows[0]] };
+        RowTape::new(x.sets, axes, (out, mask), None::<Buffer>)
     }
 
     fn backward(
@@ -174,37 +287,27 @@ impl RowOperation for Convolution {
         wants_x: bool,
         (arrays, gradients): (Arrays<'_>, &mut Gradients<'_>),
     ) -> Option<Buffer> {
-        let (geometry, units) = (self.geometry(x), self.linear.units);
-        let masked: &Option<Buffer> = tape.inner();
-        let values = masked.as_deref().unwrap_or(x.values);
-        let mut grad_x = None;
+        let (geometry, mut grad_x) = (self.geometry(x), None);
         if self.is_of_single_rows() {
+            let masked: &Option<Buffer> = tape.inner();
+            let values = masked.as_deref().unwrap_or(x.values);
             let wanted = wants_x.then_some(&mut grad_x);
             self.linear.gradients((values, x.width), &grad_output, wanted, (arrays, gradients));
         } else {
-            let columns = geometry.columns();
-            let weight = Matrix::new(arrays.operands[self.linear.weight], columns, units).transposed();
             if let Some(grad_bias) = self.linear.bias.and_then(|bias| gradients.of(bias)) {
                 sum_rows(&grad_output, grad_bias);
             }
-            let mut sum = wants_x.then(|| Buffer::zeros(x.values.len()));
             let mut grad_weight = gradients.of(self.linear.weight);
-            for windows in geometry.parts() {
-                let grad = &grad_output[windows.start * units..windows.end * units];
-                let grad = Matrix::new(grad, windows.len(), units);
-                if let Some(grad_weight) = &mut grad_weight {
-                    let copy = geometry.gather(values, windows.clone());
-                    let a = Matrix::new(&copy, windows.len(), columns).transposed();
-                    let start = if windows.start == 0 { Start::Zero } else { Start::There };
-                    Product { a, b: grad, start, relu: false }.write(grad_weight);
-                }
-                if let Some(sum) = &mut sum {
-                    let mut grad_copy = Buffer::new(windows.len() * columns);
-                    Product::new(grad, weight).write(&mut grad_copy);
-                    geometry.scatter(&grad_copy, windows, sum);
-                }
+            if let Some(grad_weight) = &mut grad_weight {
+                grad_weight.fill(0.0);
             }
-            grad_x = sum;
+            grad_x = wants_x.then(|| Buffer::new(x.values.len()));
+            let (weight, grad_output) = (arrays.operands[self.linear.weight], &*grad_output);
+            let wanted = Wanted { x, grad_output, weight, grad_weight, grad_x: grad_x.as_deref_mut() };
+            match self.windows {
+                Windows::Apart => geometry.backward_apart(wanted),
+                Windows::Around | Windows::Before => geometry.backward_overlapping(wanted),
+            }
         }
         if let (Some(grad_x), Some(mask)) = (&mut grad_x, x.mask) {
             zero_where_not_there(grad_x, mask, x.width);
