@@ -77,9 +77,10 @@ impl Frame {
         self.lines().for_each(|(to, from)| set[to].copy_from_slice(&self.values[from]));
     }
 
-    /// Rows of `rows` windows that begin at this line, with so many numbers and columns between them.
-    fn windows(&self, line: usize, rows: usize, len: usize, stride: usize) -> Matrix<'_> {
-        Matrix::strided(&self.values[line * self.columns * self.width..], rows, len, stride * self.width)
+    /// So many windows of `len` columns, that begin at this line and column, `stride` columns after each other.
+    fn windows(&self, [line, column]: [usize; 2], windows: usize, len: usize, stride: usize) -> Matrix<'_> {
+        let first = (line * self.columns + column) * self.width;
+        Matrix::strided(&self.values[first..], windows, len * self.width, stride * self.width)
     }
 }
 
@@ -137,7 +138,7 @@ impl Geometry {
 
     /// What a line of the kernel sees of a line of windows.
     fn windows_of<'f>(&self, frame: &'f Frame, y: usize, line: usize) -> Matrix<'f> {
-        frame.windows(y * self.stride[0] + line, self.windows[1], self.kernel[1] * self.width, self.stride[1])
+        frame.windows([y * self.stride[0] + line, 0], self.windows[1], self.kernel[1], self.stride[1])
     }
 
     /// The place of a line of the kernel in the weight.
@@ -188,10 +189,10 @@ impl Geometry {
                 // All windows are one matrix, with those that reach from one line to the next: there the gradient is 0.
                 let all = (height - 1) * x_frame.columns + columns;
                 let first = (before[0] * x_frame.columns + before[1]) * units;
-                let b = Matrix::strided(&grad_frame.values[first..], all, units, units);
-                for line in 0..kernel[0] {
-                    let a = x_frame.windows(line, all, kernel[1] * width, 1).transposed();
-                    Product { a, b, start: Start::There, relu: false }.write(&mut grad_weight[self.place(line)]);
+                let b = Matrix::new(&grad_frame.values[first..first + all * units], all, units);
+                for (place, grad_weight) in grad_weight.chunks_exact_mut(width * units).enumerate() {
+                    let a = x_frame.windows([place / kernel[1], place % kernel[1]], all, 1, 1).transposed();
+                    Product { a, b, start: Start::There, relu: false }.write(grad_weight);
                 }
             }
             if let Some(grad_x) = &mut wanted.grad_x {

@@ -98,6 +98,7 @@ impl<'a> Product<'a> {
         let Self { a, b, start, relu } = self;
         assert_eq!(a.columns, b.rows, "inner dimensions of a product");
         assert!(a.columns > 0, "a product has something to add up");
+        assert!(!a.by_columns || a.stride == a.rows, "columns of a first factor lie one after the other");
         if let Start::Rows(rows) = start {
             assert_eq!(rows.width, b.columns, "columns of what a product is added to");
         }
@@ -132,7 +133,7 @@ impl WithSimd for Written<'_, '_> {
         let Product { a, b, start, relu } = self.product;
         let (columns, width) = (b.columns, 2 * S::F32_LANES);
         let (depth, row_block) = if a.by_columns { (DEPTH_OF_COLUMNS, a.rows) } else { (DEPTH, ROWS) };
-        let in_place = if b.by_columns { 0 } else { columns / width * width };
+        let in_place = if b.by_columns || b.stride != columns { 0 } else { columns / width * width };
         for first in (0..a.columns).step_by(depth) {
             let terms = first..(first + depth).min(a.columns);
             let packed = packed(b, terms.clone(), in_place, width);
@@ -140,17 +141,18 @@ impl WithSimd for Written<'_, '_> {
             for rows in (0..a.rows).step_by(row_block).map(|row| row..(row + row_block).min(a.rows)) {
                 for column in (0..columns).step_by(width) {
                     let b = if column < in_place {
-                        Panel { values: &b.values[terms.start * b.stride + column..], stride: b.stride }
+                        Panel { values: &b.values[terms.start * columns..], stride: columns, from: column }
                     } else {
-                        Panel { values: &packed[(column - in_place) * terms.len()..], stride: width }
+                        Panel { values: &packed[(column - in_place) * terms.len()..], stride: width, from: 0 }
                     };
                     let end = (column + width).min(columns);
                     let (terms, columns) = (terms.clone(), column..end);
                     let tile = Tile { a, b, terms, columns, stride: self.stride, start, relu };
-                    if end - column > S::F32_LANES {
-                        tile.rows::<S, 2>(simd, rows.clone(), self.out);
-                    } else {
-                        tile.rows::<S, 1>(simd, rows.clone(), self.out);
+                    match (a.by_columns, end - column > S::F32_LANES) {
+                        (false, false) => tile.rows::<S, 1, false>(simd, rows.clone(), self.out),
+                        (false, true) => tile.rows::<S, 2, false>(simd, rows.clone(), self.out),
+                        (true, false) => tile.rows::<S, 1, true>(simd, rows.clone(), self.out),
+                        (true, true) => tile.rows::<S, 2, true>(simd, rows.clone(), self.out),
                     }
                 }
             }
@@ -192,9 +194,12 @@ fn packed(b: Matrix<'_>, rows: Range<usize>, first: usize, width: usize) -> Buff
 struct Panel<'a> {
     values: &'a [f32],
     stride: usize,
+    /// Where the columns begin in a row.
+    from: usize,
 }
 
-/// A part of all sums of some columns of the output.
+/// A part of all sums of some columns of the output. Its functions have the order of a as a constant C, whether it is
+/// by columns: with both orders in one function the sums do not stay in registers.
 struct Tile<'a> {
     a: Matrix<'a>,
     b: Panel<'a>,
@@ -210,24 +215,24 @@ struct Tile<'a> {
 impl Tile<'_> {
     /// In these rows; V vectors hold a row's columns.
     #[inline(always)]
-    fn rows<S: Simd, const V: usize>(&self, simd: S, rows: Range<usize>, out: &mut [f32]) {
+    fn rows<S: Simd, const V: usize, const C: bool>(&self, simd: S, rows: Range<usize>, out: &mut [f32]) {
         let mut row = rows.start;
         while row + TILE <= rows.end {
-            self.compute::<S, TILE, V>(simd, row, out);
+            self.compute::<S, TILE, V, C>(simd, row, out);
             row += TILE;
         }
         match rows.end - row {
-            1 => self.compute::<S, 1, V>(simd, row, out),
-            2 => self.compute::<S, 2, V>(simd, row, out),
-            3 => self.compute::<S, 3, V>(simd, row, out),
-            4 => self.compute::<S, 4, V>(simd, row, out),
-            5 => self.compute::<S, 5, V>(simd, row, out),
+            1 => self.compute::<S, 1, V, C>(simd, row, out),
+            2 => self.compute::<S, 2, V, C>(simd, row, out),
+            3 => self.compute::<S, 3, V, C>(simd, row, out),
+            4 => self.compute::<S, 4, V, C>(simd, row, out),
+            5 => self.compute::<S, 5, V, C>(simd, row, out),
             _ => {}
         }
     }
 
     #[inline(always)]
-    fn compute<S: Simd, const R: usize, const V: usize>(&self, simd: S, row: usize, out: &mut [f32]) {
+    fn compute<S: Simd, const R: usize, const V: usize, const C: bool>(&self, simd: S, row: usize, out: &mut [f32]) {
         let Self { columns, stride, .. } = self;
         let place = |r: usize| (row + r) * stride + columns.start..(row + r) * stride + columns.end;
         // Loops, where functions of arrays would do: these are not always inlined, and then not compiled for the
@@ -240,7 +245,7 @@ impl Tile<'_> {
                 Start::Rows(rows) => load::<S, V>(simd, &rows.row(row + r)[columns.clone()], sums),
             }
         }
-        sums = self.added::<S, R, V>(simd, row, sums);
+        sums = self.added::<S, R, V, C>(simd, row, sums);
         for (r, sums) in sums.iter_mut().enumerate() {
             if self.relu {
                 for sum in &mut *sums {
@@ -254,7 +259,7 @@ impl Tile<'_> {
 
     /// The sums with these terms. By value: they stay in registers if nothing else sees where they are.
     #[inline(always)]
-    fn added<S: Simd, const R: usize, const V: usize>(
+    fn added<S: Simd, const R: usize, const V: usize, const C: bool>(
         &self,
         simd: S,
         row: usize,
@@ -262,13 +267,15 @@ impl Tile<'_> {
     ) -> [[S::f32s; V]; R] {
         let Self { a, b, terms, .. } = self;
         let width = V * S::F32_LANES;
-        if a.by_columns {
-            let mut a_left = &a.values[terms.start * a.stride + row..];
-            for b in b.values.chunks(b.stride).take(terms.len()) {
-                let (term, (b, _)) = (&a_left[..R], S::as_simd_f32s(&b[..width]));
-                a_left = a_left.get(a.stride..).unwrap_or_default();
+        // Parts of one length, so that what is read of them is compared with it once and not for each term.
+        let rows_of_b = b.values.chunks_exact(b.stride);
+        let columns_of_b = b.from..b.from + width;
+        if C {
+            let rows_of_a = a.values[terms.start * a.stride..terms.end * a.stride].chunks_exact(a.stride);
+            for (a, b) in rows_of_a.zip(rows_of_b) {
+                let (a, (b, _)) = (&a[row..row + R], S::as_simd_f32s(&b[columns_of_b.clone()]));
                 for r in 0..R {
-                    let a = simd.splat_f32s(term[r]);
+                    let a = simd.splat_f32s(a[r]);
                     for v in 0..V {
                         sums[r][v] = multiply_add(simd, a, b[v], sums[r][v]);
                     }
@@ -279,8 +286,8 @@ impl Tile<'_> {
             for r in 0..R {
                 rows[r] = &a.values[(row + r) * a.stride + terms.start..][..terms.len()];
             }
-            for (term, b) in b.values.chunks(b.stride).enumerate().take(terms.len()) {
-                let (b, _) = S::as_simd_f32s(&b[..width]);
+            for (term, b) in (0..terms.len()).zip(rows_of_b) {
+                let (b, _) = S::as_simd_f32s(&b[columns_of_b.clone()]);
                 for r in 0..R {
                     let a = simd.splat_f32s(rows[r][term]);
                     for v in 0..V {
