@@ -6,14 +6,23 @@
 
 use std::f32::consts::{FRAC_PI_2, FRAC_PI_4, LOG2_E};
 
+/// What a closure consumes to be one that can be called only once. The call of any other closure goes through a function
+/// that is not always inlined, and then the closure is compiled for the least processor: a softmax took four times as
+/// long.
+pub(crate) struct Once;
+
 /// Compiles an expression for several instruction sets and evaluates it with the best available one.
 macro_rules! vectorised {
-    ($work:expr) => {
+    ($work:expr) => {{
+        let once = $crate::vector::Once;
         pulp::Arch::new().dispatch(
             #[inline(always)]
-            || $work,
+            || {
+                let $crate::vector::Once = { once };
+                $work
+            },
         )
-    };
+    }};
 }
 
 /// Replaces each number by a function of it, as `map!(x in values => exp(x))`; or of it and its partner, as
