@@ -283,8 +283,8 @@ impl Tile<'_> {
             }
         } else {
             let mut rows: [&[f32]; R] = [&[]; R];
-            for r in 0..R {
-                rows[r] = &a.values[(row + r) * a.stride + terms.start..][..terms.len()];
+            for (r, terms_of_a) in rows.iter_mut().enumerate() {
+                *terms_of_a = &a.values[(row + r) * a.stride + terms.start..][..terms.len()];
             }
             for (term, b) in (0..terms.len()).zip(rows_of_b) {
                 let (b, _) = S::as_simd_f32s(&b[columns_of_b.clone()]);
