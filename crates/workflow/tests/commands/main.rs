@@ -3,7 +3,7 @@
 mod folders;
 mod judged;
 
-use bayesburn_amortizers::PosteriorConfig;
+use bayesburn_amortizers::{PosteriorConfig, Statistics};
 use bayesburn_diagnostics::{DiagnosticsSuite, Limit};
 use bayesburn_inference::{Npe, NpeConfig, NpeTraining, Posterior, Proposal};
 use bayesburn_networks::{DeepSetConfig, InvertibleNetworkConfig, MixtureConfig};
@@ -24,6 +24,11 @@ use std::{
 };
 
 fn builder() -> TrainerBuilder {
+    builder_with(Statistics::Automatic)
+}
+
+/// Without statistics an untrained posterior is the prior; with them it would be nearly exact.
+fn builder_with(statistics: Statistics) -> TrainerBuilder {
     let prior = Prior::from_fn(["mu", "nu"], |rng, _| [(); 2].map(|()| rng.sample(StandardNormal)));
     let simulator = Simulator::from_fn(|rng, theta, _| {
         Array2::from_shape_fn((10, 2), |(_, d)| theta[d] + rng.sample::<f32, _>(StandardNormal))
@@ -33,7 +38,7 @@ fn builder() -> TrainerBuilder {
         DeepSetConfig::new(4).with_units(16),
         InvertibleNetworkConfig::new().with_num_coupling_layers(2),
     );
-    Trainer::builder(model, networks).seed(1).progress(Progress::Hidden)
+    Trainer::builder(model, networks.with_statistics(statistics)).seed(1).progress(Progress::Hidden)
 }
 
 fn workflow(folder: &Path, steps: usize) -> Workflow<DeepSetConfig> {
@@ -186,7 +191,7 @@ fn a_damaged_checkpoint_is_told_of() {
 #[test]
 fn a_posterior_that_fails_fails_a_test_with_the_verdict_and_the_path() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut trainer = builder().build().expect("valid networks");
+    let mut trainer = builder_with(Statistics::None).build().expect("valid networks");
     let source = Online::new().with_epochs(1).with_iterations_per_epoch(1);
     trainer.train(source, &TrainingConfig::new()).expect("it trains");
     let diagnosis = Diagnose::new().with_size(100, 50).trainer(&trainer).expect("it runs");
@@ -204,7 +209,7 @@ fn a_posterior_that_fails_fails_a_test_with_the_verdict_and_the_path() {
 /// it.
 #[test]
 fn quantities_of_ones_own_are_judged() {
-    let trainer = builder().build().expect("valid networks");
+    let trainer = builder_with(Statistics::None).build().expect("valid networks");
     let diagnose = Diagnose::new()
         .with_size(100, 50)
         .with_quantity("difference", |theta, _| f64::from(theta[0] - theta[1]))
