@@ -13,9 +13,9 @@
 //!
 //! **Why a deep set.** The process has no memory beyond its last value, so the likelihood is a sum over observations,
 //! each with the one before and the time between. A row of the data has these three features, and then the order of
-//! rows means nothing. Series of different lengths are padded within a batch, and the padding changes nothing. A recurrent
-//! network (`TimeSeriesNetwork`) can take the same rows, or rows without the previous observation, which it has to
-//! remember; for a process with hidden states it would be the right one, but here it has more to learn.
+//! rows means nothing. Series of different lengths are padded within a batch, and the padding changes nothing. A
+//! recurrent network (`TimeSeriesNetwork`) can take the same rows, or rows without the previous observation, which it
+//! has to remember; for a process with hidden states it would be the right one, but here it has more to learn.
 //!
 //! **Without fixed statistics.** Means and correlations ignore the intervals, and here they are a wrong track that the
 //! network first has to leave: after 2,500 steps the loss is −1.44 with them and −1.48 without. So this example turns

@@ -13,8 +13,8 @@
 //!
 //! **Why a set transformer.** The order of points means nothing, and each point has to be compared with its neighbours.
 //! Attention does that: it gives each point the mean mark of the points around it. A deep set has only sums over
-//! points. It could find neighbours by squares of many sums of marks times waves, but it learns them slowly. The example trains
-//! both networks for the same time and prints both results.
+//! points. It could find neighbours by squares of many sums of marks times waves, but it learns them slowly. The
+//! example trains both networks for the same time and prints both results.
 //!
 //! **Results.** In `comparison.png`, the set transformer's posterior means and standard deviations lie on the diagonal,
 //! in `deep_set.png` those of the deep set do not; `posterior.png` shows the posteriors for one pattern, and
