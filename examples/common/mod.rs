@@ -16,6 +16,7 @@ use grid::{Comparison, Exact};
 use serde_json::{Value, json};
 use std::{
     fs,
+    num::NonZero,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -27,7 +28,7 @@ pub(crate) struct Options {
     pub(crate) out: PathBuf,
     pub(crate) seed: u64,
     /// Steps of training; `None` for the example's own number.
-    steps: Option<usize>,
+    steps: Option<NonZero<usize>>,
     start: Instant,
 }
 
@@ -60,7 +61,7 @@ impl Options {
 
     /// The number of training steps: by default the given one, or 20 with `--quick`.
     pub(crate) fn steps(&self, steps: usize) -> usize {
-        self.steps.unwrap_or(if self.quick { 20 } else { steps })
+        self.steps.map_or(if self.quick { 20 } else { steps }, NonZero::get)
     }
 }
 

@@ -66,7 +66,7 @@ fn main() -> bayesburn::Result<()> {
     // ---- A deep set, for the same time ------------------------------------------------------------------------------
     let flow = InvertibleNetworkConfig::new().with_num_coupling_layers(4);
     let config = PosteriorConfig::new(DeepSetConfig::new(8), flow);
-    let trial = options.steps(1000);
+    let trial = options.steps(1000).min(1000);
     let seconds_per_step = train(model.clone(), config.clone(), (trial, 1e-3), &options)?.train_s / trial as f64;
     let steps = (trained.train_s / seconds_per_step).ceil() as usize;
     let deep_set = train(model, config, (steps, 1e-3), &options)?.judge(exact, &options)?;

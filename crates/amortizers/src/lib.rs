@@ -11,7 +11,8 @@
 //! | [`AmortizedPosterior`] | loss, density with gradients, `sample`, `log_prob`, latent variables; saved and loaded |
 //! | `DirectLoss` | the loss and its gradients without Burn's graph, with the feature `flex` |
 //! | [`TrainingRange`] | what the simulations of a training were like: other data are refused or cause a warning |
-//! | [`PosteriorConfig`] | the two networks, standardisation, summary loss |
+//! | [`PosteriorConfig`] | the two networks, standardisation, statistics, summary loss |
+//! | [`Standardization`], [`Statistics`] | what is shifted and scaled, and which fixed statistics help the networks |
 //!
 //! ```
 //! use bayesburn_amortizers::{AmortizedPosterior, Conditions, Configured, PosteriorConfig};

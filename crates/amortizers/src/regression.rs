@@ -3,7 +3,7 @@
 
 #[cfg(feature = "flex")]
 use crate::networks::to_vec;
-use crate::selection::selected;
+use crate::selection::{joined, selected};
 use bayesburn_networks::DataTensor;
 use burn::{
     module::{Module, Param},
@@ -78,9 +78,9 @@ struct Ridge {
 }
 
 impl Ridge {
-    /// Of each column of y `[M, D]` on x `[M, F]`, with the penalty of the least cost. Leave-one-out errors are those
+    /// Of each column of y `[M, D]` on x `[M, F]`, whose Gram matrix is xᵀx, with the penalty of the least cost. Leave-one-out errors are those
     /// of the closed form: residuals divided by 1 − h, with h the diagonal of the hat matrix.
-    fn fitted(x: &DMatrix<f64>, y: &DMatrix<f64>) -> Vec<Self> {
+    fn fitted(x: &DMatrix<f64>, gram: DMatrix<f64>, y: &DMatrix<f64>) -> Vec<Self> {
         let (rows, width) = x.shape();
         let root_mean_square = |squares: f64| (squares / rows as f64).sqrt();
         let none = |y: DVectorView<'_, f64>| {
@@ -93,7 +93,7 @@ impl Ridge {
             best.iter_mut().for_each(|best| best.left = 1.0);
             return best;
         }
-        let eigen = SymmetricEigen::new(x.transpose() * x);
+        let eigen = SymmetricEigen::new(gram);
         // Features in the directions of the eigenvectors.
         let turned = x * &eigen.eigenvectors;
         let squares = turned.map(|value| value * value);
@@ -149,14 +149,17 @@ impl Predictor {
         let x = DMatrix::from_fn(rows, width, |i, j| f64::from(features[[i, j]]));
         let y = DMatrix::from_fn(rows, dim, |i, d| f64::from(parameters[[i, d]]));
         let always = width - statistics;
-        let mut best = Ridge::fitted(&x.columns(0, always).into_owned(), &y);
+        let gram = x.tr_mul(&x);
+        let of_always = gram.view((0, 0), (always, always)).into_owned();
+        let mut best = Ridge::fitted(&x.columns(0, always).into_owned(), of_always, &y);
         best.iter_mut().for_each(|best| best.spread(0..always, width));
         if statistics > 0 {
-            let of_all = Ridge::fitted(&x, &y);
+            let of_all = Ridge::fitted(&x, gram.clone(), &y);
             for (d, (best, of_all)) in best.iter_mut().zip(of_all).enumerate() {
-                let selected = selected(&x, y.column(d).as_slice(), always);
-                let mut of_selected =
-                    Ridge::fitted(&x.select_columns(&selected), &y.columns(d, 1).into_owned()).remove(0);
+                let y = y.columns(d, 1).into_owned();
+                let selected = selected(&joined(&gram, &x, &y), rows, always);
+                let of_these = gram.select_rows(&selected).select_columns(&selected);
+                let mut of_selected = Ridge::fitted(&x.select_columns(&selected), of_these, &y).remove(0);
                 of_selected.spread(selected, width);
                 let least = if of_selected.cost < of_all.cost { of_selected } else { of_all };
                 if least.cost < best.cost && least.left < MOST_LEFT * best.left {

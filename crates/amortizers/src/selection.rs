@@ -8,14 +8,23 @@ const LEAST_T: f64 = 3.0;
 /// The share of a feature's squares below which others tell all of it.
 const COLLINEAR: f64 = 1e-6;
 
-/// The features of a regression of y, by forward selection: the first `always` of x `[rows, F]`, and of the others
-/// again and again the one that takes away most of what is left.
-pub(crate) fn selected(x: &DMatrix<f64>, y: &[f64], always: usize) -> Vec<usize> {
-    let (rows, width) = x.shape();
-    let mut joined = x.clone().insert_column(width, 0.0);
-    joined.column_mut(width).copy_from_slice(y);
-    // Products of features, and of y, which comes last, as far as the selected ones do not tell them.
-    let mut gram = joined.tr_mul(&joined);
+/// The Gram matrix of features x and, in the last place, of y, from that of the features.
+pub(crate) fn joined(gram: &DMatrix<f64>, x: &DMatrix<f64>, y: &DMatrix<f64>) -> DMatrix<f64> {
+    let width = x.ncols();
+    let of_y = x.tr_mul(y);
+    let mut joined = gram.clone().resize(width + 1, width + 1, y.norm_squared());
+    joined.view_mut((0, width), (width, 1)).copy_from(&of_y);
+    joined.view_mut((width, 0), (1, width)).copy_from(&of_y.transpose());
+    joined
+}
+
+/// The features of a regression of y, by forward selection: the first `always`, and of the others again and again the
+/// one that takes away most of what is left. `gram` has the products of the features and of y, which comes last, as
+/// sums over so many rows.
+pub(crate) fn selected(gram: &DMatrix<f64>, rows: usize, always: usize) -> Vec<usize> {
+    let width = gram.ncols() - 1;
+    // As far as the selected ones do not tell them.
+    let mut gram = gram.clone();
     let least: Vec<f64> = (0..width).map(|j| COLLINEAR * gram[(j, j)]).collect();
     let mut selected = Vec::new();
     let mut select = |j: usize, gram: &mut DMatrix<f64>| {
@@ -45,4 +54,40 @@ pub(crate) fn selected(x: &DMatrix<f64>, y: &[f64], always: usize) -> Vec<usize>
     }
     selected.sort_unstable();
     selected
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{joined, selected};
+    use bayesburn_core::{Purpose, stream};
+    use nalgebra::DMatrix;
+    use rand_distr::{Distribution, StandardNormal};
+
+    /// Six features of 400 rows, the last of which is the sum of the first two, and y.
+    fn selected_for(slopes: [f64; 5], always: usize) -> Vec<usize> {
+        let mut rng = stream(2023, const { Purpose::new("selection test") }, 0);
+        let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
+        let mut x = DMatrix::from_fn(400, 6, |_, _| normal());
+        let sum = x.column(0) + x.column(1);
+        x.set_column(5, &sum);
+        let y = DMatrix::from_fn(400, 1, |i, _| (0..5).map(|j| slopes[j] * x[(i, j)]).sum::<f64>() + normal());
+        selected(&joined(&x.tr_mul(&x), &x, &y), 400, always)
+    }
+
+    #[test]
+    fn what_tells_of_y_is_selected() {
+        assert_eq!(selected_for([0.0, 0.0, 0.5, 0.0, -0.5], 0), [2, 4]);
+        assert_eq!(selected_for([1.0, 1.0, 0.0, 0.0, 0.0], 0), [5]);
+    }
+
+    #[test]
+    fn what_tells_nothing_is_not_selected() {
+        assert!(selected_for([0.0; 5], 0).is_empty());
+    }
+
+    #[test]
+    fn the_first_are_always_selected_and_what_they_tell_is_not_selected_again() {
+        assert_eq!(selected_for([0.0; 5], 2), [0, 1]);
+        assert_eq!(selected_for([1.0, 1.0, 0.0, 0.0, 0.0], 2), [0, 1]);
+    }
 }

@@ -6,9 +6,8 @@
 
 use std::f32::consts::{FRAC_PI_2, FRAC_PI_4, LOG2_E};
 
-/// What a closure consumes to be one that can be called only once. The call of any other closure goes through a function
-/// that is not always inlined, and then the closure is compiled for the least processor: a softmax took four times as
-/// long.
+/// A value that a closure consumes, so that the closure can be called only once. Other closures are called through a
+/// function that is not always inlined, and are then compiled without AVX: a softmax took four times as long.
 pub(crate) struct Once;
 
 /// Compiles an expression for several instruction sets and evaluates it with the best available one.

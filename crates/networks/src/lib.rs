@@ -39,10 +39,10 @@
 //! | a vector `[F]` | [`Identity`] | it has some tens of numbers: the inference network sees all of them | |
 //! | | [`DenseSummary`] | it has hundreds of numbers | |
 //! | a set `[N, F]` | [`DeepSet`] | observations are independent, given the parameters | 1 |
-//! | | [`SetTransformer`] | information is in pairs or groups of observations, such as distances | 8 |
+//! | | [`SetTransformer`] | information is in pairs or groups of observations, such as distances | 7 |
 //! | | the same, with inducing points | and N is above some hundred | |
 //! | a series `[N, F]` (100 × 2) | [`TimeSeriesNetwork`] | rows are at regular times; the first choice | 13 |
-//! | | [`TimeSeriesTransformer`] | times are irregular, or what is far apart belongs together | 13 |
+//! | | [`TimeSeriesTransformer`] | times are irregular, or what is far apart belongs together | 12 |
 //! | | [`SequenceNetwork`] | results of BayesFlow v1 are to be repeated | |
 //! | an image `[H, W, C]` (32 × 32 × 1) | [`ConvolutionalNetwork`] | | 90 |
 //! | several inputs | [`FusionNetwork`] | each has a network of its own | their sum |

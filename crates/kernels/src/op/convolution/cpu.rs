@@ -11,7 +11,7 @@ use crate::{
     op::{
         Arrays,
         chain::cpu::{RowOperation, RowTape, Rows},
-        product::{Matrix, Product, Start},
+        product::{Matrix, Product, Start, transpose},
     },
     source::Source,
     vector::sum_rows,
@@ -178,9 +178,12 @@ impl Geometry {
         let Self { axes: [height, columns], kernel, width, units, .. } = *self;
         let before = [0, 1].map(|axis| kernel[axis] - 1 - self.before[axis]);
         let back = Self { before, width: units, units: width, ..*self };
-        let mut turned = Buffer::new(wanted.weight.len());
-        let of_places = turned.chunks_exact_mut(width * units).rev().zip(wanted.weight.chunks_exact(width * units));
-        of_places.for_each(|(turned, weight)| transpose(weight, turned, units));
+        let turned = wanted.grad_x.as_ref().map(|_| {
+            let mut turned = Buffer::new(wanted.weight.len());
+            let of_places = turned.chunks_exact_mut(width * units).rev().zip(wanted.weight.chunks_exact(width * units));
+            of_places.for_each(|(turned, weight)| transpose(weight, turned, units));
+            turned
+        });
         let (mut x_frame, mut grad_frame) = (self.frame(), back.frame());
         for (set, grad) in wanted.grad_output.chunks_exact(self.all() * units).enumerate() {
             grad_frame.fill(grad, None);
@@ -196,9 +199,9 @@ impl Geometry {
                     Product { a, b, start: Start::There, relu: false }.write(grad_weight);
                 }
             }
-            if let Some(grad_x) = &mut wanted.grad_x {
+            if let (Some(grad_x), Some(turned)) = (&mut wanted.grad_x, &turned) {
                 let len = height * columns * width;
-                back.forward(&grad_frame, &turned, Start::Zero, &mut grad_x[set * len..(set + 1) * len]);
+                back.forward(&grad_frame, turned, Start::Zero, &mut grad_x[set * len..(set + 1) * len]);
             }
         }
     }
@@ -243,16 +246,6 @@ fn zero_where_not_there(values: &mut [f32], mask: &[f32], width: usize) {
     for (row, there) in values.chunks_exact_mut(width).zip(mask) {
         if *there == 0.0 {
             row.fill(0.0);
-        }
-    }
-}
-
-/// Rows of so many columns.
-fn transpose(values: &[f32], transposed: &mut [f32], columns: usize) {
-    let rows = values.len() / columns;
-    for (i, row) in values.chunks_exact(columns).enumerate() {
-        for (j, value) in row.iter().enumerate() {
-            transposed[j * rows + i] = *value;
         }
     }
 }

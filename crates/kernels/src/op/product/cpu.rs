@@ -333,3 +333,13 @@ fn store<S: Simd, const V: usize>(simd: S, sums: &[S::f32s; V], out: &mut [f32])
         }
     }
 }
+
+/// The transpose of a matrix of so many columns.
+pub(crate) fn transpose(values: &[f32], transposed: &mut [f32], columns: usize) {
+    let rows = values.len() / columns;
+    for (i, row) in values.chunks_exact(columns).enumerate() {
+        for (j, value) in row.iter().enumerate() {
+            transposed[j * rows + i] = *value;
+        }
+    }
+}

@@ -6,4 +6,4 @@ pub(crate) mod gpu;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use cpu::{Matrix, Product, Start};
+pub(crate) use cpu::{Matrix, Product, Start, transpose};

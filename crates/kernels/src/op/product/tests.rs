@@ -28,10 +28,13 @@ fn products_match_sums() {
         let exact =
             |i: usize, j: usize| -> f64 { (0..k).map(|l| f64::from(a[i * k + l]) * f64::from(b[l * n + j])).sum() };
         let there = values(m * n, 4);
-        let [wide_a, wide_b] = [(&a, k), (&b, n)].map(|(rows, width)| spread(rows, width));
+        let [wide_a, wide_b, wide_b_by_columns] =
+            [(&a, k), (&b, n), (&b_by_columns, k)].map(|(rows, width)| spread(rows, width));
         let strided = [Matrix::strided(&wide_a, m, k, k + 3), Matrix::strided(&wide_b, k, n, n + 3)];
+        let strided_by_columns = Matrix::strided(&wide_b_by_columns, n, k, k + 3).transposed();
         for a in [Matrix::new(&a, m, k), Matrix::new(&a_by_columns, k, m).transposed(), strided[0]] {
-            for b in [Matrix::new(&b, k, n), Matrix::new(&b_by_columns, n, k).transposed(), strided[1]] {
+            let by_columns = Matrix::new(&b_by_columns, n, k).transposed();
+            for b in [Matrix::new(&b, k, n), by_columns, strided[1], strided_by_columns] {
                 for (start, relu) in [
                     (Start::Zero, false),
                     (Start::There, false),

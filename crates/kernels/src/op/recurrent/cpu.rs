@@ -10,7 +10,7 @@ use crate::{
     op::{
         Arrays,
         chain::cpu::{RowOperation, RowTape, Rows},
-        product::{Matrix, Product, Start},
+        product::{Matrix, Product, Start, transpose},
     },
     source::Source,
     vector::sum_rows,
@@ -134,7 +134,8 @@ impl RowOperation for Recurrent {
         // Of an LSTM it is the same.
         let mut grad_state = (self.cell == Cell::Gru).then(|| Buffer::new(gates.len()));
         // Transposed once: a product with a transposed matrix would copy it at each step.
-        let weight = transposed(arrays.operands[self.state.weight], self.units, columns);
+        let mut weight = Buffer::new(columns * self.units);
+        transpose(arrays.operands[self.state.weight], &mut weight, columns);
         let weight = Matrix::new(&weight, columns, self.units);
         for step in (0..steps).rev() {
             let update = Step { units: self.units, there: step_of(there, step, sets), h: step_of(h, step, h_len) };
@@ -171,14 +172,4 @@ impl RowOperation for Recurrent {
         self.input.gradients((&**rows, x.width), &grad_input, wanted, (arrays, gradients));
         grad_rows.map(|grad: Buffer| self.by_steps(x, x.width, &grad, false))
     }
-}
-
-fn transposed(values: &[f32], rows: usize, columns: usize) -> Buffer {
-    let mut out = Buffer::new(values.len());
-    for (i, row) in values.chunks_exact(columns).enumerate() {
-        for (j, value) in row.iter().enumerate() {
-            out[j * rows + i] = *value;
-        }
-    }
-    out
 }
