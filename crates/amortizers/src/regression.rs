@@ -78,8 +78,9 @@ struct Ridge {
 }
 
 impl Ridge {
-    /// Of each column of y `[M, D]` on x `[M, F]`, whose Gram matrix is xᵀx, with the penalty of the least cost. Leave-one-out errors are those
-    /// of the closed form: residuals divided by 1 − h, with h the diagonal of the hat matrix.
+    /// Of each column of y `[M, D]` on x `[M, F]`, whose Gram matrix is xᵀx, with the penalty of the least cost.
+    /// Leave-one-out errors are those of the closed form: residuals divided by 1 − h, with h the diagonal of the hat
+    /// matrix.
     fn fitted(x: &DMatrix<f64>, gram: DMatrix<f64>, y: &DMatrix<f64>) -> Vec<Self> {
         let (rows, width) = x.shape();
         let root_mean_square = |squares: f64| (squares / rows as f64).sqrt();

@@ -44,7 +44,7 @@
 //! | a series `[N, F]` (100 × 2) | [`TimeSeriesNetwork`] | rows are at regular times; the first choice | 13 |
 //! | | [`TimeSeriesTransformer`] | times are irregular, or what is far apart belongs together | 12 |
 //! | | [`SequenceNetwork`] | results of BayesFlow v1 are to be repeated | |
-//! | an image `[H, W, C]` (32 × 32 × 1) | [`ConvolutionalNetwork`] | | 90 |
+//! | an image `[H, W, C]` (32 × 32 × 1) | [`ConvolutionalNetwork`] | with [`Border::Periodic`] for a field on a torus | 90 |
 //! | several inputs | [`FusionNetwork`] | each has a network of its own | their sum |
 //! | rows of several kinds | [`SplitNetwork`] | each kind needs a network of its own | |
 //! | sets of sets `[G, N, F]` | [`HierarchicalNetwork`] | groups share parameters | |
@@ -107,7 +107,7 @@ pub use parameters::{
 };
 pub use pass::Pass;
 pub use summary::{
-    AnySummaryConfig, AnySummaryNetwork, ConvolutionalNetwork, ConvolutionalNetworkConfig, DeepSet,
+    AnySummaryConfig, AnySummaryNetwork, Border, ConvolutionalNetwork, ConvolutionalNetworkConfig, DeepSet,
     DeepSetArchitecture, DeepSetConfig, DenseStageConfig, DenseSummary, DenseSummaryConfig, FixedStatistics,
     FusionNetwork, FusionNetworkConfig, HierarchicalNetwork, HierarchicalNetworkConfig, Identity, IdentityConfig,
     PlainDeepSetConfig, Pooling, SequenceNetwork, SequenceNetworkConfig, SetTransformer, SetTransformerConfig,

@@ -13,6 +13,16 @@ use bayesburn_core::{DataShape, InputShape};
 use bayesburn_kernels::{AveragePool, Chain, Operands, Part, Pool, RowLayer, Summary, runs_on};
 use burn::{config::Config, module::Module, nn::Linear, tensor::Tensor};
 
+/// What the convolutions of a [`ConvolutionalNetwork`] see beyond the border of an image.
+#[derive(Config, Debug, Copy, PartialEq, Eq)]
+pub enum Border {
+    /// Zeros.
+    Zeros,
+    /// The other side of the image, as for a field on a torus, such as a simulation box with periodic boundaries.
+    /// Images must be of one size. The sides are best multiples of 2ᵏ for k stages; others end with half a square.
+    Periodic,
+}
+
 /// Configuration of a [`ConvolutionalNetwork`]. The defaults are those of BayesFlow 2, with as many parameters.
 #[derive(Config, Debug, PartialEq)]
 pub struct ConvolutionalNetworkConfig {
@@ -28,6 +38,13 @@ pub struct ConvolutionalNetworkConfig {
     /// What precedes each convolution.
     #[config(default = "Activation::Mish")]
     pub activation: Activation,
+    /// What convolutions see beyond the border of an image.
+    #[config(default = "Border::Zeros")]
+    pub border: Border,
+    /// Whether each pixel is normalised over its channels before each activation. Without normalisation, amplitudes are
+    /// learned sooner, and deep networks later.
+    #[config(default = true)]
+    pub normalized: bool,
     /// Probability in `[0, 1)` that a value is dropped between the two convolutions of a block in training. Fresh
     /// simulations need none; a fixed set of simulations does.
     #[config(default = 0.0)]
@@ -56,8 +73,13 @@ impl SummaryConfig for ConvolutionalNetworkConfig {
 
     fn init(&self, shape: &DataShape, init: &mut ParameterInit) -> Result<ConvolutionalNetwork, ConfigError> {
         let image = shape.only().filter(|input| input.rank() == 3 && input.features() > 0);
-        let Some(InputShape { axes, .. }) = image else {
-            let (network, expected) = (Self::NAME, "one input of images [height, width, channels]");
+        let is_periodic = self.border == Border::Periodic;
+        let Some(InputShape { axes, .. }) = image.filter(|input| !(is_periodic && input.padded)) else {
+            let expected = match is_periodic {
+                true => "one input of images [height, width, channels] of one size, since its border is periodic",
+                false => "one input of images [height, width, channels]",
+            };
+            let network = Self::NAME;
             return Err(ConfigError::Data { network, expected, got: shape.to_string() });
         };
         at_least_one("summary_dim", self.summary_dim)?;
@@ -72,7 +94,9 @@ impl SummaryConfig for ConvolutionalNetworkConfig {
         let channels = shape.inputs()[0].features();
         let mut width = channels;
         let stages = self.filters.iter().map(|filters| {
-            init.layers(self.blocks, |_, init| Block::new(std::mem::replace(&mut width, *filters), *filters, init))
+            init.layers(self.blocks, |_, init| {
+                Block::new([std::mem::replace(&mut width, *filters), *filters], self, init)
+            })
         });
         let stages = stages.map(|blocks| Stage { blocks }).collect();
         let output = init.linear(width, self.summary_dim, OutputInit::Glorot);
@@ -86,7 +110,7 @@ impl SummaryConfig for ConvolutionalNetworkConfig {
 /// Images have any number of channels, and any size from 8 × 8 with the default stages. The size may vary: nothing in
 /// the network depends on it. A mask of rows or of pixels, `[M, H]` or `[M, H, W]`, is honoured: pixels that do not
 /// exist count as 0 for convolutions, as outside of the image, and not at all for means. So an image padded at its
-/// right and lower sides has the summary that it has alone.
+/// right and lower sides has the summary that it has alone, unless its [`Border`] is periodic.
 ///
 /// At an odd side the last means are over the pixels that there are; BayesFlow 2 counts zeros beyond.
 ///
@@ -123,20 +147,21 @@ struct Stage {
 struct Block {
     /// W, a convolution of single pixels.
     projection: Linear,
-    first_norm: LayerNorm,
+    first_norm: Option<LayerNorm>,
     first: ImageConvolution,
-    second_norm: LayerNorm,
+    second_norm: Option<LayerNorm>,
     second: ImageConvolution,
 }
 
 impl Block {
-    fn new(channels: usize, filters: usize, init: &mut ParameterInit) -> Self {
+    fn new([channels, filters]: [usize; 2], config: &ConvolutionalNetworkConfig, init: &mut ParameterInit) -> Self {
+        let (widths, border) = ([filters; 2], config.border);
         Self {
             projection: init.linear(channels, filters, OutputInit::Glorot),
-            first_norm: LayerNorm::new(filters, init),
-            first: ImageConvolution::new(filters, filters, OutputInit::Glorot, init),
-            second_norm: LayerNorm::new(filters, init),
-            second: ImageConvolution::new(filters, filters, OutputInit::Zeros, init),
+            first_norm: config.normalized.then(|| LayerNorm::new(filters, init)),
+            first: ImageConvolution::new(widths, OutputInit::Glorot, border, init),
+            second_norm: config.normalized.then(|| LayerNorm::new(filters, init)),
+            second: ImageConvolution::new(widths, OutputInit::Zeros, border, init),
         }
     }
 
@@ -145,9 +170,13 @@ impl Block {
     fn layers(&self, activation: bayesburn_kernels::Activation, operands: &mut Operands) -> [RowLayer; 2] {
         let activation = RowLayer::Activation(activation);
         let projection = RowLayer::Linear(row_map(&self.projection, operands));
-        let first = [RowLayer::Norm(self.first_norm.layer(operands)), activation.clone(), self.first.layer(operands)];
-        let second = [RowLayer::Norm(self.second_norm.layer(operands)), activation, self.second.layer(operands)];
-        [projection, RowLayer::residual([first, second].concat())]
+        let halves = [(&self.first_norm, &self.first), (&self.second_norm, &self.second)];
+        let branch = halves.into_iter().flat_map(|(norm, convolution)| {
+            let norm = norm.as_ref().map(|norm| RowLayer::Norm(norm.layer(operands)));
+            norm.into_iter().chain([activation.clone(), convolution.layer(operands)]).collect::<Vec<_>>()
+        });
+        let branch = branch.collect();
+        [projection, RowLayer::residual(branch)]
     }
 
     fn forward(
@@ -158,8 +187,12 @@ impl Block {
         pass: &mut Pass,
     ) -> Tensor<4> {
         let x = self.projection.forward(x);
-        let h = config.activation.apply(self.first_norm.forward(x.clone()));
-        let h = config.activation.apply(self.second_norm.forward(self.first.forward(h, mask)));
+        let normed = |norm: &Option<LayerNorm>, x: Tensor<4>| match norm {
+            Some(norm) => norm.forward(x),
+            None => x,
+        };
+        let h = config.activation.apply(normed(&self.first_norm, x.clone()));
+        let h = config.activation.apply(normed(&self.second_norm, self.first.forward(h, mask)));
         let h = match config.dropout > 0.0 && pass.is_training() {
             true => h.clone() * pass.dropout_mask(config.dropout, &h),
             false => h,

@@ -15,7 +15,7 @@ mod time_series_transformer;
 mod vector;
 
 pub use any::{AnySummaryConfig, AnySummaryNetwork};
-pub use convolutional::{ConvolutionalNetwork, ConvolutionalNetworkConfig};
+pub use convolutional::{Border, ConvolutionalNetwork, ConvolutionalNetworkConfig};
 pub use deep_set::{DeepSet, DeepSetArchitecture, DeepSetConfig, DenseStageConfig, PlainDeepSetConfig};
 pub use fixed::FixedStatistics;
 pub use fusion::{FusionNetwork, FusionNetworkConfig};

@@ -6,7 +6,7 @@ use crate::{
     support::{largest_error, normal, parameters, tensor64},
 };
 use bayesburn_core::{DataShape, InputShape};
-use bayesburn_networks::{ConvolutionalNetworkConfig, DataTensor, InputTensor, ParameterInit, SummaryConfig};
+use bayesburn_networks::{Border, ConvolutionalNetworkConfig, DataTensor, InputTensor, ParameterInit, SummaryConfig};
 use burn::tensor::Device;
 use std::collections::HashMap;
 
@@ -28,7 +28,12 @@ fn images(device: &Device, sets: &[usize], axes: [usize; 3]) -> DataTensor {
 #[test]
 fn images_of_any_size_do_not_influence_each_other_and_weights_are_trained_and_loaded() {
     for (channels, [height, width]) in (1..=3).flat_map(|c| [[8, 8], [9, 13], [32, 32]].map(|size| (c, size))) {
-        for (name, config) in [("plain", small()), ("one block, dropout", small().with_blocks(1).with_dropout(0.3))] {
+        for (name, config) in [
+            ("plain", small()),
+            ("one block, dropout", small().with_blocks(1).with_dropout(0.3)),
+            ("periodic", small().with_border(Border::Periodic)),
+            ("not normalised", small().with_normalized(false)),
+        ] {
             let data = |device: &Device, sets: &[usize]| images(device, sets, [height, width, channels]);
             let name = format!("{name}, {height} x {width} x {channels}");
             let shape = shape([height, width, channels].map(Some));
@@ -101,7 +106,7 @@ fn pixels(image: &Image, pixel: impl Fn(&[f64]) -> Vec<f64>) -> Image {
 }
 
 /// A network of images as loops over numbers.
-struct Loops(HashMap<String, Vec<f64>>);
+struct Loops(HashMap<String, Vec<f64>>, Border);
 
 impl Loops {
     fn linear(&self, place: &str, x: &[f64]) -> Vec<f64> {
@@ -112,26 +117,33 @@ impl Loops {
 
     fn convolution(&self, place: &str, image: &Image) -> Image {
         let channels = image.iter().flatten().flatten().next().expect("a pixel").len();
-        let at = |y: usize, x: usize| image.get(y)?.get(x)?.clone();
+        let (height, width) = (image.len(), image[0].len());
+        let at = |y: usize, x: usize| match self.1 {
+            Border::Zeros => image.get(y.wrapping_sub(1))?.get(x.wrapping_sub(1))?.clone(),
+            Border::Periodic => image[(y + height - 1) % height][(x + width - 1) % width].clone(),
+        };
         places(image.len(), image[0].len(), |y, x| {
-            let square = (0..9).flat_map(|i| {
-                // One further than at the border, where 0 less 1 is no place.
-                at((y + i / 3).wrapping_sub(1), (x + i % 3).wrapping_sub(1)).unwrap_or(vec![0.0; channels])
-            });
+            let square = (0..9).flat_map(|i| at(y + i / 3, x + i % 3).unwrap_or(vec![0.0; channels]));
             let square: Vec<f64> = square.collect();
             image[y][x].as_ref().map(|_| self.linear(&format!("{place}.linear"), &square))
         })
     }
 
+    /// Without a norm, if there is none.
     fn norm_and_mish(&self, place: &str, image: &Image) -> Image {
-        let (scale, shift) = (&self.0[&format!("{place}.gain")], &self.0[&format!("{place}.bias")]);
+        let mish = |x: f64| x * x.exp().ln_1p().tanh();
+        let Some(scale) = self.0.get(&format!("{place}.gain")) else {
+            return pixels(image, |x| x.iter().map(|x| mish(*x)).collect());
+        };
+        let shift = &self.0[&format!("{place}.bias")];
         pixels(image, |x| {
             let mean = x.iter().sum::<f64>() / x.len() as f64;
             let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / x.len() as f64;
-            let normed = x.iter().zip(scale).zip(shift).map(|((x, scale), shift)| {
-                let x = (x - mean) / (variance + 1e-3).sqrt() * scale + shift;
-                x * x.exp().ln_1p().tanh()
-            });
+            let normed = x
+                .iter()
+                .zip(scale)
+                .zip(shift)
+                .map(|((x, scale), shift)| mish((x - mean) / (variance + 1e-3).sqrt() * scale + shift));
             normed.collect()
         })
     }
@@ -170,10 +182,12 @@ impl Loops {
 
 #[test]
 fn a_convolutional_network_is_what_loops_over_pixels_compute() {
-    for (config, shape) in networks() {
+    let varying = shape([None, None, Some(2)]);
+    let periodic = small().with_border(Border::Periodic).with_normalized(false);
+    for (config, shape) in networks().into_iter().chain([(periodic, varying)]) {
         let case = Case { name: "loops", config: &config, shape, data: &|_, _| unreachable!("data of its own") };
         let network = case.network(1, &Device::default());
-        let loops = Loops(parameters(&network).into_iter().collect());
+        let loops = Loops(parameters(&network).into_iter().collect(), config.border);
         for [height, width] in [[8, 8], [9, 13]] {
             let values = normal(7, height * width * 2);
             for every in [usize::MAX, 3] {
@@ -186,6 +200,25 @@ fn a_convolutional_network_is_what_loops_over_pixels_compute() {
                 assert!(error < 1e-12, "{height} x {width}: off by {error:.1e}");
             }
         }
+    }
+}
+
+/// A periodic image may begin anywhere, in steps of the last squares; one within zeros may not.
+#[test]
+fn a_shift_changes_nothing_on_a_torus() {
+    let (height, width) = (16, 8);
+    for border in [Border::Periodic, Border::Zeros] {
+        let (config, shape) = (small().with_border(border), shape([16, 8, 2].map(Some)));
+        let case = Case { name: "shift", config: &config, shape, data: &|_, _| unreachable!("data of its own") };
+        let network = case.network(1, &Device::default());
+        let values = normal(7, height * width * 2);
+        let shifted = |y: usize, x: usize| -> Vec<f64> {
+            let place = |i: usize| (i / 2 / width + y) % height * width + (i / 2 + x) % width;
+            let values: Vec<f64> = (0..values.len()).map(|i| values[place(i) * 2 + i % 2]).collect();
+            summaries(&network, &tensor64(&values, [1, height, width, 2], &Device::default()).into())
+        };
+        let error = largest_error(&shifted(8, 0), &shifted(0, 0));
+        assert_eq!(error < 1e-12, border == Border::Periodic, "{border:?}: {error:.1e}");
     }
 }
 
@@ -215,6 +248,10 @@ fn a_configuration_of_images_that_makes_no_network_says_why() {
     }
     let endless = small().with_filters(vec![1; 100]);
     assert!(error(endless, &image).contains("100 stages"));
+    let mut padded = shape([Some(8), None, Some(1)]).inputs()[0].clone();
+    padded.padded = true;
+    let periodic = error(small().with_border(Border::Periodic), &DataShape::new(vec![padded]));
+    assert!(periodic.contains("of one size") && periodic.contains("periodic"), "{periodic}");
     let error = error(small(), &DataShape::of_sets(3));
     assert!(error.contains("images [height, width, channels]") && error.contains("[N, 3]"), "{error}");
 }

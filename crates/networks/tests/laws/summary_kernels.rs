@@ -7,7 +7,7 @@ use crate::{
 };
 use bayesburn_core::{DataShape, InputShape};
 use bayesburn_networks::{
-    AttentionArchitecture, ConvolutionalNetworkConfig, DataTensor, DeepSetArchitecture, DeepSetConfig,
+    AttentionArchitecture, Border, ConvolutionalNetworkConfig, DataTensor, DeepSetArchitecture, DeepSetConfig,
     DenseStageConfig, Direction, InputTensor, ParameterInit, Pass, PlainDeepSetConfig, Pooling, PostNormConfig,
     RecurrentCell, SequenceNetworkConfig, SetTransformerConfig, SummaryConfig, SummaryNetwork, TimeSeriesNetworkConfig,
     TimeSeriesTransformerConfig, TimeStamps,
@@ -170,7 +170,9 @@ fn convolutional_networks_are_those_of_the_composition() {
         let config = ConvolutionalNetworkConfig::new(rng.random_range(1..8))
             .with_filters(filters)
             .with_blocks(rng.random_range(1..3))
-            .with_activation(activation(&mut rng));
+            .with_activation(activation(&mut rng))
+            .with_border(if sets.has_mask { Border::Zeros } else { Border::Periodic })
+            .with_normalized(rng.random());
         compare(&config, seed, &sets);
     }
 }

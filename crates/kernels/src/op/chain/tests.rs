@@ -123,7 +123,12 @@ fn chains() -> Vec<(&'static str, Chain, Made)> {
         all.push((name, chain(layers, 2), made));
     }
 
-    for (windows, name) in [(Windows::Around, "around"), (Windows::Before, "before"), (Windows::Apart, "apart")] {
+    for (windows, name) in [
+        (Windows::Around, "around"),
+        (Windows::Periodic, "periodic"),
+        (Windows::Before, "before"),
+        (Windows::Apart, "apart"),
+    ] {
         let mut made = Made::default();
         let first = made.convolution(F, [1, 1], Windows::Around);
         let second = made.convolution(WIDTH, [3, 1], windows);
@@ -151,10 +156,10 @@ fn joined() -> (Chain, Made) {
 }
 
 /// Residual convolutions of images of 3 × 5 pixels, averages of squares, convolutions of these.
-fn of_images() -> (Chain, Made) {
+fn of_images(windows: Windows) -> (Chain, Made) {
     let mut made = Made::default();
-    let [skip, first] = [1, 3].map(|k| made.convolution(F, [k, k], Windows::Around));
-    let [second, last] = [(); 2].map(|()| made.convolution(WIDTH, [3, 3], Windows::Around));
+    let [skip, first] = [1, 3].map(|k| made.convolution(F, [k, k], windows));
+    let [second, last] = [(); 2].map(|()| made.convolution(WIDTH, [3, 3], windows));
     let (skip, branch) = (vec![skip], vec![first, RowLayer::Activation(Activation::Mish), second]);
     let layers = vec![
         RowLayer::Sum(Sum { branches: vec![skip, branch] }),
@@ -212,9 +217,11 @@ fn gradients_are_those_of_finite_differences() {
     }
     let (chain, Made(operands)) = joined();
     check_gradients("branches side by side", (&chain, &[N, F]), &operands, None);
-    let (chain, Made(operands)) = of_images();
-    for mask in [None, Some(image_mask())] {
-        check_gradients("images", (&chain, &[3, 5, F]), &operands, mask.as_deref());
+    for (windows, name) in [(Windows::Around, "images"), (Windows::Periodic, "periodic images")] {
+        let (chain, Made(operands)) = of_images(windows);
+        for mask in [None, Some(image_mask())] {
+            check_gradients(name, (&chain, &[3, 5, F]), &operands, mask.as_deref());
+        }
     }
 }
 
@@ -247,7 +254,7 @@ fn rows_that_are_not_there_change_nothing() {
     for (name, chain, Made(operands)) in chains() {
         check_mask(name, (&chain, &[N, F]), &operands, &mask);
     }
-    let (chain, Made(operands)) = of_images();
+    let (chain, Made(operands)) = of_images(Windows::Around);
     check_mask("images", (&chain, &[3, 5, F]), &operands, &image_mask());
 }
 
@@ -255,7 +262,7 @@ fn rows_that_are_not_there_change_nothing() {
 #[test]
 fn data_sets_do_not_depend_on_their_neighbours() {
     let [_, mask] = masks();
-    let images = of_images();
+    let images = of_images(Windows::Periodic);
     let cases = chains().into_iter().map(|(name, chain, made)| (name, vec![N, F], chain, made, mask.clone()));
     let images = ("images", vec![3, 5, F], images.0, images.1, Some(image_mask()));
     for (name, shape, chain, Made(operands), mask) in cases.chain([images]) {
@@ -277,7 +284,7 @@ fn data_sets_do_not_depend_on_their_neighbours() {
 /// rows.
 #[test]
 fn data_sets_without_rows_stay_finite() {
-    let images = of_images();
+    let images = of_images(Windows::Around);
     let cases = chains().into_iter().map(|(name, chain, made)| (name, vec![N, F], chain, made));
     let cases = cases.filter(|(name, ..)| !name.contains("attention"));
     for (name, shape, chain, Made(operands)) in cases.chain([("images", vec![3, 5, F], images.0, images.1)]) {

@@ -20,6 +20,7 @@ use std::ops::Range;
 
 /// The geometry of a convolution of data sets of one size. A series is an image of one line.
 struct Geometry {
+    is_periodic: bool,
     /// The rows of a data set, as lines and columns.
     axes: [usize; 2],
     /// The windows of a data set.
@@ -73,6 +74,23 @@ impl Frame {
         }
     }
 
+    /// Continues the data set on all sides from its other ends.
+    fn continue_periodically(&mut self) {
+        let ([height, width], [down, right]) = (self.axes, self.first);
+        let inside = |place: usize, first: usize, len: usize| (place + len - first % len) % len + first;
+        for line in down..down + height {
+            for column in (0..self.columns).filter(|column| !(right..right + width).contains(column)) {
+                let [from, to] = [inside(column, right, width), column].map(|c| (line * self.columns + c) * self.width);
+                self.values.copy_within(from..from + self.width, to);
+            }
+        }
+        let len = self.columns * self.width;
+        for line in (0..self.values.len() / len).filter(|line| !(down..down + height).contains(line)) {
+            let from = inside(line, down, height) * len;
+            self.values.copy_within(from..from + len, line * len);
+        }
+    }
+
     /// Copies the data set out.
     fn read(&self, set: &mut [f32]) {
         self.lines().for_each(|(to, from)| set[to].copy_from_slice(&self.values[from]));
@@ -91,11 +109,12 @@ impl Convolution {
         let along = |[lines, columns]: [usize; 2]| if is_series { [columns, lines] } else { [lines, columns] };
         let (axes, kernel) = (along(x.axes), along(self.kernel));
         let (windows, stride, before) = match self.windows {
-            Windows::Around => (axes, [1, 1], kernel.map(|k| (k - 1) / 2)),
+            Windows::Around | Windows::Periodic => (axes, [1, 1], kernel.map(|k| (k - 1) / 2)),
             Windows::Before => (axes, [1, 1], kernel.map(|k| k - 1)),
             Windows::Apart => ([0, 1].map(|axis| axes[axis].div_ceil(kernel[axis])), kernel, [0, 0]),
         };
-        Geometry { axes, windows, kernel, stride, before, width: x.width, units: self.linear.units }
+        let is_periodic = self.windows == Windows::Periodic;
+        Geometry { is_periodic, axes, windows, kernel, stride, before, width: x.width, units: self.linear.units }
     }
 
     /// Whether each window is the row itself.
@@ -118,6 +137,14 @@ impl Geometry {
     /// For data sets.
     fn frame(&self) -> Frame {
         Frame::new(self.reach(), self.width, self.before, self.axes)
+    }
+
+    /// Copies a data set to its frame.
+    fn fill(&self, frame: &mut Frame, (set, mask): (&[f32], Option<&[f32]>)) {
+        frame.fill(set, mask);
+        if self.is_periodic {
+            frame.continue_periodically();
+        }
     }
 
     /// The weight of a line of the kernel.
@@ -186,10 +213,12 @@ impl Geometry {
         });
         let (mut x_frame, mut grad_frame) = (self.frame(), back.frame());
         for (set, grad) in wanted.grad_output.chunks_exact(self.all() * units).enumerate() {
+            if self.is_periodic {
+                grad_frame.values.fill(0.0);
+            }
             grad_frame.fill(grad, None);
             if let Some(grad_weight) = &mut wanted.grad_weight {
-                let (values, mask) = wanted.x.set(set);
-                x_frame.fill(values, mask);
+                self.fill(&mut x_frame, wanted.x.set(set));
                 // All windows are one matrix, with those that reach from one line to the next: there the gradient is 0.
                 let all = (height - 1) * x_frame.columns + columns;
                 let first = (before[0] * x_frame.columns + before[1]) * units;
@@ -200,6 +229,9 @@ impl Geometry {
                 }
             }
             if let (Some(grad_x), Some(turned)) = (&mut wanted.grad_x, &turned) {
+                if self.is_periodic {
+                    grad_frame.continue_periodically();
+                }
                 let len = height * columns * width;
                 back.forward(&grad_frame, turned, Start::Zero, &mut grad_x[set * len..(set + 1) * len]);
             }
@@ -255,7 +287,7 @@ impl RowOperation for Convolution {
         let geometry = self.geometry(x);
         let mask = x.mask.map(|mask| match self.windows {
             Windows::Apart => geometry.any(mask),
-            Windows::Around | Windows::Before => Buffer::copy_of(mask),
+            Windows::Around | Windows::Periodic | Windows::Before => Buffer::copy_of(mask),
         });
         if self.is_of_single_rows() {
             let masked = masked(x);
@@ -266,8 +298,7 @@ impl RowOperation for Convolution {
         let bias = self.linear.bias.map_or(Start::Zero, |bias| Start::Rows(Source::of_all(arrays.operands[bias])));
         let mut frame = geometry.frame();
         for (set, out) in out.chunks_exact_mut(geometry.all() * geometry.units).enumerate() {
-            let (values, mask) = x.set(set);
-            frame.fill(values, mask);
+            geometry.fill(&mut frame, x.set(set));
             geometry.forward(&frame, arrays.operands[self.linear.weight], bias, out);
         }
         let axes = if geometry.axes == x.axes { geometry.windows } else { [geometry.windows[1], geometry.windows[0]] };
@@ -301,7 +332,7 @@ impl RowOperation for Convolution {
             let wanted = Wanted { x, grad_output, weight, grad_weight, grad_x: grad_x.as_deref_mut() };
             match self.windows {
                 Windows::Apart => geometry.backward_apart(wanted),
-                Windows::Around | Windows::Before => geometry.backward_overlapping(wanted),
+                Windows::Around | Windows::Periodic | Windows::Before => geometry.backward_overlapping(wanted),
             }
         }
         if let (Some(grad_x), Some(mask)) = (&mut grad_x, x.mask) {

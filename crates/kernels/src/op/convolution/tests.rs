@@ -24,6 +24,7 @@ fn naive(
         for j in 0..layer.kernel[1] {
             // The row of x that is the (i, j)-th of the window.
             let place = |axis: usize, k: usize| match layer.windows {
+                Windows::Periodic => Some((at[axis] + k + 5 * axes[axis] - (layer.kernel[axis] - 1) / 2) % axes[axis]),
                 Windows::Around => (at[axis] + k).checked_sub((layer.kernel[axis] - 1) / 2),
                 Windows::Before => (at[axis] + k).checked_sub(layer.kernel[axis] - 1),
                 Windows::Apart => Some(at[axis] * layer.kernel[axis] + k),
@@ -49,7 +50,7 @@ fn windows_are_those_of_a_naive_loop() {
     let series = [([7, 1], [1, 1]), ([7, 1], [3, 1]), ([7, 1], [4, 1]), ([2, 1], [5, 1])];
     let images = [([3, 5], [3, 3]), ([4, 3], [2, 3]), ([5, 5], [1, 1])];
     for (axes, kernel) in series.into_iter().chain(images) {
-        for windows in [Windows::Around, Windows::Before, Windows::Apart] {
+        for windows in [Windows::Around, Windows::Periodic, Windows::Before, Windows::Apart] {
             let columns = kernel[0] * kernel[1] * F;
             let operands = vec![numbers(columns * UNITS, 1), numbers(UNITS, 2)];
             let layer = Convolution { linear: Linear { weight: 0, bias: Some(1), units: UNITS }, kernel, windows };
@@ -64,7 +65,7 @@ fn windows_are_those_of_a_naive_loop() {
                 let Rows { axes: [height, width], values: got, mask: there, .. } = tape.rows();
                 let expected_axes = match windows {
                     Windows::Apart => [0, 1].map(|axis| axes[axis].div_ceil(kernel[axis])),
-                    Windows::Around | Windows::Before => axes,
+                    Windows::Around | Windows::Periodic | Windows::Before => axes,
                 };
                 assert_eq!([height, width], expected_axes, "{windows:?} of {kernel:?}");
                 for (window, got) in got.chunks_exact(UNITS).enumerate() {
@@ -82,7 +83,7 @@ fn windows_are_those_of_a_naive_loop() {
                         Windows::Apart => (0..rows).any(|row| {
                             [row / axes[1] / kernel[0], row % axes[1] / kernel[1]] == at && mask[row] != 0.0
                         }),
-                        Windows::Around | Windows::Before => mask[at[0] * axes[1] + at[1]] != 0.0,
+                        Windows::Around | Windows::Periodic | Windows::Before => mask[at[0] * axes[1] + at[1]] != 0.0,
                     };
                     assert_eq!(there.is_none_or(|there| there[window] != 0.0), expected, "{windows:?} at {at:?}");
                 }
