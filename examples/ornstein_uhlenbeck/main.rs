@@ -17,9 +17,9 @@
 //! recurrent network (`TimeSeriesNetwork`) can take the same rows, or rows without the previous observation, which it
 //! has to remember; for a process with hidden states it would be the right one, but here it has more to learn.
 //!
-//! **Without fixed statistics.** Means and correlations ignore the intervals, and here they are a wrong track that the
-//! network first has to leave: after 2,500 steps the loss is −1.43 with them and −1.48 without. So this example turns
-//! them off.
+//! **Without fixed statistics.** Means and correlations ignore the intervals, so the network finds much more than they
+//! tell, and finds it later with them: after 2,500 steps the loss is −1.43 with them and −1.48 without. So this example
+//! turns them off.
 //!
 //! **Results.** In `comparison.png`, posterior means and standard deviations lie on the diagonal; `posterior.png` shows
 //! both posteriors for one series, and `series.png` some data.

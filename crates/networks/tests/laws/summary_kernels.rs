@@ -167,11 +167,12 @@ fn convolutional_networks_are_those_of_the_composition() {
         let sets =
             Sets { number, axes, features, has_mask: seed.is_multiple_of(3), wants_data: seed.is_multiple_of(2) };
         let filters = (0..rng.random_range(1..3)).map(|_| rng.random_range(3..8)).collect();
+        let border = one_of(&mut rng, &[Border::Zeros, Border::Periodic]);
         let config = ConvolutionalNetworkConfig::new(rng.random_range(1..8))
             .with_filters(filters)
             .with_blocks(rng.random_range(1..3))
             .with_activation(activation(&mut rng))
-            .with_border(if sets.has_mask { Border::Zeros } else { Border::Periodic })
+            .with_border(if sets.has_mask { Border::Zeros } else { border })
             .with_normalized(rng.random());
         compare(&config, seed, &sets);
     }

@@ -1,8 +1,8 @@
 //! Computes convolutions and their gradients on the processor: products with the rows of windows where they lie.
 //!
-//! Each data set is copied into a frame of zeros. There, the windows along a line are the rows of a matrix that
-//! overlap, so that nothing is copied side by side: one product for each line of the output and each line of the
-//! kernel.
+//! Each data set is copied into a frame of zeros or, if windows are periodic, of its other ends. There, the windows along
+//! a line are the rows of a matrix that overlap, so that nothing is copied side by side: one product for each line of
+//! the output and each line of the kernel.
 
 use super::{Convolution, Windows};
 use crate::{
@@ -35,7 +35,7 @@ struct Geometry {
     units: usize,
 }
 
-/// A data set with zeros around it.
+/// A data set with zeros, or its other ends, around it.
 struct Frame {
     values: Buffer,
     /// Columns of a line.
